@@ -1,0 +1,540 @@
+//! The keeper's protocol: what the daemon may ask of the keeper, what the keeper tells.
+//!
+//! One message is one datagram of a SEQPACKET socketpair: a head of 32 bytes, little endian, then a
+//! payload. Descriptors travel beside it (SCM_RIGHTS). The keeper speaks it only with what it
+//! started itself; a message it does not understand is dropped and counted, never fatal.
+//!
+//! Everything is idempotent by slot: a repeated `Spawn` is answered with what became of the first,
+//! an exit is told again until it is released. That is what makes a dead daemon harmless.
+
+use crate::process::{Exit, InstanceId, Pid, Role, Slot, Step};
+use crate::signal::Signal;
+
+/// The version every head carries. A keeper outlives upgrades of the daemon, so it stays readable.
+pub const VERSION: u8 = 1;
+
+/// The length of a head in bytes.
+pub const HEAD: usize = 32;
+
+/// The longest message in bytes, head included. A longer plan travels as a memfd.
+pub const MESSAGE_MAX: usize = 64 * 1024;
+
+/// How many descriptors the keeper holds for the daemon at most (journal, listeners, locks).
+pub const HELD_MAX: usize = 64;
+
+/// Keys of held descriptors that have a fixed meaning.
+pub mod held {
+    /// The journal's memfd.
+    pub const JOURNAL: u32 = 0;
+    /// The control socket that listens in the file system.
+    pub const CONTROL: u32 = 1;
+    /// The abstract socket of a user session.
+    pub const SESSION: u32 = 2;
+    /// The lock on the log directory.
+    pub const LOG_LOCK: u32 = 3;
+    /// The lock on the state directory.
+    pub const STATE_LOCK: u32 = 4;
+}
+
+/// Who a signal is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The slot's process alone.
+    Process,
+    /// The process group it is in; the process alone where that is the keeper's own group.
+    Group,
+}
+
+/// What a spawn wants from the keeper beside the plan.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wants {
+    /// A pipe for standard output and error, handed to the logger with the route.
+    pub log: bool,
+    /// As `log`, but a pseudo terminal.
+    pub pty: bool,
+    /// The plan is in the first attached descriptor, `plan` is its length as eight bytes.
+    pub plan_in_fd: bool,
+    /// The last attached descriptor becomes descriptor 9 of the child (a script's text).
+    pub script_fd: bool,
+}
+
+/// What the daemon asks of the keeper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ToKeeper<'a> {
+    /// Fork and execute. Answered by `Spawned` or `SpawnFailed`, also when repeated.
+    Spawn {
+        /// The new process's slot.
+        slot: Slot,
+        /// What the keeper makes for it.
+        wants: Wants,
+        /// User and group that own the log pipe.
+        pipe_owner: (u32, u32),
+        /// What the child does, as `sys::plan` encodes it; opaque to the keeper itself.
+        plan: &'a [u8],
+        /// Where the output goes; opaque to the keeper, read by the logger.
+        route: &'a [u8],
+    },
+    /// Send a signal. Nothing happens when the process is gone.
+    Signal {
+        /// Whom.
+        slot: Slot,
+        /// Which.
+        signal: Signal,
+        /// To it or to its group.
+        scope: Scope,
+    },
+    /// The exit or failure of this slot is journalled; forget the row.
+    Release {
+        /// Which row.
+        slot: Slot,
+    },
+    /// Make a process that the keeper has come to own a slot's process. Answered by `Spawned`, or by
+    /// `Exited` where it is gone already.
+    Adopt {
+        /// The slot it becomes.
+        slot: Slot,
+        /// Which child.
+        pid: Pid,
+    },
+    /// Hold the attached descriptor under this key in place of the one that is there.
+    Hold {
+        /// A key from [`held`] or above.
+        key: u32,
+    },
+    /// Close what is held under this key.
+    Drop {
+        /// The key.
+        key: u32,
+    },
+    /// The daemon has recovered: the count of its early deaths begins anew.
+    Ready,
+    /// Orphans' exits up to this sequence number are journalled.
+    OrphansSeen {
+        /// The sequence number of the last one.
+        sequence: u64,
+    },
+    /// End: close everything, end the logger once it has drained, exit with this code.
+    Quit {
+        /// The exit code.
+        code: i32,
+    },
+}
+
+/// What the keeper tells the daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FromKeeper {
+    /// First message to a new daemon. Held descriptors, rows and orphans follow, then `Told`.
+    Welcome {
+        /// How many daemons before this one died without becoming ready.
+        attempt: u32,
+        /// The keeper's own pid: the one that the user started.
+        keeper: Pid,
+    },
+    /// A held descriptor, attached.
+    Held {
+        /// Its key.
+        key: u32,
+    },
+    /// A new channel to the logger, attached; an older one is dead.
+    Logger,
+    /// The whole table has been told.
+    Told,
+    /// The process runs what it was meant to.
+    Spawned {
+        /// The slot.
+        slot: Slot,
+        /// Its process.
+        pid: Pid,
+        /// Steps that were refused but only tune: bit n is the step of code n.
+        warnings: u32,
+    },
+    /// There is no process.
+    SpawnFailed {
+        /// The slot.
+        slot: Slot,
+        /// Where it failed.
+        step: Step,
+        /// Why, as the kernel said it.
+        errno: i32,
+    },
+    /// The process was stopped by a signal.
+    Stopped {
+        /// The slot.
+        slot: Slot,
+        /// Which signal.
+        signal: u8,
+    },
+    /// The process ended; told again after a restart until it is released.
+    Exited {
+        /// The slot.
+        slot: Slot,
+        /// Its process.
+        pid: Pid,
+        /// How.
+        exit: Exit,
+    },
+    /// A process that belongs to no slot ended.
+    OrphanExited {
+        /// Its number in the order of such exits.
+        sequence: u64,
+        /// Its process.
+        pid: Pid,
+        /// How.
+        exit: Exit,
+    },
+    /// The keeper got a signal that is the daemon's to answer.
+    Signalled {
+        /// The signal.
+        signal: u8,
+    },
+}
+
+/// What the keeper tells the logger and is told by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogWire<'a> {
+    /// Keeper to logger: the read end of a pipe is attached; write what comes to `route`.
+    Pipe {
+        /// Whose output it is.
+        slot: Slot,
+        /// A [`crate::logroute::LogRoute`], encoded.
+        route: &'a [u8],
+    },
+    /// Keeper to logger: a new channel to the daemon is attached.
+    Daemon,
+    /// Keeper to logger: read what is left and end.
+    Finish,
+    /// Logger to keeper: the pipe is at its end; drop the copy.
+    Eof {
+        /// Whose output it was.
+        slot: Slot,
+    },
+}
+
+struct Head {
+    kind: u8,
+    flags: u8,
+    slot: Option<Slot>,
+    a: i32,
+    b: i32,
+    c: u64,
+}
+
+impl Head {
+    fn of(kind: u8) -> Head {
+        Head { kind, flags: 0, slot: None, a: 0, b: 0, c: 0 }
+    }
+
+    fn write(&self, out: &mut [u8; HEAD]) {
+        let none = Slot { instance: InstanceId(0), role: Role::Main, generation: 0 };
+        let slot = self.slot.unwrap_or(none);
+        out[0] = VERSION;
+        out[1] = self.kind;
+        out[2] = slot.role.code();
+        out[3] = self.flags;
+        out[4..8].copy_from_slice(&slot.instance.0.to_le_bytes());
+        out[8..16].copy_from_slice(&slot.generation.to_le_bytes());
+        out[16..20].copy_from_slice(&self.a.to_le_bytes());
+        out[20..24].copy_from_slice(&self.b.to_le_bytes());
+        out[24..32].copy_from_slice(&self.c.to_le_bytes());
+    }
+
+    fn read(message: &[u8]) -> Option<(Head, Slot, &[u8])> {
+        let (head, payload) = message.split_at_checked(HEAD)?;
+        if head[0] != VERSION {
+            return None;
+        }
+        let word = |at: usize| [head[at], head[at + 1], head[at + 2], head[at + 3]];
+        let long = |at: usize| u64::from_le_bytes(head[at..at + 8].try_into().unwrap_or([0; 8]));
+        let slot = Slot {
+            instance: InstanceId(u32::from_le_bytes(word(4))),
+            role: Role::from_code(head[2])?,
+            generation: long(8),
+        };
+        let a = i32::from_le_bytes(word(16));
+        let b = i32::from_le_bytes(word(20));
+        let head = Head { kind: head[1], flags: head[3], slot: Some(slot), a, b, c: long(24) };
+        Some((head, slot, payload))
+    }
+}
+
+fn exit_words(exit: Exit) -> (i32, u8) {
+    match exit {
+        Exit::Status(status) => (i32::from(status), 0),
+        Exit::Signal { signal, core: false } => (i32::from(signal), 1),
+        Exit::Signal { signal, core: true } => (i32::from(signal), 2),
+        Exit::Unknown => (0, 3),
+    }
+}
+
+fn exit_of(b: i32, flags: u8) -> Option<Exit> {
+    let number = u8::try_from(b).ok()?;
+    match flags {
+        0 => Some(Exit::Status(number)),
+        1 => Some(Exit::Signal { signal: number, core: false }),
+        2 => Some(Exit::Signal { signal: number, core: true }),
+        3 => Some(Exit::Unknown),
+        _ => None,
+    }
+}
+
+impl Wants {
+    fn bits(self) -> u8 {
+        u8::from(self.log)
+            | u8::from(self.pty) << 1
+            | u8::from(self.plan_in_fd) << 2
+            | u8::from(self.script_fd) << 3
+    }
+
+    fn of(bits: u8) -> Option<Wants> {
+        (bits < 16).then_some(Wants {
+            log: bits & 1 != 0,
+            pty: bits & 2 != 0,
+            plan_in_fd: bits & 4 != 0,
+            script_fd: bits & 8 != 0,
+        })
+    }
+}
+
+/// Splits off a part that says its own length in four bytes.
+fn part(payload: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = payload.split_at_checked(4)?;
+    let length = u32::from_le_bytes(length.try_into().ok()?);
+    rest.split_at_checked(usize::try_from(length).ok()?)
+}
+
+impl<'a> ToKeeper<'a> {
+    /// Writes the head into `head` and returns the payload's parts, which follow it in order.
+    pub fn encode(&self, head: &mut [u8; HEAD], lengths: &'a mut [[u8; 4]; 2]) -> [&'a [u8]; 4] {
+        let mut parts: [&[u8]; 4] = [&[]; 4];
+        let mut h = Head::of(0);
+        match *self {
+            ToKeeper::Spawn { slot, wants, pipe_owner, plan, route } => {
+                h = Head { slot: Some(slot), flags: wants.bits(), ..Head::of(1) };
+                h.c = u64::from(pipe_owner.0) | u64::from(pipe_owner.1) << 32;
+                lengths[0] = u32::try_from(plan.len()).unwrap_or(u32::MAX).to_le_bytes();
+                lengths[1] = u32::try_from(route.len()).unwrap_or(u32::MAX).to_le_bytes();
+                let [plan_length, route_length] = &*lengths;
+                parts = [plan_length, plan, route_length, route];
+            }
+            ToKeeper::Signal { slot, signal, scope } => {
+                h = Head { slot: Some(slot), a: i32::from(signal.number()), ..Head::of(2) };
+                h.flags = u8::from(scope == Scope::Group);
+            }
+            ToKeeper::Release { slot } => h = Head { slot: Some(slot), ..Head::of(3) },
+            ToKeeper::Adopt { slot, pid } => h = Head { slot: Some(slot), a: pid, ..Head::of(4) },
+            ToKeeper::Hold { key } => h = Head { c: u64::from(key), ..Head::of(5) },
+            ToKeeper::Drop { key } => h = Head { c: u64::from(key), ..Head::of(6) },
+            ToKeeper::Ready => h.kind = 7,
+            ToKeeper::OrphansSeen { sequence } => h = Head { c: sequence, ..Head::of(8) },
+            ToKeeper::Quit { code } => h = Head { a: code, ..Head::of(9) },
+        }
+        h.write(head);
+        parts
+    }
+
+    /// Reads a message; nothing where it is not one of this version.
+    pub fn decode(message: &'a [u8]) -> Option<ToKeeper<'a>> {
+        let (h, slot, payload) = Head::read(message)?;
+        let key = u32::try_from(h.c);
+        Some(match h.kind {
+            1 => {
+                let (plan, rest) = part(payload)?;
+                let (route, rest) = part(rest)?;
+                if !rest.is_empty() {
+                    return None;
+                }
+                let pipe_owner = (h.c as u32, (h.c >> 32) as u32);
+                ToKeeper::Spawn { slot, wants: Wants::of(h.flags)?, pipe_owner, plan, route }
+            }
+            2 => ToKeeper::Signal {
+                slot,
+                signal: Signal::new(u8::try_from(h.a).ok()?)?,
+                scope: if h.flags & 1 != 0 { Scope::Group } else { Scope::Process },
+            },
+            3 => ToKeeper::Release { slot },
+            4 => ToKeeper::Adopt { slot, pid: h.a },
+            5 => ToKeeper::Hold { key: key.ok()? },
+            6 => ToKeeper::Drop { key: key.ok()? },
+            7 => ToKeeper::Ready,
+            8 => ToKeeper::OrphansSeen { sequence: h.c },
+            9 => ToKeeper::Quit { code: h.a },
+            _ => return None,
+        })
+    }
+}
+
+impl FromKeeper {
+    /// Returns the message; it never has a payload.
+    pub fn encode(&self) -> [u8; HEAD] {
+        let head = match *self {
+            FromKeeper::Welcome { attempt, keeper } => {
+                Head { a: keeper, c: u64::from(attempt), ..Head::of(64) }
+            }
+            FromKeeper::Held { key } => Head { c: u64::from(key), ..Head::of(65) },
+            FromKeeper::Logger => Head::of(66),
+            FromKeeper::Told => Head::of(67),
+            FromKeeper::Spawned { slot, pid, warnings } => {
+                Head { slot: Some(slot), a: pid, c: u64::from(warnings), ..Head::of(68) }
+            }
+            FromKeeper::SpawnFailed { slot, step, errno } => {
+                Head { slot: Some(slot), a: i32::from(step.code()), b: errno, ..Head::of(69) }
+            }
+            FromKeeper::Stopped { slot, signal } => {
+                Head { slot: Some(slot), a: i32::from(signal), ..Head::of(70) }
+            }
+            FromKeeper::Exited { slot, pid, exit } => {
+                let (b, flags) = exit_words(exit);
+                Head { slot: Some(slot), a: pid, b, flags, ..Head::of(71) }
+            }
+            FromKeeper::OrphanExited { sequence, pid, exit } => {
+                let (b, flags) = exit_words(exit);
+                Head { a: pid, b, c: sequence, flags, ..Head::of(72) }
+            }
+            FromKeeper::Signalled { signal } => Head { a: i32::from(signal), ..Head::of(73) },
+        };
+        let mut out = [0; HEAD];
+        head.write(&mut out);
+        out
+    }
+
+    /// Reads a message; nothing where it is not one of this version.
+    pub fn decode(message: &[u8]) -> Option<FromKeeper> {
+        let (h, slot, payload) = Head::read(message)?;
+        if !payload.is_empty() {
+            return None;
+        }
+        Some(match h.kind {
+            64 => FromKeeper::Welcome { attempt: u32::try_from(h.c).ok()?, keeper: h.a },
+            65 => FromKeeper::Held { key: u32::try_from(h.c).ok()? },
+            66 => FromKeeper::Logger,
+            67 => FromKeeper::Told,
+            68 => FromKeeper::Spawned { slot, pid: h.a, warnings: u32::try_from(h.c).ok()? },
+            69 => FromKeeper::SpawnFailed {
+                slot,
+                step: Step::from_code(u8::try_from(h.a).ok()?)?,
+                errno: h.b,
+            },
+            70 => FromKeeper::Stopped { slot, signal: u8::try_from(h.a).ok()? },
+            71 => FromKeeper::Exited { slot, pid: h.a, exit: exit_of(h.b, h.flags)? },
+            72 => {
+                FromKeeper::OrphanExited { sequence: h.c, pid: h.a, exit: exit_of(h.b, h.flags)? }
+            }
+            73 => FromKeeper::Signalled { signal: u8::try_from(h.a).ok()? },
+            _ => return None,
+        })
+    }
+}
+
+impl<'a> LogWire<'a> {
+    /// Writes the head into `head` and returns the payload that follows it.
+    pub fn encode(&self, head: &mut [u8; HEAD]) -> &'a [u8] {
+        let (h, payload): (Head, &[u8]) = match *self {
+            LogWire::Pipe { slot, route } => (Head { slot: Some(slot), ..Head::of(128) }, route),
+            LogWire::Daemon => (Head::of(129), &[]),
+            LogWire::Finish => (Head::of(130), &[]),
+            LogWire::Eof { slot } => (Head { slot: Some(slot), ..Head::of(131) }, &[]),
+        };
+        h.write(head);
+        payload
+    }
+
+    /// Reads a message; nothing where it is not one of this version.
+    pub fn decode(message: &'a [u8]) -> Option<LogWire<'a>> {
+        let (h, slot, payload) = Head::read(message)?;
+        Some(match h.kind {
+            128 => LogWire::Pipe { slot, route: payload },
+            129 => LogWire::Daemon,
+            130 => LogWire::Finish,
+            131 => LogWire::Eof { slot },
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    const SLOT: Slot =
+        Slot { instance: InstanceId(7), role: Role::PreStop, generation: u64::MAX - 3 };
+
+    fn joined(message: &ToKeeper<'_>) -> Vec<u8> {
+        let (mut head, mut lengths) = ([0; HEAD], [[0; 4]; 2]);
+        let parts = message.encode(&mut head, &mut lengths);
+        let mut all = head.to_vec();
+        parts.iter().for_each(|part| all.extend_from_slice(part));
+        all
+    }
+
+    #[test]
+    fn every_request_to_the_keeper_survives_the_wire() {
+        let wants = Wants { log: true, pty: false, plan_in_fd: true, script_fd: true };
+        for message in [
+            ToKeeper::Spawn {
+                slot: SLOT,
+                wants,
+                pipe_owner: (3, u32::MAX),
+                plan: b"ab",
+                route: b"",
+            },
+            ToKeeper::Signal { slot: SLOT, signal: Signal::TERM, scope: Scope::Group },
+            ToKeeper::Release { slot: SLOT },
+            ToKeeper::Adopt { slot: SLOT, pid: 4711 },
+            ToKeeper::Hold { key: 3 },
+            ToKeeper::Drop { key: u32::MAX },
+            ToKeeper::Ready,
+            ToKeeper::OrphansSeen { sequence: 1 << 40 },
+            ToKeeper::Quit { code: 137 },
+        ] {
+            let wire = joined(&message);
+            assert_eq!(ToKeeper::decode(&wire), Some(message));
+            assert_eq!(ToKeeper::decode(&wire[..HEAD - 1]), None, "a short head is no message");
+        }
+    }
+
+    #[test]
+    fn every_notice_of_the_keeper_survives_the_wire() {
+        for message in [
+            FromKeeper::Welcome { attempt: 3, keeper: 1 },
+            FromKeeper::Held { key: held::SESSION },
+            FromKeeper::Logger,
+            FromKeeper::Told,
+            FromKeeper::Spawned { slot: SLOT, pid: 12, warnings: 1 << 9 },
+            FromKeeper::SpawnFailed { slot: SLOT, step: Step::Chdir, errno: 2 },
+            FromKeeper::Stopped { slot: SLOT, signal: 19 },
+            FromKeeper::Exited { slot: SLOT, pid: 12, exit: Exit::Status(255) },
+            FromKeeper::Exited {
+                slot: SLOT,
+                pid: 12,
+                exit: Exit::Signal { signal: 11, core: true },
+            },
+            FromKeeper::Exited { slot: SLOT, pid: 12, exit: Exit::Unknown },
+            FromKeeper::OrphanExited {
+                sequence: 9,
+                pid: 3,
+                exit: Exit::Signal { signal: 9, core: false },
+            },
+            FromKeeper::Signalled { signal: 15 },
+        ] {
+            assert_eq!(FromKeeper::decode(&message.encode()), Some(message));
+        }
+    }
+
+    #[test]
+    fn a_message_of_another_version_or_with_a_false_length_is_none() {
+        let mut wire = joined(&ToKeeper::Ready);
+        wire[0] = VERSION + 1;
+        assert_eq!(ToKeeper::decode(&wire), None);
+        let wants = Wants::default();
+        let spawn =
+            ToKeeper::Spawn { slot: SLOT, wants, pipe_owner: (0, 0), plan: b"abc", route: b"r" };
+        let wire = joined(&spawn);
+        for cut in HEAD..wire.len() {
+            assert_eq!(ToKeeper::decode(&wire[..cut]), None);
+        }
+        let mut longer = wire.clone();
+        longer.push(0);
+        assert_eq!(ToKeeper::decode(&longer), None);
+    }
+}

@@ -1,0 +1,18 @@
+//! The decisions of Upright.
+//!
+//! Text goes in and specs come out (`dialect`); inputs go in and effects come out (`machine`).
+//! Nothing here reads a clock, a file, the environment or a process number by itself, nothing here
+//! blocks, and nothing here fails: bad text becomes diagnostics, late news is dropped.
+#![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod keeper;
+pub mod logroute;
+pub mod names;
+pub mod process;
+pub mod signal;
+pub mod spec;
+pub mod text;
+pub mod time;

@@ -1,0 +1,94 @@
+//! Where one process's output goes, and what the daemon and the logger say to each other.
+
+use crate::process::Slot;
+use crate::spec::OnFull;
+use crate::text::Text;
+use alloc::string::String;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// What the logger must know to write one pipe's bytes, on its own, whoever else has died.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogRoute {
+    /// `job` or `job (instance)`, for messages and for the prefix of forwarded lines.
+    pub label: String,
+    /// The file; none: forwarded only.
+    pub file: Option<LogFile>,
+    /// Whether lines are also written to Upright's own standard output, with the label before them.
+    pub forward: bool,
+}
+
+/// A log file and its rotation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogFile {
+    /// Absolute path.
+    pub path: Text,
+    /// Rotated when it has reached this many bytes; 0: never.
+    pub rotate_size: u64,
+    /// Rotated files kept, `path.1` the youngest; 0: a full file is begun anew.
+    pub rotate_count: u32,
+    /// Permission bits of a new file.
+    pub mode: u16,
+    /// Owner of a new file; none: whoever the logger runs as.
+    pub uid: Option<u32>,
+    /// Group of a new file; none: whoever the logger runs as.
+    pub gid: Option<u32>,
+    /// What happens when it cannot be written.
+    pub on_full: OnFull,
+}
+
+/// What the daemon asks of the logger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToLogger {
+    /// Write everything that is in the slot's pipe now, then answer `Drained` with the tail.
+    Drain {
+        /// Whose output.
+        slot: Slot,
+        /// How many bytes of tail are wanted at most.
+        tail: u32,
+    },
+    /// Forget open files, so that the next byte goes to a file of the proper name.
+    Reopen,
+    /// The disk is writable now: write what was kept.
+    Writable,
+}
+
+/// What the logger tells the daemon.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FromLogger {
+    /// Everything that was in the pipe when asked is written (or dropped).
+    Drained {
+        /// Whose output.
+        slot: Slot,
+        /// The last bytes that came from this slot.
+        tail: Text,
+    },
+    /// Output of a slot could not be written.
+    Trouble {
+        /// Whose output.
+        slot: Slot,
+        /// The file.
+        path: Text,
+        /// Why, as the kernel said it.
+        errno: i32,
+        /// Bytes of this slot dropped so far.
+        dropped: u64,
+    },
+    /// Output of a slot is written again.
+    Recovered {
+        /// Whose output.
+        slot: Slot,
+        /// Bytes of this slot dropped so far.
+        dropped: u64,
+    },
+}
+
+/// Encodes a message between daemon and logger, or a route.
+pub fn encode<T: Serialize>(message: &T) -> Vec<u8> {
+    serde_json::to_vec(message).unwrap_or_default()
+}
+
+/// Decodes a message between daemon and logger, or a route.
+pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Option<T> {
+    serde_json::from_slice(bytes).ok()
+}

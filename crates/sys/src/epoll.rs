@@ -1,0 +1,96 @@
+//! A level-triggered epoll set whose entries carry a number of the caller's choice.
+
+use rustix::buffer::spare_capacity;
+use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::io::Errno;
+use rustix::time::Timespec;
+use std::os::fd::{AsFd, OwnedFd};
+
+/// What a descriptor is watched for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interest {
+    /// Bytes, connections or an end.
+    Read,
+    /// Room to write.
+    Write,
+    /// Both.
+    Both,
+    /// Errors and hang-ups only.
+    Nothing,
+}
+
+/// A descriptor that is ready.
+#[derive(Clone, Copy, Debug)]
+pub struct Ready {
+    /// The number it was added with.
+    pub token: u64,
+    /// There is something to read, or the end.
+    pub readable: bool,
+    /// There is room to write.
+    pub writable: bool,
+    /// The other side is gone or the descriptor failed.
+    pub hangup: bool,
+}
+
+/// An epoll set with room for one batch of events.
+pub struct Epoll {
+    fd: OwnedFd,
+    batch: Vec<Event>,
+}
+
+impl Epoll {
+    /// Makes a set that returns at most `batch` events at a time.
+    pub fn new(batch: usize) -> Result<Epoll, Errno> {
+        Ok(Epoll { fd: epoll::create(CreateFlags::CLOEXEC)?, batch: Vec::with_capacity(batch) })
+    }
+
+    /// Watches a descriptor.
+    pub fn add(&self, fd: impl AsFd, token: u64, interest: Interest) -> Result<(), Errno> {
+        epoll::add(&self.fd, fd, EventData::new_u64(token), flags(interest))
+    }
+
+    /// Changes what a descriptor is watched for.
+    pub fn modify(&self, fd: impl AsFd, token: u64, interest: Interest) -> Result<(), Errno> {
+        epoll::modify(&self.fd, fd, EventData::new_u64(token), flags(interest))
+    }
+
+    /// Stops watching a descriptor.
+    pub fn delete(&self, fd: impl AsFd) -> Result<(), Errno> {
+        epoll::delete(&self.fd, fd)
+    }
+
+    /// Waits for events; `timeout` in nanoseconds, none waits for ever. An interrupted wait returns
+    /// no event.
+    pub fn wait(
+        &mut self,
+        timeout: Option<u64>,
+    ) -> Result<impl Iterator<Item = Ready> + '_, Errno> {
+        let timeout = timeout.map(|nanos| Timespec {
+            tv_sec: i64::try_from(nanos / 1_000_000_000).unwrap_or(i64::MAX),
+            tv_nsec: (nanos % 1_000_000_000) as _,
+        });
+        self.batch.clear();
+        match epoll::wait(&self.fd, spare_capacity(&mut self.batch), timeout.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+        Ok(self.batch.iter().map(|event| {
+            let flags = event.flags;
+            Ready {
+                token: event.data.u64(),
+                readable: flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::RDHUP),
+                writable: flags.intersects(EventFlags::OUT),
+                hangup: flags.intersects(EventFlags::HUP | EventFlags::ERR),
+            }
+        }))
+    }
+}
+
+fn flags(interest: Interest) -> EventFlags {
+    match interest {
+        Interest::Read => EventFlags::IN,
+        Interest::Write => EventFlags::OUT,
+        Interest::Both => EventFlags::IN | EventFlags::OUT,
+        Interest::Nothing => EventFlags::empty(),
+    }
+}
