@@ -8,11 +8,15 @@
 
 extern crate alloc;
 
+#[cfg(test)]
+mod expect;
 pub mod keeper;
 pub mod logroute;
+pub mod machine;
 pub mod names;
 pub mod process;
 pub mod signal;
 pub mod spec;
 pub mod text;
 pub mod time;
+pub mod view;
