@@ -141,17 +141,20 @@ pub enum Failure {
     NotSpawned(Role, Step, i32),
     /// Main ended too often.
     RespawnLimit,
-    /// A process did not end in its time and was killed.
-    Timeout(Role),
+    /// A process did not end in its time and was told to; how it then ended, if it did.
+    Timeout(Role, Option<Exit>),
+    /// A process does not end, even after KILL: the kernel holds it (state D).
+    Unkillable(Role),
 }
 
 impl Failure {
     /// Returns the value of PROCESS in the events of the failure.
     pub fn process(&self) -> &'static str {
         match self {
-            Failure::Ended(role, _) | Failure::NotSpawned(role, _, _) | Failure::Timeout(role) => {
-                role.name()
-            }
+            Failure::Ended(role, _)
+            | Failure::NotSpawned(role, _, _)
+            | Failure::Timeout(role, _)
+            | Failure::Unkillable(role) => role.name(),
             Failure::RespawnLimit => "respawn",
         }
     }
@@ -165,7 +168,10 @@ impl fmt::Display for Failure {
                 write!(f, "{role} process: {} (error {errno})", step.words())
             }
             Failure::RespawnLimit => f.write_str("respawning too fast"),
-            Failure::Timeout(role) => write!(f, "{role} process did not end in its time"),
+            Failure::Timeout(role, _) => write!(f, "{role} process did not end in its time"),
+            Failure::Unkillable(role) => {
+                write!(f, "{role} process does not end, even after KILL: the kernel holds it")
+            }
         }
     }
 }

@@ -1,0 +1,121 @@
+//! The end of everything: all instances stop in order, then Upright ends. Source: spec 13,
+//! quiesce, except that nothing is left behind alive.
+
+use super::request::Superseder;
+use super::state::Goal;
+use super::{Effect, Engine, Level, ShutdownKind, SignalScope};
+use crate::names::EventName;
+use crate::process::{InstanceId, Slot};
+use crate::signal::Signal;
+use crate::text::Text;
+use crate::time::{Mono, Span};
+use alloc::format;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// What the processes get on top of the longest kill timeout before everything is ended at once.
+const GRACE: Span = Span::secs(5);
+
+/// How long after that Upright still waits for the kernel to end them.
+const LAST: Span = Span::secs(5);
+
+/// An end that is under way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Shutdown {
+    /// When whatever still runs is sent KILL.
+    kill_at: Mono,
+    /// Whether that has been done.
+    killed: bool,
+    /// Whether `Quit` has been said.
+    quit: bool,
+}
+
+impl Shutdown {
+    /// Returns when time is news for the end.
+    pub(super) fn deadline(&self) -> Option<Mono> {
+        match (self.quit, self.killed) {
+            (true, _) => None,
+            (false, false) => Some(self.kill_at),
+            (false, true) => Some(self.kill_at + LAST),
+        }
+    }
+}
+
+impl Engine {
+    pub(super) fn shut_down(&mut self, kind: ShutdownKind) {
+        if self.globals.shutdown.is_some() {
+            return;
+        }
+        let longest = self.jobs.iter().map(|(_, job)| job.spec.policy.kill_timeout).max();
+        let kill_at = self.now + longest.unwrap_or(Span::ZERO) + GRACE;
+        self.globals.shutdown = Some(Shutdown { kill_at, killed: false, quit: false });
+        self.say(Level::Info, |_| format!("Quiescing due to {} request", kind.name()));
+        if let Ok(name) = EventName::try_from("session-end") {
+            let env = Vec::from([Text::from(format!("TYPE={}", kind.name()))]);
+            self.emit(name, env, Vec::new(), 0, None);
+        }
+        let ids: Vec<InstanceId> = self.instances.keys().copied().collect();
+        for id in ids {
+            self.stop_for_shutdown(id);
+        }
+    }
+
+    fn stop_for_shutdown(&mut self, id: InstanceId) {
+        let Some(instance) = self.instances.edit(&id) else { return };
+        if instance.goal == Goal::Stop && !instance.restart {
+            return;
+        }
+        instance.restart = false;
+        self.supersede(id, &Superseder::Shutdown);
+        self.change_goal(id, Goal::Stop);
+    }
+
+    /// Ends Upright when nothing is left, or when waiting has lasted too long. What `session-end`
+    /// started is given the same time as everything else.
+    pub(super) fn end_shutdown(&mut self) {
+        let Some(mut shutdown) = self.globals.shutdown.clone() else { return };
+        if shutdown.quit {
+            return;
+        }
+        let over = self.instances.is_empty() && self.globals.work.is_empty();
+        if !over && self.now >= shutdown.kill_at && !shutdown.killed {
+            shutdown.killed = true;
+            self.kill_everything();
+        }
+        if over || (shutdown.killed && self.now >= shutdown.kill_at + LAST) {
+            shutdown.quit = true;
+            self.name_leftovers();
+            self.out.push(Effect::Quit(0));
+        }
+        self.globals.shutdown = Some(shutdown);
+    }
+
+    fn kill_everything(&mut self) {
+        let slots: Vec<Slot> = self
+            .instances
+            .iter()
+            .flat_map(|(_, instance)| instance.processes.values().map(|process| process.slot))
+            .collect();
+        for slot in slots {
+            self.out.push(Effect::Signal(slot, Signal::KILL, SignalScope::Group));
+        }
+        let ids: Vec<InstanceId> = self.instances.keys().copied().collect();
+        for id in ids {
+            self.stop_for_shutdown(id);
+        }
+    }
+
+    fn name_leftovers(&mut self) {
+        let ids: Vec<InstanceId> = self.instances.keys().copied().collect();
+        for id in ids {
+            self.say(Level::Warn, |engine| {
+                format!("job {} failed to stop: its processes do not end", engine.shown(id))
+            });
+        }
+    }
+
+    /// Reports whether everything is being stopped.
+    pub fn shutting_down(&self) -> bool {
+        self.globals.shutdown.is_some()
+    }
+}
