@@ -9,6 +9,7 @@
 extern crate alloc;
 
 pub mod expand;
+pub mod control;
 #[cfg(test)]
 mod expect;
 pub mod glob;
