@@ -9,6 +9,7 @@ use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use core::fmt;
 use serde::{Deserialize, Serialize};
 
@@ -200,7 +201,7 @@ impl Fault {
     }
 
     /// Returns the fault as a frame, without the NUL.
-    pub(super) fn frame(&self) -> alloc::vec::Vec<u8> {
+    pub(super) fn frame(&self) -> Vec<u8> {
         let some = |text: &String| Some(text.clone());
         let body = match self {
             Fault::Refused(refused) => return frame_of(self.name(), &**refused),
@@ -268,7 +269,7 @@ impl Fault {
     }
 }
 
-fn frame_of<P: Serialize>(error: String, parameters: &P) -> alloc::vec::Vec<u8> {
+fn frame_of<P: Serialize>(error: String, parameters: &P) -> Vec<u8> {
     serde_json::to_vec(&Frame { error, parameters }).unwrap_or_default()
 }
 

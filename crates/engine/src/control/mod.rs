@@ -19,6 +19,8 @@ mod params;
 pub mod priority;
 pub mod rights;
 pub mod showconfig;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 /// The name of the interface.
