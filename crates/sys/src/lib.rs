@@ -3,5 +3,23 @@
 //! Small wrappers that do what they say and decide nothing. They know data types of the engine and
 //! never the engine itself.
 
+mod child;
+pub mod clock;
+pub mod entry;
 pub mod epoll;
+pub mod limits;
+pub mod memfd;
+pub mod own;
+pub mod peer;
+pub mod pidfd;
+pub mod plan;
+pub mod procfs;
+pub mod pty;
+pub mod report;
+pub mod say;
 pub mod seqpacket;
+pub mod signals;
+pub mod spawn;
+pub mod timer;
+pub mod users;
+pub mod wait;
