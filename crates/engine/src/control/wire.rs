@@ -116,7 +116,10 @@ impl From<Failure> for WireFailure {
                 ("not-spawned", Some(WireEnding::not_spawned(role, step, errno)))
             }
             Failure::RespawnLimit => ("respawn-limit", None),
-            Failure::Timeout(role) => ("timeout", Some(WireEnding::of(role))),
+            Failure::Timeout(role, exit) => {
+                ("timeout", Some(WireEnding::ended(role, exit.unwrap_or(Exit::Unknown))))
+            }
+            Failure::Unkillable(role) => ("unkillable", Some(WireEnding::of(role))),
         };
         WireFailure { reason: String::from(reason), ending }
     }
@@ -133,7 +136,11 @@ impl WireFailure {
                 ending.errno.unwrap_or_default(),
             )),
             ("respawn-limit", _) => Some(Failure::RespawnLimit),
-            ("timeout", Some(ending)) => Some(Failure::Timeout(ending.process)),
+            ("timeout", Some(ending)) => {
+                let exit = Some(ending.exit()).filter(|exit| *exit != Exit::Unknown);
+                Some(Failure::Timeout(ending.process, exit))
+            }
+            ("unkillable", Some(ending)) => Some(Failure::Unkillable(ending.process)),
             _ => None,
         }
     }

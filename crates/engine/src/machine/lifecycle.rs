@@ -72,7 +72,8 @@ impl Engine {
             job: instance.job.clone(),
             instance: instance.name.clone(),
             goal: instance.goal,
-            state,
+            from: old,
+            to: state,
         };
         self.notice(notice);
         self.say(Level::Info, |engine| {
