@@ -8,8 +8,10 @@
 
 extern crate alloc;
 
+pub mod dialect;
 #[cfg(test)]
 mod expect;
+pub mod glob;
 pub mod keeper;
 pub mod logroute;
 pub mod machine;
