@@ -80,7 +80,9 @@ impl<'a> Known<'a> {
         (out.len() > name).then(|| Text::from(out))
     }
 
-    /// Reports whether the condition is true where every known event has happened.
+    /// Reports whether the condition, and every operator in it, is true where every known event has
+    /// happened. (The original complains of `(a or b) or c` where only `c` is known, but not of
+    /// `a or c`.)
     fn can_be(&self, on: &Condition, strict: bool) -> bool {
         let mut values: Vec<bool> = Vec::new();
         for node in &on.nodes {
@@ -88,10 +90,14 @@ impl<'a> Known<'a> {
                 Node::Event(_) => self.unknown(node).is_none(),
                 Node::And | Node::Or => {
                     let both = (values.pop().unwrap_or(true), values.pop().unwrap_or(true));
-                    match *node == Node::And || strict {
+                    let value = match *node == Node::And || strict {
                         true => both.0 && both.1,
                         false => both.0 || both.1,
+                    };
+                    if !value {
+                        return false;
                     }
+                    value
                 }
             };
             values.push(value);
