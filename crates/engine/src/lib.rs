@@ -10,6 +10,7 @@ extern crate alloc;
 
 pub mod control;
 pub mod expand;
+pub mod dialect;
 #[cfg(test)]
 mod expect;
 pub mod glob;
