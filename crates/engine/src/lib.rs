@@ -9,8 +9,8 @@
 extern crate alloc;
 
 pub mod control;
-pub mod expand;
 pub mod dialect;
+pub mod expand;
 #[cfg(test)]
 mod expect;
 pub mod glob;
