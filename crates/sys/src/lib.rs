@@ -10,6 +10,7 @@ pub mod epoll;
 pub mod limits;
 pub mod memfd;
 pub mod own;
+pub mod page;
 pub mod peer;
 pub mod pidfd;
 pub mod plan;
@@ -23,3 +24,6 @@ pub mod spawn;
 pub mod timer;
 pub mod users;
 pub mod wait;
+
+/// Why the kernel refused something.
+pub use rustix::io::Errno;
