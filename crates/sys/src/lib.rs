@@ -7,6 +7,7 @@ mod child;
 pub mod clock;
 pub mod entry;
 pub mod epoll;
+pub mod first;
 pub mod limits;
 pub mod memfd;
 pub mod own;
@@ -23,3 +24,5 @@ pub mod spawn;
 pub mod timer;
 pub mod users;
 pub mod wait;
+
+pub use rustix::io::Errno;
