@@ -2,8 +2,9 @@
 //! that one ends the process where `/dev/null` is missing, which PID 1 must not.
 
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use std::ffi::{c_char, c_int, CStr, CString};
-use std::os::fd::{AsRawFd, IntoRawFd, RawFd};
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
@@ -32,6 +33,12 @@ fn repair() {
             Ok(_) | Err(_) => return,
         }
     }
+}
+
+/// Opens `/dev/null` for reading and writing, close-on-exec.
+pub fn open_null() -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    rustix::fs::open(c"/dev/null", flags, Mode::empty())
 }
 
 /// Where the kernel shows our arguments: first byte and length of all of them together.

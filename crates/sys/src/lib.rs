@@ -7,6 +7,7 @@ mod child;
 pub mod clock;
 pub mod entry;
 pub mod epoll;
+pub mod first;
 pub mod limits;
 pub mod memfd;
 pub mod own;

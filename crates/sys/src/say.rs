@@ -1,7 +1,8 @@
 //! Words of the keeper on its standard error: no memory is taken, nothing is waited for.
 
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
-use std::fmt::{Arguments, Write};
+use rustix::io::Errno;
+use std::fmt::{Arguments, Display, Formatter, Write};
 use std::os::fd::BorrowedFd;
 
 /// A line that fits into one page of a pipe.
@@ -41,5 +42,24 @@ fn write_line(to: BorrowedFd<'_>, text: Arguments<'_>) {
     let room = poll(&mut asked, Some(&at_once)).is_ok_and(|count| count > 0);
     if room && asked.iter().all(|fd| fd.revents().contains(PollFlags::OUT)) {
         let _ = rustix::io::write(to, line.bytes.get(..line.length).unwrap_or(&[]));
+    }
+}
+
+/// Shows an error of the kernel's without taking memory, which `Errno` itself does.
+pub struct Why(pub Errno);
+
+impl Display for Why {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Errno::NOMEM => f.write_str("out of memory"),
+            Errno::MFILE => f.write_str("the limit of open files is reached"),
+            Errno::NFILE => f.write_str("the system's limit of open files is reached"),
+            Errno::AGAIN => f.write_str("the limit of processes is reached"),
+            Errno::PERM => f.write_str("operation not permitted"),
+            Errno::ACCESS => f.write_str("permission denied"),
+            Errno::NOENT => f.write_str("no such file or directory"),
+            Errno::NOSYS => f.write_str("this kernel cannot do it"),
+            errno => write!(f, "error {}", errno.raw_os_error()),
+        }
     }
 }
