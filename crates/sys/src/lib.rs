@@ -4,4 +4,10 @@
 //! never the engine itself.
 
 pub mod epoll;
+pub mod logfile;
+pub mod outlet;
+pub mod pipe;
 pub mod seqpacket;
+pub mod start;
+
+pub use rustix::io::Errno;
