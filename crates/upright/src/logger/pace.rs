@@ -10,13 +10,19 @@ use engine::time::{Mono, Span};
 pub const PAUSE_MAX: u16 = 1000;
 
 /// The shortest pause that is worth a timer, in microseconds.
-const PAUSE_MIN: u16 = 60;
+const PAUSE_MIN: u16 = 50;
 
 /// A pipe that is ready again within this time is busy.
 const AT_ONCE: Span = Span(200_000);
 
 /// How often in a row it must have been.
 const STREAK: u8 = 8;
+
+/// So few bytes at once are not worth a turn.
+const LITTLE: usize = 16 * 1024;
+
+/// So many bytes at once are enough; a longer pause would only make the writer wait.
+const ENOUGH: usize = 64 * 1024;
 
 /// A pipe with that many bytes at once is not quiet.
 const MUCH: usize = 32 * 1024;
@@ -46,27 +52,22 @@ pub enum Next {
 impl Pace {
     /// Notes that `moved` bytes of a pipe that holds `capacity` were moved in a turn that began at
     /// `now`, and returns what to do next.
-    pub fn moved(&mut self, now: Mono, moved: usize, capacity: usize) -> Next {
+    pub fn moved(&mut self, now: Mono, moved: usize, _capacity: usize) -> Next {
         let again = now.since(self.last);
         self.last = now;
         if moved >= MUCH {
             self.busy = now;
         }
-        if again.0 > AT_ONCE.0 + 1000 * u64::from(self.pause) {
+        if again.0 > AT_ONCE.0 + 2000 * u64::from(self.pause) {
             (self.streak, self.pause) = (0, 0);
             return Next::Watch;
         }
-        if self.streak < STREAK {
-            self.streak += 1;
-            return Next::Watch;
+        match moved {
+            ..LITTLE if self.streak < STREAK => self.streak += 1,
+            ..LITTLE => self.pause = (2 * self.pause).clamp(PAUSE_MIN, PAUSE_MAX),
+            ENOUGH.. => (self.streak, self.pause) = (0, self.pause / 2),
+            _ => {}
         }
-        let half = capacity / 2;
-        let pause = match moved {
-            _ if moved > half => self.pause / 2,
-            _ if moved < half / 2 => (self.pause + self.pause / 2).max(PAUSE_MIN),
-            _ => self.pause,
-        };
-        self.pause = pause.min(PAUSE_MAX);
         match self.pause {
             ..PAUSE_MIN => Next::Watch,
             pause => Next::Pause(Span(u64::from(pause) * 1000)),
