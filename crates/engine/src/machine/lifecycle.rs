@@ -228,7 +228,7 @@ impl Engine {
             pid: None,
             since: self.now,
             overdue: false,
-            adopted: false,
+            adopted: None,
             left_by: None,
         };
         let Some(instance) = self.instances.edit(&id) else { return };
