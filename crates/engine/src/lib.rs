@@ -8,7 +8,9 @@
 
 extern crate alloc;
 
+pub mod command;
 pub mod dialect;
+pub mod expand;
 #[cfg(test)]
 mod expect;
 pub mod glob;
