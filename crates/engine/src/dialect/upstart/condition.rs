@@ -59,10 +59,16 @@ pub fn read(reader: &mut Reader<'_>) -> Result<Expressed, Fault> {
     expression.finish(reader)
 }
 
-/// Steps over ends of lines, blank lines and comments: within parentheses they mean nothing. (The
-/// original takes the end of a line after a word only; no file it reads is read differently here.)
+/// Steps over ends of lines, blank lines and comments: within parentheses they mean nothing. The
+/// original takes one end of line behind a word and refuses a line without any.
 fn skip_lines(reader: &mut Reader<'_>) {
+    let mut lines = 0;
     while !reader.has_token() && !reader.at_end() {
+        if lines == 1 {
+            let here = reader.fault_here(Complaint::LinesInParentheses);
+            reader.remark(here.help("remove this line if the file is for Upstart 1.13 too"));
+        }
+        lines += 1;
         reader.skip_line();
         reader.skip_blanks();
     }
