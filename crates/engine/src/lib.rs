@@ -8,8 +8,8 @@
 
 extern crate alloc;
 
-pub mod expand;
 pub mod control;
+pub mod expand;
 #[cfg(test)]
 mod expect;
 pub mod glob;

@@ -4,9 +4,9 @@ use super::codec::{self, Continues, FRAME_MAX, MESSAGE_MAX};
 use super::command::Command;
 use super::fault::Fault;
 use super::notice::Notice;
-use super::priority::LogPriority;
 use super::wire::{WireInstance, WireJob, WireNotice, WireWhy};
 use crate::machine::request::Reply;
+use crate::machine::Level;
 use crate::text::Text;
 use crate::view::{InstanceView, JobView, WhyView};
 use alloc::borrow::ToOwned;
@@ -33,7 +33,7 @@ pub enum Answer {
     /// Version.
     Version(Version),
     /// GetLogPriority.
-    Priority(LogPriority),
+    Priority(Level),
     /// Events: one of many.
     Notice(Notice),
     /// LogPath.
@@ -92,7 +92,7 @@ struct UsageBody {
 
 #[derive(Serialize, Deserialize)]
 struct PriorityBody {
-    priority: LogPriority,
+    priority: Level,
 }
 
 #[derive(Serialize, Deserialize)]

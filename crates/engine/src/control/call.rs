@@ -4,8 +4,9 @@ use super::codec;
 use super::command::{self, Command};
 use super::fault::Fault;
 use super::params::Params;
-use super::priority::LogPriority;
+use super::priority;
 use crate::machine::request::{Request, Target, Wait, Which};
+use crate::machine::Level;
 use crate::names::InstanceName;
 use crate::text::Text;
 use alloc::format;
@@ -36,6 +37,12 @@ impl TryFrom<String> for Token {
         } else {
             Err("a token has 1 to 64 bytes")
         }
+    }
+}
+
+impl From<Token> for Text {
+    fn from(token: Token) -> Text {
+        Text::from(token.0)
     }
 }
 
@@ -96,7 +103,7 @@ pub enum Call {
     /// The least priority that is logged.
     GetLogPriority,
     /// Change it.
-    SetLogPriority(LogPriority),
+    SetLogPriority(Level),
     /// The disk can be written from now on.
     NotifyDiskWriteable,
     /// What happens, after the notice of that number.
@@ -170,8 +177,8 @@ impl Call {
             | Call::GetLogPriority
             | Call::NotifyDiskWriteable
             | Call::Shutdown => none,
-            Call::SetLogPriority(priority) => {
-                Params { priority: Some(String::from(priority.name())), ..none }
+            Call::SetLogPriority(level) => {
+                Params { priority: Some(String::from(priority::name(*level))), ..none }
             }
             Call::Events(after) => Params { after: *after, ..none },
             Call::GetEnv(scope, name) => Params { name: Some(name.clone()), ..scope_params(scope) },
@@ -230,7 +237,7 @@ fn scope_params(scope: &EnvScope) -> Params {
 /// Turns parameters into the call of a row, whose `decode` this is for most.
 pub(super) mod decode {
     use super::{
-        needed, scope, target, wait, Call, Clash, Fault, Listed, LogPriority, Params, Request,
+        needed, priority, scope, target, wait, Call, Clash, Fault, Listed, Params, Request,
     };
     use alloc::format;
 
@@ -291,8 +298,8 @@ pub(super) mod decode {
 
     pub(crate) fn set_log_priority(p: Params) -> Result<Call, Fault> {
         let word = needed("priority", p.priority)?;
-        match LogPriority::from_name(&word) {
-            Some(priority) => Ok(Call::SetLogPriority(priority)),
+        match priority::from_name(&word) {
+            Some(level) => Ok(Call::SetLogPriority(level)),
             None => Err(Fault::parameter(
                 "priority",
                 &format!("{word:?} is none of debug, info, message, warn, error, fatal"),
