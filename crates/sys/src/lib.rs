@@ -4,4 +4,5 @@
 //! never the engine itself.
 
 pub mod epoll;
+pub mod peer;
 pub mod seqpacket;

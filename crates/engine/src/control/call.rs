@@ -61,6 +61,15 @@ pub enum Listed {
     All,
 }
 
+/// Whether a stream goes on after what is kept has been told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Follow {
+    /// It goes on as long as the connection.
+    On,
+    /// It ends: the last answer is [`super::answer::Answer::Done`].
+    Off,
+}
+
 /// What becomes of a variable that is set already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Clash {
@@ -106,8 +115,9 @@ pub enum Call {
     SetLogPriority(Level),
     /// The disk can be written from now on.
     NotifyDiskWriteable,
-    /// What happens, after the notice of that number.
-    Events(Option<u64>),
+    /// What happens, after the notice of that number as far back as it is kept; without one, from
+    /// now on.
+    Events(Option<u64>, Follow),
     /// The file of an instance's output.
     LogPath(Target),
     /// Stop everything, then end.
@@ -180,7 +190,9 @@ impl Call {
             Call::SetLogPriority(level) => {
                 Params { priority: Some(String::from(priority::name(*level))), ..none }
             }
-            Call::Events(after) => Params { after: *after, ..none },
+            Call::Events(after, follow) => {
+                Params { after: *after, follow: (*follow == Follow::Off).then_some(false), ..none }
+            }
             Call::GetEnv(scope, name) => Params { name: Some(name.clone()), ..scope_params(scope) },
             Call::SetEnv(scope, variables, clash) => Params {
                 variables: Some(variables.clone()),
@@ -237,7 +249,7 @@ fn scope_params(scope: &EnvScope) -> Params {
 /// Turns parameters into the call of a row, whose `decode` this is for most.
 pub(super) mod decode {
     use super::{
-        needed, priority, scope, target, wait, Call, Clash, Fault, Listed, Params, Request,
+        needed, priority, scope, target, wait, Call, Clash, Fault, Follow, Listed, Params, Request,
     };
     use alloc::format;
 
@@ -312,7 +324,8 @@ pub(super) mod decode {
     }
 
     pub(crate) fn events(p: Params) -> Result<Call, Fault> {
-        Ok(Call::Events(p.after))
+        let follow = if p.follow == Some(false) { Follow::Off } else { Follow::On };
+        Ok(Call::Events(p.after, follow))
     }
 
     pub(crate) fn log_path(p: Params) -> Result<Call, Fault> {

@@ -2,7 +2,7 @@
 //! harm.
 
 use super::answer::{Answer, Version};
-use super::call::{Call, Clash, EnvScope, Listed, Token};
+use super::call::{Call, Clash, EnvScope, Follow, Listed, Token};
 use super::codec::{Continues, Inbox, TooLong, FRAME_MAX, MESSAGE_MAX};
 use super::command::{Command, Replies, COMMANDS};
 use super::conversation::{Conversation, OUT_MAX};
@@ -104,8 +104,8 @@ fn sample_calls() -> Vec<Call> {
         Call::GetLogPriority,
         Call::SetLogPriority(Level::Warn),
         Call::NotifyDiskWriteable,
-        Call::Events(None),
-        Call::Events(Some(u64::MAX)),
+        Call::Events(None, Follow::On),
+        Call::Events(Some(u64::MAX), Follow::Off),
         Call::LogPath(by_env),
         Call::Shutdown,
         Call::GetEnv(EnvScope::Global, Text::from("PATH")),
@@ -262,9 +262,9 @@ fn every_notice_survives_the_wire_and_shows_values_to_the_owner_only() {
             let mut out = Vec::new();
             conversation.notice(&notice, &mut out);
             assert!(out.is_empty(), "nobody asked yet");
-            Call::Events(None).encode(&mut out);
+            Call::Events(None, Follow::On).encode(&mut out);
             conversation.feed(&out);
-            assert_eq!(conversation.take(&mut out), Some(Call::Events(None)));
+            assert_eq!(conversation.take(&mut out), Some(Call::Events(None, Follow::On)));
             out.clear();
             conversation.notice(&notice, &mut out);
             out.pop();

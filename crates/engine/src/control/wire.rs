@@ -422,7 +422,9 @@ struct WireState {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct WireNotice {
+    #[serde(default)]
     sequence: u64,
+    #[serde(default)]
     missed: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     event: Option<WireEvent>,
