@@ -95,8 +95,7 @@ impl Connections {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(_) => return,
             };
-            let Ok(told) = sys::peer::credentials(&stream) else { continue };
-            let peer = Peer { uid: told.uid, gid: told.gid, pid: told.pid };
+            let Ok(peer) = sys::peer::of(&stream) else { continue };
             if stream.set_nonblocking(true).is_err() {
                 continue;
             }
