@@ -8,6 +8,7 @@
 
 extern crate alloc;
 
+pub mod dialect;
 pub mod expand;
 #[cfg(test)]
 mod expect;
