@@ -107,7 +107,10 @@ pub fn notice(notice: &Notice) -> String {
 pub fn reply(asked: &str, reply: &Reply) -> String {
     match reply {
         Reply::Done(None) => format!("reply {asked}"),
-        Reply::Done(Some(view)) => format!("reply {asked}: {}", status(view)),
+        Reply::Done(Some(view)) => {
+            let warnings = view.warnings.iter().map(|warning| format!(" ({warning})"));
+            format!("reply {asked}: {}{}", status(view), warnings.collect::<String>())
+        }
         Reply::Refused(refusal) => {
             let why = match refusal {
                 Refusal::Failed(_, _, _, failure) => format!(" ({failure})"),

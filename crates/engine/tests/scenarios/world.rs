@@ -384,7 +384,7 @@ impl World {
 /// What the keeper tells.
 impl World {
     /// Returns the process `JOB ROLE`, of several the last, or the n-th: `JOB ROLE#n`.
-    fn process(&self, words: &[&str]) -> Result<(Slot, Pid), String> {
+    fn process(&self, words: &[&str]) -> Result<Slot, String> {
         let [place, role, ..] = words else { return Err("which process?".into()) };
         let (role, number) = role.split_once('#').unwrap_or((role, ""));
         let mut of_it = self.known.iter().filter(|known| {
@@ -395,11 +395,11 @@ impl World {
             Err(_) => of_it.next_back(),
         };
         let known = found.ok_or_else(|| format!("{place} {role} was never spawned"))?;
-        Ok((known.slot, known.pid.unwrap_or(0)))
+        Ok(known.slot)
     }
 
     fn ran(&mut self, words: &[&str]) -> Followed {
-        let (slot, _) = self.process(words)?;
+        let slot = self.process(words)?;
         let pid = self.run(slot).ok_or("it was never spawned")?;
         let steps = words.iter().skip(3).map(|word| step(word));
         let refused = steps.map(|step| step.map(|step| 1 << step.code()));
@@ -408,7 +408,7 @@ impl World {
     }
 
     fn refused(&mut self, words: &[&str]) -> Followed {
-        let (slot, _) = self.process(words)?;
+        let slot = self.process(words)?;
         let [_, _, step_name, errno] = words else { return Err("which step, why?".into()) };
         const ERRNOS: &[(&str, i32)] =
             &[("EPERM", 1), ("ENOENT", 2), ("EAGAIN", 11), ("ENOMEM", 12), ("EACCES", 13)];
@@ -432,12 +432,13 @@ impl World {
     }
 
     fn ended(&mut self, words: &[&str], exit: Exit) -> Followed {
-        let (slot, pid) = self.process(words)?;
+        let slot = self.process(words)?;
+        let pid = self.run(slot).ok_or("it was never spawned")?;
         self.tell(Input::Exited(slot, pid, exit))
     }
 
     fn stopped(&mut self, words: &[&str]) -> Followed {
-        let (slot, _) = self.process(words)?;
+        let slot = self.process(words)?;
         let signal =
             Signal::from_name(words.get(2).unwrap_or(&"STOP")).ok_or("by which signal?")?;
         self.tell(Input::Stopped(slot, signal.number()))
@@ -445,7 +446,7 @@ impl World {
 
     fn left(&mut self, words: &[&str]) -> Followed {
         let (job, left) = words.split_first().ok_or("by which job?")?;
-        let (slot, _) = self.process(&[job, Role::Main.name()])?;
+        let slot = self.process(&[job, Role::Main.name()])?;
         let candidate = |word: &&str| {
             let (pid, session) = word.split_once(':')?;
             Some(Candidate { pid: pid.parse().ok()?, session: session.parse().ok()?, parent: 1 })
@@ -456,7 +457,7 @@ impl World {
 
     fn swept(&mut self, words: &[&str]) -> Followed {
         let [job, count] = words else { return Err("how many?".into()) };
-        let (slot, _) = self.process(&[job, Role::Main.name()])?;
+        let slot = self.process(&[job, Role::Main.name()])?;
         self.tell(Input::Swept(slot, count.parse().map_err(|_| "how many?")?))
     }
 }
