@@ -1,1 +1,6 @@
-//! x
+//! Upright: the keeper, the daemon and the logger, which are one binary, and the command line.
+#![forbid(unsafe_code)]
+
+pub mod daemon;
+pub mod keeper;
+pub mod logger;

@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_remark_shows_the_line_and_marks_the_piece() {
-        let shown = render(&remark(7, 11), "web.conf", b"task\n\t\xc3\xa4exce \x1b[1m\nrespawn");
+        let shown = render(&remark(8, 12), "web.conf", b"task\n\t\xc3\xa4exce \x1b[1m\nrespawn");
         let expected = "web.conf:2:3: error: Unknown stanza\n2 |  äexce \u{fffd}[1m\n  |   ^^^^\n  = help: did you mean `exec`?\n";
         assert_eq!(shown, expected);
     }

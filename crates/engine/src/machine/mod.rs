@@ -21,6 +21,7 @@ mod lifecycle;
 mod look;
 mod offering;
 mod orders;
+mod owed;
 mod ready;
 pub mod request;
 mod requests;
@@ -33,6 +34,7 @@ pub use event::{EventId, CHAIN_MAX};
 pub use history::{Entry, History, Note, HISTORY_MAX};
 pub use input::{Candidate, Effect, Input, Level, Notice, ShutdownKind, SignalScope, SpawnOrder};
 pub use instance::{Due, Hold, Instance, Process, Waiter, Warning};
+pub(crate) use owed::Belief;
 pub use requests::Found;
 
 use crate::names::{EventName, InstanceName, JobName};

@@ -55,6 +55,8 @@ pub enum Complaint {
     Backoff,
     /// `and` beside `or`.
     MixedOperators,
+    /// A line without a word within the parentheses of a condition.
+    LinesInParentheses,
     /// `!=` in a condition.
     NotEqual,
     /// A variable that the condition can never see.
@@ -82,7 +84,7 @@ pub enum Complaint {
 impl Complaint {
     /// Every complaint with its name for programs, how bad it is, and what is said. The texts of
     /// errors are the original's (Source: Upstart 1.13.2 and libnih 1.0.4) where it has one.
-    pub const TABLE: [(Complaint, &'static str, Severity, &'static str); 36] = [
+    pub const TABLE: [(Complaint, &'static str, Severity, &'static str); 37] = [
         (Complaint::UnknownStanza, "unknown-stanza", Severity::Error, "Unknown stanza"),
         (Complaint::ChromeOsStanza, "chromeos-stanza", Severity::Error, "Unknown stanza"),
         (Complaint::ExpectedToken, "expected-token", Severity::Error, "Expected token"),
@@ -187,6 +189,12 @@ impl Complaint {
             "mixed-operators",
             Severity::Warning,
             "`and` and `or` are mixed without parentheses",
+        ),
+        (
+            Complaint::LinesInParentheses,
+            "lines-in-parentheses",
+            Severity::Hint,
+            "the original refuses a line without a word within parentheses",
         ),
         (
             Complaint::NotEqual,

@@ -6,6 +6,7 @@
 use super::complaint::Complaint;
 use super::lex::{Fault, Reader, Word};
 use super::show;
+use crate::expand;
 use crate::names::EventName;
 use crate::spec::{Arg, Condition, Node, Operand};
 use crate::text::Text;
@@ -15,6 +16,9 @@ use alloc::vec::Vec;
 
 /// A longer expression is not repeated in a remark; in bytes.
 const SHOWN_MAX: usize = 200;
+
+/// So many variables of an expression are looked after.
+pub const VARIABLES_MAX: usize = 16;
 
 /// What one pair of parentheses, or the whole expression, has so far.
 #[derive(Default)]
@@ -28,8 +32,16 @@ struct Level {
     mixed: Option<Word>,
 }
 
+/// What an expression says.
+pub struct Expressed {
+    /// The condition.
+    pub condition: Condition,
+    /// Each plain `$NAME` in its arguments with the argument; at most [`VARIABLES_MAX`].
+    pub variables: Vec<(Text, Word)>,
+}
+
 /// Reads an expression and the end of its line.
-pub fn read(reader: &mut Reader<'_>) -> Result<Condition, Fault> {
+pub fn read(reader: &mut Reader<'_>) -> Result<Expressed, Fault> {
     let mut expression = Expression::default();
     expression.levels.push(Level::default());
     if !reader.has_token() {
@@ -47,10 +59,16 @@ pub fn read(reader: &mut Reader<'_>) -> Result<Condition, Fault> {
     expression.finish(reader)
 }
 
-/// Steps over ends of lines, blank lines and comments: within parentheses they mean nothing. (The
-/// original takes the end of a line after a word only; no file it reads is read differently here.)
+/// Steps over ends of lines, blank lines and comments: within parentheses they mean nothing. The
+/// original takes one end of line behind a word and refuses a line without any.
 fn skip_lines(reader: &mut Reader<'_>) {
+    let mut lines = 0;
     while !reader.has_token() && !reader.at_end() {
+        if lines == 1 {
+            let here = reader.fault_here(Complaint::LinesInParentheses);
+            reader.remark(here.help("remove this line if the file is for Upstart 1.13 too"));
+        }
+        lines += 1;
         reader.skip_line();
         reader.skip_blanks();
     }
@@ -66,6 +84,7 @@ struct Expression {
     parentheses: Vec<Word>,
     /// The first operator that differs from those before it.
     mixed: Option<Word>,
+    variables: Vec<(Text, Word)>,
 }
 
 impl Expression {
@@ -106,6 +125,9 @@ impl Expression {
 
     fn word(&mut self, reader: &mut Reader<'_>, word: Word) -> Result<(), Fault> {
         if let Some(operand) = &mut self.open {
+            if self.variables.len() < VARIABLES_MAX {
+                self.variables.extend(variable(&word).map(|name| (name, word.clone())));
+            }
             return argument(reader, operand, word);
         }
         if self.is_filled() {
@@ -172,7 +194,7 @@ impl Expression {
         }
     }
 
-    fn finish(mut self, reader: &mut Reader<'_>) -> Result<Condition, Fault> {
+    fn finish(mut self, reader: &mut Reader<'_>) -> Result<Expressed, Fault> {
         self.end_operand();
         let here = reader.fault_here(Complaint::Parentheses);
         if let Some(mark) = self.parentheses.pop() {
@@ -193,7 +215,7 @@ impl Expression {
                 _ => String::from("they bind alike, from left to right"),
             }));
         }
-        Ok(condition)
+        Ok(Expressed { condition, variables: self.variables })
     }
 }
 
@@ -225,4 +247,11 @@ fn argument(reader: &mut Reader<'_>, operand: &mut Operand, word: Word) -> Resul
     };
     operand.args.push(arg);
     Ok(())
+}
+
+/// Returns the first plain `$NAME` in an argument.
+fn variable(word: &Word) -> Option<Text> {
+    let at = word.text.iter().position(|byte| *byte == b'$')?;
+    let name = expand::name(word.text.get(at + 1..).unwrap_or_default());
+    (!name.is_empty()).then(|| Text::from(name))
 }

@@ -13,4 +13,7 @@ mod value;
 
 pub use complaint::Complaint;
 pub use parse::{apply_override, parse};
-pub use stanzas::{Stanza, STANZAS};
+pub use stanzas::{help, Stanza, STANZAS};
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use super::stanzas::{Stanza, STANZAS};
 use crate::dialect::{Diagnostic, Parsed, DIAGNOSTICS_MAX};
 use crate::names::JobName;
 use crate::process::Role;
-use crate::spec::{Arg, Command, EnvRow, Expect, JobSpec, Node};
+use crate::spec::{Command, EnvRow, Expect, JobSpec};
 use crate::text::Text;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
@@ -36,8 +36,8 @@ pub struct Notes {
     pub stanza: Word,
     /// The last `manual` without `start on` behind it.
     pub manual: Option<Word>,
-    /// The `start on` that counts.
-    pub start_on: Option<Word>,
+    /// Variables that the `start on` that counts wants to be set.
+    pub variables: Vec<(Text, Word)>,
     /// The last `respawn limit` or `respawn backoff`.
     pub respawn_limit: Option<Word>,
     /// The last `expect`.
@@ -82,7 +82,7 @@ fn read(spec: JobSpec, file: &[u8]) -> Parsed {
     let notes = Notes {
         stanza: Word { text: Vec::new(), from, to: 0 },
         manual: None,
-        start_on: None,
+        variables: Vec::new(),
         respawn_limit: None,
         expect: None,
         commands: BTreeMap::new(),
@@ -140,7 +140,7 @@ fn stanza(draft: &mut Draft<'_>) -> Result<(), Fault> {
     if forms.len() > 1 || alone.is_none() {
         let seconds: Vec<&str> = forms.iter().map(|form| form.1).collect();
         if draft.reader.has_token() || alone.is_none() {
-            let second = draft.reader.keyword(&format!("one of {}", seconds.join(", ")))?;
+            let second = draft.reader.keyword(&one_of(&seconds))?;
             if let Some(form) = forms.iter().find(|form| form.1.as_bytes() == &second.text[..]) {
                 draft.notes.stanza.to = second.to;
                 return (form.0.read)(draft);
@@ -171,11 +171,22 @@ fn unknown(word: &Word, names: &[&str]) -> Fault {
     if word.text.contains(&0) {
         return fault.help("this is no text in ASCII or UTF-8");
     }
+    if word.text == b"end" {
+        return fault.help("no script is open here");
+    }
     let otherwise = match names.len() {
-        1..=8 => format!("expected one of {}", names.join(", ")),
+        1..=8 => format!("expected {}", one_of(names)),
         _ => "no stanza has this name".to_string(),
     };
     fault.help(did_you_mean(&word.text, names, &otherwise))
+}
+
+/// Returns the words as a person reads them: `on`, or `one of exec, script, timeout`.
+pub fn one_of(names: &[&str]) -> String {
+    match names {
+        [name] => format!("`{name}`"),
+        names => format!("one of {}", names.join(", ")),
+    }
 }
 
 /// Returns the question whether the nearest of the names was meant, or `otherwise` where none is
@@ -245,42 +256,18 @@ fn relations(draft: &mut Draft<'_>) {
         let fault = Fault::at(Complaint::ExpectScript, word);
         reader.remark(fault.help("move what comes before the daemon to `pre-start`, use `exec`"));
     }
-    if let Some(word) = &notes.start_on {
-        if let Some(name) = unknown_variable(spec) {
-            let fault = Fault::at(Complaint::UnknownVariable, word);
-            let name = name.lossy();
-            reader.remark(fault.help(format!("set `{name}` with `env {name}=VALUE` in this job")));
-        }
-    }
-}
-
-/// Returns a plain `$NAME` that `start on` wants and no `env` sets.
-fn unknown_variable(spec: &JobSpec) -> Option<Text> {
-    let nodes = spec.start_on.iter().flat_map(|condition| &condition.nodes);
-    let args = nodes.filter_map(|node| match node {
-        Node::Event(operand) => Some(&operand.args),
-        Node::And | Node::Or => None,
-    });
-    let values = args.flatten().map(|arg| match arg {
-        Arg::Positional(value) | Arg::Equal(_, value) | Arg::NotEqual(_, value) => value,
-    });
     let keys = spec.env.iter().map(|row| match row {
         EnvRow::Set(key, _) | EnvRow::Inherit(key) => key.bytes(),
     });
-    let known: BTreeSet<&[u8]> = keys.collect();
-    for value in values {
-        let mut rest = value.bytes();
-        while let Some(at) = rest.iter().position(|byte| *byte == b'$') {
-            rest = rest.get(at + 1..).unwrap_or_default();
-            let name = |byte: &&u8| byte.is_ascii_alphanumeric() || **byte == b'_';
-            let length = rest.iter().take_while(name).count();
-            let name = rest.get(..length).unwrap_or_default();
-            if name.first().is_some_and(|byte| !byte.is_ascii_digit()) && !known.contains(name) {
-                return Some(Text::from(name));
-            }
-        }
+    let known: BTreeSet<&[u8]> = match notes.variables.is_empty() {
+        true => BTreeSet::new(),
+        false => keys.collect(),
+    };
+    for (name, word) in notes.variables.iter().filter(|row| !known.contains(row.0.bytes())) {
+        let fault = Fault::at(Complaint::UnknownVariable, word);
+        let name = name.lossy();
+        reader.remark(fault.help(format!("set `{name}` with `env {name}=VALUE` in this job")));
     }
-    None
 }
 
 /// Returns errors and remarks in the order of the file. Errors are never left out for remarks.

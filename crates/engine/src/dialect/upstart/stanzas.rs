@@ -2,14 +2,14 @@
 //! read. Parsing, "did you mean", help listings and documentation all come from this table.
 
 use super::complaint::Complaint;
-use super::condition;
+use super::condition::{self, Expressed};
 use super::lex::{Fault, Word};
-use super::parse::Draft;
+use super::parse::{did_you_mean, one_of, Draft};
 use super::value::{self, natural, permissions, seconds, INT_MAX};
 use crate::process::Role;
 use crate::spec::{
-    Backoff, Cgroup, Command, Condition, Console, EnvRow, Expect, KillMode, Limits, NormalExit,
-    OnFull, Resource, RespawnLimit,
+    Backoff, Cgroup, Command, Console, EnvRow, Expect, KillMode, Limits, NormalExit, OnFull,
+    Resource, RespawnLimit,
 };
 use crate::text::Text;
 use crate::time::Span;
@@ -108,13 +108,13 @@ pub const STANZAS: &[Stanza] = &[
         start_on(d)
     }),
     row("stop on", "EVENT [KEY=VALUE]... [and|or ...]", "stops the job by itself", INIT5, |d| {
-        d.spec.stop_on = Some(condition::read(&mut d.reader)?);
+        d.spec.stop_on = Some(condition::read(&mut d.reader)?.condition);
         Ok(())
     }),
     row("manual", "", "forgets the `start on` given before", INIT5, |d| {
         d.notes.manual = Some(d.notes.stanza.clone());
         d.spec.start_on = None;
-        d.notes.start_on = None;
+        d.notes.variables.clear();
         Ok(())
     }),
     row("instance", "NAME", "makes many instances; NAME has variables", INIT5, |d| {
@@ -227,6 +227,16 @@ pub const STANZAS: &[Stanza] = &[
     }),
 ];
 
+/// Returns the stanzas for a person: words, arguments and help, one to a line.
+pub fn help() -> String {
+    let mut out = String::new();
+    for row in STANZAS {
+        let line = format!("{} {}", row.words, row.arguments);
+        out.push_str(&format!("{:<44} {}\n", line.trim_end(), row.help));
+    }
+    out
+}
+
 const KILL_MODES: &[(&str, KillMode)] =
     &[("process", KillMode::Process), ("group", KillMode::Group), ("tree", KillMode::Tree)];
 
@@ -275,16 +285,12 @@ fn choice<T: Copy>(draft: &mut Draft<'_>, choices: &[(&str, T)]) -> Result<T, Fa
     let word = draft.reader.argument(&one_of(&names))?;
     let found = choices.iter().find(|choice| choice.0.as_bytes() == &word.text[..]);
     found.map(|choice| choice.1).ok_or_else(|| {
-        Fault::at(Complaint::UnknownStanza, &word).help(super::parse::did_you_mean(
+        Fault::at(Complaint::UnknownStanza, &word).help(did_you_mean(
             &word.text,
             &names,
             &format!("expected {}", one_of(&names)),
         ))
     })
-}
-
-fn one_of(names: &[&str]) -> String {
-    format!("one of {}", names.join(", "))
 }
 
 fn exec(draft: &mut Draft<'_>, role: Role) -> Result<(), Fault> {
@@ -294,7 +300,12 @@ fn exec(draft: &mut Draft<'_>, role: Role) -> Result<(), Fault> {
 }
 
 fn script(draft: &mut Draft<'_>, role: Role) -> Result<(), Fault> {
-    let script = draft.reader.script()?;
+    let script = draft.reader.script().map_err(|fault| match fault.complaint {
+        Complaint::UnterminatedBlock => {
+            Fault { from: draft.notes.stanza.from, to: draft.notes.stanza.to, ..fault }
+        }
+        _ => fault,
+    })?;
     draft.command(role, Command::Script(script));
     Ok(())
 }
@@ -311,12 +322,12 @@ fn timeout(draft: &mut Draft<'_>, role: Role) -> Result<(), Fault> {
 }
 
 fn start_on(draft: &mut Draft<'_>) -> Result<(), Fault> {
-    let condition: Condition = condition::read(&mut draft.reader)?;
+    let Expressed { condition, variables } = condition::read(&mut draft.reader)?;
     if let Some(manual) = draft.notes.manual.take() {
         let fault = Fault::at(Complaint::ManualFirst, &manual);
         draft.reader.remark(fault.help("put `manual` behind the last `start on`"));
     }
-    draft.notes.start_on = Some(draft.notes.stanza.clone());
+    draft.notes.variables = variables;
     draft.spec.start_on = Some(condition);
     Ok(())
 }
@@ -341,7 +352,7 @@ fn env(draft: &mut Draft<'_>) -> Result<(), Fault> {
 fn respawn(draft: &mut Draft<'_>) -> Result<(), Fault> {
     if draft.reader.has_token() {
         let word = draft.reader.argument("the end of the line")?;
-        let help = super::parse::did_you_mean(
+        let help = did_you_mean(
             &word.text,
             &["limit", "backoff"],
             "`respawn` stands alone; the command goes into `exec`",
@@ -494,7 +505,7 @@ fn oom(draft: &mut Draft<'_>) -> Result<(), Fault> {
         _ => value::integer(&word, 10).and_then(|number| i16::try_from(number).ok()),
     };
     let number = number.filter(|number| (-17..=15).contains(number)).ok_or_else(|| {
-        Fault::at(Complaint::Oom, &word).help(super::parse::did_you_mean(
+        Fault::at(Complaint::Oom, &word).help(did_you_mean(
             &word.text,
             &["never", "score"],
             "a number from -17 to 15, or `never`",
@@ -525,7 +536,7 @@ fn limit(draft: &mut Draft<'_>) -> Result<(), Fault> {
     let name = draft.reader.argument(&one_of(&names))?;
     let Some(row) = Resource::TABLE.iter().find(|row| row.1.as_bytes() == &name.text[..]) else {
         let expected = format!("expected {}", one_of(&names));
-        let help = super::parse::did_you_mean(&name.text, &names, &expected);
+        let help = did_you_mean(&name.text, &names, &expected);
         return Err(Fault::at(Complaint::UnknownStanza, &name).help(help));
     };
     let (soft, _) = limit_value(draft, "the soft limit")?;

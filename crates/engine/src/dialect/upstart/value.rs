@@ -25,7 +25,8 @@ pub fn natural(word: &Word, max: u64, complaint: Complaint) -> Result<u64, Fault
 
 /// Returns a number of whole seconds.
 pub fn seconds(word: &Word) -> Result<Span, Fault> {
-    natural(word, INT_MAX, Complaint::Interval).map(Span::secs)
+    let seconds = natural(word, INT_MAX, Complaint::Interval).map(Span::secs);
+    seconds.map_err(|fault| fault.help("a whole number of seconds"))
 }
 
 /// Returns a decimal number in thousandths, from 0 to a million: `0.25` is 250.
