@@ -84,6 +84,8 @@ pub struct Config {
 /// The small things that every turn's record carries.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Globals {
+    /// When the last turn was.
+    now: Mono,
     next_instance: u32,
     next_generation: u64,
     next_event: u64,
@@ -136,6 +138,7 @@ impl Engine {
         Engine {
             config,
             globals: Globals {
+                now: Mono(0),
                 next_instance: 1,
                 next_generation: 1,
                 next_event: 1,
@@ -168,6 +171,7 @@ impl Engine {
     /// before that of an earlier call counts as that time.
     pub fn handle(&mut self, now: Mono, input: Input, out: &mut Vec<Effect>) {
         self.now = self.now.max(now);
+        self.globals.now = self.now;
         match input {
             Input::Define(spec) => self.define(spec),
             Input::Remove(name) => self.undefine(&name),
