@@ -207,7 +207,7 @@ impl Fault {
     }
 
     /// Returns the fault as a frame, without the NUL.
-    pub(super) fn frame(&self) -> Vec<u8> {
+    pub fn frame(&self) -> Vec<u8> {
         let some = |text: &String| Some(text.clone());
         let body = match self {
             Fault::Refused(refused) => return frame_of(self.name(), &**refused),
