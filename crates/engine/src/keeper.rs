@@ -113,6 +113,11 @@ pub enum ToKeeper<'a> {
         /// The sequence number of the last one.
         sequence: u64,
     },
+    /// This signal is journalled: do not tell a later daemon of it.
+    SignalSeen {
+        /// The signal.
+        signal: Signal,
+    },
     /// End: close everything, end the logger once it has drained, exit with this code.
     Quit {
         /// The exit code.
@@ -182,7 +187,8 @@ pub enum FromKeeper {
         /// How.
         exit: Exit,
     },
-    /// The keeper got a signal that is the daemon's to answer.
+    /// The keeper got a signal that is the daemon's to answer; told again after a restart until it
+    /// is seen (`SignalSeen`).
     Signalled {
         /// The signal.
         signal: u8,
@@ -327,6 +333,9 @@ impl<'a> ToKeeper<'a> {
             ToKeeper::Ready => h.kind = 7,
             ToKeeper::OrphansSeen { sequence } => h = Head { c: sequence, ..Head::of(8) },
             ToKeeper::Quit { code } => h = Head { a: code, ..Head::of(9) },
+            ToKeeper::SignalSeen { signal } => {
+                h = Head { a: i32::from(signal.number()), ..Head::of(10) };
+            }
         }
         h.write(head);
         parts
@@ -358,6 +367,7 @@ impl<'a> ToKeeper<'a> {
             7 => ToKeeper::Ready,
             8 => ToKeeper::OrphansSeen { sequence: h.c },
             9 => ToKeeper::Quit { code: h.a },
+            10 => ToKeeper::SignalSeen { signal: Signal::new(u8::try_from(h.a).ok()?)? },
             _ => return None,
         })
     }
@@ -486,6 +496,7 @@ mod tests {
             ToKeeper::Ready,
             ToKeeper::OrphansSeen { sequence: 1 << 40 },
             ToKeeper::Quit { code: 137 },
+            ToKeeper::SignalSeen { signal: Signal::HUP },
         ] {
             let wire = joined(&message);
             assert_eq!(ToKeeper::decode(&wire), Some(message));

@@ -11,6 +11,9 @@ use std::os::fd::{AsFd, OwnedFd};
 pub enum Interest {
     /// Bytes, connections or an end.
     Read,
+    /// As `Read`, told once for every write of the other side and once after every change of what is
+    /// watched, not as long as there is something (edge-triggered).
+    ReadEdge,
     /// Room to write.
     Write,
     /// Both.
@@ -89,6 +92,7 @@ impl Epoll {
 fn flags(interest: Interest) -> EventFlags {
     match interest {
         Interest::Read => EventFlags::IN,
+        Interest::ReadEdge => EventFlags::IN | EventFlags::ET,
         Interest::Write => EventFlags::OUT,
         Interest::Both => EventFlags::IN | EventFlags::OUT,
         Interest::Nothing => EventFlags::empty(),

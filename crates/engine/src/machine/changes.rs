@@ -78,6 +78,7 @@ impl Engine {
                 engine.histories.entry((job, name)).or_default().add(entry.at, entry.note);
             }
         }
+        engine.now = engine.globals.now;
         engine.index();
         engine
     }

@@ -48,7 +48,7 @@ impl Engine {
         if role != Role::Main {
             let limit = spec.policy.timeouts.get(&role);
             self.set_due(id, limit.map(|limit| (now + *limit, Due::Overdue(role))));
-        } else if process.adopted || ready_when_run(spec.policy.expect) {
+        } else if process.adopted.is_some() || ready_when_run(spec.policy.expect) {
             self.release_hold(id, Hold::Spawn);
         } else {
             self.await_readiness(id, &spec);

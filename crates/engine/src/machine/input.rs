@@ -1,5 +1,6 @@
 //! What the machine is told and what it wants done: the two enums between it and the world.
 
+use super::state::{Goal, State};
 use crate::machine::request::{Reply, Request, RequestId};
 use crate::names::{EventName, InstanceName, JobName};
 use crate::process::{Exit, Pid, Slot, Step};
@@ -133,9 +134,11 @@ pub enum Notice {
         /// The instance.
         instance: InstanceName,
         /// The goal now.
-        goal: super::state::Goal,
+        goal: Goal,
+        /// The state before.
+        from: State,
         /// The state now.
-        state: super::state::State,
+        to: State,
     },
 }
 

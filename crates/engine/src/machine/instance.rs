@@ -92,8 +92,8 @@ pub struct Process {
     pub since: Mono,
     /// Whether its time limit has passed and it was told to end.
     pub overdue: bool,
-    /// Whether it was left behind by the original of an `expect`.
-    pub adopted: bool,
+    /// Its number where it was left behind by the original of an `expect`.
+    pub adopted: Option<Pid>,
     /// The number of the original, once it ended as `expect` wanted and what it left is looked at.
     pub left_by: Option<Pid>,
 }

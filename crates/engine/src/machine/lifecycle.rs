@@ -72,7 +72,8 @@ impl Engine {
             job: instance.job.clone(),
             instance: instance.name.clone(),
             goal: instance.goal,
-            state,
+            from: old,
+            to: state,
         };
         self.notice(notice);
         self.say(Level::Info, |engine| {
@@ -227,7 +228,7 @@ impl Engine {
             pid: None,
             since: self.now,
             overdue: false,
-            adopted: false,
+            adopted: None,
             left_by: None,
         };
         let Some(instance) = self.instances.edit(&id) else { return };

@@ -21,6 +21,7 @@ mod lifecycle;
 mod look;
 mod offering;
 mod orders;
+mod owed;
 mod ready;
 pub mod request;
 mod requests;
@@ -33,6 +34,7 @@ pub use event::{EventId, CHAIN_MAX};
 pub use history::{Entry, History, Note, HISTORY_MAX};
 pub use input::{Candidate, Effect, Input, Level, Notice, ShutdownKind, SignalScope, SpawnOrder};
 pub use instance::{Due, Hold, Instance, Process, Waiter, Warning};
+pub(crate) use owed::Belief;
 pub use requests::Found;
 
 use crate::names::{EventName, InstanceName, JobName};
@@ -82,6 +84,8 @@ pub struct Config {
 /// The small things that every turn's record carries.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Globals {
+    /// When the last turn was.
+    now: Mono,
     next_instance: u32,
     next_generation: u64,
     next_event: u64,
@@ -134,6 +138,7 @@ impl Engine {
         Engine {
             config,
             globals: Globals {
+                now: Mono(0),
                 next_instance: 1,
                 next_generation: 1,
                 next_event: 1,
@@ -166,6 +171,7 @@ impl Engine {
     /// before that of an earlier call counts as that time.
     pub fn handle(&mut self, now: Mono, input: Input, out: &mut Vec<Effect>) {
         self.now = self.now.max(now);
+        self.globals.now = self.now;
         match input {
             Input::Define(spec) => self.define(spec),
             Input::Remove(name) => self.undefine(&name),

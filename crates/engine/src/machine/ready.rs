@@ -54,7 +54,8 @@ impl Engine {
         let Some(spec) = self.spec_of(id) else { return false };
         let Some(instance) = self.instances.look(&id) else { return false };
         let follows = matches!(spec.policy.expect, Expect::Fork | Expect::Daemon);
-        let adopted = instance.processes.get(&Role::Main).is_some_and(|main| main.adopted);
+        let adopted =
+            instance.processes.get(&Role::Main).is_some_and(|main| main.adopted.is_some());
         if !follows || adopted || instance.hold != Some(Hold::Ready) || exit != Exit::Status(0) {
             return false;
         }
@@ -135,7 +136,7 @@ impl Engine {
         let slot = self.new_slot(id, Role::Main);
         let since = self.now;
         let process =
-            Process { slot, pid: None, since, overdue: false, adopted: true, left_by: None };
+            Process { slot, pid: None, since, overdue: false, adopted: Some(to), left_by: None };
         if let Some(instance) = self.instances.edit(&id) {
             instance.processes.insert(Role::Main, process);
             instance.last_main = Some(slot);

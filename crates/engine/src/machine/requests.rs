@@ -234,9 +234,10 @@ impl Engine {
             return Err(Refusal::NotRunning(instance.job.clone(), instance.name.clone()));
         };
         let Some(spec) = self.spec_of(id) else { return Ok(()) };
-        let signal = spec.policy.reload_signal;
-        self.remember(id, Note::Signalled(Role::Main, signal));
-        self.out.push(Effect::Signal(main.slot, signal, SignalScope::Process));
+        if let Some(signal) = spec.policy.reload_signal {
+            self.remember(id, Note::Signalled(Role::Main, signal));
+            self.out.push(Effect::Signal(main.slot, signal, SignalScope::Process));
+        }
         let view = self.view_of(id);
         self.reply(request, Reply::Done(view), None);
         Ok(())

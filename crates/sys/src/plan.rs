@@ -1,0 +1,474 @@
+//! What a new process does before it executes its program: a flat list of records.
+//!
+//! The daemon builds a [`Plan`] and encodes it; the keeper passes the bytes on unread; the child
+//! performs the records in their order. The order is fixed by [`Plan::encode`] alone, so that a new
+//! daemon can change it under an old keeper. One attribute is one field of `Plan`, one variant of
+//! [`Record`] and one arm in `child`.
+//!
+//! Source of the order: job_process.c of Upstart 1.13.2; the control group comes first, so that
+//! everything else is already accounted for, and the OOM score comes before the limits, so that a
+//! limit on descriptors cannot keep its file from being opened.
+
+use engine::spec::{Limits, Resource};
+use std::ffi::{CStr, CString};
+
+/// The version that begins every encoded plan.
+pub const VERSION: u32 = 1;
+
+/// The longest plan in bytes; the kernel takes at most 6 MiB of arguments and environment.
+pub const PLAN_MAX: usize = 16 * 1024 * 1024;
+
+/// Everything a child is told; users, paths and candidates are resolved already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The arguments, the program's name first.
+    pub argv: Vec<CString>,
+    /// The whole environment, `KEY=VALUE`.
+    pub env: Vec<CString>,
+    /// The paths to try to execute, in their order.
+    pub candidates: Vec<CString>,
+    /// The `cgroup.procs` files to join.
+    pub cgroups: Vec<CString>,
+    /// Where input and output go.
+    pub console: Console,
+    /// The AppArmor profile that the program runs under.
+    pub profile: Option<CString>,
+    /// oom_score_adj, -1000 to 1000; none: inherited.
+    pub oom_score_adj: Option<i16>,
+    /// Resource limits; what is not named is inherited.
+    pub limits: Vec<(Resource, Limits)>,
+    /// File creation mask; none: inherited.
+    pub umask: Option<u16>,
+    /// Niceness -20 to 19; none: inherited.
+    pub nice: Option<i8>,
+    /// New root directory; the working directory becomes its root.
+    pub chroot: Option<CString>,
+    /// Working directory, seen from the new root; none: inherited, or the new root.
+    pub chdir: Option<Chdir>,
+    /// Who the process becomes.
+    pub identity: Identity,
+    /// Whether it stops itself before it executes the program.
+    pub debug: Debug,
+}
+
+/// Where the input and output of a process go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Console {
+    /// All three to `/dev/null`.
+    Null,
+    /// Input from `/dev/null`, output into the pipe or terminal that the keeper made.
+    Log,
+    /// All three to `/dev/console`; where that cannot be opened `/dev/null`, with a warning.
+    Output,
+    /// All three to `/dev/console`, which becomes the controlling terminal.
+    Owner,
+}
+
+/// A working directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chdir {
+    /// The directory.
+    pub path: CString,
+    /// What happens when it cannot be entered.
+    pub refused: Refused,
+}
+
+/// What happens when the kernel refuses a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// The start fails.
+    Fails,
+    /// The start goes on with a warning, without the step.
+    Warns,
+}
+
+/// Who a process becomes; what is none stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// Supplementary groups; empty drops them all.
+    pub groups: Option<Vec<u32>>,
+    /// Group.
+    pub gid: Option<u32>,
+    /// User.
+    pub uid: Option<u32>,
+}
+
+/// Whether a process waits for a debugger.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Debug {
+    /// It goes on.
+    #[default]
+    Run,
+    /// It raises SIGSTOP before it executes its program. The keeper reports it as spawned, then as
+    /// stopped; a program that cannot be executed then shows as exit status 255.
+    Stop,
+}
+
+impl Plan {
+    /// Returns the plan that runs `candidate` with these arguments and nothing else.
+    pub fn new(candidate: CString, argv: Vec<CString>) -> Plan {
+        Plan {
+            argv,
+            env: Vec::new(),
+            candidates: vec![candidate],
+            cgroups: Vec::new(),
+            console: Console::Null,
+            profile: None,
+            oom_score_adj: None,
+            limits: Vec::new(),
+            umask: None,
+            nice: None,
+            chroot: None,
+            chdir: None,
+            identity: Identity::default(),
+            debug: Debug::Run,
+        }
+    }
+
+    /// Returns the plan as the child reads it.
+    pub fn encode(&self) -> Vec<u8> {
+        let Plan {
+            argv,
+            env,
+            candidates,
+            cgroups,
+            console,
+            profile,
+            oom_score_adj,
+            limits,
+            umask,
+            nice,
+            chroot,
+            chdir,
+            identity,
+            debug,
+        } = self;
+        let mut out = VERSION.to_le_bytes().to_vec();
+        strings(&mut out, kind::ARGV, argv);
+        strings(&mut out, kind::ENV, env);
+        for path in cgroups {
+            string(&mut out, kind::CGROUP, path);
+        }
+        record(&mut out, kind::CONSOLE, &[console_code(*console)]);
+        if let Some(profile) = profile {
+            record(&mut out, kind::PROFILE, &[b"exec ", profile.to_bytes()].concat());
+        }
+        if let Some(score) = oom_score_adj {
+            record(&mut out, kind::OOM, score.to_string().as_bytes());
+        }
+        for (resource, limits) in limits {
+            record(&mut out, kind::LIMIT, &limit(*resource, *limits));
+        }
+        if let Some(mask) = umask {
+            record(&mut out, kind::UMASK, &mask.to_le_bytes());
+        }
+        if let Some(nice) = nice {
+            record(&mut out, kind::NICE, &nice.to_le_bytes());
+        }
+        if let Some(path) = chroot {
+            string(&mut out, kind::CHROOT, path);
+        }
+        if let Some(Chdir { path, refused }) = chdir {
+            let kind = match refused {
+                Refused::Fails => kind::CHDIR,
+                Refused::Warns => kind::CHDIR_OR_WARN,
+            };
+            string(&mut out, kind, path);
+        }
+        identity.encode(&mut out);
+        if *debug == Debug::Stop {
+            record(&mut out, kind::STOP, &[]);
+        }
+        strings(&mut out, kind::EXEC, candidates);
+        out
+    }
+}
+
+impl Identity {
+    fn encode(&self, out: &mut Vec<u8>) {
+        let Identity { groups, gid, uid } = self;
+        if gid.is_some() || uid.is_some() {
+            let mut bytes = [u32::MAX.to_le_bytes(); 2];
+            bytes[0] = uid.unwrap_or(u32::MAX).to_le_bytes();
+            bytes[1] = gid.unwrap_or(u32::MAX).to_le_bytes();
+            record(out, kind::OWN_SCRIPT, &bytes.concat());
+        }
+        if let Some(groups) = groups {
+            let bytes: Vec<u8> = groups.iter().flat_map(|group| group.to_le_bytes()).collect();
+            record(out, kind::GROUPS, &bytes);
+        }
+        if let Some(gid) = gid {
+            record(out, kind::GID, &gid.to_le_bytes());
+        }
+        if let Some(uid) = uid {
+            record(out, kind::UID, &uid.to_le_bytes());
+        }
+    }
+}
+
+/// One step of a plan, read in place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Record<'a> {
+    /// The arguments.
+    Argv(Strings<'a>),
+    /// The environment.
+    Env(Strings<'a>),
+    /// Join the group of this `cgroup.procs` file.
+    Cgroup(&'a CStr),
+    /// Set up descriptors 0 to 2.
+    Console(Console),
+    /// Write this to the process's own `attr/exec`.
+    Profile(&'a [u8]),
+    /// Write this to the process's own `oom_score_adj`.
+    Oom(&'a [u8]),
+    /// Set a resource limit.
+    Limit {
+        /// The kernel's number of the resource.
+        resource: u32,
+        /// What holds; `u64::MAX` is unlimited.
+        soft: u64,
+        /// What it may be raised to; `u64::MAX` is unlimited.
+        hard: u64,
+    },
+    /// Set the file creation mask.
+    Umask(u16),
+    /// Set the niceness.
+    Nice(i8),
+    /// Change the root directory, and the working directory to it.
+    Chroot(&'a CStr),
+    /// Change the working directory.
+    Chdir(&'a CStr, Refused),
+    /// Give the script's descriptor to this user and group; `u32::MAX` leaves one as it is.
+    OwnScript(u32, u32),
+    /// Set the supplementary groups.
+    Groups(Groups<'a>),
+    /// Become this group.
+    Gid(u32),
+    /// Become this user.
+    Uid(u32),
+    /// Stop for a debugger.
+    Stop,
+    /// Execute the first of these that can be executed.
+    Exec(Strings<'a>),
+}
+
+/// The numbers of the records on the wire. A number is never used again for something else.
+mod kind {
+    pub const ARGV: u32 = 1;
+    pub const ENV: u32 = 2;
+    pub const CGROUP: u32 = 3;
+    pub const CONSOLE: u32 = 4;
+    pub const PROFILE: u32 = 5;
+    pub const OOM: u32 = 6;
+    pub const LIMIT: u32 = 7;
+    pub const UMASK: u32 = 8;
+    pub const NICE: u32 = 9;
+    pub const CHROOT: u32 = 10;
+    pub const CHDIR: u32 = 11;
+    pub const CHDIR_OR_WARN: u32 = 12;
+    pub const OWN_SCRIPT: u32 = 13;
+    pub const GROUPS: u32 = 14;
+    pub const GID: u32 = 15;
+    pub const UID: u32 = 16;
+    pub const STOP: u32 = 17;
+    pub const EXEC: u32 = 18;
+}
+
+/// A plan that is not one: of another version, cut short, or with a record nobody here knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Malformed;
+
+/// The records of an encoded plan, in their order; ends after the first malformed one.
+#[derive(Clone, Copy, Debug)]
+pub struct Records<'a> {
+    rest: &'a [u8],
+    version: Result<(), Malformed>,
+}
+
+/// How much room the arguments and the environment of a plan need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// How many arguments there are.
+    pub argv: usize,
+    /// How many variables there are.
+    pub env: usize,
+}
+
+impl<'a> Records<'a> {
+    /// Begins to read a plan.
+    pub fn new(plan: &'a [u8]) -> Records<'a> {
+        match plan.split_first_chunk::<4>() {
+            Some((version, rest)) if u32::from_le_bytes(*version) == VERSION => {
+                Records { rest, version: Ok(()) }
+            }
+            Some(_) | None => Records { rest: &[], version: Err(Malformed) },
+        }
+    }
+
+    /// Checks the whole plan before anything of it is done: every record known, one console, the
+    /// program last.
+    pub fn check(plan: &'a [u8]) -> Result<Counts, Malformed> {
+        let (mut argv, mut env, mut consoles, mut done) = (None, None, 0, false);
+        for record in Records::new(plan) {
+            if done {
+                return Err(Malformed);
+            }
+            match record? {
+                Record::Argv(strings) if argv.is_none() => argv = Some(strings.count()),
+                Record::Env(strings) if env.is_none() => env = Some(strings.count()),
+                Record::Argv(_) | Record::Env(_) => return Err(Malformed),
+                Record::Console(_) => consoles += 1,
+                Record::Exec(paths) => done = paths.count() > 0,
+                Record::Cgroup(_)
+                | Record::Profile(_)
+                | Record::Oom(_)
+                | Record::Limit { .. }
+                | Record::Umask(_)
+                | Record::Nice(_)
+                | Record::Chroot(_)
+                | Record::Chdir(..)
+                | Record::OwnScript(..)
+                | Record::Groups(_)
+                | Record::Gid(_)
+                | Record::Uid(_)
+                | Record::Stop => {}
+            }
+        }
+        match (argv, env) {
+            (Some(argv @ 1..), Some(env)) if done && consoles == 1 => Ok(Counts { argv, env }),
+            _ => Err(Malformed),
+        }
+    }
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = Result<Record<'a>, Malformed>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.version.is_err() {
+            self.version = Ok(());
+            return Some(Err(Malformed));
+        }
+        if self.rest.is_empty() {
+            return None;
+        }
+        let read = read(self.rest);
+        self.rest = read.map_or(&[], |(_, rest)| rest);
+        Some(read.map(|(record, _)| record).ok_or(Malformed))
+    }
+}
+
+/// A list of strings, each ended by a NUL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Strings<'a>(&'a [u8]);
+
+impl<'a> Iterator for Strings<'a> {
+    type Item = &'a CStr;
+
+    fn next(&mut self) -> Option<&'a CStr> {
+        let string = CStr::from_bytes_until_nul(self.0).ok()?;
+        self.0 = self.0.get(string.count_bytes() + 1..)?;
+        Some(string)
+    }
+}
+
+/// A list of group numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Groups<'a>(&'a [u8]);
+
+impl<'a> Groups<'a> {
+    /// Returns the numbers in their order.
+    pub fn iter(self) -> impl ExactSizeIterator<Item = u32> + 'a {
+        self.0.chunks_exact(4).map(|group| match *group {
+            [a, b, c, d] => u32::from_le_bytes([a, b, c, d]),
+            _ => u32::MAX,
+        })
+    }
+}
+
+fn read(bytes: &[u8]) -> Option<(Record<'_>, &[u8])> {
+    let (kind, rest) = bytes.split_first_chunk::<4>()?;
+    let (length, rest) = rest.split_first_chunk::<4>()?;
+    let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+    let (body, rest) = rest.split_at_checked(length)?;
+    Some((body_of(u32::from_le_bytes(*kind), body)?, rest))
+}
+
+fn body_of(kind: u32, body: &[u8]) -> Option<Record<'_>> {
+    let path = || CStr::from_bytes_with_nul(body).ok();
+    let word = || body.try_into().ok().map(u32::from_le_bytes);
+    let strings = || body.last().is_none_or(|last| *last == 0).then_some(Strings(body));
+    Some(match kind {
+        kind::ARGV => Record::Argv(strings()?),
+        kind::ENV => Record::Env(strings()?),
+        kind::CGROUP => Record::Cgroup(path()?),
+        kind::CONSOLE => Record::Console(console_of(body)?),
+        kind::PROFILE => Record::Profile(body),
+        kind::OOM => Record::Oom(body),
+        kind::LIMIT => {
+            let (resource, rest) = body.split_first_chunk::<4>()?;
+            let (soft, hard) = rest.split_first_chunk::<8>()?;
+            Record::Limit {
+                resource: u32::from_le_bytes(*resource),
+                soft: u64::from_le_bytes(*soft),
+                hard: u64::from_le_bytes(hard.try_into().ok()?),
+            }
+        }
+        kind::UMASK => Record::Umask(u16::from_le_bytes(body.try_into().ok()?)),
+        kind::NICE => Record::Nice(i8::from_le_bytes(body.try_into().ok()?)),
+        kind::CHROOT => Record::Chroot(path()?),
+        kind::CHDIR => Record::Chdir(path()?, Refused::Fails),
+        kind::CHDIR_OR_WARN => Record::Chdir(path()?, Refused::Warns),
+        kind::OWN_SCRIPT => {
+            let (uid, gid) = body.split_first_chunk::<4>()?;
+            let gid = u32::from_le_bytes(gid.try_into().ok()?);
+            Record::OwnScript(u32::from_le_bytes(*uid), gid)
+        }
+        kind::GROUPS => (body.len() % 4 == 0).then_some(Record::Groups(Groups(body)))?,
+        kind::GID => Record::Gid(word()?),
+        kind::UID => Record::Uid(word()?),
+        kind::STOP => body.is_empty().then_some(Record::Stop)?,
+        kind::EXEC => Record::Exec(strings()?),
+        _ => return None,
+    })
+}
+
+fn record(out: &mut Vec<u8>, kind: u32, body: &[u8]) {
+    out.extend_from_slice(&kind.to_le_bytes());
+    out.extend_from_slice(&u32::try_from(body.len()).unwrap_or(u32::MAX).to_le_bytes());
+    out.extend_from_slice(body);
+}
+
+fn string(out: &mut Vec<u8>, kind: u32, text: &CStr) {
+    record(out, kind, text.to_bytes_with_nul());
+}
+
+fn strings(out: &mut Vec<u8>, kind: u32, all: &[CString]) {
+    let body: Vec<u8> = all.iter().flat_map(|text| text.to_bytes_with_nul()).copied().collect();
+    record(out, kind, &body);
+}
+
+fn limit(resource: Resource, limits: Limits) -> Vec<u8> {
+    let soft = limits.soft.unwrap_or(u64::MAX).to_le_bytes();
+    let hard = limits.hard.unwrap_or(u64::MAX).to_le_bytes();
+    [&crate::limits::number(resource).to_le_bytes()[..], &soft, &hard].concat()
+}
+
+fn console_code(console: Console) -> u8 {
+    match console {
+        Console::Null => 0,
+        Console::Log => 1,
+        Console::Output => 2,
+        Console::Owner => 3,
+    }
+}
+
+fn console_of(body: &[u8]) -> Option<Console> {
+    Some(match body {
+        [0] => Console::Null,
+        [1] => Console::Log,
+        [2] => Console::Output,
+        [3] => Console::Owner,
+        _ => return None,
+    })
+}

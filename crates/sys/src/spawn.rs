@@ -1,0 +1,113 @@
+//! Forking a child that performs a plan.
+
+use crate::child;
+use crate::limits::Inherited;
+use crate::report::Report;
+use crate::signals::last_error;
+use engine::process::Pid;
+use rustix::io::Errno;
+use rustix::pipe::{pipe_with, PipeFlags};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+/// Where the child finds its plan.
+#[derive(Clone, Copy, Debug)]
+pub enum Source<'a> {
+    /// In memory.
+    Bytes(&'a [u8]),
+    /// In a file that the child reads by itself, so that its parent never does.
+    File {
+        /// The file, usually a memfd.
+        fd: BorrowedFd<'a>,
+        /// The plan's length in bytes.
+        length: usize,
+    },
+}
+
+/// What a child is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Launch<'a> {
+    /// What it does.
+    pub plan: Source<'a>,
+    /// `/dev/null`, where it is open already.
+    pub null: Option<BorrowedFd<'a>>,
+    /// Standard output and error of `Console::Log`.
+    pub log: Option<BorrowedFd<'a>>,
+    /// What becomes descriptor 9.
+    pub script: Option<BorrowedFd<'a>>,
+    /// What the child gets back of what we changed for ourselves.
+    pub inherited: &'a Inherited,
+}
+
+/// A child that sets itself up.
+#[derive(Debug)]
+pub struct Spawned {
+    /// Its number; ours until it is reaped.
+    pub pid: Pid,
+    /// What it says about its set-up.
+    pub report: Report,
+}
+
+/// Forks a child that performs the plan. Every descriptor without close-on-exec reaches the program.
+pub fn spawn(launch: &Launch<'_>) -> Result<Spawned, Errno> {
+    let (report, end) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+    match fork()? {
+        Side::Child => child::run(launch, end.as_raw_fd()),
+        Side::Parent(pid) => Ok(Spawned { pid, report: Report::new(report) }),
+    }
+}
+
+/// Which of the two a fork has returned in.
+pub(crate) enum Side {
+    /// The new process. It may make system calls only, and must execute or end.
+    Child,
+    /// The one that was there before, and the new one's number.
+    Parent(Pid),
+}
+
+/// Forks.
+pub(crate) fn fork() -> Result<Side, Errno> {
+    // The raw call: no lock of libc's is taken and nothing registered for a fork runs. With every
+    // argument but the first zero their order, which differs by architecture, does not matter.
+    // SAFETY: a new process with a copy of our memory and of this thread alone; each of the callers
+    // in this crate goes on with system calls only.
+    let pid =
+        unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0usize, 0usize, 0usize, 0usize) };
+    match Pid::try_from(pid) {
+        Ok(0) => Ok(Side::Child),
+        Ok(pid) if pid > 0 => Ok(Side::Parent(pid)),
+        Ok(_) | Err(_) => Err(last_error()),
+    }
+}
+
+/// The lowest descriptor that none of 0, 1, 2, 3 and 9 can be.
+const HIGH: RawFd = 10;
+
+/// Returns the descriptor, or a copy above those that a child is given; async-signal-safe.
+pub(crate) fn above(fd: RawFd) -> Result<RawFd, Errno> {
+    if fd >= HIGH {
+        return Ok(fd);
+    }
+    // SAFETY: plain numbers; a new descriptor that this process never closes before it executes.
+    match unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, HIGH) } {
+        fd if fd >= 0 => Ok(fd),
+        _ => Err(last_error()),
+    }
+}
+
+/// Makes `to` the same as `from`, without close-on-exec; async-signal-safe. `from` comes from
+/// [`above`], so it never is `to` itself.
+pub(crate) fn place(from: RawFd, to: RawFd) -> Result<(), Errno> {
+    // SAFETY: plain numbers; `to` is one of the few that a child is about to be given.
+    match unsafe { libc::dup2(from, to) } {
+        fd if fd >= 0 => Ok(()),
+        _ => Err(last_error()),
+    }
+}
+
+/// Moves a descriptor out of the way of those that a child is given.
+pub fn out_of_the_way(fd: OwnedFd) -> Result<OwnedFd, Errno> {
+    if fd.as_raw_fd() >= HIGH {
+        return Ok(fd);
+    }
+    rustix::io::fcntl_dupfd_cloexec(&fd, HIGH)
+}

@@ -1,0 +1,409 @@
+//! The keeper: parent of every process, owner of what must outlive a crash, PID 1 where we are init.
+//!
+//! It holds the facts of the kernel and decides nothing but when to start its own peers again. One
+//! loop, no disk, no lock, nothing that waits; memory is asked for and done without where refused.
+//! What is to be told is a bit in a row, not a queue, so a daemon that is dead, slow or hung loses
+//! nothing and costs nothing.
+
+mod held;
+mod orphans;
+mod peer;
+mod requests;
+mod table;
+mod telling;
+
+use engine::keeper::{LogWire, MESSAGE_MAX};
+use engine::process::Slot;
+use engine::time::{Mono, Span};
+use held::Held;
+use orphans::Orphans;
+use peer::{Heard, Peer};
+use std::collections::VecDeque;
+use std::ffi::CString;
+use std::os::fd::OwnedFd;
+use sys::epoll::{Epoll, Interest, Ready};
+use sys::limits::Inherited;
+use sys::own::{Argv, Binary};
+use sys::signals::{SignalFd, SignalSet};
+use sys::wait::{change, Change, Whom};
+use sys::{seqpacket, Errno};
+use table::{Index, Table};
+use telling::Stage;
+
+/// The signals that are the daemon's to answer: INT, TERM, HUP, QUIT, USR1, USR2, WINCH, PWR.
+const TOLD: [u8; 8] = [1, 2, 3, 10, 12, 15, 28, 30];
+
+/// SIGCHLD.
+const CHILD: u8 = 17;
+
+/// How long a child may take to set itself up.
+const SETUP: Span = Span::secs(30);
+
+/// How long the logger may take to write what is left when everything ends.
+const FINISH: Span = Span::secs(5);
+
+/// How many events, messages and exits are taken in one turn of the loop.
+const EVENTS: usize = 64;
+const MESSAGES: usize = 256;
+const EXITS: usize = 512;
+
+/// How many messages a dead peer's channel can possibly still have.
+const LEFT_OVER: usize = 4096;
+
+/// What an event is about. The report of row n is `REPORT + n`.
+const SIGNALS: u64 = 0;
+const DAEMON: u64 = 1;
+const LOGGER: u64 = 2;
+const REPORT: u64 = 1 << 32;
+
+/// Runs the keeper with the arguments that the process was started with; returns its exit status.
+pub fn run(arguments: Vec<CString>) -> i32 {
+    sys::entry::close_from(3);
+    let inherited = Inherited::capture();
+    sys::signals::reset_dispositions();
+    sys::signals::block(SignalSet::ALL);
+    sys::limits::raise_descriptors();
+    if sys::own::is_first() {
+        sys::first::take_keys();
+    } else if let Err(errno) = sys::own::become_subreaper() {
+        sys::say::line(format_args!(
+            "upright: cannot become the parent of orphans: {}; daemons that fork are not followed",
+            sys::say::Why(errno)
+        ));
+    }
+    sys::entry::show_as(c"upright-keeper");
+    match Keeper::new(inherited, arguments) {
+        Ok(mut keeper) => keeper.run(),
+        Err(errno) => {
+            sys::say::line(format_args!("upright: cannot start: {}", sys::say::Why(errno)));
+            1
+        }
+    }
+}
+
+struct Keeper {
+    epoll: Epoll,
+    signals: SignalFd,
+    own: Binary,
+    null: Option<OwnedFd>,
+    inherited: Inherited,
+    table: Table,
+    orphans: Orphans,
+    held: Held,
+    daemon: Peer,
+    logger: Peer,
+    stage: Stage,
+    /// Signals that the present daemon has not been told of.
+    arrived: SignalSet,
+    /// Signals that no daemon has journalled.
+    unseen: SignalSet,
+    /// A request for which there was no memory; nothing more is heard until that is told.
+    refused: Option<(Slot, Errno)>,
+    /// Rows in set-up by the time at which that has failed; those that are through stay until then
+    /// or until they are first.
+    deadlines: VecDeque<(Mono, Index, Slot)>,
+    ending: Option<Ending>,
+    buffer: Vec<u8>,
+    reap_again: bool,
+    found_strange: bool,
+    now: Mono,
+}
+
+/// Everything ends.
+#[derive(Clone, Copy)]
+struct Ending {
+    code: i32,
+    by: Mono,
+    finish: Finish,
+}
+
+/// Whether the logger was told to finish.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Finish {
+    Told,
+    Untold,
+}
+
+impl Keeper {
+    fn new(inherited: Inherited, arguments: Vec<CString>) -> Result<Keeper, Errno> {
+        let watched = TOLD.iter().fold(SignalSet::NONE.with(CHILD), |set, one| set.with(*one));
+        let signals = SignalFd::new(watched)?;
+        let epoll = Epoll::new(EVENTS)?;
+        epoll.add(&signals, SIGNALS, Interest::Read)?;
+        let daemon = [c"upright-daemon".to_owned(), c"--role=daemon".to_owned()];
+        let daemon = Argv::new(daemon.into_iter().chain(arguments).collect());
+        let logger = Argv::new(vec![c"upright-logger".to_owned(), c"--role=logger".to_owned()]);
+        Ok(Keeper {
+            epoll,
+            signals,
+            own: Binary::open()?,
+            null: None,
+            inherited,
+            table: Table::default(),
+            orphans: Orphans::default(),
+            held: Held::new(),
+            daemon: Peer::new("daemon", DAEMON, daemon),
+            logger: Peer::new("logger", LOGGER, logger),
+            stage: Stage::Welcome,
+            arrived: SignalSet::NONE,
+            unseen: SignalSet::NONE,
+            refused: None,
+            deadlines: VecDeque::new(),
+            ending: None,
+            buffer: vec![0; MESSAGE_MAX],
+            reap_again: true,
+            found_strange: false,
+            now: sys::clock::monotonic(),
+        })
+    }
+
+    fn run(&mut self) -> i32 {
+        let mut batch = Vec::with_capacity(EVENTS);
+        loop {
+            self.now = sys::clock::monotonic();
+            if self.reap_again {
+                self.reap();
+            }
+            self.expire();
+            self.start_what_is_due();
+            self.tell();
+            self.pass();
+            if let Some(code) = self.end() {
+                return code;
+            }
+            self.watch();
+            batch.clear();
+            if let Ok(ready) = self.epoll.wait(self.timeout()) {
+                batch.extend(ready.take(EVENTS));
+            }
+            self.now = sys::clock::monotonic();
+            batch.iter().for_each(|ready| self.handle(*ready));
+        }
+    }
+
+    fn handle(&mut self, ready: Ready) {
+        match ready.token {
+            SIGNALS => self.signalled(),
+            DAEMON => {
+                if ready.writable {
+                    self.daemon.has_room();
+                }
+                if ready.hangup {
+                    self.refused = None;
+                }
+                if ready.readable || ready.hangup {
+                    self.hear_daemon(MESSAGES);
+                }
+            }
+            LOGGER => {
+                if ready.writable {
+                    self.logger.has_room();
+                }
+                if ready.readable || ready.hangup {
+                    self.hear_logger(MESSAGES);
+                }
+            }
+            report => {
+                if let Ok(index) = Index::try_from(report.wrapping_sub(REPORT)) {
+                    self.table.progress(&self.epoll, index);
+                }
+            }
+        }
+    }
+
+    fn signalled(&mut self) {
+        let taken = self.signals.take();
+        for signal in TOLD.into_iter().filter(|signal| taken.has(*signal)) {
+            self.arrived = self.arrived.with(signal);
+            self.unseen = self.unseen.with(signal);
+        }
+        if taken.has(CHILD) {
+            self.reap();
+        }
+    }
+
+    fn reap(&mut self) {
+        self.reap_again = true;
+        for _ in 0..EXITS {
+            let Some((pid, change)) = change(Whom::Any) else {
+                self.reap_again = false;
+                return;
+            };
+            match (self.table.find_pid(pid), change) {
+                (Some(index), Change::Exited(exit)) => self.table.ended(&self.epoll, index, exit),
+                (Some(index), Change::Stopped(signal)) => {
+                    self.table.stopped(&self.epoll, index, signal)
+                }
+                (None, Change::Exited(exit)) if self.daemon.pid() == Some(pid) => {
+                    self.hear_last_of_daemon();
+                    self.daemon.ended(exit, &self.epoll, self.now);
+                }
+                (None, Change::Exited(exit)) if self.logger.pid() == Some(pid) => {
+                    self.hear_logger(LEFT_OVER);
+                    self.logger.ended(exit, &self.epoll, self.now);
+                }
+                (None, Change::Exited(exit)) => self.orphans.ended(pid, exit),
+                (None, Change::Stopped(_)) => {}
+            }
+        }
+    }
+
+    /// Hears what a daemon said before it ended; what is refused now is not in the table, where the
+    /// next one looks.
+    fn hear_last_of_daemon(&mut self) {
+        for _ in 0..LEFT_OVER {
+            self.refused = None;
+            self.hear_daemon(LEFT_OVER);
+            if self.refused.is_none() {
+                return;
+            }
+        }
+    }
+
+    fn hear_daemon(&mut self, most: usize) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        for _ in 0..most {
+            if self.refused.is_some() || self.ending.is_some() {
+                break;
+            }
+            match self.daemon.hear(&mut buffer) {
+                Heard::Message(mut received) => {
+                    let message = buffer.get(..received.length).unwrap_or(&[]);
+                    self.request(message, &mut received.fds);
+                }
+                Heard::Nothing => break,
+                Heard::End => {
+                    self.daemon.hang_up(&self.epoll);
+                    self.daemon.end();
+                    break;
+                }
+            }
+        }
+        self.buffer = buffer;
+    }
+
+    fn hear_logger(&mut self, most: usize) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        for _ in 0..most {
+            match self.logger.hear(&mut buffer) {
+                Heard::Message(received) => {
+                    let message = buffer.get(..received.length).unwrap_or(&[]);
+                    if let Some(LogWire::Eof { slot }) = LogWire::decode(message) {
+                        if let Some(index) = self.table.find(slot) {
+                            self.table.read_out(index);
+                        }
+                    }
+                }
+                Heard::Nothing => break,
+                Heard::End => {
+                    self.logger.hang_up(&self.epoll);
+                    self.logger.end();
+                    break;
+                }
+            }
+        }
+        self.buffer = buffer;
+    }
+
+    /// Fails the set-ups that have taken too long. Their processes are ended, where the kernel can.
+    fn expire(&mut self) {
+        while let Some((at, index, slot)) = self.deadlines.front().copied() {
+            let row = self.table.row(index).filter(|row| row.slot == slot && row.is_spawning());
+            if row.is_some() && at > self.now {
+                return;
+            }
+            self.deadlines.pop_front();
+            if let Some(pid) = row.and_then(|row| row.pid()) {
+                self.table.timed_out(&self.epoll, index);
+                let _ = sys::signals::send(pid, engine::signal::Signal::KILL);
+            }
+        }
+    }
+
+    fn start_what_is_due(&mut self) {
+        if self.daemon.is_due(self.now) && self.ending.is_none() && self.start_daemon() {
+            self.link();
+        }
+        if self.logger.is_due(self.now) && self.start_logger() {
+            self.link();
+        }
+    }
+
+    fn start_daemon(&mut self) -> bool {
+        if let Err(errno) = self.daemon.start(&self.own, &self.epoll, self.now) {
+            let why = sys::say::Why(errno);
+            sys::say::line(format_args!("upright: cannot start the daemon: {why}; trying again"));
+            return false;
+        }
+        self.stage = Stage::Welcome;
+        self.arrived = self.unseen;
+        self.held.tell_all();
+        self.table.tell_all();
+        self.orphans.tell_all();
+        true
+    }
+
+    fn start_logger(&mut self) -> bool {
+        if let Err(errno) = self.logger.start(&self.own, &self.epoll, self.now) {
+            let why = sys::say::Why(errno);
+            sys::say::line(format_args!("upright: cannot start the logger: {why}; trying again"));
+            return false;
+        }
+        self.table.pass_all();
+        true
+    }
+
+    /// Makes the channel between daemon and logger anew, as one of them is new. Without descriptors
+    /// for it they work without: output is written, but nobody can ask for its end.
+    fn link(&mut self) {
+        match seqpacket::pair() {
+            Ok((daemon, logger)) => {
+                self.daemon.link = Some(daemon);
+                self.logger.link = Some(logger);
+            }
+            Err(errno) => {
+                let why = sys::say::Why(errno);
+                sys::say::line(format_args!("upright: cannot connect daemon and logger: {why}"));
+            }
+        }
+    }
+
+    /// Returns the exit status once everything has ended, or had the time to.
+    fn end(&mut self) -> Option<i32> {
+        let ending = self.ending?;
+        // A logger that ended before it could finish is started once more for what is left.
+        self.daemon.stop_starting();
+        if ending.finish == Finish::Told || !self.table.has_output() {
+            self.logger.stop_starting();
+        }
+        let over = self.daemon.is_over() && self.logger.is_over();
+        if !over && ending.by > self.now {
+            return None;
+        }
+        self.daemon.end();
+        self.logger.end();
+        Some(ending.code)
+    }
+
+    fn watch(&mut self) {
+        let daemon = match self.refused {
+            None => Interest::Read,
+            Some(_) => Interest::Nothing,
+        };
+        self.daemon.watch(&self.epoll, daemon);
+        self.logger.watch(&self.epoll, Interest::Read);
+    }
+
+    /// Returns how long to wait for an event, in nanoseconds; nothing: for ever.
+    fn timeout(&self) -> Option<u64> {
+        if self.reap_again {
+            return Some(0);
+        }
+        let daemon = self.daemon.due();
+        let logger = self.logger.due();
+        let setup = self.deadlines.front().map(|(at, ..)| *at);
+        let ending = self.ending.map(|ending| ending.by);
+        let next = [daemon, logger, setup, ending].into_iter().flatten().min()?;
+        Some(next.since(self.now).0)
+    }
+}

@@ -1,0 +1,185 @@
+//! What the daemon asks of the keeper, done.
+
+use super::table::{Fate, Log};
+use super::{Ending, Finish, Keeper, FINISH, REPORT, SETUP};
+use engine::keeper::{Scope, ToKeeper, Wants};
+use engine::process::{Exit, Pid, Slot, Step};
+use engine::signal::Signal;
+use std::os::fd::{AsFd, OwnedFd};
+use sys::epoll::Interest;
+use sys::pty::Output;
+use sys::seqpacket::FDS_MAX;
+use sys::spawn::{Launch, Source, Spawned};
+use sys::Errno;
+
+/// The descriptors that came with a message.
+type Attached = [Option<OwnedFd>; FDS_MAX];
+
+/// What a spawn is made from, as the daemon sent it.
+struct Spawn<'a> {
+    slot: Slot,
+    wants: Wants,
+    pipe_owner: (u32, u32),
+    plan: &'a [u8],
+    route: &'a [u8],
+}
+
+impl Keeper {
+    /// Does what a message asks. One that is not understood is passed over: the daemon may be newer.
+    pub(super) fn request(&mut self, message: &[u8], fds: &mut Attached) {
+        match ToKeeper::decode(message) {
+            Some(ToKeeper::Spawn { slot, wants, pipe_owner, plan, route }) => {
+                self.spawn(&Spawn { slot, wants, pipe_owner, plan, route }, fds);
+            }
+            Some(ToKeeper::Signal { slot, signal, scope }) => self.signal(slot, signal, scope),
+            Some(ToKeeper::Release { slot }) => {
+                if let Some(index) = self.table.find(slot) {
+                    self.table.release(index);
+                }
+            }
+            Some(ToKeeper::Adopt { slot, pid }) => self.adopt(slot, pid),
+            Some(ToKeeper::Hold { key }) => self.hold(key, fds),
+            Some(ToKeeper::Drop { key }) => self.held.drop(key),
+            Some(ToKeeper::Ready) => self.daemon.ready(),
+            Some(ToKeeper::OrphansSeen { sequence }) => self.orphans.seen(sequence),
+            Some(ToKeeper::SignalSeen { signal }) => {
+                self.unseen = self.unseen.without(signal.number());
+            }
+            Some(ToKeeper::Quit { code }) => self.quit(code),
+            None => self.strange(message.len()),
+        }
+    }
+
+    fn spawn(&mut self, spawn: &Spawn<'_>, fds: &mut Attached) {
+        if let Some(index) = self.table.find(spawn.slot) {
+            return self.table.tell_all_of(index);
+        }
+        let mut route = Vec::new();
+        let room = self.table.reserve().and_then(|()| route.try_reserve_exact(spawn.route.len()));
+        if room.is_err() {
+            self.refused = Some((spawn.slot, Errno::NOMEM));
+            return;
+        }
+        route.extend_from_slice(spawn.route);
+        let (fate, log) = match self.launch(spawn, fds) {
+            Ok((Spawned { pid, report }, read)) => {
+                let log = read.map(|read| Log { read, route: route.into_boxed_slice() });
+                (Fate::Spawning(pid, report), log)
+            }
+            Err((step, errno)) => (Fate::Failed(step, errno.raw_os_error()), None),
+        };
+        let index = self.table.insert(spawn.slot, fate, log);
+        self.follow(index, spawn.slot);
+    }
+
+    /// Makes what the child needs and forks it; returns the reading end of its output too.
+    fn launch(
+        &mut self,
+        spawn: &Spawn<'_>,
+        fds: &mut Attached,
+    ) -> Result<(Spawned, Option<OwnedFd>), (Step, Errno)> {
+        let Wants { log, pty, plan_in_fd, script_fd } = spawn.wants;
+        let missing = (Step::Plan, Errno::BADF);
+        let script = if script_fd {
+            Some(fds.iter_mut().rev().find_map(Option::take).ok_or(missing)?)
+        } else {
+            None
+        };
+        let file = fds.iter_mut().find_map(Option::take);
+        let plan = if plan_in_fd {
+            let length = spawn.plan.try_into().map(u64::from_le_bytes);
+            let length = length.ok().and_then(|length| usize::try_from(length).ok());
+            let length = length.ok_or((Step::Plan, Errno::INVAL))?;
+            Source::File { fd: file.as_ref().ok_or(missing)?.as_fd(), length }
+        } else {
+            Source::Bytes(spawn.plan)
+        };
+        let output = match (pty, log) {
+            (true, _) => Some(sys::pty::terminal(spawn.pipe_owner)),
+            (false, true) => Some(sys::pty::pipe(spawn.pipe_owner)),
+            (false, false) => None,
+        };
+        let output = output.transpose().map_err(|errno| {
+            let passes = matches!(errno, Errno::MFILE | Errno::NFILE | Errno::NOMEM);
+            (if passes { Step::Fork } else { Step::Log }, errno)
+        })?;
+        if self.null.is_none() {
+            self.null = sys::entry::open_null().ok();
+        }
+        let launch = Launch {
+            plan,
+            null: self.null.as_ref().map(OwnedFd::as_fd),
+            log: output.as_ref().map(|output| output.write.as_fd()),
+            script: script.as_ref().map(OwnedFd::as_fd),
+            inherited: &self.inherited,
+        };
+        let spawned = sys::spawn::spawn(&launch).map_err(|errno| (Step::Fork, errno))?;
+        Ok((spawned, output.map(|Output { read, write: _ }| read)))
+    }
+
+    /// Listens to a child's report, up to a time. Where the kernel refuses to watch it, the report
+    /// is read when the child ends, or when the time is over.
+    fn follow(&mut self, index: u32, slot: Slot) {
+        if let Some(Fate::Spawning(_, report)) = self.table.row(index).map(|row| &row.fate) {
+            let _ = self.epoll.add(report, REPORT + u64::from(index), Interest::Read);
+            if self.deadlines.try_reserve(1).is_ok() {
+                self.deadlines.push_back((self.now + SETUP, index, slot));
+            }
+        }
+    }
+
+    fn signal(&mut self, slot: Slot, signal: Signal, scope: Scope) {
+        let row = self.table.find(slot).and_then(|index| self.table.row(index));
+        let Some((row, pid)) = row.and_then(|row| row.pid().map(|pid| (row, pid))) else { return };
+        if signal == Signal::CONT {
+            row.stopped = None;
+        }
+        // Not reaped yet, so the number is its own. A refusal (a program that became somebody else)
+        // shows as what it is: the process does not end.
+        let _ = match scope {
+            Scope::Process => sys::signals::send(pid, signal),
+            Scope::Group => sys::signals::send_group(pid, signal),
+        };
+    }
+
+    fn adopt(&mut self, slot: Slot, pid: Pid) {
+        if let Some(index) = self.table.find(slot) {
+            return self.table.tell_all_of(index);
+        }
+        if self.table.reserve().is_err() {
+            self.refused = Some((slot, Errno::NOMEM));
+            return;
+        }
+        let ours = [self.daemon.pid(), self.logger.pid()].contains(&Some(pid))
+            || self.table.find_pid(pid).is_some();
+        let fate = if !ours && sys::wait::is_child(pid) {
+            Fate::Running(pid, 0)
+        } else {
+            Fate::Ended(pid, 0, self.orphans.take(pid).unwrap_or(Exit::Unknown))
+        };
+        self.table.insert(slot, fate, None);
+    }
+
+    fn hold(&mut self, key: u32, fds: &mut Attached) {
+        let Some(fd) = fds.iter_mut().find_map(Option::take) else { return };
+        if !self.held.hold(key, fd) {
+            sys::say::line(format_args!("upright: no room to hold descriptor {key}; it is closed"));
+        }
+    }
+
+    /// Says once per keeper that a message was passed over, so that a daemon which is newer does not
+    /// fill the console.
+    fn strange(&mut self, length: usize) {
+        if !std::mem::replace(&mut self.found_strange, true) {
+            sys::say::line(format_args!(
+                "upright: the daemon sent {length} bytes that are no request known here; passed over"
+            ));
+        }
+    }
+
+    fn quit(&mut self, code: i32) {
+        self.held.drop_all();
+        self.daemon.hang_up(&self.epoll);
+        self.ending = Some(Ending { code, by: self.now + FINISH, finish: Finish::Untold });
+    }
+}

@@ -1,0 +1,442 @@
+//! The facts of the kernel, one row per slot. Grows where memory can be had and says so where not.
+
+use engine::keeper::FromKeeper;
+use engine::process::{Exit, Pid, Slot, Step};
+use std::collections::{HashMap, TryReserveError, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::os::fd::OwnedFd;
+use sys::epoll::Epoll;
+use sys::report::{Progress, Report};
+
+/// A row's place in the table; given to another slot once the row is gone.
+pub type Index = u32;
+
+/// What is known of one slot's process.
+pub struct Row {
+    /// Whose row it is.
+    pub slot: Slot,
+    /// How far its process has come.
+    pub fate: Fate,
+    /// The signal that stopped it last; none once it was told to go on.
+    pub stopped: Option<u8>,
+    /// Its output, until the logger has read it to the end.
+    pub log: Option<Log>,
+    owner: Owner,
+    untold: Facts,
+    telling: Queued,
+    passing: Queued,
+}
+
+/// Whether the daemon still needs the row.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    Daemon,
+    Nobody,
+}
+
+/// Whether a row is in a queue.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Queued {
+    In,
+    Out,
+}
+
+/// How far a process has come.
+pub enum Fate {
+    /// It sets itself up.
+    Spawning(Pid, Report),
+    /// Its set-up has failed and it is not reaped yet.
+    Failing(Pid, Step, i32),
+    /// It runs; steps that were refused but only tune.
+    Running(Pid, u32),
+    /// It has ended.
+    Ended(Pid, u32, Exit),
+    /// It never ran.
+    Failed(Step, i32),
+}
+
+/// The output of a process.
+pub struct Log {
+    /// Our copy of the reading end.
+    pub read: OwnedFd,
+    /// Where it goes; opaque here.
+    pub route: Box<[u8]>,
+}
+
+/// Facts that the daemon has not been told, in the order in which it is told them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Facts(u8);
+
+impl Facts {
+    const NONE: Facts = Facts(0);
+    const BEGUN: Facts = Facts(1);
+    const STOPPED: Facts = Facts(2);
+    const OVER: Facts = Facts(4);
+    const ALL: Facts = Facts(7);
+
+    fn has(self, other: Facts) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    fn with(self, other: Facts) -> Facts {
+        Facts(self.0 | other.0)
+    }
+
+    fn without(self, other: Facts) -> Facts {
+        Facts(self.0 & !other.0)
+    }
+}
+
+/// Mixes the few words of a key. The keys are numbers that our own daemon counts up, so nobody can
+/// choose them to collide.
+#[derive(Default)]
+struct Mix(u64);
+
+impl Hasher for Mix {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+
+    fn write_u32(&mut self, word: u32) {
+        self.write_u64(u64::from(word));
+    }
+
+    fn write_i32(&mut self, word: i32) {
+        self.write_u64(word as u64);
+    }
+
+    fn write_isize(&mut self, word: isize) {
+        self.write_u64(word as u64);
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95).rotate_left(26);
+    }
+}
+
+type Numbers<K> = HashMap<K, Index, BuildHasherDefault<Mix>>;
+
+/// Every row, found by slot and by pid, and the rows that have something to tell or to pass on.
+#[derive(Default)]
+pub struct Table {
+    rows: Vec<Option<Row>>,
+    free: Vec<Index>,
+    by_slot: Numbers<Slot>,
+    by_pid: Numbers<Pid>,
+    to_tell: VecDeque<Index>,
+    to_pass: VecDeque<Index>,
+}
+
+impl Table {
+    /// Returns the row of a slot.
+    pub fn find(&self, slot: Slot) -> Option<Index> {
+        self.by_slot.get(&slot).copied()
+    }
+
+    /// Returns the row of a process that is not reaped yet.
+    pub fn find_pid(&self, pid: Pid) -> Option<Index> {
+        self.by_pid.get(&pid).copied()
+    }
+
+    /// Returns a row.
+    pub fn row(&mut self, index: Index) -> Option<&mut Row> {
+        self.rows.get_mut(usize::try_from(index).ok()?)?.as_mut()
+    }
+
+    /// Takes all the memory that one more row will ever need, so that nothing fails afterwards.
+    pub fn reserve(&mut self) -> Result<(), TryReserveError> {
+        if self.free.is_empty() {
+            self.rows.try_reserve(1)?;
+        }
+        let rows = self.rows.len() + 1;
+        self.free.try_reserve(rows - self.free.len().min(rows))?;
+        self.by_slot.try_reserve(1)?;
+        self.by_pid.try_reserve(1)?;
+        self.to_tell.try_reserve(rows - self.to_tell.len().min(rows))?;
+        self.to_pass.try_reserve(rows - self.to_pass.len().min(rows))
+    }
+
+    /// Adds a row, for which [`Table::reserve`] was called just before.
+    pub fn insert(&mut self, slot: Slot, fate: Fate, log: Option<Log>) -> Index {
+        let row = Row {
+            slot,
+            fate,
+            stopped: None,
+            log,
+            owner: Owner::Daemon,
+            untold: Facts::NONE,
+            telling: Queued::Out,
+            passing: Queued::Out,
+        };
+        let pid = row.pid();
+        let place = self.free.pop();
+        let index = place.unwrap_or(Index::try_from(self.rows.len()).unwrap_or(Index::MAX));
+        match usize::try_from(index).ok().and_then(|index| self.rows.get_mut(index)) {
+            Some(empty) => *empty = Some(row),
+            None => self.rows.push(Some(row)),
+        }
+        self.by_slot.insert(slot, index);
+        if let Some(pid) = pid {
+            self.by_pid.insert(pid, index);
+        }
+        self.tell_all_of(index);
+        self.pass(index);
+        index
+    }
+
+    /// The set-up of a row's process has reported something.
+    pub fn progress(&mut self, epoll: &Epoll, index: Index) {
+        let Some(row) = self.row(index) else { return };
+        let Fate::Spawning(pid, report) = &mut row.fate else { return };
+        let pid = *pid;
+        let progress = report.read();
+        let warnings = report.warnings();
+        if progress == Progress::Pending {
+            return;
+        }
+        // Not left to the close: a later child that sets itself up still has a copy of the report,
+        // and with it the set would report its end for ever.
+        let _ = epoll.delete(report);
+        match progress {
+            Progress::Pending => {}
+            Progress::Runs => {
+                row.fate = Fate::Running(pid, warnings);
+                self.tell(index, Facts::BEGUN);
+            }
+            Progress::Failed { step, errno } => row.fate = Fate::Failing(pid, step, errno),
+        }
+    }
+
+    /// A row's process has ended and is reaped.
+    pub fn ended(&mut self, epoll: &Epoll, index: Index, exit: Exit) {
+        // What it said about its set-up comes first, whichever of the two we came to hear of first.
+        self.progress(epoll, index);
+        let Some(row) = self.row(index) else { return };
+        let pid = row.pid();
+        match row.fate {
+            // Unreachable but for a report that cannot be read: then what is known is the exit.
+            Fate::Spawning(pid, _) => row.fate = Fate::Ended(pid, 0, exit),
+            Fate::Running(pid, warnings) => row.fate = Fate::Ended(pid, warnings, exit),
+            Fate::Failing(_, step, errno) => row.fate = Fate::Failed(step, errno),
+            Fate::Ended(..) | Fate::Failed(..) => return,
+        }
+        row.stopped = None;
+        if let Some(pid) = pid {
+            self.by_pid.remove(&pid);
+        }
+        self.tell(index, Facts::OVER);
+        self.forget_if_done(index);
+    }
+
+    /// A row's process was stopped by a signal.
+    pub fn stopped(&mut self, epoll: &Epoll, index: Index, signal: u8) {
+        self.progress(epoll, index);
+        if let Some(row) = self.row(index) {
+            row.stopped = Some(signal);
+            self.tell(index, Facts::STOPPED);
+        }
+    }
+
+    /// A set-up has taken too long: the start has failed, whether or not its process can be ended.
+    pub fn timed_out(&mut self, epoll: &Epoll, index: Index) {
+        self.progress(epoll, index);
+        let Some(row) = self.row(index) else { return };
+        if let Fate::Spawning(pid, report) = &row.fate {
+            let pid = *pid;
+            let _ = epoll.delete(report);
+            row.fate = Fate::Failing(pid, Step::Timeout, TIMED_OUT);
+            self.tell(index, Facts::OVER);
+        }
+    }
+
+    /// The daemon has journalled how it ended.
+    pub fn release(&mut self, index: Index) {
+        let Some(row) = self.row(index) else { return };
+        if row.is_over() {
+            row.owner = Owner::Nobody;
+            row.untold = Facts::NONE;
+            self.forget_if_done(index);
+        }
+    }
+
+    /// The logger has read the output to its end.
+    pub fn read_out(&mut self, index: Index) {
+        if let Some(row) = self.row(index) {
+            row.log = None;
+            self.forget_if_done(index);
+        }
+    }
+
+    /// Tells everything that is known of a row once more.
+    pub fn tell_all_of(&mut self, index: Index) {
+        self.tell(index, Facts::ALL);
+    }
+
+    /// Tells the whole table once more, to a new daemon.
+    pub fn tell_all(&mut self) {
+        for index in self.indices() {
+            self.tell_all_of(index);
+        }
+    }
+
+    /// Passes every output on once more, to a new logger.
+    pub fn pass_all(&mut self) {
+        for index in self.indices() {
+            self.pass(index);
+        }
+    }
+
+    /// Returns what is to be told next.
+    pub fn next_to_tell(&mut self) -> Option<(Index, FromKeeper)> {
+        while let Some(index) = self.to_tell.front().copied() {
+            if let Some(message) = self.row(index).and_then(Row::fact) {
+                return Some((index, message));
+            }
+            self.to_tell.pop_front();
+            if let Some(row) = self.row(index) {
+                row.telling = Queued::Out;
+            }
+            self.forget_if_done(index);
+        }
+        None
+    }
+
+    /// What [`Table::next_to_tell`] returned was told.
+    pub fn told(&mut self, index: Index) {
+        if let Some(row) = self.row(index) {
+            let first = [Facts::BEGUN, Facts::STOPPED, Facts::OVER];
+            let told = first.into_iter().find(|fact| row.untold.has(*fact));
+            row.untold = row.untold.without(told.unwrap_or(Facts::NONE));
+        }
+    }
+
+    /// Returns the row whose output is to be passed to the logger next.
+    pub fn next_to_pass(&mut self) -> Option<(Slot, &Log)> {
+        while let Some(index) = self.to_pass.front().copied() {
+            if self.row(index).is_some_and(|row| row.log.is_some()) {
+                let row = self.row(index)?;
+                return row.log.as_ref().map(|log| (row.slot, log));
+            }
+            self.passed();
+        }
+        None
+    }
+
+    /// What [`Table::next_to_pass`] returned was passed.
+    pub fn passed(&mut self) {
+        if let Some(index) = self.to_pass.pop_front() {
+            if let Some(row) = self.row(index) {
+                row.passing = Queued::Out;
+            }
+            self.forget_if_done(index);
+        }
+    }
+
+    /// Reports whether some output was not read to its end yet.
+    pub fn has_output(&self) -> bool {
+        self.rows.iter().flatten().any(|row| row.log.is_some())
+    }
+
+    fn indices(&self) -> impl Iterator<Item = Index> {
+        0..Index::try_from(self.rows.len()).unwrap_or(Index::MAX)
+    }
+
+    /// A row is in the queue once, so the memory reserved for as many as there are rows is enough.
+    fn tell(&mut self, index: Index, facts: Facts) {
+        let Some(row) = self.row(index).filter(|row| row.owner == Owner::Daemon) else { return };
+        row.untold = row.untold.with(facts);
+        if row.telling == Queued::Out {
+            row.telling = Queued::In;
+            self.to_tell.push_back(index);
+        }
+    }
+
+    fn pass(&mut self, index: Index) {
+        let Some(row) = self.row(index).filter(|row| row.log.is_some()) else { return };
+        if row.passing == Queued::Out {
+            row.passing = Queued::In;
+            self.to_pass.push_back(index);
+        }
+    }
+
+    /// A row is gone once nobody needs it: the daemon, the logger, the kernel, a queue.
+    fn forget_if_done(&mut self, index: Index) {
+        let done = self.row(index).is_some_and(|row| {
+            row.owner == Owner::Nobody
+                && row.log.is_none()
+                && row.pid().is_none()
+                && (row.telling, row.passing) == (Queued::Out, Queued::Out)
+        });
+        let place = usize::try_from(index).ok().and_then(|index| self.rows.get_mut(index));
+        if let Some(row) = place.filter(|_| done).and_then(Option::take) {
+            self.by_slot.remove(&row.slot);
+            self.free.push(index);
+        }
+    }
+}
+
+/// ETIMEDOUT, the same on every architecture that Upright builds for.
+const TIMED_OUT: i32 = 110;
+
+impl Row {
+    /// Returns the process as long as it is not reaped.
+    pub fn pid(&self) -> Option<Pid> {
+        match self.fate {
+            Fate::Spawning(pid, _) | Fate::Failing(pid, ..) | Fate::Running(pid, _) => Some(pid),
+            Fate::Ended(..) | Fate::Failed(..) => None,
+        }
+    }
+
+    /// Reports whether its set-up still goes on.
+    pub fn is_spawning(&self) -> bool {
+        matches!(self.fate, Fate::Spawning(..))
+    }
+
+    /// Reports whether the daemon may let go of it.
+    fn is_over(&self) -> bool {
+        match self.fate {
+            Fate::Spawning(..) | Fate::Running(..) => false,
+            Fate::Failing(_, step, _) => step == Step::Timeout,
+            Fate::Ended(..) | Fate::Failed(..) => true,
+        }
+    }
+
+    /// Returns the first fact that is not told, dropping those that are none.
+    fn fact(&mut self) -> Option<FromKeeper> {
+        for fact in [Facts::BEGUN, Facts::STOPPED, Facts::OVER] {
+            if self.untold.has(fact) {
+                if let Some(message) = self.message(fact) {
+                    return Some(message);
+                }
+                self.untold = self.untold.without(fact);
+            }
+        }
+        None
+    }
+
+    fn message(&self, fact: Facts) -> Option<FromKeeper> {
+        let slot = self.slot;
+        match (&self.fate, fact) {
+            (Fate::Running(pid, warnings) | Fate::Ended(pid, warnings, _), Facts::BEGUN) => {
+                Some(FromKeeper::Spawned { slot, pid: *pid, warnings: *warnings })
+            }
+            (Fate::Running(..), Facts::STOPPED) => {
+                self.stopped.map(|signal| FromKeeper::Stopped { slot, signal })
+            }
+            (Fate::Ended(pid, _, exit), Facts::OVER) => {
+                Some(FromKeeper::Exited { slot, pid: *pid, exit: *exit })
+            }
+            (Fate::Failed(step, errno), Facts::OVER) => {
+                Some(FromKeeper::SpawnFailed { slot, step: *step, errno: *errno })
+            }
+            (Fate::Failing(_, step @ Step::Timeout, errno), Facts::OVER) => {
+                Some(FromKeeper::SpawnFailed { slot, step: *step, errno: *errno })
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! What the keeper tells its peers: everything once to a new one, then what is new.
+
+use super::peer::Blocked;
+use super::{Finish, Keeper};
+use engine::keeper::{FromKeeper, LogWire, HEAD};
+use engine::process::Step;
+use std::os::fd::{AsFd, BorrowedFd};
+
+/// How far a new daemon has been told what is there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Nothing yet.
+    Welcome,
+    /// Held descriptors are next.
+    Held,
+    /// Rows and orphans are next, then the end of the table.
+    Rows,
+    /// Everything; what follows is news.
+    News,
+}
+
+impl Keeper {
+    /// Tells the daemon what it has not been told, as far as it listens.
+    pub(super) fn tell(&mut self) {
+        if self.ending.is_none() && self.daemon.listens(self.now) {
+            // What is not told now stays where it is until the channel has room.
+            let _ = self.tell_daemon();
+        }
+    }
+
+    fn tell_daemon(&mut self) -> Result<(), Blocked> {
+        if self.stage == Stage::Welcome {
+            let attempt = self.daemon.early_deaths();
+            let keeper = i32::try_from(std::process::id()).unwrap_or(0);
+            self.say(FromKeeper::Welcome { attempt, keeper }, &[])?;
+            self.stage = Stage::Held;
+        }
+        if self.stage == Stage::Held {
+            while let Some((key, fd)) = self.held.next_to_tell() {
+                let message = FromKeeper::Held { key }.encode();
+                self.daemon.send(&[&message], &[fd], self.now)?;
+                self.held.told();
+            }
+            self.stage = Stage::Rows;
+        }
+        if let Some(link) = self.daemon.link.take() {
+            if let Err(Blocked) = self.say(FromKeeper::Logger, &[link.as_fd()]) {
+                self.daemon.link = Some(link);
+                return Err(Blocked);
+            }
+        }
+        if let Some((slot, errno)) = self.refused {
+            let errno = errno.raw_os_error();
+            self.say(FromKeeper::SpawnFailed { slot, step: Step::Fork, errno }, &[])?;
+            self.refused = None;
+        }
+        while let Some((index, message)) = self.table.next_to_tell() {
+            self.say(message, &[])?;
+            self.table.told(index);
+        }
+        while let Some(message) = self.orphans.next_to_tell() {
+            self.say(message, &[])?;
+            self.orphans.told();
+        }
+        if self.stage == Stage::Rows {
+            self.say(FromKeeper::Told, &[])?;
+            self.stage = Stage::News;
+        }
+        while let Some(signal) = self.arrived.first() {
+            self.say(FromKeeper::Signalled { signal }, &[])?;
+            self.arrived = self.arrived.without(signal);
+        }
+        Ok(())
+    }
+
+    fn say(&mut self, message: FromKeeper, fds: &[BorrowedFd<'_>]) -> Result<(), Blocked> {
+        self.daemon.send(&[&message.encode()], fds, self.now)
+    }
+
+    /// Passes to the logger what it does not have, as far as it listens.
+    pub(super) fn pass(&mut self) {
+        if self.logger.listens(self.now) {
+            // As above.
+            let _ = self.tell_logger();
+        }
+    }
+
+    fn tell_logger(&mut self) -> Result<(), Blocked> {
+        let mut head = [0; HEAD];
+        if let Some(link) = self.logger.link.take() {
+            LogWire::Daemon.encode(&mut head);
+            if let Err(Blocked) = self.logger.send(&[&head], &[link.as_fd()], self.now) {
+                self.logger.link = Some(link);
+                return Err(Blocked);
+            }
+        }
+        while let Some((slot, log)) = self.table.next_to_pass() {
+            let route = LogWire::Pipe { slot, route: &log.route }.encode(&mut head);
+            self.logger.send(&[&head, route], &[log.read.as_fd()], self.now)?;
+            self.table.passed();
+        }
+        if let Some(ending) = self.ending.as_mut().filter(|e| e.finish == Finish::Untold) {
+            LogWire::Finish.encode(&mut head);
+            self.logger.send(&[&head], &[], self.now)?;
+            ending.finish = Finish::Told;
+        }
+        Ok(())
+    }
+}
