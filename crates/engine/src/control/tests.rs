@@ -252,7 +252,8 @@ fn every_notice_survives_the_wire_and_shows_values_to_the_owner_only() {
             job: JobName::try_from("web").unwrap(),
             instance: InstanceName::default(),
             goal: Goal::Stop,
-            state: State::PreStop,
+            from: State::Running,
+            to: State::PreStop,
         },
     ];
     for (sequence, what) in (7..).zip(kinds) {

@@ -417,7 +417,8 @@ struct WireState {
     #[serde(default, skip_serializing_if = "is_unnamed")]
     instance: InstanceName,
     goal: Goal,
-    state: State,
+    from: State,
+    to: State,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -440,8 +441,8 @@ impl From<Notice> for WireNotice {
                 let event = Some(WireEvent { name, env, failed });
                 WireNotice { sequence, missed, event, state: None }
             }
-            machine::Notice::State { job, instance, goal, state } => {
-                let state = Some(WireState { job, instance, goal, state });
+            machine::Notice::State { job, instance, goal, from, to } => {
+                let state = Some(WireState { job, instance, goal, from, to });
                 WireNotice { sequence, missed, event: None, state }
             }
         }
@@ -455,8 +456,8 @@ impl WireNotice {
             (Some(WireEvent { name, env, failed }), _) => {
                 machine::Notice::Event { name, env, failed }
             }
-            (None, Some(WireState { job, instance, goal, state })) => {
-                machine::Notice::State { job, instance, goal, state }
+            (None, Some(WireState { job, instance, goal, from, to })) => {
+                machine::Notice::State { job, instance, goal, from, to }
             }
             (None, None) => return None,
         };

@@ -97,8 +97,8 @@ pub fn notice(notice: &Notice) -> String {
             env.iter().for_each(|row| words += &format!(" {row}"));
             words + if *failed { ", failed" } else { "" }
         }
-        Notice::State { job, instance, goal, state } => {
-            format!("state {} {goal}/{state}", place(job, instance))
+        Notice::State { job, instance, goal, to, .. } => {
+            format!("state {} {goal}/{to}", place(job, instance))
         }
     }
 }
