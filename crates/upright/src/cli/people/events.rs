@@ -49,8 +49,8 @@ fn words(notice: &Notice) -> String {
             }
             line
         }
-        machine::Notice::State { job, instance, goal, state } => {
-            format!("job {} {goal}/{state}", job.with_instance(instance))
+        machine::Notice::State { job, instance, goal, from, to } => {
+            format!("job {} {goal}/{to} (was {from})", job.with_instance(instance))
         }
     };
     out += &format!("{} {}\n", notice.sequence, printable(&what));

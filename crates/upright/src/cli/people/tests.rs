@@ -236,7 +236,8 @@ fn events_are_shown_one_line_each_with_what_was_missed() {
         job: JobName::try_from("web").unwrap(),
         instance: InstanceName::default(),
         goal: Goal::Start,
-        state: State::Running,
+        from: State::PostStart,
+        to: State::Running,
     };
     let notices = || {
         vec![
@@ -246,14 +247,14 @@ fn events_are_shown_one_line_each_with_what_was_missed() {
     };
     let script = || vec![Act::Tell(notices()), Act::Answer(Ok(Answer::Done))];
     let ran = talk("upright events", script());
-    let expected = "(6 missed)\n7 event net-up IFACE=eth0 (failed)\n8 job web start/running\n";
+    let expected = "(6 missed)\n7 event net-up IFACE=eth0 (failed)\n8 job web start/running (was post-start)\n";
     assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (0, expected, ""));
     assert_eq!(ran.calls, [Call::Events(Some(0), Follow::Off)]);
     let ran = talk("upright events --json -f --after 6", script());
     assert_eq!(ran.calls, [Call::Events(Some(6), Follow::On)]);
     let lines: Vec<serde_json::Value> =
         ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(lines[1]["state"]["state"], "running");
+    assert_eq!(lines[1]["state"]["to"], "running");
 }
 
 #[test]
