@@ -137,7 +137,7 @@ pub(super) const COMMANDS: &[CommandRow] = &[
         name: "check",
         about: "Check job files without running anything",
         arguments: || {
-            vec![many("file", "FILE", "Job files (.conf)")
+            vec![many("file", "FILE", "Job files (.conf), or directories of them")
                 .required(true)
                 .value_hint(ValueHint::FilePath)]
         },

@@ -328,3 +328,33 @@ fn the_command_line_is_one_that_clap_takes() {
         assert!(!row.about.ends_with('.'), "{}", row.about);
     }
 }
+
+#[test]
+fn check_says_what_is_wrong_with_files_and_directories_of_them() {
+    let directory = std::env::temp_dir().join(format!("upright-check-{}", std::process::id()));
+    std::fs::create_dir_all(directory.join("sub")).unwrap();
+    let write = |name: &str, text: &str| std::fs::write(directory.join(name), text).unwrap();
+    write("good.conf", "exec sleep 1\n");
+    write("sub/bad.conf", "exec sleep 1\nnonsense\n");
+    write("readme.txt", "not a job");
+    let at = directory.display().to_string();
+    let (code, out, err) = run_with(&format!("upright check {at}/good.conf"), &[], Look::Plain);
+    assert_eq!((code, out, err.as_str()), (0, format!("{at}/good.conf: ok\n"), ""));
+    let (code, out, _) = run_with(&format!("upright check {at}"), &[], Look::Plain);
+    assert_eq!(code, 1);
+    assert!(
+        out.starts_with(&format!("{at}/good.conf: ok\n{at}/sub/bad.conf:2:1: error: ")),
+        "{out}"
+    );
+    let (code, out, _) = run_with(&format!("upright check --json {at}/sub"), &[], Look::Plain);
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &json["diagnostics"][0]["severity"]), (1, &serde_json::json!("error")));
+    let (code, _, err) =
+        run_with(&format!("upright check {at}/readme.txt {at}/no"), &[], Look::Plain);
+    let expected = format!(
+        "{at}/readme.txt: is no job file: its name must end in .conf or .override\n\
+         {at}/no: cannot be read: No such file or directory\n"
+    );
+    assert_eq!((code, err), (1, expected));
+    std::fs::remove_dir_all(&directory).unwrap();
+}
