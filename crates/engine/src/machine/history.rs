@@ -1,6 +1,7 @@
 //! The last decisions about a job's instance: what `why` reads. Bounded, and kept after the
 //! instance is gone.
 
+use crate::errno::Errno;
 use crate::machine::request::{Asked, Ended, Failure};
 use crate::machine::state::{Goal, State};
 use crate::names::EventName;
@@ -61,8 +62,10 @@ pub enum Note {
     BacksOff(Span),
     /// A spawn is tried again after this long, for want of what the kernel said.
     Retries(Role, Span, i32),
-    /// A signal was sent.
+    /// A signal was sent to end a process.
     Signalled(Role, Signal),
+    /// A client asked for a reload and this was sent to main.
+    Reloads(Signal),
     /// The original of `expect` ended and this process was taken for main.
     Followed(Pid, Pid),
     /// `expect` did not come about in its time.
@@ -98,6 +101,7 @@ impl History {
             | Note::BacksOff(_)
             | Note::Retries(..)
             | Note::Signalled(..)
+            | Note::Reloads(_)
             | Note::Followed(..)
             | Note::ExpectMissed(_)
             | Note::Refused(..)
@@ -130,11 +134,11 @@ impl Note {
                 let on = if *asked == Asked::Stop { "stop on" } else { "start on" };
                 (format!("{on} came true by {}", names.join(", ")), format!("goal {}", goal(asked)))
             }
-            Note::Stops => (String::from("main is not to be started again"), "goal stop".into()),
+            Note::Stops => (String::from("it is not to be started again"), "goal stop".into()),
             Note::Rest(goal, state) => (format!("{goal}/{state}"), "at rest".into()),
             Note::Spawned(role, pid) => (format!("{role} process {pid} runs"), String::new()),
             Note::NotSpawned(role, step, errno) => {
-                (format!("{role} process: {} (error {errno})", step.words()), String::new())
+                (format!("{}", Failure::NotSpawned(*role, *step, *errno)), String::new())
             }
             Note::Ended(role, pid, exit) => {
                 (format!("{role} process ({pid}) {}", Ended(*exit)), String::new())
@@ -147,11 +151,14 @@ impl Note {
                 ("main ended too soon".into(), format!("start again in {span}"))
             }
             Note::Retries(role, span, errno) => (
-                format!("{role} process: the kernel has no room for it (error {errno})"),
+                format!("{role} process: the kernel has no room for it: {}", Errno(*errno)),
                 format!("try again in {span}"),
             ),
             Note::Signalled(role, signal) => {
                 (format!("{role} shall end"), format!("sent {signal}"))
+            }
+            Note::Reloads(signal) => {
+                ("a client asked for a reload".into(), format!("sent {signal} to main"))
             }
             Note::Followed(from, to) => (
                 format!("process {from} ended and left process {to}"),
@@ -165,8 +172,8 @@ impl Note {
                 (format!("{role} process: {}: not permitted", step.words()), "go on without".into())
             }
             Note::LivesOn(count) => (
-                format!("{count} processes of the job live on after main"),
-                "left alone: kill mode tree would end them".into(),
+                format!("{count} of the processes that main left do not end, even after KILL"),
+                "left alone: the kernel holds them".into(),
             ),
             Note::ChainCut => (
                 "jobs start each other by exited events".into(),

@@ -25,7 +25,8 @@ impl Engine {
         let old = core::mem::replace(&mut instance.goal, goal);
         let free = match (instance.hold, goal) {
             (None, _) => true,
-            (Some(Hold::Ready), Goal::Stop) => true,
+            // What the original left is found first: else nobody would end it.
+            (Some(Hold::Ready), Goal::Stop) => !instance.is_left(),
             (Some(Hold::Deadline), Goal::Stop) => matches!(
                 instance.state,
                 State::Starting | State::PreStart | State::Spawned | State::PostStart
@@ -81,7 +82,7 @@ impl Engine {
         });
         match state {
             State::Starting => self.enter_starting(id),
-            State::Security => {}
+            State::Security => self.spawn_and_hold(id, Role::Security),
             State::PreStart => self.spawn_and_hold(id, Role::PreStart),
             State::Spawned => self.enter_spawned(id),
             State::PostStart => self.spawn_and_hold(id, Role::PostStart),
@@ -298,7 +299,8 @@ impl Engine {
         env
     }
 
-    /// Marks the present run as failed: everybody who waits for it is told so.
+    /// Marks the present run as failed, for the first reason that there is: everybody who waits for
+    /// it is told so.
     pub(super) fn fail(
         &mut self,
         id: InstanceId,
@@ -306,13 +308,15 @@ impl Engine {
         output: Option<crate::process::Slot>,
     ) {
         let Some(instance) = self.instances.edit(&id) else { return };
-        if instance.failure.is_some() {
-            return;
-        }
-        instance.failure = Some(failure);
-        let waiters = core::mem::take(&mut instance.waiters);
+        instance.failure.get_or_insert(failure);
+        // A client that does not wait for the outcome is told where the turn ends.
+        let (waiters, accepted) = core::mem::take(&mut instance.waiters)
+            .into_iter()
+            .partition(|waiter| !matches!(waiter, Waiter::Accepted(_)));
+        instance.waiters = accepted;
         let (job, name) = (instance.job.clone(), instance.name.clone());
         self.remember(id, Note::Failed(failure));
+        let waiters: Vec<Waiter> = waiters;
         for waiter in waiters {
             match waiter {
                 Waiter::Event(event) => {
@@ -326,10 +330,7 @@ impl Engine {
                     let refusal = Refusal::Failed(asked, job.clone(), name.clone(), failure);
                     self.reply(request, Reply::Refused(refusal), output);
                 }
-                Waiter::Accepted(request) => {
-                    let view = self.view_of(id);
-                    self.reply(request, Reply::Done(view), None);
-                }
+                Waiter::Accepted(_) => {}
             }
         }
     }

@@ -283,6 +283,8 @@ fn warning_words(warning: &Warning) -> String {
         Warning::Unkillable(role) => {
             format!("{role} process does not end, even after KILL: the kernel holds it")
         }
-        Warning::LivesOn(count) => format!("{count} processes live on after main ended"),
+        Warning::LivesOn(count) => {
+            format!("{count} of the processes that main left do not end, even after KILL")
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Events: emitted, offered to the jobs, blocked, finished. Source: spec 5.2, 5.3.
 
 use super::condition::{contributors, operand_matches};
-use super::event::{Event, EventWaiter};
+use super::event::{first_value, Event, EventWaiter};
 use super::instance::{Hold, Waiter};
 use super::request::{Asked, Refusal, Reply, Superseder};
 use super::state::Goal;
@@ -91,7 +91,8 @@ impl Engine {
     ) -> Vec<usize> {
         let expanded = |text: &Text| {
             if text.bytes().contains(&b'$') {
-                expand::expand(text, &env()).ok()
+                let env = env();
+                expand::expand(text.bytes(), |key| first_value(&env, key)).ok()
             } else {
                 Some(text.clone())
             }
@@ -192,6 +193,7 @@ impl Engine {
         if let Some(instance) = self.instances.edit(&id) {
             instance.given_next = Some(given);
             instance.depth = depth.unwrap_or(0);
+            instance.respawn.failures = 0;
         }
         self.change_goal(id, Goal::Start);
     }
@@ -285,8 +287,8 @@ impl Engine {
             return Ok(InstanceName::default());
         }
         let env = environment::build(&self.config.table, &job.spec.env, &self.config.own, given);
-        let name = expand::expand(&job.spec.instance, &env)
-            .map_err(|error| alloc::string::ToString::to_string(&error))?;
+        let name = expand::expand(job.spec.instance.bytes(), |key| first_value(&env, key))
+            .map_err(|error| format!("{error}"))?;
         InstanceName::try_from(name).map_err(|error| format!("instance: {error}"))
     }
 

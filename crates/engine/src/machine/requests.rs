@@ -1,9 +1,9 @@
 //! Requests of clients: checked, carried out, and answered exactly once. Source: spec 11, 12.
 
 use super::event::EventWaiter;
-use super::instance::{Hold, Waiter};
+use super::instance::{Hold, Instance, Waiter};
 use super::request::{Asked, Refusal, Reply, Request, RequestId, Superseder, Target, Wait, Which};
-use super::state::Goal;
+use super::state::{Goal, State};
 use super::{Effect, Engine, Note, SignalScope, EVENTS_MAX, REQUESTS_MAX};
 use crate::names::{EventName, InstanceName, JobName, NameError};
 use crate::process::{InstanceId, Role};
@@ -168,9 +168,12 @@ impl Engine {
         }
         self.supersede(id, &Superseder::Request(Asked::Start));
         self.remember(id, Note::Asked(Asked::Start));
-        if let (Which::Env(env), Some(instance)) = (&target.which, self.instances.edit(&id)) {
-            instance.given_next = Some(env.clone());
+        if let Some(instance) = self.instances.edit(&id) {
             instance.depth = 0;
+            instance.respawn.failures = 0;
+            if let Which::Env(env) = &target.which {
+                instance.given_next = Some(env.clone());
+            }
         }
         self.wait_for(id, request, wait);
         self.change_goal(id, Goal::Start);
@@ -222,7 +225,12 @@ impl Engine {
             }
         }
         self.wait_for(id, request, wait);
-        self.change_goal(id, Goal::Stop);
+        if !is_stopping(self.instances.look(&id)) {
+            self.change_goal(id, Goal::Stop);
+        } else if let Some(instance) = self.instances.edit(&id) {
+            // A start already follows this stop: main is about to be replaced anyway.
+            instance.restart = false;
+        }
         Ok(())
     }
 
@@ -235,7 +243,7 @@ impl Engine {
         };
         let Some(spec) = self.spec_of(id) else { return Ok(()) };
         if let Some(signal) = spec.policy.reload_signal {
-            self.remember(id, Note::Signalled(Role::Main, signal));
+            self.remember(id, Note::Reloads(signal));
             self.out.push(Effect::Signal(main.slot, signal, SignalScope::Process));
         }
         let view = self.view_of(id);
@@ -313,4 +321,11 @@ impl Engine {
             }
         }
     }
+}
+
+/// Reports whether an instance is on its way from `stopping` to rest, or to a new start.
+fn is_stopping(instance: Option<&Instance>) -> bool {
+    instance.is_some_and(|instance| {
+        matches!(instance.state, State::Stopping | State::Killed | State::PostStop)
+    })
 }

@@ -354,7 +354,9 @@ impl World {
             id.and_then(|id| self.engine.view_of(id))
                 .unwrap_or_else(|| self.engine.view_at_rest(&job))
         });
-        followed.push(view.map_or_else(|refusal| refusal.to_string(), |view| words::status(&view)));
+        followed.push(
+            view.map_or_else(|refusal| words::refusal(&refusal), |view| words::status(&view)),
+        );
         Ok(followed)
     }
 
