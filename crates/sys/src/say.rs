@@ -32,6 +32,20 @@ pub fn out(text: Arguments<'_>) {
     write_line(rustix::stdio::stdout(), text);
 }
 
+/// Writes a whole text and a newline to standard output, however long that takes.
+pub fn text(text: &str) {
+    for piece in [text.as_bytes(), b"\n"] {
+        let mut rest = piece;
+        while !rest.is_empty() {
+            match rustix::io::write(rustix::stdio::stdout(), rest) {
+                Ok(written) => rest = rest.get(written..).unwrap_or(&[]),
+                Err(Errno::INTR) => {}
+                Err(_) => return,
+            }
+        }
+    }
+}
+
 fn write_line(to: BorrowedFd<'_>, text: Arguments<'_>) {
     let mut line = Line { bytes: [0; 512], length: 0 };
     let _ = line.write_fmt(text);

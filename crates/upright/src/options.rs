@@ -5,8 +5,8 @@
 
 use engine::machine::Level;
 use engine::spec::Console;
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::{CString, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
 /// Whose Upright this is.
@@ -253,14 +253,18 @@ const OPTIONS: &[Row] = &[
     Row { long: "version", short: None, effect: Effect::Version, help: "show the version and end" },
 ];
 
+/// Returns arguments as the C runtime gave them in the form that [`read`] wants.
+pub fn words(arguments: Vec<CString>) -> Vec<OsString> {
+    arguments.into_iter().map(|argument| OsString::from_vec(argument.into_bytes())).collect()
+}
+
 /// Reads the arguments, the program's name first. A mistake comes back as the lines to print.
 pub fn read(arguments: &[OsString]) -> Result<Asked, String> {
     let program = arguments.first().map_or_else(|| "init".into(), |argument| argument.clone());
     let program = PathBuf::from(program);
     let program = program.file_name().unwrap_or("init".as_ref()).to_string_lossy().into_owned();
-    let mistake = |what: String| {
-        format!("{program}: {what}\nTry `{program} --help' for more information.")
-    };
+    let mistake =
+        |what: String| format!("{program}: {what}\nTry `{program} --help' for more information.");
     let mut options = Options::default();
     let mut rest = arguments.iter().skip(1);
     while let Some(argument) = rest.next() {
@@ -278,7 +282,8 @@ pub fn read(arguments: &[OsString]) -> Result<Asked, String> {
         let word = String::from_utf8_lossy(halves.next().unwrap_or_default()).into_owned();
         let given = halves.next().map(|value| OsString::from(std::ffi::OsStr::from_bytes(value)));
         let shown = argument.to_string_lossy();
-        let known = |row: &&Row| row.long == word || row.short.is_some_and(|c| word == c.to_string());
+        let known =
+            |row: &&Row| row.long == word || row.short.is_some_and(|c| word == c.to_string());
         match OPTIONS.iter().find(known).map(|row| &row.effect) {
             None => return Err(mistake(format!("invalid option: {shown}"))),
             Some(Effect::Help) => return Ok(Asked::Print(help(&program))),
@@ -298,9 +303,8 @@ pub fn read(arguments: &[OsString]) -> Result<Asked, String> {
 }
 
 fn help(program: &str) -> String {
-    let mut text = format!(
-        "Usage: {program} [OPTION]...\nProcess management daemon.\n\nOptions:\n"
-    );
+    let mut text =
+        format!("Usage: {program} [OPTION]...\nProcess management daemon.\n\nOptions:\n");
     for row in OPTIONS {
         let value = match row.effect {
             Effect::Value(value, _) => format!("={value}"),

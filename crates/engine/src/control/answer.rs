@@ -4,9 +4,9 @@ use super::codec::{self, Continues, FRAME_MAX, MESSAGE_MAX};
 use super::command::Command;
 use super::fault::Fault;
 use super::notice::Notice;
-use super::priority::LogPriority;
 use super::wire::{WireInstance, WireJob, WireNotice, WireWhy};
 use crate::machine::request::Reply;
+use crate::machine::Level;
 use crate::text::Text;
 use crate::view::{InstanceView, JobView, WhyView};
 use alloc::borrow::ToOwned;
@@ -33,7 +33,7 @@ pub enum Answer {
     /// Version.
     Version(Version),
     /// GetLogPriority.
-    Priority(LogPriority),
+    Priority(Level),
     /// Events: one of many.
     Notice(Notice),
     /// LogPath.
@@ -92,7 +92,7 @@ struct UsageBody {
 
 #[derive(Serialize, Deserialize)]
 struct PriorityBody {
-    priority: LogPriority,
+    priority: Level,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -113,6 +113,14 @@ struct VariablesBody {
 #[derive(Serialize, Deserialize)]
 struct DoneBody {}
 
+/// The parameters of an answer as JSON.
+enum Body {
+    /// One object.
+    One(Vec<u8>),
+    /// An object with one list of that name.
+    Many(&'static str, Vec<Vec<u8>>),
+}
+
 impl Answer {
     /// Returns the answer that a reply of the machine is; `output` is what the job wrote last, for
     /// callers who may read its log.
@@ -126,14 +134,25 @@ impl Answer {
     /// Appends the answer as one frame or more, each with its NUL. `ExpectedMore` where it takes
     /// more than one and the caller did not say that it wants them.
     pub(super) fn encode(self, more: bool, out: &mut Vec<u8>) -> Result<(), Fault> {
-        let one = match self {
+        match self.body() {
+            Body::Many(name, items) => pages(name, items, more, out),
+            Body::One(one) => {
+                fits(one.len())?;
+                codec::write_frame(&one, Continues::No, out);
+                Ok(())
+            }
+        }
+    }
+
+    fn body(self) -> Body {
+        Body::One(match self {
             Answer::Instances(views) => {
-                let views = views.into_iter().map(|view| codec::encoded(&WireInstance::from(view)));
-                return pages("instances", views, more, out);
+                let items = views.into_iter().map(|view| codec::encoded(&WireInstance::from(view)));
+                return Body::Many("instances", items.collect());
             }
             Answer::Jobs(views) => {
-                let views = views.into_iter().map(|view| codec::encoded(&WireJob::from(view)));
-                return pages("jobs", views, more, out);
+                let items = views.into_iter().map(|view| codec::encoded(&WireJob::from(view)));
+                return Body::Many("jobs", items.collect());
             }
             Answer::Why(view) => why(*view),
             Answer::Instance(view) => codec::encoded(&InstanceBody {
@@ -147,10 +166,20 @@ impl Answer {
             Answer::Value(value) => codec::encoded(&ValueBody { value }),
             Answer::Variables(variables) => codec::encoded(&VariablesBody { variables }),
             Answer::Done => codec::encoded(&DoneBody {}),
+        })
+    }
+
+    /// Returns the answer's parameters as one JSON object, however long, as the interface describes
+    /// them.
+    pub fn to_json(self) -> String {
+        let json = match self.body() {
+            Body::One(one) => one,
+            Body::Many(name, items) => {
+                let open = format!("{{\"{name}\":[");
+                [open.as_bytes(), &items.join(&b","[..]), b"]}"].concat()
+            }
         };
-        fits(one.len())?;
-        codec::write_frame(&one, Continues::No, out);
-        Ok(())
+        String::from_utf8(json).unwrap_or_default()
     }
 
     /// Reads a reply to a call of this command, without its NUL, and whether another follows.
@@ -233,12 +262,7 @@ fn why(view: WhyView) -> Vec<u8> {
 }
 
 /// Appends a list as frames that each are as full as they may be.
-fn pages(
-    name: &str,
-    items: impl Iterator<Item = Vec<u8>>,
-    more: bool,
-    out: &mut Vec<u8>,
-) -> Result<(), Fault> {
+fn pages(name: &str, items: Vec<Vec<u8>>, more: bool, out: &mut Vec<u8>) -> Result<(), Fault> {
     let open = format!("{{\"{name}\":[").into_bytes();
     let begun = out.len();
     let mut page = open.clone();

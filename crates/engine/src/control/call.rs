@@ -4,8 +4,9 @@ use super::codec;
 use super::command::{self, Command};
 use super::fault::Fault;
 use super::params::Params;
-use super::priority::LogPriority;
+use super::priority;
 use crate::machine::request::{Request, Target, Wait, Which};
+use crate::machine::Level;
 use crate::names::InstanceName;
 use crate::text::Text;
 use alloc::format;
@@ -39,6 +40,12 @@ impl TryFrom<String> for Token {
     }
 }
 
+impl From<Token> for Text {
+    fn from(token: Token) -> Text {
+        Text::from(token.0)
+    }
+}
+
 impl From<Token> for String {
     fn from(token: Token) -> String {
         token.0
@@ -52,6 +59,15 @@ pub enum Listed {
     Own,
     /// Also Upright's own, in the group `upright/`.
     All,
+}
+
+/// Whether a stream goes on after what is kept has been told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Follow {
+    /// It goes on as long as the connection.
+    On,
+    /// It ends: the last answer is [`super::answer::Answer::Done`].
+    Off,
 }
 
 /// What becomes of a variable that is set already.
@@ -96,11 +112,12 @@ pub enum Call {
     /// The least priority that is logged.
     GetLogPriority,
     /// Change it.
-    SetLogPriority(LogPriority),
+    SetLogPriority(Level),
     /// The disk can be written from now on.
     NotifyDiskWriteable,
-    /// What happens, after the notice of that number.
-    Events(Option<u64>),
+    /// What happens, after the notice of that number as far back as it is kept; without one, from
+    /// now on.
+    Events(Option<u64>, Follow),
     /// The file of an instance's output.
     LogPath(Target),
     /// Stop everything, then end.
@@ -170,10 +187,12 @@ impl Call {
             | Call::GetLogPriority
             | Call::NotifyDiskWriteable
             | Call::Shutdown => none,
-            Call::SetLogPriority(priority) => {
-                Params { priority: Some(String::from(priority.name())), ..none }
+            Call::SetLogPriority(level) => {
+                Params { priority: Some(String::from(priority::name(*level))), ..none }
             }
-            Call::Events(after) => Params { after: *after, ..none },
+            Call::Events(after, follow) => {
+                Params { after: *after, follow: (*follow == Follow::Off).then_some(false), ..none }
+            }
             Call::GetEnv(scope, name) => Params { name: Some(name.clone()), ..scope_params(scope) },
             Call::SetEnv(scope, variables, clash) => Params {
                 variables: Some(variables.clone()),
@@ -230,7 +249,7 @@ fn scope_params(scope: &EnvScope) -> Params {
 /// Turns parameters into the call of a row, whose `decode` this is for most.
 pub(super) mod decode {
     use super::{
-        needed, scope, target, wait, Call, Clash, Fault, Listed, LogPriority, Params, Request,
+        needed, priority, scope, target, wait, Call, Clash, Fault, Follow, Listed, Params, Request,
     };
     use alloc::format;
 
@@ -291,8 +310,8 @@ pub(super) mod decode {
 
     pub(crate) fn set_log_priority(p: Params) -> Result<Call, Fault> {
         let word = needed("priority", p.priority)?;
-        match LogPriority::from_name(&word) {
-            Some(priority) => Ok(Call::SetLogPriority(priority)),
+        match priority::from_name(&word) {
+            Some(level) => Ok(Call::SetLogPriority(level)),
             None => Err(Fault::parameter(
                 "priority",
                 &format!("{word:?} is none of debug, info, message, warn, error, fatal"),
@@ -305,7 +324,8 @@ pub(super) mod decode {
     }
 
     pub(crate) fn events(p: Params) -> Result<Call, Fault> {
-        Ok(Call::Events(p.after))
+        let follow = if p.follow == Some(false) { Follow::Off } else { Follow::On };
+        Ok(Call::Events(p.after, follow))
     }
 
     pub(crate) fn log_path(p: Params) -> Result<Call, Fault> {

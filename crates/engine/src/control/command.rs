@@ -290,7 +290,10 @@ pub const COMMANDS: &[Row] = &[
         privilege: Privilege::See,
         right: "see events",
         replies: Replies::Stream,
-        parameters: &[Parameter { name: "after", needed: false }],
+        parameters: &[
+            Parameter { name: "after", needed: false },
+            Parameter { name: "follow", needed: false },
+        ],
         help: "Shows what happens, as it happens.",
         decode: decode::events,
     },

@@ -184,7 +184,13 @@ impl Fault {
         Fault::Refused(Box::new(Refused { output, ..Refused::from(refusal) }))
     }
 
-    fn name(&self) -> String {
+    /// Returns the fault as one JSON object with `error` and `parameters`.
+    pub fn to_json(&self) -> String {
+        String::from_utf8(self.frame()).unwrap_or_default()
+    }
+
+    /// Returns the error's full name.
+    pub fn name(&self) -> String {
         let (interface, name) = match self {
             Fault::BadMessage(..) => (INTERFACE, "BadMessage"),
             Fault::InterfaceNotFound(..) => (SERVICE, "InterfaceNotFound"),

@@ -35,6 +35,8 @@ pub(super) struct Params {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) after: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) follow: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) name: Option<Text>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) names: Option<Vec<Text>>,
@@ -62,6 +64,7 @@ impl Params {
             ("all", self.all.is_some()),
             ("priority", self.priority.is_some()),
             ("after", self.after.is_some()),
+            ("follow", self.follow.is_some()),
             ("name", self.name.is_some()),
             ("names", self.names.is_some()),
             ("variables", self.variables.is_some()),
@@ -94,6 +97,7 @@ impl Params {
             "all" => self.all = map.next_value()?,
             "priority" => self.priority = map.next_value()?,
             "after" => self.after = map.next_value()?,
+            "follow" => self.follow = map.next_value()?,
             "name" => self.name = map.next_value()?,
             "names" => self.names = map.next_value::<Option<Texts>>()?.map(|texts| texts.0),
             "variables" => {

@@ -2,18 +2,18 @@
 //! harm.
 
 use super::answer::{Answer, Version};
-use super::call::{Call, Clash, EnvScope, Listed, Token};
+use super::call::{Call, Clash, EnvScope, Follow, Listed, Token};
 use super::codec::{Continues, Inbox, TooLong, FRAME_MAX, MESSAGE_MAX};
 use super::command::{Command, Replies, COMMANDS};
 use super::conversation::{Conversation, OUT_MAX};
 use super::fault::{Fault, Refused};
-use super::notice::{Notice, NoticeKind};
-use super::priority::LogPriority;
+use super::notice::Notice;
 use super::rights::{Peer, Rights};
 use crate::machine::request::{
     Asked, Failure, Refusal, Reply, Request, Superseder, Target, Wait, Which,
 };
 use crate::machine::state::{Goal, State};
+use crate::machine::{self, Level};
 use crate::names::{EventName, InstanceName, JobName};
 use crate::process::{Exit, Role, Step};
 use crate::spec::{Arg, Condition, Node, Operand};
@@ -102,10 +102,10 @@ fn sample_calls() -> Vec<Call> {
         Call::ReloadConfiguration,
         Call::Version,
         Call::GetLogPriority,
-        Call::SetLogPriority(LogPriority::Warn),
+        Call::SetLogPriority(Level::Warn),
         Call::NotifyDiskWriteable,
-        Call::Events(None),
-        Call::Events(Some(u64::MAX)),
+        Call::Events(None, Follow::On),
+        Call::Events(Some(u64::MAX), Follow::Off),
         Call::LogPath(by_env),
         Call::Shutdown,
         Call::GetEnv(EnvScope::Global, Text::from("PATH")),
@@ -192,7 +192,7 @@ fn sample_answers() -> Vec<(Command, Answer)> {
         (Command::Usage, Answer::Usage(None)),
         (Command::Usage, Answer::Usage(Some(Text::from(b"\xff")))),
         (Command::Version, Answer::Version(Version::own())),
-        (Command::GetLogPriority, Answer::Priority(LogPriority::Fatal)),
+        (Command::GetLogPriority, Answer::Priority(Level::Fatal)),
         (Command::LogPath, Answer::Path(Text::from("/var/log/web.log"))),
         (Command::GetEnv, Answer::Value(Text::from("v"))),
         (Command::ListEnv, Answer::Variables(vec![Text::from("A=1")])),
@@ -242,38 +242,30 @@ fn every_answer_survives_the_wire() {
 
 #[test]
 fn every_notice_survives_the_wire_and_shows_values_to_the_owner_only() {
-    let job = || JobName::try_from("web").unwrap();
     let kinds = [
-        NoticeKind::Event {
+        machine::Notice::Event {
             name: EventName::try_from("ev").unwrap(),
             env: vec![Text::from("A=secret"), Text::from("B")],
+            failed: true,
         },
-        NoticeKind::StateChanged {
-            job: job(),
+        machine::Notice::State {
+            job: JobName::try_from("web").unwrap(),
             instance: InstanceName::default(),
             goal: Goal::Stop,
             from: State::Running,
             to: State::PreStop,
         },
-        NoticeKind::Exited {
-            job: job(),
-            instance: InstanceName::default(),
-            process: Role::Main,
-            exit: Exit::Status(3),
-        },
-        NoticeKind::JobAdded(job()),
-        NoticeKind::JobRemoved(job()),
     ];
-    for (sequence, kind) in (7..).zip(kinds) {
-        let notice = Notice { sequence, missed: 2, kind };
+    for (sequence, what) in (7..).zip(kinds) {
+        let notice = Notice { sequence, missed: 2, what };
         for peer in [OWNER, STRANGER] {
             let mut conversation = conversation(peer);
             let mut out = Vec::new();
             conversation.notice(&notice, &mut out);
             assert!(out.is_empty(), "nobody asked yet");
-            Call::Events(None).encode(&mut out);
+            Call::Events(None, Follow::On).encode(&mut out);
             conversation.feed(&out);
-            assert_eq!(conversation.take(&mut out), Some(Call::Events(None)));
+            assert_eq!(conversation.take(&mut out), Some(Call::Events(None, Follow::On)));
             out.clear();
             conversation.notice(&notice, &mut out);
             out.pop();
@@ -293,6 +285,9 @@ fn sample_refusals() -> Vec<Refusal> {
         Failure::Ended(Role::Main, Exit::Status(1)),
         Failure::NotSpawned(Role::Main, Step::Chdir, 2),
         Failure::RespawnLimit,
+        Failure::Timeout(Role::PreStart, None),
+        Failure::Timeout(Role::PreStart, Some(Exit::Signal { signal: 9, core: false })),
+        Failure::Unkillable(Role::Main),
     ];
     let mut refusals: Vec<Refusal> = failures
         .into_iter()

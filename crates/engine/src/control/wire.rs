@@ -2,7 +2,8 @@
 //!
 //! Each conversion takes its view apart field by field, so that a new field cannot be forgotten.
 
-use super::notice::{Notice, NoticeKind};
+use super::notice::Notice;
+use crate::machine;
 use crate::machine::request::Failure;
 use crate::machine::state::{Goal, State};
 use crate::names::{EventName, InstanceName, JobName};
@@ -117,7 +118,9 @@ impl From<Failure> for WireFailure {
             }
             Failure::RespawnLimit => ("respawn-limit", None),
             Failure::Timeout(role, exit) => {
-                ("timeout", Some(WireEnding::ended(role, exit.unwrap_or(Exit::Unknown))))
+                let ending =
+                    exit.map_or(WireEnding::of(role), |exit| WireEnding::ended(role, exit));
+                ("timeout", Some(ending))
             }
             Failure::Unkillable(role) => ("unkillable", Some(WireEnding::of(role))),
         };
@@ -404,6 +407,8 @@ impl From<WireJob> for JobView {
 struct WireEvent {
     name: EventName,
     env: Vec<Text>,
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    failed: bool,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -417,46 +422,29 @@ struct WireState {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct WireExit {
-    job: JobName,
-    #[serde(default, skip_serializing_if = "is_unnamed")]
-    instance: InstanceName,
-    ending: WireEnding,
-}
-
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct WireNotice {
+    #[serde(default)]
     sequence: u64,
+    #[serde(default)]
     missed: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     event: Option<WireEvent>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     state: Option<WireState>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    exit: Option<WireExit>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    job_added: Option<JobName>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    job_removed: Option<JobName>,
 }
 
 impl From<Notice> for WireNotice {
     fn from(notice: Notice) -> WireNotice {
-        let Notice { sequence, missed, kind } = notice;
-        let none = WireNotice { sequence, missed, ..WireNotice::default() };
-        match kind {
-            NoticeKind::Event { name, env } => {
-                WireNotice { event: Some(WireEvent { name, env }), ..none }
+        let Notice { sequence, missed, what } = notice;
+        match what {
+            machine::Notice::Event { name, env, failed } => {
+                let event = Some(WireEvent { name, env, failed });
+                WireNotice { sequence, missed, event, state: None }
             }
-            NoticeKind::StateChanged { job, instance, goal, from, to } => {
-                WireNotice { state: Some(WireState { job, instance, goal, from, to }), ..none }
+            machine::Notice::State { job, instance, goal, from, to } => {
+                let state = Some(WireState { job, instance, goal, from, to });
+                WireNotice { sequence, missed, event: None, state }
             }
-            NoticeKind::Exited { job, instance, process, exit } => {
-                let ending = WireEnding::ended(process, exit);
-                WireNotice { exit: Some(WireExit { job, instance, ending }), ..none }
-            }
-            NoticeKind::JobAdded(job) => WireNotice { job_added: Some(job), ..none },
-            NoticeKind::JobRemoved(job) => WireNotice { job_removed: Some(job), ..none },
         }
     }
 }
@@ -464,18 +452,15 @@ impl From<Notice> for WireNotice {
 impl WireNotice {
     /// Returns the notice; nothing where it is of a later version.
     pub(super) fn notice(self) -> Option<Notice> {
-        let kind = if let Some(WireEvent { name, env }) = self.event {
-            NoticeKind::Event { name, env }
-        } else if let Some(WireState { job, instance, goal, from, to }) = self.state {
-            NoticeKind::StateChanged { job, instance, goal, from, to }
-        } else if let Some(WireExit { job, instance, ending }) = self.exit {
-            let exit = ending.exit();
-            NoticeKind::Exited { job, instance, process: ending.process, exit }
-        } else if let Some(job) = self.job_added {
-            NoticeKind::JobAdded(job)
-        } else {
-            NoticeKind::JobRemoved(self.job_removed?)
+        let what = match (self.event, self.state) {
+            (Some(WireEvent { name, env, failed }), _) => {
+                machine::Notice::Event { name, env, failed }
+            }
+            (None, Some(WireState { job, instance, goal, from, to })) => {
+                machine::Notice::State { job, instance, goal, from, to }
+            }
+            (None, None) => return None,
         };
-        Some(Notice { sequence: self.sequence, missed: self.missed, kind })
+        Some(Notice { sequence: self.sequence, missed: self.missed, what })
     }
 }

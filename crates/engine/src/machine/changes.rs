@@ -34,6 +34,20 @@ pub struct Changes {
     histories: Vec<((JobName, InstanceName), History)>,
 }
 
+impl Changes {
+    /// Reports whether no entry has changed. The globals change only with entries or effects, but
+    /// for the level that [`Engine::hear`] sets.
+    pub fn is_empty(&self) -> bool {
+        self.jobs.is_empty()
+            && self.instances.is_empty()
+            && self.events.is_empty()
+            && self.requests.is_empty()
+            && self.answers.is_empty()
+            && self.remembered.is_empty()
+            && self.histories.is_empty()
+    }
+}
+
 impl Engine {
     /// Returns what has changed since the last call.
     pub fn take_changes(&mut self) -> Changes {

@@ -2,9 +2,10 @@
 //! instance is gone.
 
 use crate::errno::Errno;
+use crate::machine::event::CHAIN_MAX;
 use crate::machine::request::{Asked, Ended, Failure};
 use crate::machine::state::{Goal, State};
-use crate::names::EventName;
+use crate::names::{EventName, JobName};
 use crate::process::{Exit, Pid, Role, Step};
 use crate::signal::Signal;
 use crate::time::{Mono, Span};
@@ -13,6 +14,7 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 /// How many entries are kept for each instance name of each job.
@@ -74,8 +76,8 @@ pub enum Note {
     Refused(Role, Step),
     /// Processes of the job live on after main.
     LivesOn(u32),
-    /// An `exited` event was not delivered: the chain of such events was too long.
-    ChainCut,
+    /// An `exited` event was not delivered to these jobs: the chain of such events was too long.
+    ChainCut(Box<[JobName]>),
     /// A new description is in force.
     Redefined,
 }
@@ -106,7 +108,7 @@ impl History {
             | Note::ExpectMissed(_)
             | Note::Refused(..)
             | Note::LivesOn(_)
-            | Note::ChainCut
+            | Note::ChainCut(_)
             | Note::Redefined => {}
         }
         if self.entries.len() >= HISTORY_MAX {
@@ -129,8 +131,7 @@ impl Note {
                 (format!("a client asked for a {}", verb(asked)), format!("goal {}", goal(asked)))
             }
             Note::ByEvents(asked, names) => {
-                let names: alloc::vec::Vec<String> =
-                    names.iter().map(|name| format!("{name}")).collect();
+                let names: Vec<String> = names.iter().map(|name| format!("{name}")).collect();
                 let on = if *asked == Asked::Stop { "stop on" } else { "start on" };
                 (format!("{on} came true by {}", names.join(", ")), format!("goal {}", goal(asked)))
             }
@@ -175,10 +176,13 @@ impl Note {
                 format!("{count} of the processes that main left do not end, even after KILL"),
                 "left alone: the kernel holds them".into(),
             ),
-            Note::ChainCut => (
-                "jobs start each other by exited events".into(),
-                "the event was not delivered: more than 8 in a chain".into(),
-            ),
+            Note::ChainCut(missed) => {
+                let names: Vec<String> = missed.iter().map(|job| format!("{job}")).collect();
+                (
+                    format!("more than {CHAIN_MAX} jobs start each other by exited events"),
+                    format!("exited not delivered to {}", names.join(", ")),
+                )
+            }
             Note::Redefined => ("the job's file changed".into(), "the new one is in force".into()),
         }
     }

@@ -211,6 +211,11 @@ impl Engine {
         self.globals.level = level;
     }
 
+    /// Returns what every process of this Upright has in its environment beside its job's name.
+    pub fn forced(&self) -> &[Text] {
+        &self.config.forced
+    }
+
     /// Returns how loud a message must be to be said.
     pub fn level(&self) -> Level {
         self.globals.level

@@ -143,6 +143,24 @@ impl Engine {
         }
     }
 
+    /// Returns the instance that a target means, also one that is gone but remembered, for `why`.
+    pub fn find_past(&self, target: &Target) -> Result<(JobName, InstanceName), Refusal> {
+        let job = self.known_job(target)?;
+        let name = match &target.which {
+            Which::Env(env) if env.is_empty() => self.named(&job, target, true).unwrap_or_default(),
+            Which::Env(_) | Which::Named(_) => self.named(&job, target, true)?,
+        };
+        let key = (job, name);
+        if key.1.text().is_empty()
+            || self.names.contains_key(&key)
+            || self.histories.contains_key(&key)
+        {
+            Ok(key)
+        } else {
+            Err(Refusal::UnknownInstance(key.1))
+        }
+    }
+
     fn known_instance(&self, target: &Target) -> Result<InstanceId, Refusal> {
         let job = self.known_job(target)?;
         let name = self.named(&job, target, false)?;
@@ -215,14 +233,21 @@ impl Engine {
         }
         self.supersede(id, &Superseder::Request(Asked::Restart));
         self.remember(id, Note::Asked(Asked::Restart));
+        let changed = self.has_changed(id);
         if let Some(instance) = self.instances.edit(&id) {
             instance.restart = true;
             instance.respawn = super::instance::Window::default();
-            if let Which::Env(env) = &target.which {
-                let mut given = instance.given_next.take().unwrap_or(instance.given.clone());
-                env.iter().for_each(|row| super::environment::set(&mut given, row));
-                instance.given_next = Some(given);
-            }
+            // What a process of the job asks changes no environment, unless the file has changed.
+            let given = instance.given_next.take();
+            instance.given_next = match &target.which {
+                Which::Env(env) => {
+                    let mut given = given.unwrap_or(instance.given.clone());
+                    env.iter().for_each(|row| super::environment::set(&mut given, row));
+                    Some(given)
+                }
+                Which::Named(_) if changed => given.or(Some(instance.given.clone())),
+                Which::Named(_) => given,
+            };
         }
         self.wait_for(id, request, wait);
         if !is_stopping(self.instances.look(&id)) {

@@ -1,7 +1,7 @@
 //! The end of everything: all instances stop in order, then Upright ends. Source: spec 13,
 //! quiesce, except that nothing is left behind alive.
 
-use super::request::Superseder;
+use super::request::{Refusal, Reply, RequestId, Superseder};
 use super::state::Goal;
 use super::{Effect, Engine, Level, ShutdownKind, SignalScope};
 use crate::names::EventName;
@@ -85,6 +85,7 @@ impl Engine {
         if over || (shutdown.killed && self.now >= shutdown.kill_at + LAST) {
             shutdown.quit = true;
             self.name_leftovers();
+            self.refuse_pending();
             self.out.push(Effect::Quit(0));
         }
         self.globals.shutdown = Some(shutdown);
@@ -102,6 +103,14 @@ impl Engine {
         let ids: Vec<InstanceId> = self.instances.keys().copied().collect();
         for id in ids {
             self.stop_for_shutdown(id);
+        }
+    }
+
+    /// Whoever still waits for something is told why it will not come.
+    fn refuse_pending(&mut self) {
+        let pending: Vec<RequestId> = self.requests.keys().copied().collect();
+        for request in pending {
+            self.reply(request, Reply::Refused(Refusal::ShuttingDown), None);
         }
     }
 

@@ -369,9 +369,12 @@ impl World {
     fn why(&mut self, words: &[&str]) -> Followed {
         let mut followed = self.tell(Input::Tick)?;
         let (job, env) = words.split_first().ok_or("of what?")?;
-        let found = self.engine.find(&target(job, env)?);
-        let (job, id) = found.map_err(|refusal| refusal.to_string())?;
-        let why = self.engine.why(&job, id).ok_or("no such job")?;
+        let found = self.engine.find_past(&target(job, env)?);
+        let (job, instance) = match found {
+            Ok(found) => found,
+            Err(refusal) => return Ok(vec![words::refusal(&refusal)]),
+        };
+        let why = self.engine.why(&job, &instance).ok_or("no such job")?;
         followed.extend(words::why(&why));
         Ok(followed)
     }

@@ -1,7 +1,7 @@
 //! The control sockets: connections of clients, bounded in number, in memory and in time.
 
 use engine::control::answer::Answer;
-use engine::control::call::Call;
+use engine::control::call::{Call, Follow};
 use engine::control::conversation::Conversation;
 use engine::control::fault::Fault;
 use engine::control::notice::Notice;
@@ -95,8 +95,7 @@ impl Connections {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(_) => return,
             };
-            let Ok(told) = sys::peer::credentials(&stream) else { continue };
-            let peer = Peer { uid: told.uid, gid: told.gid, pid: told.pid };
+            let Ok(peer) = sys::peer::of(&stream) else { continue };
             if stream.set_nonblocking(true).is_err() {
                 continue;
             }
@@ -191,12 +190,20 @@ impl Connections {
     }
 
     /// Begins a stream of notices after the one of this number; without one, after the last.
-    pub fn subscribe(&mut self, id: ConnectionId, after: Option<u64>, next: u64) {
-        let from = after.unwrap_or(next.saturating_sub(1));
+    /// A stream that does not follow ends with what is kept.
+    pub fn subscribe(&mut self, id: ConnectionId, after: Option<u64>, next: u64, follow: Follow) {
+        let from = match (after, follow) {
+            (Some(after), _) => after,
+            (None, Follow::On) => next.saturating_sub(1),
+            (None, Follow::Off) => self.kept.front().map_or(0, |first| first.sequence - 1),
+        };
         if let Some(connection) = self.open.get_mut(&id) {
             connection.awaits = Awaits::Notices(from);
         }
         self.send_notices(id);
+        if follow == Follow::Off {
+            self.answer(id, Ok(Answer::Done));
+        }
     }
 
     /// Keeps a notice for all subscribers.
@@ -220,7 +227,8 @@ impl Connections {
     fn send_notices(&mut self, id: ConnectionId) {
         let Some(connection) = self.open.get_mut(&id) else { return };
         let Awaits::Notices(mut seen) = connection.awaits else { return };
-        for kept in self.kept.iter().filter(|notice| notice.sequence > seen) {
+        let first = self.kept.partition_point(|notice| notice.sequence <= seen);
+        for kept in self.kept.range(first..) {
             if connection.out.len() > BACKLOG_MAX {
                 break;
             }
@@ -291,9 +299,16 @@ impl Connections {
     /// Returns when the next unfinished message is overdue.
     pub fn next_deadline(&self) -> Option<Mono> {
         let begun = self.open.values().filter(|connection| !connection.conversation.waits());
-        begun.filter_map(|connection| connection.begun).min().map(|begun| {
-            begun + UNFINISHED_MAX + Span::millis(1)
-        })
+        begun
+            .filter_map(|connection| connection.begun)
+            .min()
+            .map(|begun| begun + UNFINISHED_MAX + Span::millis(1))
+    }
+
+    /// Returns the connections that have something to be sent.
+    pub fn with_output(&self) -> Vec<ConnectionId> {
+        let unsent = self.open.iter().filter(|(_, connection)| !connection.out.is_empty());
+        unsent.map(|(id, _)| *id).collect()
     }
 
     /// Returns all connections.

@@ -5,7 +5,7 @@ use super::link::{Sent, INLINE_MAX};
 use super::orphans::{signal_all, Census, Subject};
 use super::{planning, Daemon, Drain, DRAIN_TIMEOUT, TAIL};
 use engine::control::answer::Answer;
-use engine::control::notice::{Notice, NoticeKind};
+use engine::control::notice::Notice;
 use engine::keeper::{held, Scope, ToKeeper, Wants};
 use engine::logroute::{self, ToLogger};
 use engine::machine::request::{Reply, RequestId};
@@ -27,7 +27,9 @@ impl Daemon {
     /// Writes a turn into the journal and puts its effects in line.
     pub(super) fn record(&mut self, effects: Vec<Effect>) {
         let changes = self.engine.take_changes();
-        if !changes.is_empty() || !effects.is_empty() {
+        let level = self.engine.level();
+        let heard = std::mem::replace(&mut self.level, level) != level;
+        if heard || !changes.is_empty() || !effects.is_empty() {
             let written = match &mut self.journal {
                 Some(journal) => journal.append(changes, effects.clone()),
                 None => Ok(()),
@@ -240,13 +242,7 @@ impl Daemon {
     }
 
     fn publish(&mut self, sequence: u64, notice: &machine::Notice) {
-        let kind = match notice.clone() {
-            machine::Notice::Event { name, env, .. } => NoticeKind::Event { name, env },
-            machine::Notice::State { job, instance, goal, from, to } => {
-                NoticeKind::StateChanged { job, instance, goal, from, to }
-            }
-        };
-        self.connections.publish(Notice { sequence, missed: 0, kind });
+        self.connections.publish(Notice { sequence, missed: 0, what: notice.clone() });
     }
 
     /// Everything has stopped: whoever waits is answered, then the keeper is told to end.

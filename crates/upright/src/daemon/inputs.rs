@@ -238,9 +238,9 @@ impl Daemon {
                 let token = token.map(|token| Text::from(token.text()));
                 return self.ask(id, request, token, effects);
             }
-            Call::Events(after) => {
+            Call::Events(after, follow) => {
                 let next = self.engine.next_notice();
-                return self.connections.subscribe(id, after, next);
+                return self.connections.subscribe(id, after, next, follow);
             }
             Call::Shutdown => {
                 self.handle(Input::Shutdown(ShutdownKind::Shutdown), effects);
@@ -317,8 +317,8 @@ impl Daemon {
                 Ok(Answer::Instances(views.map(|view| self.troubled(view)).collect()))
             }
             Call::Why(target) => {
-                let (job, id) = self.engine.find(&target).map_err(refused)?;
-                let why = self.engine.why(&job, id);
+                let (job, instance) = self.engine.find_past(&target).map_err(refused)?;
+                let why = self.engine.why(&job, &instance);
                 let mut why = why.ok_or(Refusal::UnknownJob(target.job)).map_err(refused)?;
                 why.status = self.troubled(why.status);
                 Ok(Answer::Why(Box::new(why)))
@@ -339,7 +339,7 @@ impl Daemon {
             Call::GetLogPriority => Ok(Answer::Priority(self.engine.level())),
             Call::LogPath(target) => self.log_path(&target),
             Call::Ask(..)
-            | Call::Events(_)
+            | Call::Events(..)
             | Call::Shutdown
             | Call::ReloadConfiguration
             | Call::SetLogPriority(_)
@@ -380,8 +380,7 @@ impl Daemon {
             self.engine.find(target).map_err(|refusal| Fault::refused(&refusal, None))?;
         let instance = id.and_then(|id| self.engine.name_of(id)).map(|(_, name)| name.clone());
         let instance = instance.unwrap_or_default();
-        let path =
-            planning::log_path(&self.settings, job.text().bytes(), instance.text().bytes());
+        let path = planning::log_path(&self.settings, job.text().bytes(), instance.text().bytes());
         match path {
             Some(path) => Ok(Answer::Path(Text::from(path.as_os_str().as_bytes()))),
             None => Err(Fault::Unavailable(format!("{job}: its output is not kept in a file"))),

@@ -18,7 +18,7 @@ mod startup;
 mod talk;
 
 use crate::options::{self, Asked};
-use connections::{Connections, ConnectionId};
+use connections::{ConnectionId, Connections};
 use engine::control::rights::Rights;
 use engine::machine::request::{Reply, RequestId};
 use engine::machine::{Effect, Engine, Input, Level};
@@ -30,11 +30,11 @@ use journal::Journal;
 use link::Link;
 use settings::Settings;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::ffi::OsString;
+use std::ffi::CString;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
-use sys::epoll::{Epoll, Interest};
+use sys::epoll::{Epoll, Interest, Ready};
 use talk::Voice;
 
 /// How much processor time one turn may use; a daemon that spins is ended, and a new one begins
@@ -81,6 +81,8 @@ struct Daemon {
     files: BTreeMap<JobName, PathBuf>,
     /// The last orphan's exit that has been seen.
     orphans_seen: u64,
+    /// The level that the journal has.
+    level: Level,
     ended: bool,
 }
 
@@ -92,14 +94,12 @@ struct Drain {
     reply: Reply,
 }
 
-/// Runs the daemon; returns its exit status. Ends only when the keeper is gone or says so.
-pub fn run(arguments: &[OsString]) -> i32 {
-    let options = match options::read(arguments) {
+/// Runs the daemon with the arguments that the keeper was started with; returns its exit status. Ends only when the keeper is gone or says so.
+pub fn run(arguments: Vec<CString>) -> i32 {
+    let options = match options::read(&options::words(arguments)) {
         Ok(Asked::Run(options)) => *options,
         Ok(Asked::Print(_)) | Err(_) => return 2,
     };
-    sys::entry::show_as(c"upright-daemon");
-    sys::signals::ignore_pipe();
     let Some(channel) = sys::own::channel() else {
         sys::say::line(format_args!("upright-daemon: is started by the keeper only"));
         return 2;
@@ -135,13 +135,11 @@ impl Daemon {
             (true, Some(at)) => Some(at.since(now).0),
             (true, None) => None,
         };
-        let ready: Vec<sys::epoll::Ready> = match self.epoll.wait(timeout) {
-            Ok(ready) => ready.collect(),
-            Err(errno) => {
-                self.say(Level::Error, &format!("waiting failed: {errno}"));
-                Vec::new()
-            }
-        };
+        let waited = self.epoll.wait(timeout).map(Iterator::collect::<Vec<Ready>>);
+        let ready = waited.unwrap_or_else(|errno| {
+            self.say(Level::Error, &format!("waiting failed: {errno}"));
+            Vec::new()
+        });
         sys::timer::arm(TURN_CPU);
         self.take_batch(&ready);
         self.end_turn();

@@ -94,12 +94,8 @@ pub fn prepare(settings: &Settings, order: &SpawnOrder) -> Result<Prepared, Refu
         None => None,
     };
     let pty = console == Console::LogPty;
-    let wants = Wants {
-        log: keeps_log && !pty,
-        pty,
-        plan_in_fd: false,
-        script_fd: script.is_some(),
-    };
+    let wants =
+        Wants { log: keeps_log && !pty, pty, plan_in_fd: false, script_fd: script.is_some() };
     let route = if keeps_log { route(settings, order) } else { Vec::new() };
     Ok(Prepared { wants, pipe_owner: owner, plan: plan.encode(), route, script })
 }

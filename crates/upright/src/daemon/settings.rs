@@ -48,9 +48,10 @@ impl Settings {
         let runtime = variable("XDG_RUNTIME_DIR").map(PathBuf::from);
         let own = options.mode != Mode::System;
         let session = own.then(|| format!("/com/ubuntu/upstart-session/{uid}/{keeper}"));
-        let session_file = runtime.as_ref().filter(|_| own).map(|runtime| {
-            runtime.join("upstart/sessions").join(format!("{keeper}.session"))
-        });
+        let session_file = runtime
+            .as_ref()
+            .filter(|_| own)
+            .map(|runtime| runtime.join("upstart/sessions").join(format!("{keeper}.session")));
         let socket = options.socket.clone().or_else(|| match options.mode {
             Mode::System => Some(PathBuf::from("/run/upright/control")),
             Mode::User | Mode::Up => runtime.map(|runtime| runtime.join("upright/control")),

@@ -120,17 +120,18 @@ fn job_name(relative: &[u8], extension: &[u8]) -> Option<JobName> {
 /// Reports whether a directory is not one of jobs: hidden, a backup, an editor's, a revision
 /// control's or a package manager's. Source: spec 2.2.
 fn is_debris(name: &[u8]) -> bool {
-    const NAMES: &[&[u8]] = &[
-        b"RCS",
-        b"CVS",
-        b"CVS.adm",
-        b"SCCS",
-        b"BitKeeper",
-        b"{arch}",
-        b"_darcs",
-    ];
+    const NAMES: &[&[u8]] =
+        &[b"RCS", b"CVS", b"CVS.adm", b"SCCS", b"BitKeeper", b"{arch}", b"_darcs"];
     const ENDS: &[&[u8]] = &[
-        b"~", b".bak", b".BAK", b".swp", b".swo", b".swn", b",v", b".rpmsave", b".rpmorig",
+        b"~",
+        b".bak",
+        b".BAK",
+        b".swp",
+        b".swo",
+        b".swn",
+        b",v",
+        b".rpmsave",
+        b".rpmorig",
         b".rpmnew",
     ];
     let semicolon = name.len() >= 9

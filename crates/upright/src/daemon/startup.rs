@@ -1,14 +1,14 @@
 //! How a daemon begins: it hears what the keeper has, makes the machine again or anew, and listens.
 
 use super::connections::Connections;
-use super::journal::{self, Journal};
+use super::journal;
 use super::link::{Link, Sent};
 use super::settings::Settings;
 use super::talk::Voice;
 use super::{Daemon, CONTROL, KEEPER, LOGGER, SESSION};
 use crate::options::{Mode, Options, Startup};
 use engine::keeper::{held, FromKeeper, ToKeeper};
-use engine::machine::{Effect, Engine, Input, Level};
+use engine::machine::{Engine, Input, Level};
 use engine::names::EventName;
 use engine::recovery::{recover, Table};
 use engine::text::Text;
@@ -66,6 +66,7 @@ pub(super) fn begin(options: Options, link: Link) -> Result<Daemon, String> {
         troubles: BTreeMap::new(),
         files: BTreeMap::new(),
         orphans_seen: 0,
+        level: Level::Message,
         ended: false,
         settings,
     };
@@ -237,8 +238,8 @@ impl Daemon {
         match listen_at(&path) {
             Ok(listener) => Some(listener),
             Err(error) => {
-                let optional = self.settings.session.is_some()
-                    && self.settings.options.socket.is_none();
+                let optional =
+                    self.settings.session.is_some() && self.settings.options.socket.is_none();
                 let level = if optional { Level::Info } else { Level::Error };
                 self.voice_at(level, &format!("control socket {}: {error}", path.display()));
                 self.settings.socket = None;

@@ -23,7 +23,8 @@ impl Voice {
             Mode::Up => "upright",
         };
         // A path before the first colon: libnih leaves the blank out. Source: spec 2.5.
-        let gap = if line.split(':').next().is_some_and(|path| path.contains(' ')) { " " } else { "" };
+        let gap =
+            if line.split(':').next().is_some_and(|path| path.contains(' ')) { " " } else { "" };
         match level {
             Level::Warn | Level::Error | Level::Fatal => {
                 sys::say::line(format_args!("{name}:{gap}{line}"));
