@@ -250,7 +250,11 @@ impl Books {
             return;
         }
         let shown = view.job.with_instance(&view.instance);
-        let spawned = self.mains.get(&shown).is_some_and(|turn| *turn >= asking.turn);
+        // At rest a view names no instance: then any of the job's may have been meant.
+        let named = format!("{} (", view.job);
+        let meant = |name: &&String| **name == shown || name.starts_with(&named);
+        let mains = self.mains.iter().filter(|(name, _)| meant(name));
+        let spawned = mains.into_iter().any(|(_, turn)| *turn >= asking.turn);
         let running = (view.goal, view.state) == (Goal::Start, State::Running);
         let right = match asked {
             Asked::Start | Asked::Restart => running || spawned,
