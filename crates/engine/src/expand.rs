@@ -36,11 +36,19 @@ impl fmt::Display for ExpandError {
     }
 }
 
+/// Returns the text with its variables replaced by those of `env`, rows of `KEY=VALUE`; the last row
+/// of a key counts. What is replaced is told at [`expand_by`].
+pub fn expand(text: &Text, env: &[Text]) -> Result<Text, ExpandError> {
+    expand_by(text.bytes(), |name| {
+        env.iter().rev().find_map(|row| row.bytes().strip_prefix(name)?.strip_prefix(b"="))
+    })
+}
+
 /// Returns the text with its variables replaced: `$NAME`, `${NAME}`, `${NAME-if unset}`,
 /// `${NAME:-if unset or empty}`, `${NAME+if set}`, `${NAME:+if set and not empty}`. What stands in
 /// braces is expanded first; what came in for a variable is not looked at again. `${}` is a dollar
 /// sign, and so is one before any other character. `variable` says what a name stands for.
-pub fn expand<'v>(
+pub fn expand_by<'v>(
     text: &[u8],
     variable: impl Fn(&[u8]) -> Option<&'v [u8]>,
 ) -> Result<Text, ExpandError> {
@@ -177,7 +185,7 @@ mod tests {
     fn check(text: &str, expected: &str) {
         let variables =
             [("A", "a"), ("B", "b c"), ("E", ""), ("G", "A"), ("X", "$Y"), ("FA", "fa")];
-        let shown = expand(text.as_bytes(), |name| {
+        let shown = expand_by(text.as_bytes(), |name| {
             let row = variables.iter().find(|row| row.0.as_bytes() == name);
             row.map(|row| row.1.as_bytes())
         });
@@ -238,12 +246,20 @@ mod tests {
     }
 
     #[test]
+    fn the_last_row_of_a_key_counts() {
+        let env = ["A=1", "AB=2", "A=x=y", "B"].map(Text::from);
+        assert_eq!(expand(&Text::from("$A ${AB}"), &env), Ok(Text::from("x=y 2")));
+        let missing = ExpandError::UnknownParameter(Text::from("B"));
+        assert_eq!(expand(&Text::from("$B"), &env), Err(missing));
+    }
+
+    #[test]
     fn depth_is_harmless() {
         let depth = EXPANDED_MAX / 5;
         let text = [b"${N-".repeat(depth), b"}".repeat(depth)].concat();
-        assert_eq!(expand(&text, |_| None), Ok(Text::default()));
+        assert_eq!(expand_by(&text, |_| None), Ok(Text::default()));
         let open = b"${N-".repeat(depth);
-        assert_eq!(expand(&open, |_| None), Err(ExpandError::MismatchedBraces));
+        assert_eq!(expand_by(&open, |_| None), Err(ExpandError::MismatchedBraces));
     }
 
     #[test]
@@ -251,7 +267,7 @@ mod tests {
         let value = "x".repeat(1000);
         for text in ["$V".repeat(1000), "$V${N-".repeat(1000), "x".repeat(EXPANDED_MAX + 1)] {
             let expanded =
-                expand(text.as_bytes(), |name| (name == b"V").then_some(value.as_bytes()));
+                expand_by(text.as_bytes(), |name| (name == b"V").then_some(value.as_bytes()));
             assert_eq!(expanded, Err(ExpandError::TooLong));
         }
     }

@@ -4,7 +4,7 @@ use super::condition::Matches;
 use super::instance::Instance;
 use super::job::{Job, Next};
 use super::requests::Found;
-use super::{Engine, EventId, Note};
+use super::{Engine, EventId, Note, Remembering};
 use crate::names::{EventName, InstanceName, JobName};
 use crate::process::InstanceId;
 use crate::spec::{Condition, JobSpec, Node};
@@ -71,13 +71,14 @@ impl Engine {
         if !asked || self.instances_of(&name) != 1 || spec.instance != job.spec.instance {
             return;
         }
-        self.put_in_force(&name, spec.clone());
-        self.remember(id, Note::Redefined);
         let Some(instance) = self.instances.edit(&id) else { return };
         let mut old = core::mem::replace(&mut instance.stop, Matches::of(spec.stop_on.as_ref()));
         let (instance_name, stop_on) = (instance.name.clone(), spec.stop_on.as_ref());
         old.reset().into_iter().for_each(|event| self.unblock(event));
+        // While the old description still says where it is.
         self.unindex_stops(id, &name, &instance_name);
+        self.put_in_force(&name, spec.clone());
+        self.remember(id, Note::Redefined);
         self.index_stops(id, &name, &instance_name, stop_on.into_iter());
     }
 
@@ -124,6 +125,12 @@ impl Engine {
         let Some(mut job) = self.jobs.remove(name) else { return };
         self.unindex_start(&job.spec);
         job.start.reset().into_iter().for_each(|event| self.unblock(event));
+        self.forget_histories(name);
+        self.remembered.push(Remembering::Forget(name.clone()));
+    }
+
+    /// Forgets what is remembered of a job.
+    pub(super) fn forget_histories(&mut self, name: &JobName) {
         let from = (name.clone(), InstanceName::default());
         let gone: Vec<_> = self
             .histories

@@ -25,7 +25,10 @@ impl Engine {
         let old = core::mem::replace(&mut instance.goal, goal);
         let free = match (instance.hold, goal) {
             (None, _) => true,
-            (Some(Hold::Ready), Goal::Stop) => true,
+            // What the original of an `expect` left has to be found first, or nobody would end it.
+            (Some(Hold::Ready), Goal::Stop) => {
+                instance.processes.get(&Role::Main).is_none_or(|main| main.left_by.is_none())
+            }
             (Some(Hold::Deadline), Goal::Stop) => matches!(
                 instance.state,
                 State::Starting | State::PreStart | State::Spawned | State::PostStart

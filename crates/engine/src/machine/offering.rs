@@ -1,7 +1,7 @@
 //! Events: emitted, offered to the jobs, blocked, finished. Source: spec 5.2, 5.3.
 
 use super::condition::{contributors, operand_matches};
-use super::event::{first_value, Event, EventWaiter};
+use super::event::{Event, EventWaiter};
 use super::instance::{Hold, Waiter};
 use super::request::{Asked, Refusal, Reply, Superseder};
 use super::state::Goal;
@@ -91,8 +91,7 @@ impl Engine {
     ) -> Vec<usize> {
         let expanded = |text: &Text| {
             if text.bytes().contains(&b'$') {
-                let env = env();
-                expand::expand(text.bytes(), |key| first_value(&env, key)).ok()
+                expand::expand(text, &env()).ok()
             } else {
                 Some(text.clone())
             }
@@ -286,7 +285,7 @@ impl Engine {
             return Ok(InstanceName::default());
         }
         let env = environment::build(&self.config.table, &job.spec.env, &self.config.own, given);
-        let name = expand::expand(job.spec.instance.bytes(), |key| first_value(&env, key))
+        let name = expand::expand(&job.spec.instance, &env)
             .map_err(|error| alloc::string::ToString::to_string(&error))?;
         InstanceName::try_from(name).map_err(|error| format!("instance: {error}"))
     }

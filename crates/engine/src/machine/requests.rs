@@ -3,7 +3,7 @@
 use super::event::EventWaiter;
 use super::instance::{Hold, Waiter};
 use super::request::{Asked, Refusal, Reply, Request, RequestId, Superseder, Target, Wait, Which};
-use super::state::Goal;
+use super::state::{Goal, State};
 use super::{Effect, Engine, Note, SignalScope, EVENTS_MAX, REQUESTS_MAX};
 use crate::names::{EventName, InstanceName, JobName, NameError};
 use crate::process::{InstanceId, Role};
@@ -212,8 +212,15 @@ impl Engine {
         }
         self.supersede(id, &Superseder::Request(Asked::Restart));
         self.remember(id, Note::Asked(Asked::Restart));
+        let mut goal = Goal::Stop;
         if let Some(instance) = self.instances.edit(&id) {
-            instance.restart = true;
+            // Past `stopping` the goal would not become start again: it is on its way already.
+            let on_its_way =
+                matches!(instance.state, State::Stopping | State::Killed | State::PostStop);
+            if on_its_way {
+                goal = Goal::Start;
+            }
+            instance.restart = !on_its_way;
             instance.respawn = super::instance::Window::default();
             if let Which::Env(env) = &target.which {
                 let mut given = instance.given_next.take().unwrap_or(instance.given.clone());
@@ -222,7 +229,7 @@ impl Engine {
             }
         }
         self.wait_for(id, request, wait);
-        self.change_goal(id, Goal::Stop);
+        self.change_goal(id, goal);
         Ok(())
     }
 

@@ -1,10 +1,10 @@
 //! `start on` and `stop on`: events, arguments, `and`, `or`, parentheses.
 //!
 //! `and` and `or` bind alike, from left to right (Source: Upstart 1.13.2; init(5) does not say so).
-//! The result is in reverse Polish order; nothing here recurses, so depth is bounded by memory only.
+//! The result is in reverse Polish order; nothing here recurses.
 
 use super::complaint::Complaint;
-use super::lex::{Fault, Reader, Word};
+use super::lex::{Cursor, Fault, Reader, Word};
 use super::show;
 use crate::expand;
 use crate::names::EventName;
@@ -20,16 +20,50 @@ const SHOWN_MAX: usize = 200;
 /// So many variables of an expression are looked after.
 pub const VARIABLES_MAX: usize = 16;
 
+/// So many parentheses may be open at once.
+const OPEN_MAX: usize = 1_000_000;
+
+/// `and` or `or`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Operator {
+    And,
+    Or,
+}
+
+impl Operator {
+    fn node(self) -> Node {
+        match self {
+            Operator::And => Node::And,
+            Operator::Or => Node::Or,
+        }
+    }
+}
+
 /// What one pair of parentheses, or the whole expression, has so far.
-#[derive(Default)]
 struct Level {
+    /// Where it begins.
+    from: Cursor,
     /// Whether there is a complete operand on the left.
     filled: bool,
     /// The operator that waits for its right operand.
-    operator: Option<Node>,
-    /// The operator seen first; the place of the first one that differs.
-    first: Option<Node>,
-    mixed: Option<Word>,
+    waiting: Option<Operator>,
+    /// The operator seen first.
+    first: Option<Operator>,
+}
+
+impl Level {
+    fn new(from: Cursor) -> Level {
+        Level { from, filled: false, waiting: None, first: None }
+    }
+
+    /// Fails where an operand is missing at its end.
+    fn check(&self, end: &Word) -> Result<(), Fault> {
+        if !self.filled || self.waiting.is_some() {
+            let fault = Fault::at(Complaint::ExpectedEvent, end);
+            return Err(fault.help("an event is missing here"));
+        }
+        Ok(())
+    }
 }
 
 /// What an expression says.
@@ -42,13 +76,19 @@ pub struct Expressed {
 
 /// Reads an expression and the end of its line.
 pub fn read(reader: &mut Reader<'_>) -> Result<Expressed, Fault> {
-    let mut expression = Expression::default();
-    expression.levels.push(Level::default());
+    let mut expression = Expression {
+        nodes: Vec::new(),
+        whole: Level::new(reader.cursor()),
+        levels: Vec::new(),
+        open: None,
+        mixed: None,
+        variables: Vec::new(),
+    };
     if !reader.has_token() {
         return Err(reader.fault_here(Complaint::ExpectedToken).help("expected an event"));
     }
     loop {
-        if expression.levels.len() > 1 {
+        if !expression.levels.is_empty() {
             skip_lines(reader);
         }
         if !reader.has_token() {
@@ -74,15 +114,14 @@ fn skip_lines(reader: &mut Reader<'_>) {
     }
 }
 
-#[derive(Default)]
 struct Expression {
     nodes: Vec<Node>,
+    whole: Level,
+    /// The parentheses that are open.
     levels: Vec<Level>,
     /// The event that takes the next arguments.
     open: Option<Operand>,
-    /// Where each open parenthesis stands.
-    parentheses: Vec<Word>,
-    /// The first operator that differs from those before it.
+    /// The first operator that differs from those before it on its level.
     mixed: Option<Word>,
     variables: Vec<(Text, Word)>,
 }
@@ -96,10 +135,13 @@ impl Expression {
                 if self.open.is_some() || self.is_filled() {
                     return Err(expected_operator(&mark));
                 }
+                if self.levels.len() >= OPEN_MAX {
+                    let fault = Fault::at(Complaint::Parentheses, &mark);
+                    return Err(fault.help(format!("at most {OPEN_MAX} may be open")));
+                }
                 reader.step();
                 reader.skip_blanks();
-                self.levels.push(Level::default());
-                self.parentheses.push(mark);
+                self.levels.push(Level::new(from));
                 Ok(())
             }
             Some(b')') => {
@@ -110,17 +152,23 @@ impl Expression {
             _ => {
                 let (word, written) = reader.operand("an event")?;
                 match written {
-                    b"and" => self.operator(Node::And, word),
-                    b"or" => self.operator(Node::Or, word),
+                    b"and" => self.operator(Operator::And, word),
+                    b"or" => self.operator(Operator::Or, word),
                     _ => self.word(reader, word),
                 }
             }
         }
     }
 
+    /// Returns the innermost open level.
+    fn level(&mut self) -> &mut Level {
+        self.levels.last_mut().unwrap_or(&mut self.whole)
+    }
+
     /// Reports whether a left operand is there and no operator after it.
-    fn is_filled(&self) -> bool {
-        self.levels.last().is_some_and(|level| level.filled && level.operator.is_none())
+    fn is_filled(&mut self) -> bool {
+        let level = self.level();
+        level.filled && level.waiting.is_none()
     }
 
     fn word(&mut self, reader: &mut Reader<'_>, word: Word) -> Result<(), Fault> {
@@ -139,43 +187,28 @@ impl Expression {
         Ok(())
     }
 
-    fn operator(&mut self, operator: Node, word: Word) -> Result<(), Fault> {
+    fn operator(&mut self, operator: Operator, word: Word) -> Result<(), Fault> {
         self.end_operand();
-        let Some(level) = self.levels.last_mut() else {
-            return Err(Fault::at(Complaint::Parentheses, &word));
-        };
-        if !level.filled || level.operator.is_some() {
+        let level = self.level();
+        if !level.filled || level.waiting.is_some() {
             let help = format!("an event must stand before `{}`", word.lossy());
             return Err(Fault::at(Complaint::ExpectedEvent, &word).help(help));
         }
-        let first = level.first.get_or_insert(operator.clone());
-        if *first != operator && level.mixed.is_none() {
-            level.mixed = Some(word);
+        level.waiting = Some(operator);
+        if *level.first.get_or_insert(operator) != operator {
+            self.mixed.get_or_insert(word);
         }
-        level.operator = Some(operator);
         Ok(())
     }
 
     fn close(&mut self, mark: Word) -> Result<(), Fault> {
         self.end_operand();
-        if self.parentheses.pop().is_none() {
+        let Some(level) = self.levels.pop() else {
             let fault = Fault::at(Complaint::Parentheses, &mark);
             return Err(fault.help("no parenthesis is open here"));
-        }
-        if let Some(level) = self.levels.pop() {
-            self.check_level(level, &mark)?;
-        }
+        };
+        level.check(&mark)?;
         self.operand_complete();
-        Ok(())
-    }
-
-    /// Fails where an operand is missing at the end of a pair of parentheses or of the expression.
-    fn check_level(&mut self, level: Level, end: &Word) -> Result<(), Fault> {
-        if !level.filled || level.operator.is_some() {
-            let fault = Fault::at(Complaint::ExpectedEvent, end);
-            return Err(fault.help("an event is missing here"));
-        }
-        self.mixed = self.mixed.take().or(level.mixed);
         Ok(())
     }
 
@@ -188,23 +221,21 @@ impl Expression {
 
     /// An operand stands complete: it is the left one, or the waiting operator gets it.
     fn operand_complete(&mut self) {
-        if let Some(level) = self.levels.last_mut() {
-            level.filled = true;
-            self.nodes.extend(level.operator.take());
-        }
+        let level = self.level();
+        level.filled = true;
+        let operator = level.waiting.take();
+        self.nodes.extend(operator.map(Operator::node));
     }
 
     fn finish(mut self, reader: &mut Reader<'_>) -> Result<Expressed, Fault> {
         self.end_operand();
-        let here = reader.fault_here(Complaint::Parentheses);
-        if let Some(mark) = self.parentheses.pop() {
-            let fault = Fault { from: mark.from, to: mark.to, ..here };
+        if let Some(level) = self.levels.pop() {
+            let fault = reader.fault_here(Complaint::Parentheses);
+            let fault = Fault { from: level.from, to: level.from.at + 1, ..fault };
             return Err(fault.help("nothing closes this parenthesis"));
         }
-        let end = Word { text: Vec::new(), from: here.from, to: here.to };
-        if let Some(level) = self.levels.pop() {
-            self.check_level(level, &end)?;
-        }
+        let from = reader.cursor();
+        self.whole.check(&Word { text: Vec::new(), from, to: from.at })?;
         reader.end_of_line()?;
         let condition = Condition { nodes: self.nodes };
         if let Some(word) = &self.mixed {
@@ -239,7 +270,8 @@ fn argument(reader: &mut Reader<'_>, operand: &mut Operand, word: Word) -> Resul
         let (key, value) = split(at, 1);
         Arg::Equal(key, value)
     } else {
-        if operand.args.iter().any(|arg| !matches!(arg, Arg::Positional(_))) {
+        // Behind a named one no positional one was taken, so the last one tells.
+        if !matches!(operand.args.last(), None | Some(Arg::Positional(_))) {
             let fault = Fault::at(Complaint::ExpectedVariable, &word);
             return Err(fault.help("values without a name must stand before the named ones"));
         }

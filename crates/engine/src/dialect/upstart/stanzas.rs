@@ -300,11 +300,14 @@ fn exec(draft: &mut Draft<'_>, role: Role) -> Result<(), Fault> {
 }
 
 fn script(draft: &mut Draft<'_>, role: Role) -> Result<(), Fault> {
-    let script = draft.reader.script().map_err(|fault| match fault.complaint {
-        Complaint::UnterminatedBlock => {
-            Fault { from: draft.notes.stanza.from, to: draft.notes.stanza.to, ..fault }
+    let Word { from, to, .. } = draft.notes.stanza;
+    let script = draft.reader.script().map_err(|fault| {
+        let is_open = fault.complaint == Complaint::UnterminatedBlock;
+        if is_open {
+            Fault { from, to, ..fault }
+        } else {
+            fault
         }
-        _ => fault,
     })?;
     draft.command(role, Command::Script(script));
     Ok(())

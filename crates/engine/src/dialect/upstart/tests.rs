@@ -180,8 +180,9 @@ fn deep_parentheses_do_not_overflow_the_stack() {
     let on = parsed.spec.start_on.unwrap();
     assert_eq!(on.nodes.len(), 2 * depth + 1);
     assert_eq!(show::condition(&on).len(), text.len() - "start on ".len());
-    let open = parse(job("web"), &text[..depth]);
-    assert_eq!(open.error().unwrap().message, "Mismatched parentheses");
+    for open in [&text[..depth], &[b"start on ", &b"(".repeat(1_000_001)[..]].concat()[..]] {
+        assert_eq!(parse(job("web"), open).error().unwrap().message, "Mismatched parentheses");
+    }
 }
 
 #[test]
@@ -206,6 +207,8 @@ fn the_greatest_files_are_read_without_going_over_them_again_and_again() {
     }
     let one_line = "emits ".repeat(lines);
     assert_eq!(parse(job("web"), one_line.as_bytes()).spec.about.emits.len(), lines - 1);
+    let arguments = format!("start on {}", "a ".repeat(lines));
+    assert_eq!(parse(job("web"), arguments.as_bytes()).diagnostics, vec![]);
 }
 
 /// A small generator, so that a failing seed can be repeated (xorshift64*).
