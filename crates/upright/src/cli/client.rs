@@ -90,14 +90,10 @@ impl Client {
         loop {
             let call = Call::Events(after, follow);
             let told = self.send(&call).and_then(|()| loop {
-                match self.receive(&call)?.0 {
-                    Answer::Notice(notice) => {
-                        after = Some(notice.sequence);
-                        if tell(notice) == Enough::Yes {
-                            return Ok(());
-                        }
-                    }
-                    _ => return Ok(()),
+                let Answer::Notice(notice) = self.receive(&call)?.0 else { return Ok(()) };
+                after = Some(notice.sequence);
+                if tell(notice) == Enough::Yes {
+                    return Ok(());
                 }
             });
             match told {
