@@ -51,6 +51,8 @@ pub enum Fate {
     Running(Pid, u32),
     /// It has ended.
     Ended(Pid, u32, Exit),
+    /// It had ended before it was adopted: it is not told as spawned.
+    Gone(Pid, Exit),
     /// It never ran.
     Failed(Step, i32),
 }
@@ -222,7 +224,7 @@ impl Table {
             Fate::Spawning(pid, _) => row.fate = Fate::Ended(pid, 0, exit),
             Fate::Running(pid, warnings) => row.fate = Fate::Ended(pid, warnings, exit),
             Fate::Failing(_, step, errno) => row.fate = Fate::Failed(step, errno),
-            Fate::Ended(..) | Fate::Failed(..) => return,
+            Fate::Ended(..) | Fate::Gone(..) | Fate::Failed(..) => return,
         }
         row.stopped = None;
         if let Some(pid) = pid {
@@ -387,7 +389,7 @@ impl Row {
     pub fn pid(&self) -> Option<Pid> {
         match self.fate {
             Fate::Spawning(pid, _) | Fate::Failing(pid, ..) | Fate::Running(pid, _) => Some(pid),
-            Fate::Ended(..) | Fate::Failed(..) => None,
+            Fate::Ended(..) | Fate::Gone(..) | Fate::Failed(..) => None,
         }
     }
 
@@ -401,7 +403,7 @@ impl Row {
         match self.fate {
             Fate::Spawning(..) | Fate::Running(..) => false,
             Fate::Failing(_, step, _) => step == Step::Timeout,
-            Fate::Ended(..) | Fate::Failed(..) => true,
+            Fate::Ended(..) | Fate::Gone(..) | Fate::Failed(..) => true,
         }
     }
 
@@ -427,7 +429,7 @@ impl Row {
             (Fate::Running(..), Facts::STOPPED) => {
                 self.stopped.map(|signal| FromKeeper::Stopped { slot, signal })
             }
-            (Fate::Ended(pid, _, exit), Facts::OVER) => {
+            (Fate::Ended(pid, _, exit) | Fate::Gone(pid, exit), Facts::OVER) => {
                 Some(FromKeeper::Exited { slot, pid: *pid, exit: *exit })
             }
             (Fate::Failed(step, errno), Facts::OVER) => {
