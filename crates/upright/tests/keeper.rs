@@ -46,6 +46,8 @@ const CASES: &[Case] = &[
     ("a daemon that did not become ready counts as an attempt", attempts),
     ("a message that is not understood is passed over", strange),
     ("a child that hangs in its set-up hinders nobody", hanging),
+    ("without memory spawns are refused until there is some again", without_memory),
+    ("without descriptors spawns are refused until there are some again", without_descriptors),
     ("a group is signalled, but never the keeper's own", groups),
 ];
 
@@ -102,6 +104,15 @@ fn wait(fd: impl AsFd, interest: Interest) {
     epoll.add(fd, 0, interest).unwrap();
     let ready = epoll.wait(Some(20_000_000_000)).unwrap().count();
     assert_eq!(ready, 1, "waited 20 s for {interest:?}");
+}
+
+/// Waits for a fact that no descriptor tells; the limit is as in [`wait`].
+fn until(what: &str, fact: impl Fn() -> bool) {
+    let begin = sys::clock::monotonic();
+    while !fact() {
+        assert!(sys::clock::monotonic().since(begin).as_secs() < 20, "waited 20 s: {what}");
+        std::thread::yield_now();
+    }
 }
 
 impl Stage {
@@ -164,10 +175,20 @@ impl Stage {
         let mut all = Vec::new();
         loop {
             match daemon.next() {
-                FromKeeper::Told => return (daemon, all),
+                FromKeeper::Told => break,
                 message => all.push(message),
             }
         }
+        // The next one then is not waited for long.
+        daemon.ask(&ToKeeper::Ready);
+        (daemon, all)
+    }
+
+    /// Sets a limit of the keeper's, soft one only.
+    fn limit(&self, limit: &str) {
+        let (pid, limit) = (self.keeper().to_string(), format!("--{limit}:"));
+        let done = Command::new("prlimit").args(["--pid", &pid, &limit]).status().unwrap();
+        assert!(done.success());
     }
 
     fn slot(&mut self) -> Slot {
@@ -782,15 +803,9 @@ fn hanging(stage: &mut Stage) {
     assert_eq!(told, [], "nothing is known of it yet");
     stage.logger();
     daemon.settle(stage);
-    // The keeper sleeps: each of the requests wakes it, and nothing else does.
-    let wakes = |stage: &Stage| {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", stage.keeper())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
-        line.unwrap().trim().parse::<u64>().unwrap()
-    };
-    let before = wakes(stage);
-    (0..20).for_each(|_| daemon.settle(stage));
-    assert!(wakes(stage) >= before + 10, "a keeper that never sleeps does not wake either");
+    // The keeper sleeps, which one that is told of an end for ever never does.
+    let keeper = stage.keeper();
+    until("the keeper sleeps", || sys::procfs::stat(keeper).unwrap().state == b'S');
     daemon.kill(hangs, Scope::Process);
     let mut last = daemon.next();
     if let FromKeeper::Spawned { .. } = last {
@@ -805,9 +820,7 @@ fn groups(stage: &mut Stage) {
     let slot = stage.slot();
     daemon.spawn(slot, "sleep 60 & sleep 60; exit 0");
     let pid = daemon.spawned(slot);
-    while sys::procfs::children_of(pid).len() < 2 {
-        std::thread::yield_now();
-    }
+    until("both are there", || sys::procfs::children_of(pid).len() == 2);
     daemon.kill(slot, Scope::Group);
     // The shell's end and its children's, in whichever order they are reaped.
     for _ in 0..3 {
@@ -826,4 +839,69 @@ fn groups(stage: &mut Stage) {
         daemon.spawned(slot);
         assert_eq!(daemon.exited(slot), KILLED);
     }
+}
+
+/// Spawns until that fails; returns how.
+fn spawn_until_refused(stage: &mut Stage, daemon: &Peer, route: &[u8]) -> (Step, i32) {
+    for _ in 0..10_000 {
+        let slot = stage.slot();
+        let plan = Plan { console: Console::Log, ..nothing() }.encode();
+        let pipe_owner = (0, 0);
+        daemon.ask(&ToKeeper::Spawn { slot, wants: LOG, pipe_owner, plan: &plan, route });
+        loop {
+            match daemon.next() {
+                FromKeeper::SpawnFailed { slot: other, step: Step::Fork, errno } => {
+                    assert_eq!(other, slot);
+                    daemon.ask(&ToKeeper::Release { slot });
+                    return (Step::Fork, errno);
+                }
+                // Where memory is short, the program may fail to run too.
+                FromKeeper::SpawnFailed { .. } | FromKeeper::Exited { .. } => break,
+                FromKeeper::Spawned { .. } => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    panic!("never refused");
+}
+
+fn without_memory(stage: &mut Stage) {
+    let (daemon, _) = stage.told();
+    let statm = std::fs::read_to_string(format!("/proc/{}/statm", stage.keeper())).unwrap();
+    let pages: u64 = statm.split_whitespace().next().unwrap().parse().unwrap();
+    stage.limit(&format!("as={}", pages * 4096 + (1 << 20)));
+    let refused = spawn_until_refused(stage, &daemon, &[b'r'; 50_000]);
+    assert_eq!(refused, (Step::Fork, Errno::NOMEM.raw_os_error()));
+    // More of them than any store of refusals could hold.
+    for _ in 0..100 {
+        let slot = stage.slot();
+        let (wants, pipe_owner) = (LOG, (0, 0));
+        let route = &[b'r'; 50_000];
+        daemon.ask(&ToKeeper::Spawn { slot, wants, pipe_owner, plan: b"", route });
+        let message = daemon.next();
+        assert!(matches!(message, FromKeeper::SpawnFailed { step: Step::Fork, .. }), "{message:?}");
+    }
+    stage.limit("as=unlimited");
+    let slot = stage.slot();
+    daemon.spawn(slot, "exit 4");
+    daemon.spawned(slot);
+    assert_eq!(daemon.exited(slot), Exit::Status(4));
+}
+
+fn without_descriptors(stage: &mut Stage) {
+    let (daemon, _) = stage.told();
+    stage.limit("nofile=30");
+    let refused = spawn_until_refused(stage, &daemon, b"r");
+    assert_eq!(refused, (Step::Fork, Errno::MFILE.raw_os_error()));
+    // Neither peer can be started now; they are tried again.
+    stage.logger().die();
+    daemon.die();
+    stage.limit("nofile=200");
+    let (daemon, told) = stage.told();
+    assert!(told.len() >= 4, "{told:?}");
+    stage.logger();
+    let slot = stage.slot();
+    daemon.spawn(slot, "exit 4");
+    daemon.spawned(slot);
+    assert_eq!(daemon.exited(slot), Exit::Status(4));
 }
