@@ -8,11 +8,23 @@
 
 extern crate alloc;
 
+pub mod command;
+pub mod control;
+pub mod dialect;
+pub mod errno;
+pub mod expand;
+#[cfg(test)]
+mod expect;
+pub mod glob;
+pub mod journal;
 pub mod keeper;
 pub mod logroute;
+pub mod machine;
 pub mod names;
 pub mod process;
+pub mod recovery;
 pub mod signal;
 pub mod spec;
 pub mod text;
 pub mod time;
+pub mod view;

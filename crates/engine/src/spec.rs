@@ -295,8 +295,8 @@ pub struct Policy {
     pub kill_timeout: Span,
     /// Who gets the signals.
     pub kill_mode: KillMode,
-    /// The signal of `reload`.
-    pub reload_signal: Signal,
+    /// The signal of `reload`; none (`reload signal 0`): `reload` signals nobody.
+    pub reload_signal: Option<Signal>,
     /// How readiness is told.
     pub expect: Expect,
     /// How long an `expect` may take before the original is taken for main.
@@ -316,7 +316,7 @@ impl Default for Policy {
             kill_signal: Signal::TERM,
             kill_timeout: Span::secs(5),
             kill_mode: KillMode::Group,
-            reload_signal: Signal::HUP,
+            reload_signal: Some(Signal::HUP),
             expect: Expect::None,
             expect_timeout: Span::secs(5),
             timeouts: BTreeMap::new(),

@@ -9,10 +9,14 @@ pub mod entry;
 pub mod epoll;
 pub mod first;
 pub mod limits;
+pub mod logfile;
 pub mod memfd;
+pub mod outlet;
 pub mod own;
+pub mod page;
 pub mod peer;
 pub mod pidfd;
+pub mod pipe;
 pub mod plan;
 pub mod procfs;
 pub mod pty;
@@ -21,8 +25,10 @@ pub mod say;
 pub mod seqpacket;
 pub mod signals;
 pub mod spawn;
+pub mod start;
 pub mod timer;
 pub mod users;
 pub mod wait;
 
+/// Why the kernel refused something.
 pub use rustix::io::Errno;

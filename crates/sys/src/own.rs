@@ -103,3 +103,8 @@ pub fn become_subreaper() -> Result<(), Errno> {
 pub fn is_first() -> bool {
     rustix::process::getpid().as_raw_nonzero().get() == 1
 }
+
+/// Returns the user and the group that we run as.
+pub fn ids() -> (u32, u32) {
+    (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
+}

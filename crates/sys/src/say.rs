@@ -3,6 +3,7 @@
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use std::fmt::{Arguments, Display, Formatter, Write};
+use std::os::fd::BorrowedFd;
 
 /// A line that fits into one page of a pipe.
 struct Line {
@@ -23,16 +24,38 @@ impl Write for Line {
 
 /// Writes one line to standard error; cut off after 510 bytes, dropped where it would have to wait.
 pub fn line(text: Arguments<'_>) {
+    write_line(rustix::stdio::stderr(), text);
+}
+
+/// Writes one line to standard output; cut off and dropped as [`line`].
+pub fn out(text: Arguments<'_>) {
+    write_line(rustix::stdio::stdout(), text);
+}
+
+/// Writes a whole text and a newline to standard output, however long that takes.
+pub fn text(text: &str) {
+    for piece in [text.as_bytes(), b"\n"] {
+        let mut rest = piece;
+        while !rest.is_empty() {
+            match rustix::io::write(rustix::stdio::stdout(), rest) {
+                Ok(written) => rest = rest.get(written..).unwrap_or(&[]),
+                Err(Errno::INTR) => {}
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+fn write_line(to: BorrowedFd<'_>, text: Arguments<'_>) {
     let mut line = Line { bytes: [0; 512], length: 0 };
     let _ = line.write_fmt(text);
     line.length = line.length.min(line.bytes.len() - 1);
     let _ = line.write_str("\n");
-    let stderr = rustix::stdio::stderr();
-    let mut asked = [PollFd::new(&stderr, PollFlags::OUT)];
+    let mut asked = [PollFd::new(&to, PollFlags::OUT)];
     let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
     let room = poll(&mut asked, Some(&at_once)).is_ok_and(|count| count > 0);
     if room && asked.iter().all(|fd| fd.revents().contains(PollFlags::OUT)) {
-        let _ = rustix::io::write(stderr, line.bytes.get(..line.length).unwrap_or(&[]));
+        let _ = rustix::io::write(to, line.bytes.get(..line.length).unwrap_or(&[]));
     }
 }
 

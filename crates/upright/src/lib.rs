@@ -1,6 +1,8 @@
 //! Upright: the keeper, the daemon and the logger, which are one binary, and the command line.
 #![forbid(unsafe_code)]
 
+pub mod cli;
 pub mod daemon;
 pub mod keeper;
 pub mod logger;
+pub mod options;

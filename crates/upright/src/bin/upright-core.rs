@@ -4,6 +4,7 @@
 
 use std::ffi::{c_int, CString};
 use sys::entry::{enter, show_as, RawArguments};
+use upright::options::{self, Asked, Mode};
 
 /// Where the C runtime begins. Not the standard library's start-up: it ends the process where
 /// `/dev/null` is missing, which PID 1 must not.
@@ -25,8 +26,33 @@ fn role(mut arguments: Vec<CString>) -> i32 {
         Some(b"--role=logger") => {
             show_as(c"upright-logger");
             sys::signals::ignore_pipe();
-            upright::logger::run(arguments.split_off(2))
+            upright::logger::run()
         }
-        Some(_) | None => upright::keeper::run(arguments),
+        Some(_) | None => keep(arguments),
+    }
+}
+
+/// Runs the keeper, once the options are known to be right: a mistake is told here, where somebody
+/// still looks.
+fn keep(arguments: Vec<CString>) -> i32 {
+    match options::read(&options::words(arguments.clone())) {
+        Ok(Asked::Run(options)) if options.mode == Mode::System && !sys::own::is_first() => {
+            if arguments.iter().any(|argument| argument.as_bytes() == b"--system") {
+                return upright::keeper::run(arguments);
+            }
+            sys::say::line(format_args!(
+                "init: not PID 1: say --user for a session, --system for a machine, or use `upright up'"
+            ));
+            1
+        }
+        Ok(Asked::Run(_)) => upright::keeper::run(arguments),
+        Ok(Asked::Print(text)) => {
+            sys::say::text(&text);
+            0
+        }
+        Err(mistake) => {
+            mistake.lines().for_each(|line| sys::say::line(format_args!("{line}")));
+            1
+        }
     }
 }

@@ -1,1 +1,5 @@
-fn main() {}
+//! The command line: `upright`, also called as `initctl`, `start`, `stop`, `status` ...
+
+fn main() -> std::process::ExitCode {
+    std::process::ExitCode::from(upright::cli::main())
+}

@@ -1,8 +1,185 @@
-//! The daemon: the engine and its event loop.
+//! The daemon: the engine and its event loop. One thread, one epoll.
+//!
+//! One turn: wait, take the whole batch, order it (exits and readiness, deadlines, requests, new
+//! connections), handle, write the turn into the journal, perform the effects in order, flush.
+//! `inputs` is the only file that makes inputs, `effects` the only one that performs effects.
 
+mod connections;
+mod effects;
+mod inputs;
+mod journal;
+mod link;
+mod loading;
+mod orphans;
+mod planning;
+mod settings;
+mod sources;
+mod startup;
+mod talk;
+
+use crate::options::{self, Asked};
+use connections::{ConnectionId, Connections};
+use engine::control::rights::Rights;
+use engine::machine::request::{Reply, RequestId};
+use engine::machine::{Effect, Engine, Input, Level};
+use engine::names::JobName;
+use engine::process::Slot;
+use engine::signal::Signal;
+use engine::time::{Mono, Span};
+use journal::Journal;
+use link::Link;
+use settings::Settings;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::CString;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use sys::epoll::{Epoll, Interest, Ready};
+use talk::Voice;
 
-/// Runs the daemon with the arguments that the keeper was started with, its name first.
-pub fn run(_arguments: Vec<CString>) -> i32 {
-    1
+/// How much processor time one turn may use; a daemon that spins is ended, and a new one begins
+/// where it was.
+const TURN_CPU: Span = Span::secs(20);
+
+/// How long an answer that quotes a job's last lines waits for them.
+const DRAIN_TIMEOUT: Span = Span::millis(500);
+
+/// How many bytes of a job's output are quoted.
+const TAIL: u32 = 2048;
+
+const KEEPER: u64 = 1;
+const LOGGER: u64 = 2;
+const CONTROL: u64 = 3;
+const SESSION: u64 = 4;
+
+/// The daemon's state beside the engine's. None of it needs to survive.
+struct Daemon {
+    engine: Engine,
+    settings: Settings,
+    voice: Voice,
+    epoll: Epoll,
+    link: Link,
+    /// Whether the keeper has to read before more can be sent.
+    keeper_full: bool,
+    logger: Option<OwnedFd>,
+    listeners: Vec<(u64, UnixListener)>,
+    connections: Connections,
+    journal: Option<Journal>,
+    /// Effects that are still to be done, in order.
+    todo: VecDeque<Effect>,
+    /// What the daemon found out by itself while it performed effects.
+    news: VecDeque<Input>,
+    /// Connections to flush at the end of the turn.
+    touched: BTreeSet<ConnectionId>,
+    /// Answers that wait for a job's last lines.
+    drains: Vec<Drain>,
+    /// Slots whose leftovers are being ended.
+    sweeping: BTreeMap<Slot, Signal>,
+    /// Output that could not be written, by slot, in a sentence.
+    troubles: BTreeMap<Slot, String>,
+    /// Every job with its file.
+    files: BTreeMap<JobName, PathBuf>,
+    /// The last orphan's exit that has been seen.
+    orphans_seen: u64,
+    /// The level that the journal has.
+    level: Level,
+    ended: bool,
+}
+
+/// An answer that waits for the last lines of a slot's output.
+struct Drain {
+    slot: Slot,
+    until: Mono,
+    request: RequestId,
+    reply: Reply,
+}
+
+/// Runs the daemon with the arguments that the keeper was started with; returns its exit status. Ends only when the keeper is gone or says so.
+pub fn run(arguments: Vec<CString>) -> i32 {
+    let options = match options::read(&options::words(arguments)) {
+        Ok(Asked::Run(options)) => *options,
+        Ok(Asked::Print(_)) | Err(_) => return 2,
+    };
+    let Some(channel) = sys::own::channel() else {
+        sys::say::line(format_args!("upright-daemon: is started by the keeper only"));
+        return 2;
+    };
+    match startup::begin(options, Link::new(channel)) {
+        Ok(mut daemon) => daemon.serve(),
+        Err(why) => {
+            sys::say::line(format_args!("init: cannot start: {why}"));
+            1
+        }
+    }
+}
+
+impl Daemon {
+    fn serve(&mut self) -> i32 {
+        self.end_turn();
+        while !self.ended {
+            self.turn();
+        }
+        0
+    }
+
+    fn turn(&mut self) {
+        let now = sys::clock::monotonic();
+        let deadlines = [
+            self.engine.next_deadline(),
+            self.drains.iter().map(|drain| drain.until).min(),
+            self.connections.next_deadline(),
+        ];
+        let first = deadlines.into_iter().flatten().min();
+        let timeout = match (self.news.is_empty(), first) {
+            (false, _) => Some(0),
+            (true, Some(at)) => Some(at.since(now).0),
+            (true, None) => None,
+        };
+        let waited = self.epoll.wait(timeout).map(Iterator::collect::<Vec<Ready>>);
+        let ready = waited.unwrap_or_else(|errno| {
+            self.say(Level::Error, &format!("waiting failed: {errno}"));
+            Vec::new()
+        });
+        sys::timer::arm(TURN_CPU);
+        self.take_batch(&ready);
+        self.end_turn();
+    }
+
+    /// Records the turn, performs what it decided, and sends what there is to send.
+    fn end_turn(&mut self) {
+        self.perform_todo();
+        self.compact();
+        self.connections.send_all_notices();
+        let ids = match self.todo.is_empty() {
+            true => std::mem::take(&mut self.touched).into_iter().collect(),
+            false => Vec::new(),
+        };
+        let ids: BTreeSet<ConnectionId> =
+            ids.into_iter().chain(self.connections.with_output()).collect();
+        ids.into_iter().for_each(|id| self.flush(id));
+        let interest = if self.keeper_full { Interest::Both } else { Interest::Read };
+        let _ = self.epoll.modify(self.link.fd(), KEEPER, interest);
+    }
+
+    fn flush(&mut self, id: ConnectionId) {
+        if !self.connections.flush(id, &self.epoll) {
+            self.close(id);
+        }
+    }
+
+    fn close(&mut self, id: ConnectionId) {
+        if let Some(request) = self.connections.close(id, &self.epoll) {
+            self.news.push_back(Input::Gone(request));
+        }
+    }
+
+    fn say(&self, level: Level, line: &str) {
+        if level >= self.engine.level() {
+            self.voice.say(level, line);
+        }
+    }
+
+    fn rights(uid: u32) -> Rights {
+        Rights { owner: uid }
+    }
 }

@@ -276,7 +276,7 @@ impl Peer {
     pub fn watch(&mut self, epoll: &Epoll, heard: Interest) {
         let Some(channel) = &self.channel else { return };
         let interest = match (self.sending, heard) {
-            (Sending::Full, Interest::Read | Interest::Both) => Interest::Both,
+            (Sending::Full, Interest::Read | Interest::ReadEdge | Interest::Both) => Interest::Both,
             (Sending::Full, Interest::Write | Interest::Nothing) => Interest::Write,
             (Sending::Open | Sending::Refused(_), heard) => heard,
         };

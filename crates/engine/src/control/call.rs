@@ -1,0 +1,410 @@
+//! A call with its parameters understood, and back to the wire.
+
+use super::codec;
+use super::command::{self, Command};
+use super::fault::Fault;
+use super::params::Params;
+use super::priority;
+use crate::machine::request::{Request, Target, Wait, Which};
+use crate::machine::Level;
+use crate::names::InstanceName;
+use crate::text::Text;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// The longest token, in bytes.
+pub const TOKEN_MAX: usize = 64;
+
+/// What a client calls a request by, so that it can ask for it again after a lost connection.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Token(String);
+
+impl Token {
+    /// Returns the token as text.
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Token {
+    type Error = &'static str;
+    fn try_from(text: String) -> Result<Token, &'static str> {
+        if (1..=TOKEN_MAX).contains(&text.len()) {
+            Ok(Token(text))
+        } else {
+            Err("a token has 1 to 64 bytes")
+        }
+    }
+}
+
+impl From<Token> for Text {
+    fn from(token: Token) -> Text {
+        Text::from(token.0)
+    }
+}
+
+impl From<Token> for String {
+    fn from(token: Token) -> String {
+        token.0
+    }
+}
+
+/// Whose jobs a list has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listed {
+    /// The user's.
+    Own,
+    /// Also Upright's own, in the group `upright/`.
+    All,
+}
+
+/// Whether a stream goes on after what is kept has been told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Follow {
+    /// It goes on as long as the connection.
+    On,
+    /// It ends: the last answer is [`super::answer::Answer::Done`].
+    Off,
+}
+
+/// What becomes of a variable that is set already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clash {
+    /// It gets the new value.
+    Replace,
+    /// It keeps the old one.
+    Keep,
+}
+
+/// Whose environment is meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EnvScope {
+    /// The one that new instances get.
+    Global,
+    /// An instance's: the job as given, and the instance.
+    Instance(Text, InstanceName),
+}
+
+/// What a client calls, its parameters checked for form only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// Start, Stop, Restart, Reload or Emit. Asked again with the same token, it is joined to the
+    /// request that runs or to its answer.
+    Ask(Request, Option<Token>),
+    /// The state of one instance. With no environment and no instance of that name the answer is
+    /// `stop/waiting`; with one, the instance is unknown.
+    Status(Target),
+    /// The states of all instances, or of one job's.
+    List(Option<Text>, Listed),
+    /// Why an instance is in its state.
+    Why(Target),
+    /// The descriptions of all jobs or of one.
+    ShowConfig(Option<Text>),
+    /// The usage text of a job.
+    Usage(Text),
+    /// Read the job files again.
+    ReloadConfiguration,
+    /// What runs here.
+    Version,
+    /// The least priority that is logged.
+    GetLogPriority,
+    /// Change it.
+    SetLogPriority(Level),
+    /// The disk can be written from now on.
+    NotifyDiskWriteable,
+    /// What happens, after the notice of that number as far back as it is kept; without one, from
+    /// now on.
+    Events(Option<u64>, Follow),
+    /// The file of an instance's output.
+    LogPath(Target),
+    /// Stop everything, then end.
+    Shutdown,
+    /// The value of a variable.
+    GetEnv(EnvScope, Text),
+    /// Set variables, each `NAME=VALUE`.
+    SetEnv(EnvScope, Vec<Text>, Clash),
+    /// Remove variables.
+    UnsetEnv(EnvScope, Vec<Text>),
+    /// All variables.
+    ListEnv(EnvScope),
+    /// Put the variables back to what they were.
+    ResetEnv(EnvScope),
+}
+
+impl Call {
+    /// Returns the command that this is a call of.
+    pub fn command(&self) -> Command {
+        match self {
+            Call::Ask(Request::Start(..), _) => Command::Start,
+            Call::Ask(Request::Stop(..), _) => Command::Stop,
+            Call::Ask(Request::Restart(..), _) => Command::Restart,
+            Call::Ask(Request::Reload(..), _) => Command::Reload,
+            Call::Ask(Request::Emit(..), _) => Command::Emit,
+            Call::Status(..) => Command::Status,
+            Call::List(..) => Command::List,
+            Call::Why(..) => Command::Why,
+            Call::ShowConfig(..) => Command::ShowConfig,
+            Call::Usage(..) => Command::Usage,
+            Call::ReloadConfiguration => Command::ReloadConfiguration,
+            Call::Version => Command::Version,
+            Call::GetLogPriority => Command::GetLogPriority,
+            Call::SetLogPriority(..) => Command::SetLogPriority,
+            Call::NotifyDiskWriteable => Command::NotifyDiskWriteable,
+            Call::Events(..) => Command::Events,
+            Call::LogPath(..) => Command::LogPath,
+            Call::Shutdown => Command::Shutdown,
+            Call::GetEnv(..) => Command::GetEnv,
+            Call::SetEnv(..) => Command::SetEnv,
+            Call::UnsetEnv(..) => Command::UnsetEnv,
+            Call::ListEnv(..) => Command::ListEnv,
+            Call::ResetEnv(..) => Command::ResetEnv,
+        }
+    }
+
+    /// Appends the call as a message, its NUL included.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        let row = command::row(self.command());
+        codec::write_call(row, &self.params(), out);
+    }
+
+    fn params(&self) -> Params {
+        let none = Params::default();
+        match self {
+            Call::Ask(request, token) => Params { token: token.clone(), ..ask_params(request) },
+            Call::Status(target) | Call::Why(target) | Call::LogPath(target) => {
+                target_params(target)
+            }
+            Call::List(job, listed) => {
+                Params { job: job.clone(), all: (*listed == Listed::All).then_some(true), ..none }
+            }
+            Call::ShowConfig(job) => Params { job: job.clone(), ..none },
+            Call::Usage(job) => Params { job: Some(job.clone()), ..none },
+            Call::ReloadConfiguration
+            | Call::Version
+            | Call::GetLogPriority
+            | Call::NotifyDiskWriteable
+            | Call::Shutdown => none,
+            Call::SetLogPriority(level) => {
+                Params { priority: Some(String::from(priority::name(*level))), ..none }
+            }
+            Call::Events(after, follow) => {
+                Params { after: *after, follow: (*follow == Follow::Off).then_some(false), ..none }
+            }
+            Call::GetEnv(scope, name) => Params { name: Some(name.clone()), ..scope_params(scope) },
+            Call::SetEnv(scope, variables, clash) => Params {
+                variables: Some(variables.clone()),
+                replace: (*clash == Clash::Keep).then_some(false),
+                ..scope_params(scope)
+            },
+            Call::UnsetEnv(scope, names) => {
+                Params { names: Some(names.clone()), ..scope_params(scope) }
+            }
+            Call::ListEnv(scope) | Call::ResetEnv(scope) => scope_params(scope),
+        }
+    }
+}
+
+fn target_params(target: &Target) -> Params {
+    let params = Params { job: Some(target.job.clone()), ..Params::default() };
+    match &target.which {
+        Which::Env(env) if env.is_empty() => params,
+        Which::Env(env) => Params { env: Some(env.clone()), ..params },
+        Which::Named(instance) => Params { instance: Some(instance.text().clone()), ..params },
+    }
+}
+
+fn ask_params(request: &Request) -> Params {
+    let no_wait = |wait: &Wait| match wait {
+        Wait::Settled => None,
+        Wait::Accepted => Some(false),
+    };
+    match request {
+        Request::Start(target, wait)
+        | Request::Stop(target, wait)
+        | Request::Restart(target, wait) => Params { wait: no_wait(wait), ..target_params(target) },
+        Request::Reload(target) => target_params(target),
+        Request::Emit(event, env, wait) => Params {
+            event: Some(event.clone()),
+            env: (!env.is_empty()).then(|| env.clone()),
+            wait: no_wait(wait),
+            ..Params::default()
+        },
+    }
+}
+
+fn scope_params(scope: &EnvScope) -> Params {
+    match scope {
+        EnvScope::Global => Params::default(),
+        EnvScope::Instance(job, instance) => Params {
+            job: Some(job.clone()),
+            instance: Some(instance.text().clone()),
+            ..Params::default()
+        },
+    }
+}
+
+/// Turns parameters into the call of a row, whose `decode` this is for most.
+pub(super) mod decode {
+    use super::{
+        needed, priority, scope, target, wait, Call, Clash, Fault, Follow, Listed, Params, Request,
+    };
+    use alloc::format;
+
+    pub(crate) fn start(p: Params) -> Result<Call, Fault> {
+        Ok(Call::Ask(Request::Start(target(&p)?, wait(&p)), p.token))
+    }
+
+    pub(crate) fn stop(p: Params) -> Result<Call, Fault> {
+        Ok(Call::Ask(Request::Stop(target(&p)?, wait(&p)), p.token))
+    }
+
+    pub(crate) fn restart(p: Params) -> Result<Call, Fault> {
+        Ok(Call::Ask(Request::Restart(target(&p)?, wait(&p)), p.token))
+    }
+
+    pub(crate) fn reload(p: Params) -> Result<Call, Fault> {
+        Ok(Call::Ask(Request::Reload(target(&p)?), p.token))
+    }
+
+    pub(crate) fn emit(p: Params) -> Result<Call, Fault> {
+        let wait = wait(&p);
+        let event = needed("event", p.event)?;
+        Ok(Call::Ask(Request::Emit(event, p.env.unwrap_or_default(), wait), p.token))
+    }
+
+    pub(crate) fn status(p: Params) -> Result<Call, Fault> {
+        Ok(Call::Status(target(&p)?))
+    }
+
+    pub(crate) fn list(p: Params) -> Result<Call, Fault> {
+        let listed = if p.all == Some(true) { Listed::All } else { Listed::Own };
+        Ok(Call::List(p.job, listed))
+    }
+
+    pub(crate) fn why(p: Params) -> Result<Call, Fault> {
+        Ok(Call::Why(target(&p)?))
+    }
+
+    pub(crate) fn show_config(p: Params) -> Result<Call, Fault> {
+        Ok(Call::ShowConfig(p.job))
+    }
+
+    pub(crate) fn usage(p: Params) -> Result<Call, Fault> {
+        Ok(Call::Usage(needed("job", p.job)?))
+    }
+
+    pub(crate) fn reload_configuration(_: Params) -> Result<Call, Fault> {
+        Ok(Call::ReloadConfiguration)
+    }
+
+    pub(crate) fn version(_: Params) -> Result<Call, Fault> {
+        Ok(Call::Version)
+    }
+
+    pub(crate) fn get_log_priority(_: Params) -> Result<Call, Fault> {
+        Ok(Call::GetLogPriority)
+    }
+
+    pub(crate) fn set_log_priority(p: Params) -> Result<Call, Fault> {
+        let word = needed("priority", p.priority)?;
+        match priority::from_name(&word) {
+            Some(level) => Ok(Call::SetLogPriority(level)),
+            None => Err(Fault::parameter(
+                "priority",
+                &format!("{word:?} is none of debug, info, message, warn, error, fatal"),
+            )),
+        }
+    }
+
+    pub(crate) fn notify_disk_writeable(_: Params) -> Result<Call, Fault> {
+        Ok(Call::NotifyDiskWriteable)
+    }
+
+    pub(crate) fn events(p: Params) -> Result<Call, Fault> {
+        let follow = if p.follow == Some(false) { Follow::Off } else { Follow::On };
+        Ok(Call::Events(p.after, follow))
+    }
+
+    pub(crate) fn log_path(p: Params) -> Result<Call, Fault> {
+        Ok(Call::LogPath(target(&p)?))
+    }
+
+    pub(crate) fn shutdown(_: Params) -> Result<Call, Fault> {
+        Ok(Call::Shutdown)
+    }
+
+    pub(crate) fn get_env(p: Params) -> Result<Call, Fault> {
+        let scope = scope(&p)?;
+        Ok(Call::GetEnv(scope, needed("name", p.name)?))
+    }
+
+    pub(crate) fn set_env(p: Params) -> Result<Call, Fault> {
+        let scope = scope(&p)?;
+        let clash = if p.replace == Some(false) { Clash::Keep } else { Clash::Replace };
+        Ok(Call::SetEnv(scope, needed("variables", p.variables)?, clash))
+    }
+
+    pub(crate) fn unset_env(p: Params) -> Result<Call, Fault> {
+        let scope = scope(&p)?;
+        Ok(Call::UnsetEnv(scope, needed("names", p.names)?))
+    }
+
+    pub(crate) fn list_env(p: Params) -> Result<Call, Fault> {
+        Ok(Call::ListEnv(scope(&p)?))
+    }
+
+    pub(crate) fn reset_env(p: Params) -> Result<Call, Fault> {
+        Ok(Call::ResetEnv(scope(&p)?))
+    }
+}
+
+fn needed<T>(name: &str, value: Option<T>) -> Result<T, Fault> {
+    value.ok_or_else(|| Fault::parameter(name, "is missing"))
+}
+
+fn instance_name(text: &Text) -> Result<InstanceName, Fault> {
+    InstanceName::try_from(text.clone())
+        .map_err(|error| Fault::parameter("instance", &format!("is no instance's name: {error}")))
+}
+
+fn target(p: &Params) -> Result<Target, Fault> {
+    let job = needed("job", p.job.clone())?;
+    let which = match (&p.instance, &p.env) {
+        (Some(_), Some(_)) => {
+            let why = "is given together with `env`; one of them says which instance is meant";
+            return Err(Fault::parameter("instance", why));
+        }
+        (Some(name), None) => Which::Named(instance_name(name)?),
+        (None, env) => Which::Env(env.clone().unwrap_or_default()),
+    };
+    Ok(Target { job, which })
+}
+
+fn wait(p: &Params) -> Wait {
+    match p.wait {
+        Some(false) => Wait::Accepted,
+        Some(true) | None => Wait::Settled,
+    }
+}
+
+fn scope(p: &Params) -> Result<EnvScope, Fault> {
+    match (&p.job, &p.instance) {
+        (None, None) => Ok(EnvScope::Global),
+        (None, Some(_)) => {
+            Err(Fault::parameter("job", "is missing, `instance` alone says nothing"))
+        }
+        (Some(job), instance) => {
+            let name = instance.as_ref().map(instance_name).transpose()?;
+            Ok(EnvScope::Instance(job.clone(), name.unwrap_or_default()))
+        }
+    }
+}
+
+/// Turns parameters into a call: first what the row takes, then what it makes of it.
+pub(super) fn of_params(row: &command::Row, params: Params) -> Result<Call, Fault> {
+    params.only(row.parameters)?;
+    (row.decode)(params)
+}

@@ -1,0 +1,451 @@
+//! THE TABLE of commands: a row is everything about one.
+
+use super::call::{decode, Call};
+use super::fault::Fault;
+use super::params::Params;
+use core::fmt;
+
+/// What can be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Command {
+    /// Start a job.
+    Start,
+    /// Stop an instance.
+    Stop,
+    /// Stop and start again.
+    Restart,
+    /// Send the reload signal.
+    Reload,
+    /// Emit an event.
+    Emit,
+    /// The state of one instance.
+    Status,
+    /// The states of all.
+    List,
+    /// Why an instance is in its state.
+    Why,
+    /// Descriptions of jobs.
+    ShowConfig,
+    /// The usage text of a job.
+    Usage,
+    /// Read the job files again.
+    ReloadConfiguration,
+    /// What runs here.
+    Version,
+    /// The least logged priority.
+    GetLogPriority,
+    /// Change the least logged priority.
+    SetLogPriority,
+    /// The disk can be written now.
+    NotifyDiskWriteable,
+    /// What happens, as it happens.
+    Events,
+    /// The file of an instance's output.
+    LogPath,
+    /// Stop everything and end.
+    Shutdown,
+    /// The value of a variable.
+    GetEnv,
+    /// Set variables.
+    SetEnv,
+    /// Remove variables.
+    UnsetEnv,
+    /// All variables.
+    ListEnv,
+    /// Put the variables back.
+    ResetEnv,
+}
+
+/// What a peer must be allowed to, see [`super::rights`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Privilege {
+    /// See states, reasons and events without their values: everybody.
+    See,
+    /// Read output and environment.
+    Logs,
+    /// Start and stop jobs and emit events.
+    Act,
+    /// Change Upright itself.
+    Admin,
+}
+
+impl Privilege {
+    /// Every privilege, the least first.
+    pub const ALL: [Privilege; 4] =
+        [Privilege::See, Privilege::Logs, Privilege::Act, Privilege::Admin];
+}
+
+/// How a command is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replies {
+    /// Once, at once.
+    AtOnce,
+    /// Once, when what was asked has come to rest (unless the caller does not wait).
+    Settled,
+    /// At once, a list in as many frames as it takes.
+    Pages,
+    /// Again and again, until the connection ends.
+    Stream,
+}
+
+/// A parameter of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parameter {
+    /// Its name on the wire.
+    pub name: &'static str,
+    /// Whether it must be there.
+    pub needed: bool,
+}
+
+/// Everything about one command.
+pub struct Row {
+    /// Which one.
+    pub command: Command,
+    /// The method's name in the interface.
+    pub method: &'static str,
+    /// What the caller must be allowed to.
+    pub privilege: Privilege,
+    /// The right in words, after "permission to".
+    pub right: &'static str,
+    /// How it is answered.
+    pub replies: Replies,
+    /// What it takes.
+    pub parameters: &'static [Parameter],
+    /// One sentence for people.
+    pub help: &'static str,
+    /// Makes the call of its parameters.
+    pub(super) decode: fn(Params) -> Result<Call, Fault>,
+}
+
+impl fmt::Debug for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.method)
+    }
+}
+
+const JOB: Parameter = Parameter { name: "job", needed: true };
+const ANY_JOB: Parameter = Parameter { name: "job", needed: false };
+const ENV: Parameter = Parameter { name: "env", needed: false };
+const INSTANCE: Parameter = Parameter { name: "instance", needed: false };
+const WAIT: Parameter = Parameter { name: "wait", needed: false };
+const TOKEN: Parameter = Parameter { name: "token", needed: false };
+const TARGET: &[Parameter] = &[JOB, ENV, INSTANCE];
+const CHANGE: &[Parameter] = &[JOB, ENV, INSTANCE, WAIT, TOKEN];
+
+/// Every command.
+pub const COMMANDS: &[Row] = &[
+    Row {
+        command: Command::Start,
+        method: "Start",
+        privilege: Privilege::Act,
+        right: "start jobs",
+        replies: Replies::Settled,
+        parameters: CHANGE,
+        help: "Starts a job and waits until it runs; a task, until it is done.",
+        decode: decode::start,
+    },
+    Row {
+        command: Command::Stop,
+        method: "Stop",
+        privilege: Privilege::Act,
+        right: "stop jobs",
+        replies: Replies::Settled,
+        parameters: CHANGE,
+        help: "Stops a job and waits until it is gone.",
+        decode: decode::stop,
+    },
+    Row {
+        command: Command::Restart,
+        method: "Restart",
+        privilege: Privilege::Act,
+        right: "restart jobs",
+        replies: Replies::Settled,
+        parameters: CHANGE,
+        help: "Stops a job, starts it again and waits until it runs.",
+        decode: decode::restart,
+    },
+    Row {
+        command: Command::Reload,
+        method: "Reload",
+        privilege: Privilege::Act,
+        right: "reload jobs",
+        replies: Replies::AtOnce,
+        parameters: &[JOB, ENV, INSTANCE, TOKEN],
+        help: "Sends a job's main process its reload signal.",
+        decode: decode::reload,
+    },
+    Row {
+        command: Command::Emit,
+        method: "Emit",
+        privilege: Privilege::Act,
+        right: "emit events",
+        replies: Replies::Settled,
+        parameters: &[Parameter { name: "event", needed: true }, ENV, WAIT, TOKEN],
+        help: "Emits an event and waits until all that it started or stopped is at rest.",
+        decode: decode::emit,
+    },
+    Row {
+        command: Command::Status,
+        method: "Status",
+        privilege: Privilege::See,
+        right: "see jobs",
+        replies: Replies::AtOnce,
+        parameters: TARGET,
+        help: "Shows the state of a job.",
+        decode: decode::status,
+    },
+    Row {
+        command: Command::List,
+        method: "List",
+        privilege: Privilege::See,
+        right: "see jobs",
+        replies: Replies::Pages,
+        parameters: &[ANY_JOB, Parameter { name: "all", needed: false }],
+        help: "Shows the states of all jobs.",
+        decode: decode::list,
+    },
+    Row {
+        command: Command::Why,
+        method: "Why",
+        privilege: Privilege::See,
+        right: "see jobs",
+        replies: Replies::AtOnce,
+        parameters: TARGET,
+        help: "Tells why a job is in the state it is in.",
+        decode: decode::why,
+    },
+    Row {
+        command: Command::ShowConfig,
+        method: "ShowConfig",
+        privilege: Privilege::See,
+        right: "see jobs",
+        replies: Replies::Pages,
+        parameters: &[ANY_JOB],
+        help: "Shows what jobs emit and when they start and stop by themselves.",
+        decode: decode::show_config,
+    },
+    Row {
+        command: Command::Usage,
+        method: "Usage",
+        privilege: Privilege::See,
+        right: "see jobs",
+        replies: Replies::AtOnce,
+        parameters: &[JOB],
+        help: "Shows what a start of the job wants to be told.",
+        decode: decode::usage,
+    },
+    Row {
+        command: Command::ReloadConfiguration,
+        method: "ReloadConfiguration",
+        privilege: Privilege::Admin,
+        right: "reload configuration",
+        replies: Replies::AtOnce,
+        parameters: &[],
+        help: "Reads the job files again.",
+        decode: decode::reload_configuration,
+    },
+    Row {
+        command: Command::Version,
+        method: "Version",
+        privilege: Privilege::See,
+        right: "ask for the version",
+        replies: Replies::AtOnce,
+        parameters: &[],
+        help: "Shows what runs here.",
+        decode: decode::version,
+    },
+    Row {
+        command: Command::GetLogPriority,
+        method: "GetLogPriority",
+        privilege: Privilege::See,
+        right: "see the log priority",
+        replies: Replies::AtOnce,
+        parameters: &[],
+        help: "Shows the least priority that is logged.",
+        decode: decode::get_log_priority,
+    },
+    Row {
+        command: Command::SetLogPriority,
+        method: "SetLogPriority",
+        privilege: Privilege::Admin,
+        right: "set log priority",
+        replies: Replies::AtOnce,
+        parameters: &[Parameter { name: "priority", needed: true }],
+        help: "Changes the least priority that is logged.",
+        decode: decode::set_log_priority,
+    },
+    Row {
+        command: Command::NotifyDiskWriteable,
+        method: "NotifyDiskWriteable",
+        privilege: Privilege::Admin,
+        right: "notify disk is writeable",
+        replies: Replies::AtOnce,
+        parameters: &[],
+        help: "Tells that the disk can be written, so that kept output goes to its files.",
+        decode: decode::notify_disk_writeable,
+    },
+    Row {
+        command: Command::Events,
+        method: "Events",
+        privilege: Privilege::See,
+        right: "see events",
+        replies: Replies::Stream,
+        parameters: &[
+            Parameter { name: "after", needed: false },
+            Parameter { name: "follow", needed: false },
+        ],
+        help: "Shows what happens, as it happens.",
+        decode: decode::events,
+    },
+    Row {
+        command: Command::LogPath,
+        method: "LogPath",
+        privilege: Privilege::Logs,
+        right: "read the output of jobs",
+        replies: Replies::AtOnce,
+        parameters: TARGET,
+        help: "Tells which file a job's output is written to.",
+        decode: decode::log_path,
+    },
+    Row {
+        command: Command::Shutdown,
+        method: "Shutdown",
+        privilege: Privilege::Admin,
+        right: "shut down",
+        replies: Replies::AtOnce,
+        parameters: &[],
+        help: "Stops everything in order, then ends Upright.",
+        decode: decode::shutdown,
+    },
+    Row {
+        command: Command::GetEnv,
+        method: "GetEnv",
+        privilege: Privilege::Logs,
+        right: "query job environment",
+        replies: Replies::AtOnce,
+        parameters: &[Parameter { name: "name", needed: true }, ANY_JOB, INSTANCE],
+        help: "Shows a variable that new jobs get.",
+        decode: decode::get_env,
+    },
+    Row {
+        command: Command::SetEnv,
+        method: "SetEnv",
+        privilege: Privilege::Admin,
+        right: "modify job environment",
+        replies: Replies::AtOnce,
+        parameters: &[
+            Parameter { name: "variables", needed: true },
+            Parameter { name: "replace", needed: false },
+            ANY_JOB,
+            INSTANCE,
+        ],
+        help: "Sets variables that new jobs get.",
+        decode: decode::set_env,
+    },
+    Row {
+        command: Command::UnsetEnv,
+        method: "UnsetEnv",
+        privilege: Privilege::Admin,
+        right: "modify job environment",
+        replies: Replies::AtOnce,
+        parameters: &[Parameter { name: "names", needed: true }, ANY_JOB, INSTANCE],
+        help: "Removes variables that new jobs get.",
+        decode: decode::unset_env,
+    },
+    Row {
+        command: Command::ListEnv,
+        method: "ListEnv",
+        privilege: Privilege::Logs,
+        right: "query job environment",
+        replies: Replies::AtOnce,
+        parameters: &[ANY_JOB, INSTANCE],
+        help: "Shows all variables that new jobs get.",
+        decode: decode::list_env,
+    },
+    Row {
+        command: Command::ResetEnv,
+        method: "ResetEnv",
+        privilege: Privilege::Admin,
+        right: "modify job environment",
+        replies: Replies::AtOnce,
+        parameters: &[ANY_JOB, INSTANCE],
+        help: "Puts the variables that new jobs get back to what they were.",
+        decode: decode::reset_env,
+    },
+];
+
+/// Returns the row of a command. The rows stand in the order of the enum; a test holds them to it.
+pub fn row(command: Command) -> &'static Row {
+    &COMMANDS[command as usize]
+}
+
+/// Returns the row of a method's name.
+pub fn by_method(method: &str) -> Option<&'static Row> {
+    COMMANDS.iter().find(|row| row.method == method)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::DESCRIPTION;
+    use alloc::vec::Vec;
+
+    /// The methods of the published description: name and parameters, `?` kept.
+    fn described() -> Vec<(&'static str, Vec<(&'static str, bool)>)> {
+        let lines = DESCRIPTION.lines().filter_map(|line| line.strip_prefix("method "));
+        lines
+            .map(|line| {
+                let (name, rest) = line.split_once('(').unwrap();
+                let (parameters, _) = rest.split_once(')').unwrap();
+                let parameters = parameters.split(", ").filter(|text| !text.is_empty());
+                let parameters = parameters.map(|text| {
+                    let (name, kind) = text.split_once(": ").unwrap();
+                    (name, !kind.starts_with('?'))
+                });
+                (name, parameters.collect())
+            })
+            .collect()
+    }
+
+    #[test]
+    fn rows_stand_in_the_order_of_the_enum_and_names_are_unique() {
+        for (place, row) in COMMANDS.iter().enumerate() {
+            assert_eq!(row.command as usize, place, "{}", row.method);
+            assert_eq!(super::row(row.command).method, row.method);
+            assert_eq!(by_method(row.method).unwrap().command, row.command, "names are unique");
+        }
+        assert_eq!(COMMANDS.len(), Command::ResetEnv as usize + 1, "no row is missing");
+    }
+
+    #[test]
+    fn every_row_has_a_help_line_of_one_sentence_and_a_right_in_words() {
+        for row in COMMANDS {
+            assert!(row.help.ends_with('.') && row.help.matches('.').count() == 1, "{}", row.help);
+            assert!(row.help.starts_with(|c: char| c.is_ascii_uppercase()), "{}", row.help);
+            assert!(row.help.len() <= 80, "{}", row.help);
+            assert!(row.right.starts_with(|c: char| c.is_ascii_lowercase()), "{}", row.right);
+        }
+    }
+
+    #[test]
+    fn what_changes_something_needs_a_privilege_and_only_requests_take_a_token() {
+        for row in COMMANDS {
+            let token = row.parameters.iter().any(|parameter| parameter.name == "token");
+            assert_eq!(token, row.privilege == Privilege::Act, "{}", row.method);
+            let waits = row.parameters.iter().any(|parameter| parameter.name == "wait");
+            assert_eq!(waits, row.replies == Replies::Settled, "{}", row.method);
+        }
+    }
+
+    #[test]
+    fn the_published_description_has_exactly_the_tables_methods_and_parameters() {
+        let table: Vec<_> = COMMANDS
+            .iter()
+            .map(|row| {
+                let parameters = row.parameters.iter().map(|p| (p.name, p.needed)).collect();
+                (row.method, parameters)
+            })
+            .collect::<Vec<(_, Vec<_>)>>();
+        assert_eq!(described(), table);
+    }
+}

@@ -1,0 +1,186 @@
+//! The server's side of one connection: bytes in, calls out, answers back.
+//!
+//! One call is answered at a time, in the order they came; a call that waits lets the others wait.
+//! What needs nobody (introspection, mistakes, missing rights) is answered here.
+
+use super::answer::{self, Answer};
+use super::call::{self, Call};
+use super::codec::{self, Continues, Envelope, Inbox, MESSAGE_MAX};
+use super::command::{self, Replies, Row};
+use super::fault::Fault;
+use super::notice::Notice;
+use super::rights::{Peer, Rights, Sight};
+use super::{INTERFACE, SERVICE};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// While more than this many bytes wait to be sent, no further call is taken.
+pub const OUT_MAX: usize = 256 * 1024;
+
+/// One connection.
+#[derive(Debug)]
+pub struct Conversation {
+    peer: Peer,
+    rights: Rights,
+    inbox: Inbox,
+    open: Option<Open>,
+    closing: bool,
+}
+
+/// The call that is being answered.
+#[derive(Debug)]
+struct Open {
+    row: &'static Row,
+    more: bool,
+    oneway: bool,
+}
+
+impl Conversation {
+    /// Returns the conversation with a peer that has just connected.
+    pub fn new(peer: Peer, rights: Rights) -> Conversation {
+        Conversation { peer, rights, inbox: Inbox::default(), open: None, closing: false }
+    }
+
+    /// Returns who is at the other end.
+    pub fn peer(&self) -> Peer {
+        self.peer
+    }
+
+    /// Reports how much this peer may see: whether an answer may quote a job's output.
+    pub fn sight(&self) -> Sight {
+        self.rights.sight(self.peer)
+    }
+
+    /// Reports whether the caller should read from the socket: not while a whole message of the
+    /// greatest length waits already, so that what a peer sends ahead stays in the kernel.
+    pub fn reads(&self) -> bool {
+        !self.closing && self.inbox.len() <= MESSAGE_MAX
+    }
+
+    /// Reports whether the connection shall be closed once everything is sent.
+    pub fn closing(&self) -> bool {
+        self.closing
+    }
+
+    /// Reports whether a call is being answered.
+    pub fn waits(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// Adds what was read from the socket.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        if !self.closing {
+            self.inbox.feed(bytes);
+        }
+    }
+
+    /// Returns the next call for the daemon; it is open until [`Self::answer`]. Nothing while a
+    /// call is open, while `out` is full, and when nothing whole has come.
+    pub fn take(&mut self, out: &mut Vec<u8>) -> Option<Call> {
+        while self.open.is_none() && !self.closing && out.len() <= OUT_MAX {
+            let envelope = match self.inbox.take()? {
+                Ok(message) => codec::read_call(&message),
+                Err(codec::TooLong) => {
+                    Err(Fault::BadMessage(format!("a message of more than {MESSAGE_MAX} bytes")))
+                }
+            };
+            match envelope.and_then(|envelope| self.understand(envelope, out)) {
+                Ok(Some(call)) => return Some(call),
+                Ok(None) => {}
+                Err(fault) => self.refuse(&fault, out),
+            }
+        }
+        None
+    }
+
+    /// Answers the open call. Nothing happens where there is none.
+    pub fn answer(&mut self, answer: Result<Answer, Fault>, out: &mut Vec<u8>) {
+        let Some(open) = self.open.take() else { return };
+        if open.oneway {
+            return;
+        }
+        let written = answer.and_then(|answer| answer.encode(open.more, out));
+        if let Err(fault) = written {
+            self.refuse(&fault, out);
+        }
+    }
+
+    /// Sends one notice of the open stream, without values where the peer may not read them.
+    /// Nothing happens where no stream is open.
+    pub fn notice(&mut self, notice: &Notice, out: &mut Vec<u8>) {
+        let streams = self.open.as_ref().is_some_and(|open| open.row.replies == Replies::Stream);
+        if !streams {
+            return;
+        }
+        let seen = match self.sight() {
+            Sight::Full => notice.clone(),
+            Sight::NamesOnly => notice.without_values(),
+        };
+        let body = codec::encoded(&super::wire::WireNotice::from(seen));
+        codec::write_frame(&body, Continues::Yes, out);
+    }
+
+    /// Understands one message: a call for the daemon, or nothing where it is answered already.
+    fn understand(&mut self, envelope: Envelope, out: &mut Vec<u8>) -> Result<Option<Call>, Fault> {
+        let Envelope { method, params, more, oneway, upgrade } = envelope;
+        let known =
+            understand(&method, params, more, upgrade, |row| self.rights.decide(self.peer, row));
+        match known {
+            Err(fault) if fault_ends_nothing(&fault) && oneway => Ok(None),
+            Err(fault) => Err(fault),
+            Ok(Known::Service(body)) => {
+                if !oneway {
+                    codec::write_frame(&body, Continues::No, out);
+                }
+                Ok(None)
+            }
+            Ok(Known::Call(row, call)) => {
+                self.open = Some(Open { row, more, oneway });
+                Ok(Some(call))
+            }
+        }
+    }
+
+    fn refuse(&mut self, fault: &Fault, out: &mut Vec<u8>) {
+        out.extend_from_slice(&fault.frame());
+        out.push(0);
+        if !fault_ends_nothing(fault) {
+            self.closing = true;
+        }
+    }
+}
+
+fn fault_ends_nothing(fault: &Fault) -> bool {
+    !matches!(fault, Fault::BadMessage(_))
+}
+
+enum Known {
+    Service(Vec<u8>),
+    Call(&'static Row, Call),
+}
+
+fn understand(
+    method: &str,
+    params: super::params::Params,
+    more: bool,
+    upgrade: bool,
+    decide: impl Fn(&Row) -> Result<(), Fault>,
+) -> Result<Known, Fault> {
+    let (interface, name) = method.rsplit_once('.').unwrap_or(("", method));
+    if interface == SERVICE {
+        return answer::service(name, params.interface.as_deref()).map(Known::Service);
+    }
+    if interface != INTERFACE {
+        return Err(Fault::InterfaceNotFound(String::from(interface)));
+    }
+    let row = command::by_method(name).ok_or_else(|| Fault::MethodNotFound(method.into()))?;
+    decide(row)?;
+    if upgrade {
+        return Err(Fault::parameter("upgrade", "is not possible for this method"));
+    }
+    if row.replies == Replies::Stream && !more {
+        return Err(Fault::ExpectedMore);
+    }
+    call::of_params(row, params).map(|call| Known::Call(row, call))
+}

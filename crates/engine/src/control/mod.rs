@@ -1,0 +1,36 @@
+//! Control: what clients may ask, in which words, and who may ask it. Sockets are the caller's.
+//!
+//! The protocol is Varlink: JSON messages ended by NUL. [`command::COMMANDS`] is the table of all
+//! commands; the codec, the check of rights, introspection and help are read from its rows.
+//!
+//! A server keeps one [`conversation::Conversation`] per connection: bytes go in, [`call::Call`]s
+//! come out, answers go back. A client encodes a [`call::Call`] and decodes the
+//! [`answer::Answer`] or [`fault::Fault`] that comes back. Neither side can be made to panic, to
+//! recurse or to hold more than its bounds by what it receives.
+
+pub mod answer;
+pub mod call;
+pub mod codec;
+pub mod command;
+pub mod conversation;
+pub mod fault;
+pub mod notice;
+mod params;
+pub mod priority;
+pub mod rights;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+/// The name of the interface.
+pub const INTERFACE: &str = "org.upright.control";
+
+/// The interface description that is published, in Varlink's language.
+pub const DESCRIPTION: &str = include_str!("upright.varlink");
+
+/// The interface that every Varlink service has.
+pub const SERVICE: &str = "org.varlink.service";
+
+/// The description of the interface that every Varlink service has.
+/// Source: varlink.org, Service.
+pub const SERVICE_DESCRIPTION: &str = include_str!("service.varlink");

@@ -1,0 +1,180 @@
+//! The parameters of a call: every name that any command takes, each with its type.
+
+use super::call::Token;
+use super::fault::Fault;
+use crate::text::Text;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use serde::de::{self, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// How many strings one list of a call may have.
+pub(super) const LIST_MAX: usize = 4096;
+
+/// What came, by name. A command takes out what it knows; what is left is an error.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(super) struct Params {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) job: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) instance: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) env: Option<Vec<Text>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) wait: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) token: Option<Token>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) event: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) all: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) priority: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) after: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) follow: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) name: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) names: Option<Vec<Text>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) variables: Option<Vec<Text>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) replace: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) interface: Option<String>,
+    /// The first name that no command takes.
+    #[serde(skip)]
+    pub(super) unknown: Option<String>,
+}
+
+impl Params {
+    /// Returns the names that are set.
+    pub(super) fn present(&self) -> impl Iterator<Item = &'static str> {
+        [
+            ("job", self.job.is_some()),
+            ("instance", self.instance.is_some()),
+            ("env", self.env.is_some()),
+            ("wait", self.wait.is_some()),
+            ("token", self.token.is_some()),
+            ("event", self.event.is_some()),
+            ("all", self.all.is_some()),
+            ("priority", self.priority.is_some()),
+            ("after", self.after.is_some()),
+            ("follow", self.follow.is_some()),
+            ("name", self.name.is_some()),
+            ("names", self.names.is_some()),
+            ("variables", self.variables.is_some()),
+            ("replace", self.replace.is_some()),
+            ("interface", self.interface.is_some()),
+        ]
+        .into_iter()
+        .filter_map(|(name, set)| set.then_some(name))
+    }
+
+    /// Refuses a name that is not among `taken`.
+    pub(super) fn only(&self, taken: &[super::command::Parameter]) -> Result<(), Fault> {
+        let stray = self.present().find(|name| taken.iter().all(|row| row.name != *name));
+        match (stray, &self.unknown) {
+            (Some(name), _) => Err(Fault::parameter(name, "is not a parameter of this method")),
+            (None, Some(name)) => Err(Fault::parameter(name, "is not a parameter of this method")),
+            (None, None) => Ok(()),
+        }
+    }
+
+    /// Reads one value by its name.
+    fn read<'de, M: MapAccess<'de>>(&mut self, name: &str, map: &mut M) -> Result<(), M::Error> {
+        match name {
+            "job" => self.job = map.next_value()?,
+            "instance" => self.instance = map.next_value()?,
+            "env" => self.env = map.next_value::<Option<Texts>>()?.map(|texts| texts.0),
+            "wait" => self.wait = map.next_value()?,
+            "token" => self.token = map.next_value()?,
+            "event" => self.event = map.next_value()?,
+            "all" => self.all = map.next_value()?,
+            "priority" => self.priority = map.next_value()?,
+            "after" => self.after = map.next_value()?,
+            "follow" => self.follow = map.next_value()?,
+            "name" => self.name = map.next_value()?,
+            "names" => self.names = map.next_value::<Option<Texts>>()?.map(|texts| texts.0),
+            "variables" => {
+                self.variables = map.next_value::<Option<Texts>>()?.map(|texts| texts.0);
+            }
+            "replace" => self.replace = map.next_value()?,
+            "interface" => self.interface = map.next_value()?,
+            _ => {
+                map.next_value::<IgnoredAny>()?;
+                if self.unknown.is_none() {
+                    self.unknown = Some(String::from(name));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads an object of parameters; `at` is the name that was being read when it failed.
+pub(super) struct ParamsSeed<'a> {
+    pub(super) at: &'a mut Option<String>,
+}
+
+impl<'de> DeserializeSeed<'de> for ParamsSeed<'_> {
+    type Value = Params;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Params, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ParamsSeed<'_> {
+    type Value = Params;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Params, E> {
+        Ok(Params::default())
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Params, M::Error> {
+        let mut params = Params::default();
+        while let Some(name) = map.next_key::<String>()? {
+            let read = params.read(&name, &mut map);
+            if read.is_err() {
+                *self.at = Some(name);
+            }
+            read?;
+        }
+        Ok(params)
+    }
+}
+
+/// A list of strings of bounded length.
+struct Texts(Vec<Text>);
+
+impl<'de> Deserialize<'de> for Texts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Texts, D::Error> {
+        struct List;
+        impl<'de> Visitor<'de> for List {
+            type Value = Texts;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of strings")
+            }
+            fn visit_seq<S: SeqAccess<'de>>(self, mut seq: S) -> Result<Texts, S::Error> {
+                let mut texts = Vec::new();
+                while let Some(text) = seq.next_element()? {
+                    if texts.len() == LIST_MAX {
+                        let why = format!("a list may have at most {LIST_MAX} strings");
+                        return Err(de::Error::custom(why));
+                    }
+                    texts.push(text);
+                }
+                Ok(Texts(texts))
+            }
+        }
+        deserializer.deserialize_seq(List)
+    }
+}

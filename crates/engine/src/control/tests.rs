@@ -1,0 +1,698 @@
+//! The protocol from both ends: what one side writes the other reads, and nothing that arrives does
+//! harm.
+
+use super::answer::{Answer, Version};
+use super::call::{Call, Clash, EnvScope, Follow, Listed, Token};
+use super::codec::{Continues, Inbox, TooLong, FRAME_MAX, MESSAGE_MAX};
+use super::command::{Command, Replies, COMMANDS};
+use super::conversation::{Conversation, OUT_MAX};
+use super::fault::{Fault, Refused};
+use super::notice::Notice;
+use super::rights::{Peer, Rights};
+use crate::machine::request::{
+    Asked, Failure, Refusal, Reply, Request, Superseder, Target, Wait, Which,
+};
+use crate::machine::state::{Goal, State};
+use crate::machine::{self, Level};
+use crate::names::{EventName, InstanceName, JobName};
+use crate::process::{Exit, Role, Step};
+use crate::spec::{Arg, Condition, Node, Operand};
+use crate::text::Text;
+use crate::time::Span;
+use crate::view::{InstanceView, JobView, LastExit, Remembered, WhyView};
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+
+const OWNER: Peer = Peer { uid: 1000, gid: 1000, pid: 7 };
+const STRANGER: Peer = Peer { uid: 1001, gid: 1001, pid: 8 };
+const RIGHTS: Rights = Rights { owner: 1000 };
+
+/// Small pseudo-random numbers from a seed (xorshift), the same on every run.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % sides as u64) as usize
+    }
+}
+
+fn conversation(peer: Peer) -> Conversation {
+    Conversation::new(peer, RIGHTS)
+}
+
+/// Returns what is answered to one message that needs no daemon.
+fn answered(peer: Peer, message: &str) -> String {
+    let mut conversation = conversation(peer);
+    let mut out = Vec::new();
+    conversation.feed(message.as_bytes());
+    conversation.feed(b"\0");
+    assert_eq!(conversation.take(&mut out), None, "{message}");
+    String::from_utf8(out).unwrap()
+}
+
+fn instance(job: &str) -> InstanceView {
+    InstanceView {
+        job: JobName::try_from(job).unwrap(),
+        instance: InstanceName::default(),
+        goal: Goal::Start,
+        state: State::Running,
+        processes: vec![(Role::Main, 123), (Role::PostStart, 124)],
+        since: Span::millis(1500),
+        waits_for: String::new(),
+        last_exit: None,
+        respawns: 0,
+        warnings: Vec::new(),
+    }
+}
+
+fn target(job: &str) -> Target {
+    Target { job: Text::from(job), which: Which::Env(Vec::new()) }
+}
+
+fn sample_calls() -> Vec<Call> {
+    let env = vec![Text::from("A=1"), Text::from(b"B=\xff")];
+    let by_env = Target { job: Text::from("web"), which: Which::Env(env.clone()) };
+    let by_name = Target {
+        job: Text::from(b"we\xffb"),
+        which: Which::Named(InstanceName::try_from("x").unwrap()),
+    };
+    let token = Token::try_from(String::from("client-1")).ok();
+    let scope = EnvScope::Instance(Text::from("web"), InstanceName::default());
+    vec![
+        Call::Ask(Request::Start(by_env.clone(), Wait::Settled), token.clone()),
+        Call::Ask(Request::Start(by_name.clone(), Wait::Accepted), None),
+        Call::Ask(Request::Stop(target("a"), Wait::Settled), token.clone()),
+        Call::Ask(Request::Restart(target("a"), Wait::Accepted), token.clone()),
+        Call::Ask(Request::Reload(by_name), token.clone()),
+        Call::Ask(Request::Emit(Text::from("ev"), env.clone(), Wait::Settled), token),
+        Call::Ask(Request::Emit(Text::default(), Vec::new(), Wait::Accepted), None),
+        Call::Status(by_env.clone()),
+        Call::List(None, Listed::Own),
+        Call::List(Some(Text::from("web")), Listed::All),
+        Call::Why(by_env.clone()),
+        Call::ShowConfig(Some(Text::from("web"))),
+        Call::ShowConfig(None),
+        Call::Usage(Text::from("web")),
+        Call::ReloadConfiguration,
+        Call::Version,
+        Call::GetLogPriority,
+        Call::SetLogPriority(Level::Warn),
+        Call::NotifyDiskWriteable,
+        Call::Events(None, Follow::On),
+        Call::Events(Some(u64::MAX), Follow::Off),
+        Call::LogPath(by_env),
+        Call::Shutdown,
+        Call::GetEnv(EnvScope::Global, Text::from("PATH")),
+        Call::SetEnv(scope.clone(), env.clone(), Clash::Keep),
+        Call::SetEnv(EnvScope::Global, env.clone(), Clash::Replace),
+        Call::UnsetEnv(scope.clone(), env),
+        Call::ListEnv(scope),
+        Call::ResetEnv(EnvScope::Global),
+    ]
+}
+
+#[test]
+fn every_command_survives_the_wire() {
+    let calls = sample_calls();
+    for row in COMMANDS {
+        assert!(calls.iter().any(|call| call.command() == row.command), "{row:?} has no sample");
+    }
+    for call in calls {
+        let mut wire = Vec::new();
+        call.encode(&mut wire);
+        let mut conversation = conversation(OWNER);
+        conversation.feed(&wire);
+        let mut out = Vec::new();
+        let read = conversation.take(&mut out);
+        assert_eq!(read.as_ref(), Some(&call), "{}", String::from_utf8_lossy(&wire));
+        assert!(out.is_empty());
+    }
+}
+
+fn sample_answers() -> Vec<(Command, Answer)> {
+    let mut full = instance("web");
+    full.instance = InstanceName::try_from("tty 1").unwrap();
+    full.waits_for = String::from("event net-up");
+    full.respawns = 3;
+    full.warnings = vec![String::from("nice -5: not permitted")];
+    let exits = [
+        LastExit::Ended { process: Role::Main, exit: Exit::Status(0) },
+        LastExit::Ended { process: Role::Main, exit: Exit::Signal { signal: 11, core: true } },
+        LastExit::Ended { process: Role::PreStart, exit: Exit::Unknown },
+        LastExit::NotSpawned { process: Role::Main, step: Step::Exec, errno: 2 },
+    ];
+    let mut answers: Vec<(Command, Answer)> = exits
+        .into_iter()
+        .map(|exit| {
+            let last_exit = Some((exit, Span::secs(9)));
+            let view = InstanceView { last_exit, ..full.clone() };
+            (Command::Status, Answer::Instance(Some(Box::new(view))))
+        })
+        .collect();
+    let event = |name: &str, args: Vec<Arg>| {
+        Node::Event(Operand { event: EventName::try_from(name).unwrap(), args })
+    };
+    let args = vec![
+        Arg::Positional(Text::from("A")),
+        Arg::Equal(Text::from("K"), Text::from("v=w!")),
+        Arg::NotEqual(Text::from("L"), Text::from("")),
+    ];
+    let nodes = vec![event("starting", args), event("/AND", Vec::new()), Node::And];
+    let job = JobView {
+        name: JobName::try_from("web").unwrap(),
+        usage: Some(Text::from("web PORT=n")),
+        description: None,
+        emits: vec![Text::from("x-*")],
+        start_on: Some(Condition { nodes }),
+        stop_on: None,
+    };
+    let why = WhyView {
+        status: full.clone(),
+        start_on: vec![String::from("net-up: not yet")],
+        stop_on: Vec::new(),
+        waiters: vec![String::from("event startup")],
+        history: vec![Remembered {
+            ago: Span::secs(1),
+            cause: String::from("asked"),
+            decision: String::from("start"),
+        }],
+    };
+    answers.extend([
+        (Command::Start, Answer::Instance(None)),
+        (Command::List, Answer::Instances(vec![instance("a"), full])),
+        (Command::List, Answer::Instances(Vec::new())),
+        (Command::Why, Answer::Why(Box::new(why))),
+        (Command::ShowConfig, Answer::Jobs(vec![job])),
+        (Command::Usage, Answer::Usage(None)),
+        (Command::Usage, Answer::Usage(Some(Text::from(b"\xff")))),
+        (Command::Version, Answer::Version(Version::own())),
+        (Command::GetLogPriority, Answer::Priority(Level::Fatal)),
+        (Command::LogPath, Answer::Path(Text::from("/var/log/web.log"))),
+        (Command::GetEnv, Answer::Value(Text::from("v"))),
+        (Command::ListEnv, Answer::Variables(vec![Text::from("A=1")])),
+        (Command::Shutdown, Answer::Done),
+    ]);
+    answers
+}
+
+/// Opens a call of this command in a conversation with the owner.
+fn opened(command: Command) -> Conversation {
+    let call = sample_calls().into_iter().find(|call| call.command() == command).unwrap();
+    let mut wire = Vec::new();
+    call.encode(&mut wire);
+    let mut conversation = conversation(OWNER);
+    conversation.feed(&wire);
+    assert_eq!(conversation.take(&mut Vec::new()), Some(call));
+    conversation
+}
+
+/// Returns what a client reads of these bytes.
+fn read(command: Command, wire: &[u8]) -> Result<Answer, Fault> {
+    let mut inbox = Inbox::default();
+    inbox.feed(wire);
+    let mut whole: Option<Answer> = None;
+    loop {
+        let message = inbox.take().expect("a last frame").unwrap();
+        let (answer, continues) = Answer::decode(command, &message)?;
+        match &mut whole {
+            Some(whole) => whole.join(answer),
+            None => whole = Some(answer),
+        }
+        if continues == Continues::No {
+            assert!(inbox.is_empty());
+            return Ok(whole.unwrap());
+        }
+    }
+}
+
+#[test]
+fn every_answer_survives_the_wire() {
+    for (command, answer) in sample_answers() {
+        let mut out = Vec::new();
+        opened(command).answer(Ok(answer.clone()), &mut out);
+        assert_eq!(read(command, &out), Ok(answer), "{}", String::from_utf8_lossy(&out));
+    }
+}
+
+#[test]
+fn every_notice_survives_the_wire_and_shows_values_to_the_owner_only() {
+    let kinds = [
+        machine::Notice::Event {
+            name: EventName::try_from("ev").unwrap(),
+            env: vec![Text::from("A=secret"), Text::from("B")],
+            failed: true,
+        },
+        machine::Notice::State {
+            job: JobName::try_from("web").unwrap(),
+            instance: InstanceName::default(),
+            goal: Goal::Stop,
+            from: State::Running,
+            to: State::PreStop,
+        },
+    ];
+    for (sequence, what) in (7..).zip(kinds) {
+        let notice = Notice { sequence, missed: 2, what };
+        for peer in [OWNER, STRANGER] {
+            let mut conversation = conversation(peer);
+            let mut out = Vec::new();
+            conversation.notice(&notice, &mut out);
+            assert!(out.is_empty(), "nobody asked yet");
+            Call::Events(None, Follow::On).encode(&mut out);
+            conversation.feed(&out);
+            assert_eq!(conversation.take(&mut out), Some(Call::Events(None, Follow::On)));
+            out.clear();
+            conversation.notice(&notice, &mut out);
+            out.pop();
+            let (read, continues) = Answer::decode(Command::Events, &out).unwrap();
+            let seen = if peer == OWNER { notice.clone() } else { notice.without_values() };
+            assert_eq!((read, continues), (Answer::Notice(seen), Continues::Yes));
+        }
+        let told = format!("{:?}", notice.without_values());
+        assert!(!told.contains("secret"), "{told}");
+    }
+}
+
+fn sample_refusals() -> Vec<Refusal> {
+    let job = || JobName::try_from("web").unwrap();
+    let unnamed = InstanceName::default;
+    let failures = [
+        Failure::Ended(Role::Main, Exit::Status(1)),
+        Failure::NotSpawned(Role::Main, Step::Chdir, 2),
+        Failure::RespawnLimit,
+        Failure::Timeout(Role::PreStart, None),
+        Failure::Timeout(Role::PreStart, Some(Exit::Signal { signal: 9, core: false })),
+        Failure::Unkillable(Role::Main),
+    ];
+    let mut refusals: Vec<Refusal> = failures
+        .into_iter()
+        .map(|failure| Refusal::Failed(Asked::Start, job(), unnamed(), failure))
+        .collect();
+    refusals.extend([
+        Refusal::UnknownJob(Text::from(b"\xff")),
+        Refusal::UnknownInstance(unnamed()),
+        Refusal::AlreadyRunning(job(), unnamed()),
+        Refusal::AlreadyStopped(job(), unnamed()),
+        Refusal::NotRunning(job(), unnamed()),
+        Refusal::Superseded(Asked::Stop, job(), unnamed(), Superseder::Shutdown),
+        Refusal::EventFailed(EventName::try_from("ev").unwrap()),
+        Refusal::BadEnv,
+        Refusal::EmptyEventName,
+        Refusal::BadName(Text::from("\n")),
+        Refusal::Expansion(String::from("Unknown parameter: A"), Some(Text::from("web A=a"))),
+        Refusal::ShuttingDown,
+        Refusal::TooMuch(String::from("requests")),
+    ]);
+    refusals
+}
+
+#[test]
+fn every_refusal_survives_the_wire_with_its_words_its_failure_and_the_last_output() {
+    for refusal in sample_refusals() {
+        let output = Some(Text::from("bind: address in use\n"));
+        let mut out = Vec::new();
+        let reply = Reply::Refused(refusal.clone());
+        opened(Command::Start).answer(Answer::of_reply(reply, output.clone()), &mut out);
+        let Err(Fault::Refused(refused)) = read(Command::Start, &out) else {
+            panic!("{refusal:?}");
+        };
+        assert_eq!(refused.message, format!("{refusal}"));
+        assert_eq!(*refused, Refused { output, ..Refused::from(&refusal) });
+        if let Refusal::Failed(_, job, _, failure) = refusal {
+            assert_eq!(refused.failure(), Some(failure));
+            assert_eq!(refused.job.as_ref(), Some(job.text()));
+        }
+    }
+}
+
+#[test]
+fn every_fault_survives_the_wire() {
+    let faults = [
+        Fault::BadMessage(String::from("why")),
+        Fault::InterfaceNotFound(String::from("a.b")),
+        Fault::MethodNotFound(String::from("a.b.C")),
+        Fault::parameter("job", "is missing"),
+        Fault::ExpectedMore,
+        Fault::NotPermitted {
+            command: String::from("Start"),
+            rule: String::from("owner"),
+            message: String::from("no"),
+        },
+        Fault::NoSuchVariable(Text::from("X")),
+        Fault::Unavailable(String::from("not here")),
+        Fault::Other(String::from("org.upright.control.Later"), String::from("new")),
+    ];
+    for fault in faults {
+        let mut out = Vec::new();
+        opened(Command::Start).answer(Err(fault.clone()), &mut out);
+        assert_eq!(read(Command::Start, &out), Err(fault));
+    }
+}
+
+#[test]
+fn a_message_comes_out_however_it_was_cut() {
+    let messages: Vec<Vec<u8>> = (0..40).map(|n| vec![b'a' + n % 26; n as usize * 37]).collect();
+    let stream: Vec<u8> = messages.iter().flat_map(|m| [m.as_slice(), b"\0"].concat()).collect();
+    for seed in 1..200 {
+        let mut dice = Dice(seed);
+        let mut inbox = Inbox::default();
+        let mut taken = Vec::new();
+        let mut rest = stream.as_slice();
+        while !rest.is_empty() {
+            let size = if dice.roll(3) == 0 { 4000 } else { 9 };
+            let (piece, later) = rest.split_at((dice.roll(size) + 1).min(rest.len()));
+            inbox.feed(piece);
+            rest = later;
+            if dice.roll(2) == 0 {
+                taken.extend(inbox.take());
+            }
+        }
+        taken.extend(core::iter::from_fn(|| inbox.take()));
+        let taken: Vec<Vec<u8>> = taken.into_iter().map(Result::unwrap).collect();
+        assert_eq!(taken, messages, "seed {seed}");
+        assert!(inbox.is_empty());
+    }
+}
+
+#[test]
+fn a_message_of_the_greatest_length_passes_and_a_longer_one_ends_the_inbox() {
+    let mut inbox = Inbox::default();
+    inbox.feed(&vec![b'x'; MESSAGE_MAX]);
+    assert_eq!(inbox.take(), None);
+    inbox.feed(b"\0");
+    assert_eq!(inbox.take().unwrap().unwrap().len(), MESSAGE_MAX);
+    inbox.feed(&vec![b'x'; MESSAGE_MAX + 1]);
+    assert_eq!(inbox.take(), Some(Err(TooLong)));
+    inbox.feed(b"more\0");
+    assert_eq!((inbox.take(), inbox.len()), (None, 0));
+}
+
+#[test]
+fn a_message_that_is_too_long_is_answered_and_the_connection_closed() {
+    let mut conversation = conversation(OWNER);
+    let mut out = Vec::new();
+    conversation.feed(&vec![b' '; MESSAGE_MAX + 1]);
+    assert!(!conversation.reads());
+    assert_eq!(conversation.take(&mut out), None);
+    assert!(conversation.closing());
+    assert!(String::from_utf8_lossy(&out).contains("more than 1048576 bytes"));
+}
+
+#[test]
+fn deep_nesting_is_an_error_and_no_end_of_the_stack() {
+    let deep = "[".repeat(MESSAGE_MAX - 200);
+    let objects = "{\"a\":".repeat((MESSAGE_MAX - 200) / 5);
+    for deep in [deep, objects] {
+        for around in [
+            "",
+            "{\"method\":",
+            "{\"x\":",
+            "{\"method\":\"org.upright.control.Start\",\"parameters\":",
+            "{\"method\":\"org.upright.control.Start\",\"parameters\":{\"job\":",
+            "{\"method\":\"org.upright.control.Start\",\"parameters\":{\"env\":[",
+            "{\"method\":\"org.upright.control.Start\",\"parameters\":{\"stray\":",
+        ] {
+            let answer = answered(OWNER, &format!("{around}{deep}"));
+            assert!(answer.starts_with("{\"error\":"), "{around}");
+        }
+    }
+}
+
+#[test]
+fn bytes_at_random_are_answered_with_errors_and_never_do_harm() {
+    let words: [&[u8]; 14] = [
+        b"\0",
+        b"{",
+        b"}",
+        b"\"",
+        b"[",
+        b"]",
+        b":",
+        b",",
+        b"\"method\"",
+        b"\"parameters\"",
+        b"\"org.upright.control.Start\"",
+        b"null",
+        b"-1e999",
+        b"\\u0000\xff",
+    ];
+    for seed in 1..400 {
+        let mut dice = Dice(seed * 7919);
+        let mut conversation = conversation(OWNER);
+        for _ in 0..50 {
+            let mut piece = Vec::new();
+            for _ in 0..dice.roll(20) {
+                match dice.roll(3) {
+                    0 => piece.push(dice.roll(256) as u8),
+                    _ => piece.extend_from_slice(words[dice.roll(words.len())]),
+                }
+            }
+            conversation.feed(&piece);
+            check_frames(&mut conversation, seed);
+        }
+    }
+}
+
+#[test]
+fn calls_with_a_few_wrong_bytes_never_do_harm() {
+    let calls = sample_calls();
+    for seed in 1..4000 {
+        let mut dice = Dice(seed * 104_729);
+        let mut wire = Vec::new();
+        calls[dice.roll(calls.len())].encode(&mut wire);
+        for _ in 0..=dice.roll(3) {
+            let place = dice.roll(wire.len());
+            match dice.roll(3) {
+                0 => wire[place] = dice.roll(256) as u8,
+                1 => wire.insert(place, b"{}[]\",:\\0"[dice.roll(9)]),
+                _ => {
+                    wire.remove(place);
+                }
+            }
+        }
+        let mut conversation = conversation(STRANGER);
+        conversation.feed(&wire);
+        conversation.feed(b"\0");
+        check_frames(&mut conversation, seed);
+    }
+}
+
+/// Takes and answers all calls; everything that is sent must be whole JSON objects.
+#[track_caller]
+fn check_frames(conversation: &mut Conversation, seed: u64) {
+    let mut out = Vec::new();
+    while conversation.take(&mut out).is_some() {
+        conversation.answer(Ok(Answer::Done), &mut out);
+    }
+    let Some(frames) = out.strip_suffix(b"\0") else {
+        assert!(out.is_empty(), "seed {seed}: a frame without its end");
+        return;
+    };
+    for frame in frames.split(|byte| *byte == 0) {
+        let value: serde_json::Value = serde_json::from_slice(frame).unwrap();
+        assert!(value.is_object(), "seed {seed}");
+    }
+}
+
+#[test]
+fn mistakes_are_named() {
+    for (message, expected) in [
+        (
+            r#"{"method":"org.upright.control.Start","parameters":{}}"#,
+            r#"{"error":"org.varlink.service.InvalidParameter","parameters":{"parameter":"job","message":"is missing"}}"#,
+        ),
+        (
+            r#"{"method":"org.upright.control.Start"}"#,
+            r#"{"error":"org.varlink.service.InvalidParameter","parameters":{"parameter":"job","message":"is missing"}}"#,
+        ),
+        (
+            r#"{"method":"org.upright.control.Start","parameters":{"job":"a","jbo":1}}"#,
+            r#"{"error":"org.varlink.service.InvalidParameter","parameters":{"parameter":"jbo","message":"is not a parameter of this method"}}"#,
+        ),
+        (
+            r#"{"method":"org.upright.control.Version","parameters":{"job":"a"}}"#,
+            r#"{"error":"org.varlink.service.InvalidParameter","parameters":{"parameter":"job","message":"is not a parameter of this method"}}"#,
+        ),
+        (
+            r#"{"method":"org.upright.control.Why","parameters":{"job":7}}"#,
+            r#"{"error":"org.varlink.service.InvalidParameter","parameters":{"parameter":"job","message":"is wrong: invalid type: integer `7`, expected a string, or {\"b64\": \"...\"} where it is not UTF-8 at line 1 column 57"}}"#,
+        ),
+        (
+            r#"{"method":"org.upright.control.Stop","parameters":{"job":"a","token":""}}"#,
+            r#"{"error":"org.varlink.service.InvalidParameter","parameters":{"parameter":"token","message":"is wrong: a token has 1 to 64 bytes at line 1 column 72"}}"#,
+        ),
+        (
+            r#"{"method":"org.upright.control.Status","parameters":{"job":"a","env":[],"instance":""}}"#,
+            r#"{"error":"org.varlink.service.InvalidParameter","parameters":{"parameter":"instance","message":"is given together with `env`; one of them says which instance is meant"}}"#,
+        ),
+        (
+            r#"{"method":"org.upright.control.SetLogPriority","parameters":{"priority":"loud"}}"#,
+            r#"{"error":"org.varlink.service.InvalidParameter","parameters":{"parameter":"priority","message":"\"loud\" is none of debug, info, message, warn, error, fatal"}}"#,
+        ),
+        (
+            r#"{"method":"org.upright.control.Events"}"#,
+            r#"{"error":"org.varlink.service.ExpectedMore","parameters":{}}"#,
+        ),
+        (
+            r#"{"method":"org.upright.control.Nope"}"#,
+            r#"{"error":"org.varlink.service.MethodNotFound","parameters":{"method":"org.upright.control.Nope"}}"#,
+        ),
+        (
+            r#"{"method":"com.example.x.Start"}"#,
+            r#"{"error":"org.varlink.service.InterfaceNotFound","parameters":{"interface":"com.example.x"}}"#,
+        ),
+        (
+            r#"{"method":"org.varlink.service.GetInterfaceDescription","parameters":{"interface":"x"}}"#,
+            r#"{"error":"org.varlink.service.InterfaceNotFound","parameters":{"interface":"x"}}"#,
+        ),
+        (
+            "hello",
+            r#"{"error":"org.upright.control.BadMessage","parameters":{"message":"expected value at line 1 column 1"}}"#,
+        ),
+        (
+            r#"{"parameters":{}}"#,
+            r#"{"error":"org.upright.control.BadMessage","parameters":{"message":"missing field `method` at line 1 column 17"}}"#,
+        ),
+    ] {
+        assert_eq!(answered(OWNER, message), format!("{expected}\0"), "{message}");
+    }
+}
+
+#[test]
+fn a_stranger_is_refused_before_the_parameters_are_looked_at() {
+    let answer =
+        answered(STRANGER, r#"{"method":"org.upright.control.Stop","parameters":{"x":1}}"#);
+    assert!(answer.starts_with(r#"{"error":"org.upright.control.NotPermitted""#), "{answer}");
+    assert!(answer.contains("uid 1000 or as root"), "{answer}");
+}
+
+#[test]
+fn a_list_of_too_many_strings_is_refused() {
+    let strings = "\"\",".repeat(5000);
+    let message = format!(
+        r#"{{"method":"org.upright.control.Start","parameters":{{"job":"a","env":[{strings}""]}}}}"#
+    );
+    let answer = answered(OWNER, &message);
+    assert!(answer.contains("a list may have at most 4096 strings"), "{answer}");
+}
+
+#[test]
+fn the_service_interface_describes_itself_and_ours() {
+    let info = answered(STRANGER, r#"{"method":"org.varlink.service.GetInfo"}"#);
+    assert!(info.contains(r#""interfaces":["org.varlink.service","org.upright.control"]"#));
+    let ask = r#"{"method":"org.varlink.service.GetInterfaceDescription","parameters":{"interface":"NAME"}}"#;
+    for name in ["org.varlink.service", "org.upright.control"] {
+        let answer = answered(STRANGER, &ask.replace("NAME", name));
+        assert!(answer.contains(&format!("\\ninterface {name}\\n")), "{answer}");
+    }
+}
+
+#[test]
+fn a_long_list_comes_in_pages_each_within_a_frame() {
+    let mut views: Vec<InstanceView> = (0..2000).map(|n| instance(&format!("job{n:04}"))).collect();
+    views[1000].warnings = vec!["w".repeat(2 * FRAME_MAX)];
+    let mut out = Vec::new();
+    opened(Command::List).answer(Ok(Answer::Instances(views.clone())), &mut out);
+    let frames = out.split(|byte| *byte == 0);
+    let long = frames.filter(|frame| frame.len() >= FRAME_MAX).count();
+    assert_eq!(long, 1, "only the one thing that is longer by itself");
+    assert_eq!(read(Command::List, &out), Ok(Answer::Instances(views)));
+}
+
+#[test]
+fn a_long_list_is_refused_to_who_did_not_say_more_and_a_short_one_is_not() {
+    for (count, pages) in [(2, Ok(())), (2000, Err(Fault::ExpectedMore))] {
+        let views: Vec<InstanceView> = (0..count).map(|n| instance(&format!("{n}"))).collect();
+        let mut conversation = conversation(OWNER);
+        let mut out = Vec::new();
+        conversation.feed(b"{\"method\":\"org.upright.control.List\"}\0");
+        assert_eq!(conversation.take(&mut out), Some(Call::List(None, Listed::Own)));
+        conversation.answer(Ok(Answer::Instances(views.clone())), &mut out);
+        assert_eq!(read(Command::List, &out), pages.map(|()| Answer::Instances(views)));
+    }
+}
+
+#[test]
+fn a_history_that_does_not_fit_loses_its_oldest_decisions() {
+    let remembered = |n: u64| Remembered {
+        ago: Span::secs(n),
+        cause: "c".repeat(4000),
+        decision: String::new(),
+    };
+    let why = WhyView {
+        status: instance("web"),
+        start_on: Vec::new(),
+        stop_on: Vec::new(),
+        waiters: Vec::new(),
+        history: (0..40).rev().map(remembered).collect(),
+    };
+    let mut out = Vec::new();
+    opened(Command::Why).answer(Ok(Answer::Why(Box::new(why.clone()))), &mut out);
+    assert!(out.len() <= FRAME_MAX);
+    let Ok(Answer::Why(read)) = read(Command::Why, &out) else { panic!("no why") };
+    assert!(read.history.len() > 10 && read.history.len() < 40);
+    assert!(why.history.ends_with(&read.history), "the youngest stay");
+}
+
+#[test]
+fn calls_sent_ahead_are_answered_one_by_one_in_their_order() {
+    let mut conversation = conversation(OWNER);
+    let (mut out, mut wire) = (Vec::new(), Vec::new());
+    Call::Shutdown.encode(&mut wire);
+    Call::Version.encode(&mut wire);
+    conversation.feed(&wire);
+    assert_eq!(conversation.take(&mut out), Some(Call::Shutdown));
+    assert_eq!(conversation.take(&mut out), None, "the first is still open");
+    assert!(conversation.waits());
+    conversation.answer(Ok(Answer::Done), &mut out);
+    assert_eq!(conversation.take(&mut out), Some(Call::Version));
+    conversation.answer(Ok(Answer::Done), &mut out);
+    conversation.answer(Ok(Answer::Done), &mut out);
+    assert_eq!(out, b"{\"parameters\":{}}\0{\"parameters\":{}}\0", "one answer for one call");
+}
+
+#[test]
+fn a_oneway_call_gets_no_answer_not_even_a_refusal() {
+    for (peer, call) in [
+        (OWNER, r#"{"method":"org.upright.control.Shutdown","oneway":true}"#),
+        (STRANGER, r#"{"method":"org.upright.control.Shutdown","oneway":true}"#),
+        (OWNER, r#"{"method":"org.varlink.service.GetInfo","oneway":true}"#),
+        (OWNER, r#"{"method":"org.upright.control.Nope","oneway":true}"#),
+    ] {
+        let mut conversation = conversation(peer);
+        let mut out = Vec::new();
+        conversation.feed(format!("{call}\0").as_bytes());
+        if conversation.take(&mut out).is_some() {
+            conversation.answer(Ok(Answer::Done), &mut out);
+        }
+        assert!(out.is_empty() && !conversation.waits(), "{call}");
+    }
+}
+
+#[test]
+fn no_call_is_taken_from_a_peer_that_does_not_read_its_answers() {
+    let mut conversation = conversation(OWNER);
+    let mut wire = Vec::new();
+    Call::Version.encode(&mut wire);
+    conversation.feed(&wire);
+    let mut out = vec![0; OUT_MAX + 1];
+    assert_eq!(conversation.take(&mut out), None);
+    out.clear();
+    assert_eq!(conversation.take(&mut out), Some(Call::Version));
+}
+
+#[test]
+fn what_comes_in_pages_or_streams_is_asked_for_with_more() {
+    for call in sample_calls() {
+        let row = super::command::row(call.command());
+        let mut wire = Vec::new();
+        call.encode(&mut wire);
+        let more = String::from_utf8_lossy(&wire).contains("\"more\":true");
+        assert_eq!(more, matches!(row.replies, Replies::Pages | Replies::Stream), "{row:?}");
+    }
+}

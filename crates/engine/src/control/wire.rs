@@ -1,0 +1,460 @@
+//! The views as they travel: flat objects that Varlink's types can describe, empty fields left out.
+//!
+//! Each conversion takes its view apart field by field, so that a new field cannot be forgotten.
+
+use super::notice::Notice;
+use crate::dialect::upstart::show;
+use crate::machine;
+use crate::machine::request::Failure;
+use crate::machine::state::{Goal, State};
+use crate::names::{EventName, InstanceName, JobName};
+use crate::process::{Exit, Pid, Role, Step};
+use crate::spec::{Arg, Condition, Node, Operand};
+use crate::text::Text;
+use crate::time::Span;
+use crate::view::{InstanceView, JobView, LastExit, Remembered, WhyView};
+use alloc::string::String;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+fn millis(span: Span) -> u64 {
+    span.0 / 1_000_000
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+fn is_unnamed(instance: &InstanceName) -> bool {
+    instance.text().is_empty()
+}
+
+/// Splits at the first `at`; nothing where there is none.
+fn split(text: &Text, at: u8) -> Option<(&[u8], &[u8])> {
+    let place = text.bytes().iter().position(|b| *b == at)?;
+    let (before, after) = text.bytes().split_at_checked(place)?;
+    Some((before, after.get(1..)?))
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct WireEnding {
+    process: Role,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    status: Option<u8>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    signal: Option<u8>,
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    core: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    step: Option<Step>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    errno: Option<i32>,
+}
+
+impl WireEnding {
+    fn of(process: Role) -> WireEnding {
+        WireEnding { process, status: None, signal: None, core: false, step: None, errno: None }
+    }
+
+    fn ended(process: Role, exit: Exit) -> WireEnding {
+        let none = WireEnding::of(process);
+        match exit {
+            Exit::Status(status) => WireEnding { status: Some(status), ..none },
+            Exit::Signal { signal, core } => WireEnding { signal: Some(signal), core, ..none },
+            Exit::Unknown => none,
+        }
+    }
+
+    fn not_spawned(process: Role, step: Step, errno: i32) -> WireEnding {
+        WireEnding { step: Some(step), errno: Some(errno), ..WireEnding::of(process) }
+    }
+
+    fn exit(&self) -> Exit {
+        match (self.status, self.signal) {
+            (Some(status), _) => Exit::Status(status),
+            (None, Some(signal)) => Exit::Signal { signal, core: self.core },
+            (None, None) => Exit::Unknown,
+        }
+    }
+}
+
+impl From<LastExit> for WireEnding {
+    fn from(last: LastExit) -> WireEnding {
+        match last {
+            LastExit::Ended { process, exit } => WireEnding::ended(process, exit),
+            LastExit::NotSpawned { process, step, errno } => {
+                WireEnding::not_spawned(process, step, errno)
+            }
+        }
+    }
+}
+
+impl From<WireEnding> for LastExit {
+    fn from(wire: WireEnding) -> LastExit {
+        match wire.step {
+            Some(step) => LastExit::NotSpawned {
+                process: wire.process,
+                step,
+                errno: wire.errno.unwrap_or_default(),
+            },
+            None => LastExit::Ended { process: wire.process, exit: wire.exit() },
+        }
+    }
+}
+
+/// Why a job failed, as it travels in a refusal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WireFailure {
+    reason: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ending: Option<WireEnding>,
+}
+
+impl From<Failure> for WireFailure {
+    fn from(failure: Failure) -> WireFailure {
+        let (reason, ending) = match failure {
+            Failure::Ended(role, exit) => ("ended", Some(WireEnding::ended(role, exit))),
+            Failure::NotSpawned(role, step, errno) => {
+                ("not-spawned", Some(WireEnding::not_spawned(role, step, errno)))
+            }
+            Failure::RespawnLimit => ("respawn-limit", None),
+            Failure::Timeout(role, exit) => {
+                let ending =
+                    exit.map_or(WireEnding::of(role), |exit| WireEnding::ended(role, exit));
+                ("timeout", Some(ending))
+            }
+            Failure::Unkillable(role) => ("unkillable", Some(WireEnding::of(role))),
+        };
+        WireFailure { reason: String::from(reason), ending }
+    }
+}
+
+impl WireFailure {
+    /// Returns the failure; nothing where the words are of a later version.
+    pub fn failure(&self) -> Option<Failure> {
+        match (self.reason.as_str(), &self.ending) {
+            ("ended", Some(ending)) => Some(Failure::Ended(ending.process, ending.exit())),
+            ("not-spawned", Some(ending)) => Some(Failure::NotSpawned(
+                ending.process,
+                ending.step?,
+                ending.errno.unwrap_or_default(),
+            )),
+            ("respawn-limit", _) => Some(Failure::RespawnLimit),
+            ("timeout", Some(ending)) => {
+                let exit = Some(ending.exit()).filter(|exit| *exit != Exit::Unknown);
+                Some(Failure::Timeout(ending.process, exit))
+            }
+            ("unkillable", Some(ending)) => Some(Failure::Unkillable(ending.process)),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct WireProcess {
+    process: Role,
+    pid: Pid,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct WireInstance {
+    job: JobName,
+    #[serde(default, skip_serializing_if = "is_unnamed")]
+    instance: InstanceName,
+    goal: Goal,
+    state: State,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    processes: Vec<WireProcess>,
+    age: u64,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    waits_for: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    last_exit: Option<WireEnding>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    last_exit_age: Option<u64>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    respawns: u64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+}
+
+impl From<InstanceView> for WireInstance {
+    fn from(view: InstanceView) -> WireInstance {
+        let InstanceView {
+            job,
+            instance,
+            goal,
+            state,
+            processes,
+            since,
+            waits_for,
+            last_exit,
+            respawns,
+            warnings,
+        } = view;
+        let (last_exit, last_exit_age) = match last_exit {
+            Some((exit, ago)) => (Some(exit.into()), Some(millis(ago))),
+            None => (None, None),
+        };
+        WireInstance {
+            job,
+            instance,
+            goal,
+            state,
+            processes: processes
+                .into_iter()
+                .map(|(process, pid)| WireProcess { process, pid })
+                .collect(),
+            age: millis(since),
+            waits_for,
+            last_exit,
+            last_exit_age,
+            respawns,
+            warnings,
+        }
+    }
+}
+
+impl From<WireInstance> for InstanceView {
+    fn from(wire: WireInstance) -> InstanceView {
+        let ago = Span::millis(wire.last_exit_age.unwrap_or_default());
+        InstanceView {
+            job: wire.job,
+            instance: wire.instance,
+            goal: wire.goal,
+            state: wire.state,
+            processes: wire.processes.into_iter().map(|row| (row.process, row.pid)).collect(),
+            since: Span::millis(wire.age),
+            waits_for: wire.waits_for,
+            last_exit: wire.last_exit.map(|exit| (exit.into(), ago)),
+            respawns: wire.respawns,
+            warnings: wire.warnings,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct WireRemembered {
+    age: u64,
+    cause: String,
+    decision: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct WireWhy {
+    instance: WireInstance,
+    start_on: Vec<String>,
+    stop_on: Vec<String>,
+    waiters: Vec<String>,
+    history: Vec<WireRemembered>,
+}
+
+impl From<WhyView> for WireWhy {
+    fn from(view: WhyView) -> WireWhy {
+        let WhyView { status, start_on, stop_on, waiters, history } = view;
+        let history = history
+            .into_iter()
+            .map(|Remembered { ago, cause, decision }| WireRemembered {
+                age: millis(ago),
+                cause,
+                decision,
+            })
+            .collect();
+        WireWhy { instance: status.into(), start_on, stop_on, waiters, history }
+    }
+}
+
+impl From<WireWhy> for WhyView {
+    fn from(wire: WireWhy) -> WhyView {
+        let history = wire
+            .history
+            .into_iter()
+            .map(|row| Remembered {
+                ago: Span::millis(row.age),
+                cause: row.cause,
+                decision: row.decision,
+            })
+            .collect();
+        WhyView {
+            status: wire.instance.into(),
+            start_on: wire.start_on,
+            stop_on: wire.stop_on,
+            waiters: wire.waiters,
+            history,
+        }
+    }
+}
+
+impl WireWhy {
+    /// Drops the oldest decision; false where none is left.
+    pub(super) fn forget_oldest(&mut self) -> bool {
+        if self.history.is_empty() {
+            return false;
+        }
+        self.history.remove(0);
+        true
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Op {
+    And,
+    Or,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct WireNode {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    op: Option<Op>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    event: Option<EventName>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    args: Vec<Text>,
+}
+
+fn arg_of(text: Text) -> Arg {
+    match split(&text, b'=') {
+        None => Arg::Positional(text),
+        Some((key, value)) => match key.strip_suffix(b"!") {
+            Some(key) => Arg::NotEqual(Text::from(key), Text::from(value)),
+            None => Arg::Equal(Text::from(key), Text::from(value)),
+        },
+    }
+}
+
+impl From<Node> for WireNode {
+    fn from(node: Node) -> WireNode {
+        match node {
+            Node::And => WireNode { op: Some(Op::And), ..WireNode::default() },
+            Node::Or => WireNode { op: Some(Op::Or), ..WireNode::default() },
+            Node::Event(Operand { event, args }) => WireNode {
+                op: None,
+                event: Some(event),
+                args: args.iter().map(show::argument).collect(),
+            },
+        }
+    }
+}
+
+impl WireNode {
+    fn node(self) -> Option<Node> {
+        match (self.op, self.event) {
+            (Some(Op::And), _) => Some(Node::And),
+            (Some(Op::Or), _) => Some(Node::Or),
+            (None, Some(event)) => {
+                let args = self.args.into_iter().map(arg_of).collect();
+                Some(Node::Event(Operand { event, args }))
+            }
+            (None, None) => None,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct WireJob {
+    name: JobName,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    usage: Option<Text>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    description: Option<Text>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    emits: Vec<Text>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    start_on: Option<Vec<WireNode>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stop_on: Option<Vec<WireNode>>,
+}
+
+impl From<JobView> for WireJob {
+    fn from(view: JobView) -> WireJob {
+        let JobView { name, usage, description, emits, start_on, stop_on } = view;
+        let nodes = |condition: Condition| condition.nodes.into_iter().map(WireNode::from);
+        WireJob {
+            name,
+            usage,
+            description,
+            emits,
+            start_on: start_on.map(|condition| nodes(condition).collect()),
+            stop_on: stop_on.map(|condition| nodes(condition).collect()),
+        }
+    }
+}
+
+impl From<WireJob> for JobView {
+    fn from(wire: WireJob) -> JobView {
+        let condition = |nodes: Vec<WireNode>| Condition {
+            nodes: nodes.into_iter().filter_map(WireNode::node).collect(),
+        };
+        JobView {
+            name: wire.name,
+            usage: wire.usage,
+            description: wire.description,
+            emits: wire.emits,
+            start_on: wire.start_on.map(condition),
+            stop_on: wire.stop_on.map(condition),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct WireEvent {
+    name: EventName,
+    env: Vec<Text>,
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    failed: bool,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct WireState {
+    job: JobName,
+    #[serde(default, skip_serializing_if = "is_unnamed")]
+    instance: InstanceName,
+    goal: Goal,
+    from: State,
+    to: State,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct WireNotice {
+    #[serde(default)]
+    sequence: u64,
+    #[serde(default)]
+    missed: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    event: Option<WireEvent>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    state: Option<WireState>,
+}
+
+impl From<Notice> for WireNotice {
+    fn from(notice: Notice) -> WireNotice {
+        let Notice { sequence, missed, what } = notice;
+        match what {
+            machine::Notice::Event { name, env, failed } => {
+                let event = Some(WireEvent { name, env, failed });
+                WireNotice { sequence, missed, event, state: None }
+            }
+            machine::Notice::State { job, instance, goal, from, to } => {
+                let state = Some(WireState { job, instance, goal, from, to });
+                WireNotice { sequence, missed, event: None, state }
+            }
+        }
+    }
+}
+
+impl WireNotice {
+    /// Returns the notice; nothing where it is of a later version.
+    pub(super) fn notice(self) -> Option<Notice> {
+        let what = match (self.event, self.state) {
+            (Some(WireEvent { name, env, failed }), _) => {
+                machine::Notice::Event { name, env, failed }
+            }
+            (None, Some(WireState { job, instance, goal, from, to })) => {
+                machine::Notice::State { job, instance, goal, from, to }
+            }
+            (None, None) => return None,
+        };
+        Some(Notice { sequence: self.sequence, missed: self.missed, what })
+    }
+}

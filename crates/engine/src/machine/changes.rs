@@ -1,0 +1,104 @@
+//! What a turn changed, as it goes into the journal, and the machine made from it again.
+
+use super::event::Event;
+use super::instance::Instance;
+use super::job::Job;
+use super::request::RequestId;
+use super::requests::{Answered, Pending};
+use super::{Config, Engine, EventId, Globals, History, Remembering};
+use crate::names::{InstanceName, JobName};
+use crate::process::InstanceId;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// Entries that were touched; nothing stands for one that is gone.
+type Touched<K, V> = Vec<(K, Option<V>)>;
+
+/// What changed since the last record, or everything.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changes {
+    globals: Globals,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    jobs: Touched<JobName, Job>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    instances: Touched<InstanceId, Instance>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    events: Touched<EventId, Event>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    requests: Touched<RequestId, Pending>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    answers: Touched<u64, Answered>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    remembered: Vec<Remembering>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    histories: Vec<((JobName, InstanceName), History)>,
+}
+
+impl Changes {
+    /// Reports whether no entry has changed. The globals change only with entries or effects, but
+    /// for the level that [`Engine::hear`] sets.
+    pub fn is_empty(&self) -> bool {
+        self.jobs.is_empty()
+            && self.instances.is_empty()
+            && self.events.is_empty()
+            && self.requests.is_empty()
+            && self.answers.is_empty()
+            && self.remembered.is_empty()
+            && self.histories.is_empty()
+    }
+}
+
+impl Engine {
+    /// Returns what has changed since the last call.
+    pub fn take_changes(&mut self) -> Changes {
+        Changes {
+            globals: self.globals.clone(),
+            jobs: self.jobs.take_touched(),
+            instances: self.instances.take_touched(),
+            events: self.events.take_touched(),
+            requests: self.requests.take_touched(),
+            answers: self.answers.take_touched(),
+            remembered: core::mem::take(&mut self.remembered),
+            histories: Vec::new(),
+        }
+    }
+
+    /// Returns everything, as changes from nothing.
+    pub fn snapshot(&self) -> Changes {
+        Changes {
+            globals: self.globals.clone(),
+            jobs: self.jobs.everything(),
+            instances: self.instances.everything(),
+            events: self.events.everything(),
+            requests: self.requests.everything(),
+            answers: self.answers.everything(),
+            remembered: Vec::new(),
+            histories: self.histories.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
+        }
+    }
+
+    /// Returns the machine that a snapshot and the changes after it make.
+    pub fn restore(config: Config, records: impl IntoIterator<Item = Changes>) -> Engine {
+        let mut engine = Engine::new(config);
+        for changes in records {
+            engine.globals = changes.globals;
+            engine.jobs.apply(changes.jobs);
+            engine.instances.apply(changes.instances);
+            engine.events.apply(changes.events);
+            engine.requests.apply(changes.requests);
+            engine.answers.apply(changes.answers);
+            engine.histories.extend(changes.histories);
+            for remembering in changes.remembered {
+                match remembering {
+                    Remembering::Entry(job, name, entry) => {
+                        engine.histories.entry((job, name)).or_default().add(entry.at, entry.note);
+                    }
+                    Remembering::Forget(job) => engine.forget_histories(&job),
+                }
+            }
+        }
+        engine.now = engine.globals.now;
+        engine.index();
+        engine
+    }
+}

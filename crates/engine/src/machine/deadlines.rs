@@ -1,0 +1,185 @@
+//! Deadlines: fields of the instances, kept in one ordered set.
+
+use super::instance::{Due, Hold, Warning};
+use super::request::Failure;
+use super::{Effect, Engine, Level, SPAWN_TIMEOUT, UNKILLABLE_AFTER};
+use crate::process::{InstanceId, Role};
+use crate::signal::Signal;
+use crate::spec::KillMode;
+use crate::time::Mono;
+use alloc::format;
+
+impl Engine {
+    /// Sets or clears the deadline of an instance.
+    pub(super) fn set_due(&mut self, id: InstanceId, due: Option<(Mono, Due)>) {
+        let Some(instance) = self.instances.look(&id) else { return };
+        let old = instance.due;
+        if old == due {
+            return;
+        }
+        if let Some(instance) = self.instances.edit(&id) {
+            instance.due = due;
+        }
+        self.set_due_of(id, old, due);
+    }
+
+    /// Keeps the ordered set in step with the instances.
+    pub(super) fn set_due_of(
+        &mut self,
+        id: InstanceId,
+        old: Option<(Mono, Due)>,
+        new: Option<(Mono, Due)>,
+    ) {
+        if let Some((at, _)) = old {
+            self.deadlines.remove(&(at, id));
+        }
+        if let Some((at, _)) = new {
+            self.deadlines.insert((at, id));
+        }
+    }
+
+    /// Carries out what is due by now. Each deadline is cleared before it acts, and none that is set
+    /// while others are carried out is due in the same turn unless its span is zero.
+    pub(super) fn pass_deadlines(&mut self) {
+        for _ in 0..super::TURN_STEPS {
+            let Some((at, id)) = self.deadlines.first().copied() else { return };
+            if at > self.now {
+                return;
+            }
+            let due = self.instances.look(&id).and_then(|instance| instance.due);
+            match due {
+                Some((_, due)) => self.pass_deadline(id, due),
+                None => {
+                    self.deadlines.remove(&(at, id));
+                }
+            }
+        }
+    }
+
+    fn pass_deadline(&mut self, id: InstanceId, due: Due) {
+        if let Due::Settle(..) = due {
+            self.survey(id);
+            return;
+        }
+        self.set_due(id, None);
+        match due {
+            Due::Settle(..) => {}
+            Due::Backoff => {
+                if let Some(instance) = self.instances.edit(&id) {
+                    instance.hold = None;
+                }
+                self.begin_starting(id);
+            }
+            Due::Retry(role) => self.spawn_again(id, role),
+            Due::Spawn(role) => self.spawn_hangs(id, role),
+            Due::Overdue(role) => {
+                self.say(Level::Warn, |engine| {
+                    format!("{} {role} process did not end in its time", engine.shown(id))
+                });
+                self.mark_overdue(id, role);
+                self.ask_to_end(id, role);
+            }
+            Due::Kill(role) => self.kill(id, role),
+            Due::Unkillable(role) => self.unkillable(id, role),
+            Due::Expect(since) => self.expect_missed(id, since),
+            Due::Sweep => self.sweep_hard(id),
+        }
+    }
+
+    pub(super) fn mark_overdue(&mut self, id: InstanceId, role: Role) {
+        if let Some(process) = self.instances.edit(&id).and_then(|i| i.processes.get_mut(&role)) {
+            process.overdue = true;
+        }
+    }
+
+    fn spawn_again(&mut self, id: InstanceId, role: Role) {
+        let hold = if role == Role::Main { Hold::Spawn } else { Hold::Process(role) };
+        self.spawn(id, role, hold);
+    }
+
+    /// A step of the child's set-up hangs: it is ended, and the start has failed when it is gone.
+    fn spawn_hangs(&mut self, id: InstanceId, role: Role) {
+        self.say(Level::Warn, |engine| {
+            format!("{} {role} process: not executed within {SPAWN_TIMEOUT}", engine.shown(id))
+        });
+        self.mark_overdue(id, role);
+        self.kill(id, role);
+    }
+
+    /// Even KILL did not end a process: whoever waits is told. The instance stays where it is until
+    /// the process is gone, so that there never is a second main.
+    fn unkillable(&mut self, id: InstanceId, role: Role) {
+        self.say(Level::Error, |engine| {
+            format!(
+                "{} {role} process does not end {UNKILLABLE_AFTER} after KILL: the kernel holds it; it cannot be started again until it is gone",
+                engine.shown(id)
+            )
+        });
+        if let Some(instance) = self.instances.edit(&id) {
+            instance.warnings.push(Warning::Unkillable(role));
+        }
+        self.fail(id, Failure::Unkillable(role), None);
+        self.will_stop(id);
+    }
+
+    /// Main is gone and the job's kill mode is tree: ends what can be attributed to it.
+    pub(super) fn sweep_tree(&mut self, id: InstanceId) {
+        let Some(spec) = self.spec_of(id) else { return };
+        let Some(instance) = self.instances.edit(&id) else { return };
+        let Some(slot) = instance.last_main.take() else { return };
+        if spec.policy.kill_mode != KillMode::Tree {
+            return;
+        }
+        instance.hold = Some(Hold::Sweep);
+        instance.sweeping = Some(slot);
+        let quick = spec.policy.kill_timeout.0 == 0;
+        instance.swept_hard = quick;
+        let signal = if quick { Signal::KILL } else { spec.policy.kill_signal };
+        self.out.push(Effect::Sweep(slot, signal));
+        let span = if quick { UNKILLABLE_AFTER } else { spec.policy.kill_timeout };
+        self.set_due(id, Some((self.now + span, Due::Sweep)));
+    }
+
+    /// What main left had its time to end politely: KILL, once; then it is left and named.
+    fn sweep_hard(&mut self, id: InstanceId) {
+        let Some(instance) = self.instances.edit(&id) else { return };
+        let Some(slot) = instance.sweeping else { return };
+        if core::mem::replace(&mut instance.swept_hard, true) {
+            self.end_sweep(id);
+            return;
+        }
+        self.out.push(Effect::Sweep(slot, Signal::KILL));
+        self.set_due(id, Some((self.now + UNKILLABLE_AFTER, Due::Sweep)));
+    }
+
+    /// The daemon says how many of a slot's processes still live.
+    pub(super) fn swept(&mut self, slot: crate::process::Slot, left: u32) {
+        let id = slot.instance;
+        let Some(instance) = self.instances.edit(&id) else { return };
+        if instance.hold != Some(Hold::Sweep) || instance.sweeping != Some(slot) {
+            return;
+        }
+        instance.left = left;
+        if left == 0 {
+            self.end_sweep(id);
+        }
+    }
+
+    fn end_sweep(&mut self, id: InstanceId) {
+        let Some(instance) = self.instances.edit(&id) else { return };
+        let left = core::mem::take(&mut instance.left);
+        instance.sweeping = None;
+        instance.swept_hard = false;
+        if left > 0 {
+            instance.warnings.push(Warning::LivesOn(left));
+            self.remember(id, super::Note::LivesOn(left));
+            self.say(Level::Warn, |engine| {
+                let shown = engine.shown(id);
+                format!(
+                    "{shown}: {left} of the processes that main left do not end, even after KILL"
+                )
+            });
+        }
+        self.release_hold(id, Hold::Sweep);
+    }
+}

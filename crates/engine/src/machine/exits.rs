@@ -1,0 +1,268 @@
+//! News of processes: they run, could not be started, ended. Source: spec 7.5.
+
+use super::instance::{Due, Hold, Process, Warning};
+use super::lifecycle::{exit_env, ready_when_run};
+use super::request::{Ended, Failure};
+use super::state::{Goal, Main, State};
+use super::{environment, Effect, Engine, Level, Note, SignalScope};
+use crate::names::EventName;
+use crate::process::{Exit, InstanceId, Pid, Role, Slot, Step};
+use crate::signal::Signal;
+use crate::spec::{Expect, NormalExit, Policy};
+use crate::text::Text;
+use crate::time::{Mono, Span};
+use alloc::format;
+use alloc::vec::Vec;
+
+impl Engine {
+    /// Returns the process of a slot; nothing where the slot is not in use any more.
+    fn process(&self, slot: Slot) -> Option<Process> {
+        let process = self.instances.look(&slot.instance)?.processes.get(&slot.role)?;
+        (process.slot == slot).then_some(*process)
+    }
+
+    pub(super) fn spawned(&mut self, slot: Slot, pid: Pid, refused: u32) {
+        let (id, role) = (slot.instance, slot.role);
+        let Some(process) = self.process(slot) else {
+            // The engine has given this process up; it must not live on as nobody's.
+            self.out.push(Effect::Signal(slot, Signal::KILL, SignalScope::Group));
+            return;
+        };
+        if process.pid.is_some() {
+            return;
+        }
+        let now = self.now;
+        let Some(instance) = self.instances.edit(&id) else { return };
+        instance.retries = 0;
+        let stops = instance.goal == Goal::Stop;
+        if let Some(process) = instance.processes.get_mut(&role) {
+            process.pid = Some(pid);
+            process.since = now;
+        }
+        self.remember(id, Note::Spawned(role, pid));
+        self.warn_of_refused(id, role, refused);
+        if process.overdue {
+            return;
+        }
+        self.set_due(id, None);
+        let Some(spec) = self.spec_of(id) else { return };
+        if role != Role::Main {
+            let limit = spec.policy.timeouts.get(&role);
+            self.set_due(id, limit.map(|limit| (now + *limit, Due::Overdue(role))));
+        } else if stops || process.adopted.is_some() || ready_when_run(spec.policy.expect) {
+            self.release_hold(id, Hold::Spawn);
+        } else if self.instances.look(&id).is_some_and(|i| i.hold == Some(Hold::Spawn)) {
+            self.await_readiness(id, &spec);
+        }
+    }
+
+    fn warn_of_refused(&mut self, id: InstanceId, role: Role, refused: u32) {
+        for (step, code, words) in Step::TABLE {
+            if refused & 1 << code == 0 {
+                continue;
+            }
+            self.say(Level::Warn, |engine| {
+                let shown = engine.shown(id);
+                format!("{shown} {role} process: {words}: not permitted; it runs without")
+            });
+            self.remember(id, Note::Refused(role, step));
+            if let Some(instance) = self.instances.edit(&id) {
+                instance.warnings.push(Warning::Refused(role, step));
+            }
+        }
+    }
+
+    pub(super) fn spawn_failed(&mut self, slot: Slot, step: Step, errno: i32) {
+        self.out.push(Effect::Release(slot));
+        let (id, role) = (slot.instance, slot.role);
+        let Some(process) = self.process(slot) else { return };
+        if step == Step::Fork && !process.overdue {
+            self.retry_spawn(id, role, errno);
+            return;
+        }
+        self.no_process(id, role, Failure::NotSpawned(role, step, errno), slot);
+    }
+
+    /// Goes on without a process that never was.
+    fn no_process(&mut self, id: InstanceId, role: Role, failure: Failure, slot: Slot) {
+        self.say(Level::Warn, |engine| format!("Failed to spawn {} {}", engine.shown(id), failure));
+        if let Failure::NotSpawned(role, step, errno) = failure {
+            self.remember(id, Note::NotSpawned(role, step, errno));
+        }
+        let Some(instance) = self.instances.edit(&id) else { return };
+        instance.processes.remove(&role);
+        match role {
+            Role::Main | Role::PreStart | Role::PostStop => {
+                if role == Role::Main {
+                    instance.main = Main::Absent;
+                }
+                self.fail(id, failure, Some(slot));
+                self.will_stop(id);
+            }
+            Role::PostStart | Role::PreStop | Role::Security => {}
+        }
+        self.process_gone(id, role);
+    }
+
+    /// The machine itself wants the instance to stop.
+    pub(super) fn will_stop(&mut self, id: InstanceId) {
+        let Some(instance) = self.instances.edit(&id) else { return };
+        instance.restart = false;
+        let old = core::mem::replace(&mut instance.goal, Goal::Stop);
+        if old == Goal::Start {
+            self.remember(id, Note::Stops);
+            self.say(Level::Info, |engine| {
+                format!("{} goal changed from start to stop", engine.shown(id))
+            });
+        }
+    }
+
+    /// Lets the instance move on if it was this process that it waited for.
+    fn process_gone(&mut self, id: InstanceId, role: Role) {
+        let Some(instance) = self.instances.look(&id) else { return };
+        let free = match instance.hold {
+            None => true,
+            Some(Hold::Process(held)) => held == role,
+            Some(Hold::Spawn | Hold::Ready) => role == Role::Main,
+            Some(Hold::Event(_) | Hold::Deadline | Hold::Sweep) => false,
+        };
+        if free && instance.state == State::Killed && role == Role::Main {
+            self.unhold(id);
+            self.sweep_tree(id);
+            self.advance(id);
+        } else if free {
+            self.unhold(id);
+            self.advance(id);
+        }
+    }
+
+    pub(super) fn stopped(&mut self, slot: Slot, signal: u8) {
+        let Some(process) = self.process(slot) else { return };
+        let (id, role) = (slot.instance, slot.role);
+        self.say(Level::Info, |engine| {
+            let shown = Signal::new(signal).map_or_else(|| format!("{signal}"), |s| format!("{s}"));
+            let pid = process.pid.unwrap_or(0);
+            format!("{} {role} process ({pid}) stopped by {shown} signal", engine.shown(id))
+        });
+        if role == Role::Main {
+            self.stopped_itself(id, slot, signal);
+        }
+    }
+
+    /// `expect stop`: main says that it is ready. One that says so too late, or while it is told to
+    /// end, is let go on all the same.
+    fn stopped_itself(&mut self, id: InstanceId, slot: Slot, signal: u8) {
+        const STOP: u8 = 19;
+        let expects = self.spec_of(id).is_some_and(|spec| spec.policy.expect == Expect::Stop);
+        let Some(instance) = self.instances.edit(&id) else { return };
+        let awaited = matches!(instance.hold, Some(Hold::Ready | Hold::Spawn));
+        let late = instance.warnings.iter().position(|w| *w == Warning::ExpectMissed);
+        let ends = matches!(instance.state, State::Stopping | State::Killed);
+        if !expects || signal != STOP || !(awaited || late.is_some() || ends) {
+            return;
+        }
+        if let Some(late) = late {
+            instance.warnings.remove(late);
+        }
+        self.out.push(Effect::Signal(slot, Signal::CONT, SignalScope::Process));
+        // The news that it runs may come behind the news that it stopped.
+        self.release_hold(id, Hold::Spawn);
+        self.release_hold(id, Hold::Ready);
+    }
+
+    pub(super) fn exited(&mut self, slot: Slot, pid: Pid, exit: Exit) {
+        self.out.push(Effect::Release(slot));
+        let Some(process) = self.process(slot) else { return };
+        let (id, role) = (slot.instance, slot.role);
+        let Some(spec) = self.spec_of(id) else { return };
+        self.say_ended(id, role, pid, exit, &spec.policy);
+        self.remember(id, Note::Ended(role, pid, exit));
+        self.emit_exited(id, role, pid, exit, process.since);
+        if role == Role::Main && self.original_ended(id, slot, pid, exit) {
+            return;
+        }
+        if process.overdue && (role == Role::Main || process.pid.is_none()) {
+            // Its set-up hung and it was killed for that: there never was such a process.
+            self.no_process(id, role, Failure::NotSpawned(role, Step::Timeout, 0), slot);
+            return;
+        }
+        let Some(instance) = self.instances.edit(&id) else { return };
+        instance.processes.remove(&role);
+        match role {
+            Role::Main => self.main_ended(id, slot, exit, process.since),
+            Role::PreStart | Role::PostStop if process.overdue => {
+                self.fail(id, Failure::Timeout(role, Some(exit)), Some(slot));
+                self.will_stop(id);
+            }
+            Role::PreStart | Role::PostStop if exit != Exit::Status(0) => {
+                self.fail(id, Failure::Ended(role, exit), Some(slot));
+                self.will_stop(id);
+            }
+            Role::PreStart | Role::PostStop | Role::PostStart | Role::PreStop | Role::Security => {}
+        }
+        self.process_gone(id, role);
+    }
+
+    fn say_ended(&mut self, id: InstanceId, role: Role, pid: Pid, exit: Exit, policy: &Policy) {
+        let normal = exit == Exit::Status(0) || is_normal(exit, &policy.normal_exit);
+        let level = if normal { Level::Info } else { Level::Warn };
+        self.say(level, |engine| {
+            format!("{} {role} process ({pid}) {}", engine.shown(id), Ended(exit))
+        });
+    }
+
+    /// Emits `exited`. It is not delivered to the job that it reports.
+    fn emit_exited(&mut self, id: InstanceId, role: Role, pid: Pid, exit: Exit, since: Mono) {
+        let Some(instance) = self.instances.look(&id) else { return };
+        let mut env = self.subject(instance);
+        env.push(environment::row(b"PROCESS", role.name().as_bytes()));
+        env.push(Text::from(format!("PID={pid}")));
+        env.extend(exit_env(exit));
+        if let Exit::Signal { core, .. } = exit {
+            env.push(Text::from(if core { "CORE=1" } else { "CORE=0" }));
+        }
+        env.push(Text::from(format!("RUNTIME={}", seconds(self.now.since(since)))));
+        let (job, depth) = (instance.job.clone(), instance.depth.saturating_add(1));
+        if let Ok(name) = EventName::try_from("exited") {
+            self.emit(name, env, Vec::new(), depth, Some(job));
+        }
+    }
+
+    /// Decides what the end of main means. The table is spec 7.5, the same in every state.
+    pub(super) fn main_ended(&mut self, id: InstanceId, slot: Slot, exit: Exit, since: Mono) {
+        let Some(spec) = self.spec_of(id) else { return };
+        let Some(instance) = self.instances.edit(&id) else { return };
+        // Whoever wants a start from now on wants a new main.
+        instance.main = Main::Lost;
+        if matches!(instance.state, State::Stopping | State::Killed) || instance.goal == Goal::Stop
+        {
+            return;
+        }
+        let policy = &spec.policy;
+        let unasked = exit != Exit::Status(0) || (policy.respawn && !policy.task);
+        let failed = unasked && !is_normal(exit, &policy.normal_exit);
+        if failed && policy.respawn && self.globals.shutdown.is_none() {
+            self.respawn_or_give_up(id, slot, policy, since);
+            return;
+        }
+        if failed {
+            self.fail(id, Failure::Ended(Role::Main, exit), Some(slot));
+        }
+        self.will_stop(id);
+    }
+}
+
+/// Reports whether `normal exit` names this end.
+pub(super) fn is_normal(exit: Exit, normal: &[NormalExit]) -> bool {
+    normal.iter().any(|row| match (row, exit) {
+        (NormalExit::Status(wanted), Exit::Status(status)) => *wanted == u32::from(status),
+        (NormalExit::Signal(wanted), Exit::Signal { signal, .. }) => wanted.number() == signal,
+        (NormalExit::Status(_), Exit::Signal { .. } | Exit::Unknown)
+        | (NormalExit::Signal(_), Exit::Status(_) | Exit::Unknown) => false,
+    })
+}
+
+/// Seconds with three decimals, as RUNTIME shows them.
+fn seconds(span: Span) -> alloc::string::String {
+    format!("{}.{:03}", span.as_secs(), span.0 / 1_000_000 % 1000)
+}

@@ -1,0 +1,207 @@
+//! The last decisions about a job's instance: what `why` reads. Bounded, and kept after the
+//! instance is gone.
+
+use crate::errno::Errno;
+use crate::machine::event::CHAIN_MAX;
+use crate::machine::request::{Asked, Ended, Failure};
+use crate::machine::state::{Goal, State};
+use crate::names::{EventName, InstanceName, JobName};
+use crate::process::{Exit, Pid, Role, Step};
+use crate::signal::Signal;
+use crate::time::{Mono, Span};
+use crate::view::LastExit;
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// How many entries are kept for each instance name of each job.
+pub const HISTORY_MAX: usize = 40;
+
+/// What is remembered of one instance name of one job.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct History {
+    /// The entries, oldest first, at most [`HISTORY_MAX`].
+    pub entries: VecDeque<Entry>,
+    /// How the last main process ended, and when.
+    pub last_exit: Option<(Mono, LastExit)>,
+}
+
+/// A decision with its cause.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// When.
+    pub at: Mono,
+    /// What.
+    pub note: Note,
+}
+
+/// A change of the histories, as the journal has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Remembering {
+    /// An entry is added.
+    Entry(JobName, InstanceName, Entry),
+    /// The job is gone, and what was remembered of it.
+    Forget(JobName),
+}
+
+/// What may be remembered. Words are made when somebody asks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Note {
+    /// A client asked.
+    Asked(Asked),
+    /// Events made the condition true.
+    ByEvents(Asked, Box<[EventName]>),
+    /// The machine itself decided that it shall stop.
+    Stops,
+    /// It came to rest in this state.
+    Rest(Goal, State),
+    /// A process runs.
+    Spawned(Role, Pid),
+    /// A process could not be started.
+    NotSpawned(Role, Step, i32),
+    /// A process ended.
+    Ended(Role, Pid, Exit),
+    /// The run failed.
+    Failed(Failure),
+    /// Main is started again, for the n-th time in the window.
+    Respawns(u32),
+    /// The next start waits this long.
+    BacksOff(Span),
+    /// A spawn is tried again after this long, for want of what the kernel said.
+    Retries(Role, Span, i32),
+    /// A signal was sent to end a process.
+    Signalled(Role, Signal),
+    /// A client asked for a reload and this was sent to main.
+    Reloads(Signal),
+    /// The original of `expect` ended and this process was taken for main.
+    Followed(Pid, Pid),
+    /// `expect` did not come about in its time.
+    ExpectMissed(Span),
+    /// A tuning step was refused.
+    Refused(Role, Step),
+    /// Processes of the job live on after main.
+    LivesOn(u32),
+    /// An `exited` event was not delivered to these jobs: the chain of such events was too long.
+    ChainCut(Box<[JobName]>),
+    /// A new description is in force.
+    Redefined,
+}
+
+impl History {
+    /// Adds an entry and forgets the oldest where there are too many.
+    pub fn add(&mut self, at: Mono, note: Note) {
+        match note {
+            Note::Ended(Role::Main, _, exit) => {
+                self.last_exit = Some((at, LastExit::Ended { process: Role::Main, exit }));
+            }
+            Note::NotSpawned(process, step, errno) => {
+                self.last_exit = Some((at, LastExit::NotSpawned { process, step, errno }));
+            }
+            Note::Asked(_)
+            | Note::ByEvents(..)
+            | Note::Stops
+            | Note::Rest(..)
+            | Note::Spawned(..)
+            | Note::Ended(..)
+            | Note::Failed(_)
+            | Note::Respawns(_)
+            | Note::BacksOff(_)
+            | Note::Retries(..)
+            | Note::Signalled(..)
+            | Note::Reloads(_)
+            | Note::Followed(..)
+            | Note::ExpectMissed(_)
+            | Note::Refused(..)
+            | Note::LivesOn(_)
+            | Note::ChainCut(_)
+            | Note::Redefined => {}
+        }
+        if self.entries.len() >= HISTORY_MAX {
+            self.entries.pop_front();
+        }
+        self.entries.push_back(Entry { at, note });
+    }
+}
+
+impl Note {
+    /// Returns the cause and the decision in words.
+    pub fn words(&self) -> (String, String) {
+        let verb = |asked: &Asked| match asked {
+            Asked::Start => "start",
+            Asked::Stop => "stop",
+            Asked::Restart => "restart",
+        };
+        match self {
+            Note::Asked(asked) => {
+                (format!("a client asked for a {}", verb(asked)), format!("goal {}", goal(asked)))
+            }
+            Note::ByEvents(asked, names) => {
+                let names: Vec<String> = names.iter().map(|name| format!("{name}")).collect();
+                let on = if *asked == Asked::Stop { "stop on" } else { "start on" };
+                (format!("{on} came true by {}", names.join(", ")), format!("goal {}", goal(asked)))
+            }
+            Note::Stops => (String::from("it is not to be started again"), "goal stop".into()),
+            Note::Rest(goal, state) => (format!("{goal}/{state}"), "at rest".into()),
+            Note::Spawned(role, pid) => (format!("{role} process {pid} runs"), String::new()),
+            Note::NotSpawned(role, step, errno) => {
+                (format!("{}", Failure::NotSpawned(*role, *step, *errno)), String::new())
+            }
+            Note::Ended(role, pid, exit) => {
+                (format!("{role} process ({pid}) {}", Ended(*exit)), String::new())
+            }
+            Note::Failed(failure) => (format!("{failure}"), "the job failed: goal stop".into()),
+            Note::Respawns(count) => {
+                ("main ended unasked".into(), format!("respawn, number {count} in its window"))
+            }
+            Note::BacksOff(span) => {
+                ("main ended too soon".into(), format!("start again in {span}"))
+            }
+            Note::Retries(role, span, errno) => (
+                format!("{role} process: the kernel has no room for it: {}", Errno(*errno)),
+                format!("try again in {span}"),
+            ),
+            Note::Signalled(role, signal) => {
+                (format!("{role} shall end"), format!("sent {signal}"))
+            }
+            Note::Reloads(signal) => {
+                ("a client asked for a reload".into(), format!("sent {signal} to main"))
+            }
+            Note::Followed(from, to) => (
+                format!("process {from} ended and left process {to}"),
+                format!("main is process {to}"),
+            ),
+            Note::ExpectMissed(span) => (
+                format!("expect did not come about in {span}"),
+                "go on with the original process; check the expect stanza".into(),
+            ),
+            Note::Refused(role, step) => {
+                (format!("{role} process: {}: not permitted", step.words()), "go on without".into())
+            }
+            Note::LivesOn(count) => (
+                format!("{count} of the processes that main left do not end, even after KILL"),
+                "left alone: the kernel holds them".into(),
+            ),
+            Note::ChainCut(missed) => {
+                let names: Vec<String> = missed.iter().map(|job| format!("{job}")).collect();
+                (
+                    format!("more than {CHAIN_MAX} jobs start each other by exited events"),
+                    format!("exited not delivered to {}", names.join(", ")),
+                )
+            }
+            Note::Redefined => ("the job's file changed".into(), "the new one is in force".into()),
+        }
+    }
+}
+
+fn goal(asked: &Asked) -> &'static str {
+    match asked {
+        Asked::Start => "start",
+        Asked::Stop => "stop",
+        Asked::Restart => "stop, then start",
+    }
+}

@@ -1,0 +1,186 @@
+//! What the machine is told and what it wants done: the two enums between it and the world.
+
+use super::state::{Goal, State};
+use crate::machine::request::{Reply, Request, RequestId};
+use crate::names::{EventName, InstanceName, JobName};
+use crate::process::{Exit, Pid, Slot, Step};
+use crate::signal::Signal;
+use crate::spec::JobSpec;
+use crate::text::Text;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// News for the machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// A job's file is there, new or changed.
+    Define(Arc<JobSpec>),
+    /// A job's file is gone.
+    Remove(JobName),
+    /// A client asks; the number is [`crate::machine::Engine::next_request`]. The token names the
+    /// request for a client that lost its connection.
+    Ask(RequestId, Option<Text>, Request),
+    /// The client of a request is gone: nobody waits for the reply.
+    Gone(RequestId),
+    /// Upright itself emits an event (`startup`, a signal's).
+    Happened(EventName, Vec<Text>),
+    /// A process runs what it was meant to; the bits name steps that were refused but only tune.
+    Spawned(Slot, Pid, u32),
+    /// There is no process.
+    SpawnFailed(Slot, Step, i32),
+    /// A process was stopped by this signal.
+    Stopped(Slot, u8),
+    /// A process ended.
+    Exited(Slot, Pid, Exit),
+    /// The answer to [`Effect::Survey`]: what the slot's original left behind, oldest first.
+    Survey(Slot, Vec<Candidate>),
+    /// The answer to [`Effect::Sweep`]: how many processes of the slot still live.
+    Swept(Slot, u32),
+    /// Stop everything in order, then end with this code.
+    Shutdown(ShutdownKind),
+    /// Nothing happened but time.
+    Tick,
+}
+
+/// Why everything stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ShutdownKind {
+    /// A signal to the keeper, or the control command.
+    Shutdown,
+    /// The end of a user's session.
+    Logout,
+}
+
+impl ShutdownKind {
+    /// Returns the value of TYPE in the event `session-end`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            ShutdownKind::Shutdown => "shutdown",
+            ShutdownKind::Logout => "logout",
+        }
+    }
+}
+
+/// A process that the original of `expect fork` or `expect daemon` left behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Its number.
+    pub pid: Pid,
+    /// Its session's leader.
+    pub session: Pid,
+    /// Its parent.
+    pub parent: Pid,
+}
+
+/// What the machine wants done. All are safe to do again after a crash: the comment names why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Effect {
+    /// Spawn the process of this slot as [`crate::machine::Engine::order`] describes it. Redo: the
+    /// keeper answers a known slot with what became of it.
+    Spawn(Slot),
+    /// Signal a process or its group. Redo: a polite signal twice is harmless.
+    Signal(Slot, Signal, SignalScope),
+    /// The keeper may forget the slot. Redo: forgetting twice is forgetting.
+    Release(Slot),
+    /// Make this process, left behind by the slot's original, the slot's. Redo: as `Spawn`.
+    Adopt(Slot, Pid),
+    /// Find out what the slot's original, of this number, left behind. Redo: asked again, answered
+    /// again.
+    Survey(Slot, Pid),
+    /// Signal whatever can be attributed to the slot, now that main is gone, and answer with
+    /// `Swept`. Redo: as `Signal`.
+    Sweep(Slot, Signal),
+    /// Answer a request. Redo: the client knows its token, a second answer finds nobody.
+    Reply(RequestId, Reply, Option<Slot>),
+    /// Tell subscribers. Redo: told twice with the same number.
+    Notice(u64, Notice),
+    /// Say it in Upright's own log. Redo: said twice.
+    Say(Level, String),
+    /// Everything has stopped: end with this code. Redo: ending twice is ending.
+    Quit(i32),
+}
+
+/// Who a signal is for; see [`crate::keeper::Scope`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SignalScope {
+    /// The process alone.
+    Process,
+    /// Its process group.
+    Group,
+}
+
+/// What subscribers are told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Notice {
+    /// An event has finished; whether a job it started or stopped failed.
+    Event {
+        /// Its name.
+        name: EventName,
+        /// Its variables.
+        env: Vec<Text>,
+        /// Whether it failed.
+        failed: bool,
+    },
+    /// An instance is in another state.
+    State {
+        /// The job.
+        job: JobName,
+        /// The instance.
+        instance: InstanceName,
+        /// The goal now.
+        goal: Goal,
+        /// The state before.
+        from: State,
+        /// The state now.
+        to: State,
+    },
+}
+
+/// How loud something is said. Source: initctl log-priority.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// For developers.
+    Debug,
+    /// What happens.
+    Info,
+    /// What somebody should know.
+    Message,
+    /// What somebody should look at.
+    Warn,
+    /// What does not work.
+    Error,
+    /// What ends Upright.
+    Fatal,
+}
+
+impl Level {
+    /// Every level with its word.
+    pub const TABLE: [(Level, &'static str); 6] = [
+        (Level::Debug, "debug"),
+        (Level::Info, "info"),
+        (Level::Message, "message"),
+        (Level::Warn, "warn"),
+        (Level::Error, "error"),
+        (Level::Fatal, "fatal"),
+    ];
+}
+
+/// What a spawn shall be: everything the daemon needs to make the keeper's plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpawnOrder {
+    /// The slot.
+    pub slot: Slot,
+    /// The job's description.
+    pub spec: Arc<JobSpec>,
+    /// The instance's name.
+    pub instance: InstanceName,
+    /// The whole environment, `KEY=VALUE` each.
+    pub env: Vec<Text>,
+}

@@ -1,0 +1,204 @@
+//! One run of a job: everything that is decided about it.
+
+use crate::machine::condition::Matches;
+use crate::machine::event::EventId;
+use crate::machine::request::{Failure, RequestId};
+use crate::machine::state::{Goal, Main, State};
+use crate::names::{InstanceName, JobName};
+use crate::process::{Pid, Role, Slot};
+use crate::text::Text;
+use crate::time::Mono;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// An instance of a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instance {
+    /// Its job.
+    pub job: JobName,
+    /// Its name.
+    pub name: InstanceName,
+    /// What is wanted.
+    pub goal: Goal,
+    /// Where it is.
+    pub state: State,
+    /// Since when.
+    pub since: Mono,
+    /// What is known of its main process.
+    pub main: Main,
+    /// The one thing it waits for.
+    pub hold: Option<Hold>,
+    /// When something is due, and what.
+    pub due: Option<(Mono, Due)>,
+    /// Whether a restart was asked for: the goal becomes start again at `stopping`.
+    pub restart: bool,
+    /// What the start gave it: arguments, or the events' variables.
+    pub given: Vec<Text>,
+    /// Given by a later start; taken over on entering `starting`.
+    pub given_next: Option<Vec<Text>>,
+    /// Its environment.
+    pub env: Vec<Text>,
+    /// What the stop gave it; only for pre-stop and post-stop.
+    pub stop_env: Vec<Text>,
+    /// Its processes.
+    pub processes: BTreeMap<Role, Process>,
+    /// How far `stop on` is met.
+    pub stop: Matches,
+    /// Who waits for it to settle.
+    pub waiters: Vec<Waiter>,
+    /// Why the present run failed; the first reason counts.
+    pub failure: Option<Failure>,
+    /// Respawns in the present window.
+    pub respawn: Window,
+    /// Chain of `exited` events that led to this run.
+    pub depth: u8,
+    /// How often the present spawn was tried again for want of room in the kernel.
+    pub retries: u8,
+    /// The slot of the last main process: what it left is attributed to it.
+    pub last_main: Option<Slot>,
+    /// The slot whose leftovers are being ended (`kill mode tree`).
+    pub sweeping: Option<Slot>,
+    /// Whether those have been sent KILL.
+    pub swept_hard: bool,
+    /// How many of them lived when last looked at.
+    pub left: u32,
+    /// Steps of the present run that were refused but only tune.
+    pub warnings: Vec<Warning>,
+}
+
+/// Something refused or missed that did not stop the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Warning {
+    /// A tuning step was refused by the kernel.
+    Refused(Role, crate::process::Step),
+    /// `expect` did not come about in its time.
+    ExpectMissed,
+    /// A process does not end, even after KILL.
+    Unkillable(Role),
+    /// Processes live on after main ended.
+    LivesOn(u32),
+}
+
+/// A process of an instance that has been asked for and has not ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    /// Its slot.
+    pub slot: Slot,
+    /// Its number, once the keeper has told.
+    pub pid: Option<Pid>,
+    /// When it was asked for; when it ran, once it does.
+    pub since: Mono,
+    /// Whether its time limit has passed and it was told to end.
+    pub overdue: bool,
+    /// Its number where it was left behind by the original of an `expect`.
+    pub adopted: Option<Pid>,
+    /// The number of the original, once it ended as `expect` wanted and what it left is looked at.
+    pub left_by: Option<Pid>,
+}
+
+/// The one thing an instance waits for; without one it moves on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Hold {
+    /// `starting` or `stopping` has to finish.
+    Event(EventId),
+    /// The keeper has to say what became of main.
+    Spawn,
+    /// Main has to be ready.
+    Ready,
+    /// This process has to end.
+    Process(Role),
+    /// Its deadline has to come: back-off, or a spawn tried again.
+    Deadline,
+    /// Processes that main left have to be swept (`kill mode tree`).
+    Sweep,
+}
+
+/// What happens when an instance's deadline comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Due {
+    /// The keeper has not answered a spawn: the step hangs.
+    Spawn(Role),
+    /// The back-off is over.
+    Backoff,
+    /// A spawn is tried again.
+    Retry(Role),
+    /// A process has used up its time.
+    Overdue(Role),
+    /// The polite signal has not helped.
+    Kill(Role),
+    /// KILL has not helped.
+    Unkillable(Role),
+    /// `expect` has not come about. The time it started.
+    Expect(Mono),
+    /// What the original left has had time to settle. When the original ended, and when `expect`
+    /// ends.
+    Settle(Mono, Mono),
+    /// What main left has had time to end politely.
+    Sweep,
+}
+
+/// Who waits for an instance to settle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Waiter {
+    /// An event that started or stopped it: it cannot finish before.
+    Event(EventId),
+    /// A client that waits until it has settled.
+    Request(RequestId),
+    /// A client that waits only until its request is on its way.
+    Accepted(RequestId),
+}
+
+/// Respawns counted in a fixed window. Source: spec 7.6.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// When the window began.
+    pub began: Option<Mono>,
+    /// Respawns in it.
+    pub count: u32,
+    /// Failures in a row, for the back-off.
+    pub failures: u32,
+    /// Respawns since the instance exists.
+    pub total: u64,
+}
+
+impl Instance {
+    /// Returns a new instance at rest.
+    pub fn new(job: JobName, name: InstanceName, stop: Matches, now: Mono) -> Instance {
+        Instance {
+            job,
+            name,
+            goal: Goal::Stop,
+            state: State::Waiting,
+            since: now,
+            main: Main::Absent,
+            hold: None,
+            due: None,
+            restart: false,
+            given: Vec::new(),
+            given_next: None,
+            env: Vec::new(),
+            stop_env: Vec::new(),
+            processes: BTreeMap::new(),
+            stop,
+            waiters: Vec::new(),
+            failure: None,
+            respawn: Window::default(),
+            depth: 0,
+            retries: 0,
+            last_main: None,
+            sweeping: None,
+            swept_hard: false,
+            left: 0,
+            warnings: Vec::new(),
+        }
+    }
+    /// Reports whether main's original has ended as `expect` wanted and what it left is looked for.
+    pub fn is_left(&self) -> bool {
+        self.processes.get(&Role::Main).is_some_and(|main| main.left_by.is_some())
+    }
+}

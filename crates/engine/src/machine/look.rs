@@ -1,0 +1,298 @@
+//! Looking at the machine: the values that status, list and why show.
+
+use super::condition::Matches;
+use super::instance::{Due, Hold, Instance, Waiter, Warning};
+use super::job::Next;
+use super::state::{Goal, State};
+use super::{Engine, EventId};
+use crate::names::{InstanceName, JobName};
+use crate::process::{InstanceId, Role, Slot};
+use crate::spec::{Arg, Condition, Node, Operand};
+use crate::time::Mono;
+use crate::view::{InstanceView, JobView, Remembered, WhyView};
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+impl Engine {
+    /// Returns the view of an instance.
+    pub fn view_of(&self, id: InstanceId) -> Option<InstanceView> {
+        self.instances.look(&id).map(|instance| self.view(instance))
+    }
+
+    /// Returns the view of a job that has no instance.
+    pub fn view_at_rest(&self, job: &JobName) -> InstanceView {
+        self.view_gone(job, &InstanceName::default())
+    }
+
+    fn view_gone(&self, job: &JobName, name: &InstanceName) -> InstanceView {
+        InstanceView {
+            job: job.clone(),
+            goal: Goal::Stop,
+            state: State::Waiting,
+            processes: Vec::new(),
+            since: crate::time::Span::ZERO,
+            waits_for: String::new(),
+            last_exit: self.last_exit(job, name),
+            respawns: 0,
+            warnings: Vec::new(),
+            instance: name.clone(),
+        }
+    }
+
+    /// Returns every instance, and every job that has none, in the order of their names, from the
+    /// given one on (it included), at most `most`.
+    pub fn list(&self, from: Option<&(JobName, InstanceName)>, most: usize) -> Vec<InstanceView> {
+        let first = from.cloned();
+        let jobs = self
+            .jobs
+            .iter()
+            .skip_while(|(name, _)| first.as_ref().is_some_and(|(job, _)| *name < job));
+        let mut views = Vec::new();
+        for (name, _) in jobs {
+            let begin = (name.clone(), InstanceName::default());
+            let mut any = false;
+            let of_job = self.names.range(begin..).take_while(|((job, _), _)| job == name);
+            for (key, id) in of_job {
+                any = true;
+                if first.as_ref().is_some_and(|first| key < first) {
+                    continue;
+                }
+                views.extend(self.view_of(*id));
+            }
+            if !any {
+                views.push(self.view_at_rest(name));
+            }
+            if views.len() >= most {
+                views.truncate(most);
+                break;
+            }
+        }
+        views
+    }
+
+    /// Returns how many jobs are known.
+    pub fn job_count(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// Returns what `show-config` shows of a job.
+    pub fn job_view(&self, name: &JobName) -> Option<JobView> {
+        let spec = &self.jobs.look(name)?.spec;
+        Some(JobView {
+            name: name.clone(),
+            usage: spec.about.usage.clone(),
+            description: spec.about.description.clone(),
+            emits: spec.about.emits.clone(),
+            start_on: spec.start_on.clone(),
+            stop_on: spec.stop_on.clone(),
+        })
+    }
+
+    /// Returns the names of all jobs in order.
+    pub fn job_names(&self) -> impl Iterator<Item = &JobName> {
+        self.jobs.keys()
+    }
+
+    /// Returns the description of a job that is in force.
+    pub fn spec(&self, name: &JobName) -> Option<&alloc::sync::Arc<crate::spec::JobSpec>> {
+        self.jobs.look(name).map(|job| &job.spec)
+    }
+
+    /// Returns what `why` answers for an instance, also for one that is gone.
+    pub fn why(&self, job: &JobName, name: &InstanceName) -> Option<WhyView> {
+        let registered = self.jobs.look(job)?;
+        let id = self.names.get(&(job.clone(), name.clone()));
+        let instance = id.and_then(|id| self.instances.look(id));
+        let status =
+            instance.map_or_else(|| self.view_gone(job, name), |instance| self.view(instance));
+        let key = (job.clone(), status.instance.clone());
+        let history = self.histories.get(&key).into_iter().flat_map(|history| &history.entries);
+        let spec = &registered.spec;
+        let mut status = status;
+        match registered.next {
+            Next::Same => {}
+            Next::Changed(_) if self.instances_of(job) > 1 => status.warnings.push(
+                "its file has changed; the new one is in force when all its instances have stopped"
+                    .to_string(),
+            ),
+            Next::Changed(_) => status.warnings.push(
+                "its file has changed; the new one is in force after a stop or restart".to_string(),
+            ),
+            Next::Removed => status
+                .warnings
+                .push("its file is gone; the job is forgotten when it stops".to_string()),
+        }
+        Some(WhyView {
+            start_on: self.condition_words(spec.start_on.as_ref(), &registered.start),
+            stop_on: instance.map_or_else(Vec::new, |instance| {
+                self.condition_words(spec.stop_on.as_ref(), &instance.stop)
+            }),
+            waiters: instance.map_or_else(Vec::new, |instance| self.waiter_words(instance)),
+            history: history
+                .map(|entry| {
+                    let (cause, decision) = entry.note.words();
+                    Remembered { ago: self.now.since(entry.at), cause, decision }
+                })
+                .collect(),
+            status,
+        })
+    }
+
+    /// Returns the living processes with their slots, for whoever has to tell them apart.
+    pub fn processes(&self) -> impl Iterator<Item = (Slot, Option<crate::process::Pid>)> + '_ {
+        let all = self.instances.iter().flat_map(|(_, instance)| instance.processes.values());
+        all.map(|process| (process.slot, process.pid))
+    }
+
+    /// Returns the job and the instance name of an instance.
+    pub fn name_of(&self, id: InstanceId) -> Option<(&JobName, &InstanceName)> {
+        self.instances.look(&id).map(|instance| (&instance.job, &instance.name))
+    }
+
+    fn last_exit(
+        &self,
+        job: &JobName,
+        name: &InstanceName,
+    ) -> Option<(crate::view::LastExit, crate::time::Span)> {
+        let history = self.histories.get(&(job.clone(), name.clone()))?;
+        history.last_exit.clone().map(|(at, exit)| (exit, self.now.since(at)))
+    }
+
+    fn view(&self, instance: &Instance) -> InstanceView {
+        let processes = instance.processes.iter();
+        InstanceView {
+            job: instance.job.clone(),
+            instance: instance.name.clone(),
+            goal: instance.goal,
+            state: instance.state,
+            processes: processes.filter_map(|(role, p)| p.pid.map(|pid| (*role, pid))).collect(),
+            since: self.now.since(instance.since),
+            waits_for: self.hold_words(instance),
+            last_exit: self.last_exit(&instance.job, &instance.name),
+            respawns: instance.respawn.total,
+            warnings: instance.warnings.iter().map(warning_words).collect(),
+        }
+    }
+
+    fn hold_words(&self, instance: &Instance) -> String {
+        let Some(hold) = instance.hold else { return String::new() };
+        let left = |at: Mono| at.since(self.now);
+        match (hold, instance.due) {
+            (Hold::Event(event), _) => {
+                let mut words = format!("event {}", self.event_words(event));
+                let holders = self.holders_of(event);
+                if !holders.is_empty() {
+                    words += &format!(", which waits for {}", holders.join(", "));
+                }
+                words
+            }
+            (Hold::Spawn, _) => "the main process to be executed".to_string(),
+            (Hold::Ready, Some((_, Due::Settle(..)))) => {
+                "what the main process left behind to settle (expect)".to_string()
+            }
+            (Hold::Ready, Some((at, _))) => {
+                format!("the main process to be ready (expect), at most {} more", left(at))
+            }
+            (Hold::Ready, None) => "the main process to be ready (expect)".to_string(),
+            (Hold::Process(role), Some((at, Due::Kill(_)))) => {
+                format!("the {role} process to end, KILL in {}", left(at))
+            }
+            (Hold::Process(role), Some((at, Due::Overdue(_)))) => {
+                format!("the {role} process to end, at most {} more", left(at))
+            }
+            (Hold::Process(role), _) => format!("the {role} process to end"),
+            (Hold::Deadline, Some((at, Due::Retry(role)))) => {
+                format!("room in the kernel for the {role} process, next try in {}", left(at))
+            }
+            (Hold::Deadline, Some((at, _))) => format!("its back-off to end, in {}", left(at)),
+            (Hold::Deadline, None) => "its back-off to end".to_string(),
+            (Hold::Sweep, _) => "what main left behind to end (kill mode tree)".to_string(),
+        }
+    }
+
+    fn event_words(&self, id: EventId) -> String {
+        let Some(event) = self.events.look(&id) else { return String::from("that has finished") };
+        let mut words = format!("{}", event.name);
+        for row in &event.env {
+            words += &format!(" {row}");
+        }
+        words
+    }
+
+    /// Says what keeps an event from finishing.
+    fn holders_of(&self, id: EventId) -> Vec<String> {
+        let mut holders = Vec::new();
+        for (_, instance) in self.instances.iter() {
+            if instance.waiters.contains(&Waiter::Event(id)) {
+                let shown = instance.job.with_instance(&instance.name);
+                holders.push(format!("{shown} ({}/{})", instance.goal, instance.state));
+            }
+            if instance.stop.0.contains(&Some(id)) {
+                let shown = instance.job.with_instance(&instance.name);
+                holders.push(format!("{shown} (stop on half met)"));
+            }
+        }
+        for (name, job) in self.jobs.iter() {
+            if job.start.0.contains(&Some(id)) {
+                holders.push(format!("{name} (start on half met)"));
+            }
+        }
+        holders
+    }
+
+    fn condition_words(&self, condition: Option<&Condition>, matched: &Matches) -> Vec<String> {
+        let nodes = condition.into_iter().flat_map(|condition| condition.nodes.iter().enumerate());
+        nodes
+            .filter_map(|(index, node)| match node {
+                Node::Event(operand) => {
+                    let met = matched.0.get(index).copied().flatten();
+                    let met = match met {
+                        Some(event) => format!("met by {}", self.event_words(event)),
+                        None => String::from("not met"),
+                    };
+                    Some(format!("{}: {met}", operand_words(operand)))
+                }
+                Node::And | Node::Or => None,
+            })
+            .collect()
+    }
+
+    fn waiter_words(&self, instance: &Instance) -> Vec<String> {
+        let words = |waiter: &Waiter| match waiter {
+            Waiter::Event(event) => format!("event {}", self.event_words(*event)),
+            Waiter::Request(_) | Waiter::Accepted(_) => String::from("a client"),
+        };
+        instance.waiters.iter().map(words).collect()
+    }
+}
+
+fn operand_words(operand: &Operand) -> String {
+    let mut words = format!("{}", operand.event);
+    for arg in &operand.args {
+        words += &match arg {
+            Arg::Positional(value) => format!(" {value}"),
+            Arg::Equal(key, value) => format!(" {key}={value}"),
+            Arg::NotEqual(key, value) => format!(" {key}!={value}"),
+        };
+    }
+    words
+}
+
+fn warning_words(warning: &Warning) -> String {
+    match warning {
+        Warning::Refused(role, step) => {
+            let role: &Role = role;
+            format!("{role} process: {}: not permitted; it runs without", step.words())
+        }
+        Warning::ExpectMissed => {
+            "expect did not come about in its time; the original process is taken for main".into()
+        }
+        Warning::Unkillable(role) => {
+            format!("{role} process does not end, even after KILL: the kernel holds it")
+        }
+        Warning::LivesOn(count) => {
+            format!("{count} of the processes that main left do not end, even after KILL")
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! The machine: instances, events and requests, and what becomes of them.
+//!
+//! [`Engine::handle`] takes one piece of news and appends what is to be done; [`Engine::next_deadline`]
+//! says when time itself is news. Same inputs, same effects. Nothing recurses: an event that is
+//! emitted is put in line, a released instance moves on until something holds it again, and a turn
+//! is cut off after [`TURN_STEPS`] steps, to be continued by the next one.
+
+mod audit;
+mod changes;
+mod condition;
+mod deadlines;
+mod environment;
+mod event;
+mod exits;
+mod history;
+mod input;
+mod instance;
+mod job;
+mod jobs;
+mod ledger;
+mod lifecycle;
+mod look;
+mod offering;
+mod orders;
+mod owed;
+mod ready;
+pub mod request;
+mod requests;
+mod respawn;
+mod shutdown;
+pub mod state;
+
+pub use changes::Changes;
+pub use event::{EventId, CHAIN_MAX};
+pub use history::{Entry, History, Note, HISTORY_MAX};
+pub use input::{Candidate, Effect, Input, Level, Notice, ShutdownKind, SignalScope, SpawnOrder};
+pub use instance::{Due, Hold, Instance, Process, Waiter, Warning};
+pub(crate) use owed::Belief;
+pub use requests::Found;
+
+use crate::names::{EventName, InstanceName, JobName};
+use crate::process::{InstanceId, Slot};
+use crate::text::Text;
+use crate::time::{Mono, Span};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::string::String;
+use alloc::vec::Vec;
+use event::Event;
+use history::Remembering;
+use job::Job;
+use ledger::Ledger;
+use request::RequestId;
+use requests::{Answered, Pending};
+use serde::{Deserialize, Serialize};
+use shutdown::Shutdown;
+
+/// How many events are offered or finished in one turn. Two jobs that start each other for ever
+/// reach it; everything else goes on between the turns.
+pub const TURN_STEPS: u32 = 20_000;
+
+/// How many events may be on their way at once; a request for one more is refused.
+pub const EVENTS_MAX: usize = 100_000;
+
+/// How many requests may wait at once; one more is refused.
+pub const REQUESTS_MAX: usize = 10_000;
+
+/// How long the keeper may take for one spawn before the step is taken to hang.
+pub const SPAWN_TIMEOUT: Span = Span::secs(30);
+
+/// How long after KILL a process that is still there is reported as one that cannot be killed.
+pub const UNKILLABLE_AFTER: Span = Span::secs(10);
+
+/// What the machine is told once, at its start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Config {
+    /// The environment that every job starts from, `KEY=VALUE` each. Source: spec 6.1.
+    pub table: Vec<Text>,
+    /// Upright's own environment, which a bare `env KEY` copies from.
+    pub own: Vec<Text>,
+    /// Given to every process last, whatever the job says (`UPSTART_SESSION=...` in user mode).
+    pub forced: Vec<Text>,
+    /// Makes the jitter of back-offs differ between machines.
+    pub seed: u64,
+}
+
+/// The small things that every turn's record carries.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Globals {
+    /// When the last turn was.
+    now: Mono,
+    next_instance: u32,
+    next_generation: u64,
+    next_event: u64,
+    next_request: u64,
+    next_answer: u64,
+    next_notice: u64,
+    /// Messages below this level are not said.
+    level: Level,
+    shutdown: Option<Shutdown>,
+    /// Events to offer or to finish, in order.
+    work: VecDeque<Work>,
+    /// Instances with clients that wait only until their request is on its way.
+    accepting: BTreeSet<InstanceId>,
+}
+
+/// A step of [`Engine::handle`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Work {
+    Offer(EventId),
+    Finish(EventId),
+}
+
+/// The machine. All of its state but what can be made again from the rest is in the ledgers.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    config: Config,
+    globals: Globals,
+    jobs: Ledger<JobName, Job>,
+    instances: Ledger<InstanceId, Instance>,
+    events: Ledger<EventId, Event>,
+    requests: Ledger<RequestId, Pending>,
+    answers: Ledger<u64, Answered>,
+    histories: BTreeMap<(JobName, InstanceName), History>,
+    /// History entries since the last record.
+    remembered: Vec<Remembering>,
+    /// Made again from the ledgers by [`Engine::index`].
+    names: BTreeMap<(JobName, InstanceName), InstanceId>,
+    starts: BTreeMap<EventName, BTreeSet<JobName>>,
+    stops: BTreeMap<EventName, BTreeMap<JobName, BTreeSet<(InstanceName, InstanceId)>>>,
+    deadlines: BTreeSet<(Mono, InstanceId)>,
+    tokens: BTreeMap<Text, Found>,
+    /// Of the turn that is being handled.
+    now: Mono,
+    out: Vec<Effect>,
+}
+
+impl Engine {
+    /// Returns a machine that knows no job.
+    pub fn new(config: Config) -> Engine {
+        Engine {
+            config,
+            globals: Globals {
+                now: Mono(0),
+                next_instance: 1,
+                next_generation: 1,
+                next_event: 1,
+                next_request: 1,
+                next_answer: 1,
+                next_notice: 1,
+                level: Level::Message,
+                shutdown: None,
+                work: VecDeque::new(),
+                accepting: BTreeSet::new(),
+            },
+            jobs: Ledger::new(),
+            instances: Ledger::new(),
+            events: Ledger::new(),
+            requests: Ledger::new(),
+            answers: Ledger::new(),
+            histories: BTreeMap::new(),
+            remembered: Vec::new(),
+            names: BTreeMap::new(),
+            starts: BTreeMap::new(),
+            stops: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
+            tokens: BTreeMap::new(),
+            now: Mono(0),
+            out: Vec::new(),
+        }
+    }
+
+    /// Takes one piece of news at the time `now` and appends what is to be done, in order. A time
+    /// before that of an earlier call counts as that time.
+    pub fn handle(&mut self, now: Mono, input: Input, out: &mut Vec<Effect>) {
+        self.now = self.now.max(now);
+        self.globals.now = self.now;
+        match input {
+            Input::Define(spec) => self.define(spec),
+            Input::Remove(name) => self.undefine(&name),
+            Input::Ask(id, token, request) => self.ask(id, token, request),
+            Input::Gone(id) => self.gone(id),
+            Input::Happened(name, env) => {
+                self.emit(name, env, Vec::new(), 0, None);
+            }
+            Input::Spawned(slot, pid, refused) => self.spawned(slot, pid, refused),
+            Input::SpawnFailed(slot, step, errno) => self.spawn_failed(slot, step, errno),
+            Input::Stopped(slot, signal) => self.stopped(slot, signal),
+            Input::Exited(slot, pid, exit) => self.exited(slot, pid, exit),
+            Input::Survey(slot, candidates) => self.surveyed(slot, &candidates),
+            Input::Swept(slot, left) => self.swept(slot, left),
+            Input::Shutdown(kind) => self.shut_down(kind),
+            Input::Tick => {}
+        }
+        self.pass_deadlines();
+        self.settle();
+        self.answer_accepted();
+        self.end_shutdown();
+        out.append(&mut self.out);
+    }
+
+    /// Returns when time will be news: `Input::Tick` is due then.
+    pub fn next_deadline(&self) -> Option<Mono> {
+        if !self.globals.work.is_empty() {
+            return Some(self.now);
+        }
+        let first = self.deadlines.first().map(|(at, _)| *at);
+        let shutdown = self.globals.shutdown.as_ref().and_then(Shutdown::deadline);
+        [first, shutdown].into_iter().flatten().min()
+    }
+
+    /// Says how loud a message must be to be said.
+    pub fn hear(&mut self, level: Level) {
+        self.globals.level = level;
+    }
+
+    /// Returns what every process of this Upright has in its environment beside its job's name.
+    pub fn forced(&self) -> &[Text] {
+        &self.config.forced
+    }
+
+    /// Returns how loud a message must be to be said.
+    pub fn level(&self) -> Level {
+        self.globals.level
+    }
+
+    fn settle(&mut self) {
+        for _ in 0..TURN_STEPS {
+            match self.globals.work.pop_front() {
+                Some(Work::Offer(event)) => self.offer(event),
+                Some(Work::Finish(event)) => self.finish(event),
+                None => return,
+            }
+        }
+    }
+
+    fn say(&mut self, level: Level, words: impl FnOnce(&Engine) -> String) {
+        if level >= self.globals.level {
+            let words = words(self);
+            self.out.push(Effect::Say(level, words));
+        }
+    }
+
+    fn notice(&mut self, notice: Notice) {
+        let sequence = self.globals.next_notice;
+        self.globals.next_notice += 1;
+        self.out.push(Effect::Notice(sequence, notice));
+    }
+
+    /// Returns the sequence number that the next notice will have.
+    pub fn next_notice(&self) -> u64 {
+        self.globals.next_notice
+    }
+
+    fn remember(&mut self, id: InstanceId, note: Note) {
+        let Some(instance) = self.instances.look(&id) else { return };
+        let (job, name) = (instance.job.clone(), instance.name.clone());
+        self.remember_of(job, name, note);
+    }
+
+    fn remember_of(&mut self, job: JobName, name: InstanceName, note: Note) {
+        let entry = Entry { at: self.now, note };
+        let history = self.histories.entry((job.clone(), name.clone())).or_default();
+        history.add(entry.at, entry.note.clone());
+        self.remembered.push(Remembering::Entry(job, name, entry));
+    }
+
+    fn new_slot(&mut self, instance: InstanceId, role: crate::process::Role) -> Slot {
+        let generation = self.globals.next_generation;
+        self.globals.next_generation += 1;
+        Slot { instance, role, generation }
+    }
+
+    /// Returns what a log line calls an instance.
+    fn shown(&self, id: InstanceId) -> String {
+        self.instances
+            .look(&id)
+            .map_or_else(String::new, |instance| instance.job.with_instance(&instance.name))
+    }
+}

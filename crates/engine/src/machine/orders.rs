@@ -1,0 +1,24 @@
+//! What a spawn shall be. Made when it is asked for, from the instance: that is why a spawn can be
+//! asked for again after a crash.
+
+use super::{environment, Engine, SpawnOrder};
+use crate::process::{Role, Slot};
+
+impl Engine {
+    /// Returns what the process of a slot shall be; nothing where the slot is not in use any more.
+    pub fn order(&self, slot: Slot) -> Option<SpawnOrder> {
+        let instance = self.instances.look(&slot.instance)?;
+        instance.processes.get(&slot.role).filter(|process| process.slot == slot)?;
+        let spec = self.jobs.look(&instance.job)?.spec.clone();
+        let mut env = instance.env.clone();
+        if matches!(slot.role, Role::PreStop | Role::PostStop) {
+            instance.stop_env.iter().for_each(|row| environment::set(&mut env, row));
+        }
+        let job = environment::row(b"UPSTART_JOB", instance.job.text().bytes());
+        let name = environment::row(b"UPSTART_INSTANCE", instance.name.text().bytes());
+        for row in [&job, &name].into_iter().chain(&self.config.forced) {
+            environment::set(&mut env, row);
+        }
+        Some(SpawnOrder { slot, spec, instance: instance.name.clone(), env })
+    }
+}

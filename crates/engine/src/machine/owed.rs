@@ -1,0 +1,54 @@
+//! What the machine still waits to be told of its processes: where a recovery compares it with the
+//! keeper's table.
+
+use super::Engine;
+use crate::process::{Pid, Slot};
+use crate::signal::Signal;
+use crate::spec::KillMode;
+
+/// What the machine believes of a process that has not ended for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Belief {
+    /// Its spawn has been asked for and not answered.
+    Asked,
+    /// The keeper has been asked to make this process the slot's, and has not answered.
+    Adopting(Pid),
+    /// It runs under this number.
+    Runs(Pid),
+    /// It has ended as `expect` wanted; what it left is being looked at.
+    Left,
+}
+
+impl Engine {
+    /// Returns every process that has not ended for the machine, in the order of the instances.
+    pub(crate) fn beliefs(&self) -> impl Iterator<Item = (Slot, Belief)> + '_ {
+        let all = self.instances.iter().flat_map(|(_, instance)| instance.processes.values());
+        all.map(|process| {
+            let belief = match (process.left_by, process.pid, process.adopted) {
+                (Some(_), _, _) => Belief::Left,
+                (None, Some(pid), _) => Belief::Runs(pid),
+                (None, None, Some(pid)) => Belief::Adopting(pid),
+                (None, None, None) => Belief::Asked,
+            };
+            (process.slot, belief)
+        })
+    }
+
+    /// Returns the slots whose leftovers are being ended, and by which signal.
+    pub(crate) fn sweeps(&self) -> impl Iterator<Item = (Slot, Signal)> + '_ {
+        self.instances.iter().filter_map(|(_, instance)| {
+            let slot = instance.sweeping?;
+            let policy = &self.jobs.look(&instance.job)?.spec.policy;
+            debug_assert_eq!(policy.kill_mode, KillMode::Tree);
+            let hard = instance.swept_hard || policy.kill_timeout.0 == 0;
+            Some((slot, if hard { Signal::KILL } else { policy.kill_signal }))
+        })
+    }
+
+    /// Makes sure that the number of a slot, and of its instance, is never given again.
+    pub(crate) fn never_reuse(&mut self, slot: Slot) {
+        let globals = &mut self.globals;
+        globals.next_generation = globals.next_generation.max(slot.generation.saturating_add(1));
+        globals.next_instance = globals.next_instance.max(slot.instance.0.saturating_add(1));
+    }
+}

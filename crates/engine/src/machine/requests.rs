@@ -1,0 +1,351 @@
+//! Requests of clients: checked, carried out, and answered exactly once. Source: spec 11, 12.
+
+use super::event::EventWaiter;
+use super::instance::{Hold, Waiter};
+use super::request::{Asked, Refusal, Reply, Request, RequestId, Superseder, Target, Wait, Which};
+use super::state::{Goal, State};
+use super::{Effect, Engine, Note, SignalScope, EVENTS_MAX, REQUESTS_MAX};
+use crate::names::{EventName, InstanceName, JobName, NameError};
+use crate::process::{InstanceId, Role};
+use crate::text::Text;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// How many answers are kept for clients that lost their connection.
+const ANSWERS_MAX: usize = 256;
+
+/// A request that has been accepted and not yet answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Pending {
+    pub(super) asked: Asked,
+    pub(super) token: Option<Text>,
+}
+
+/// An answer kept for its token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Answered {
+    pub(super) token: Text,
+    pub(super) reply: Reply,
+}
+
+/// What became of the request of a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// It is being carried out under this number: join it.
+    Pending(RequestId),
+    /// It was answered like this.
+    Answered(Reply),
+}
+
+impl Engine {
+    /// Returns the number of the next request.
+    pub fn next_request(&self) -> RequestId {
+        RequestId(self.globals.next_request)
+    }
+
+    /// Returns what became of the request of a token; nothing where the token is new.
+    pub fn find_token(&self, token: &Text) -> Option<Found> {
+        self.tokens.get(token).cloned()
+    }
+
+    pub(super) fn ask(&mut self, id: RequestId, token: Option<Text>, request: Request) {
+        if id.0 < self.globals.next_request {
+            return;
+        }
+        self.globals.next_request = id.0 + 1;
+        if let Some(token) = &token {
+            self.tokens.insert(token.clone(), Found::Pending(id));
+        }
+        let asked = match &request {
+            Request::Stop(..) => Asked::Stop,
+            Request::Restart(..) => Asked::Restart,
+            Request::Start(..) | Request::Reload(_) | Request::Emit(..) => Asked::Start,
+        };
+        let full = self.requests.len() >= REQUESTS_MAX;
+        self.requests.insert(id, Pending { asked, token });
+        let carried_out = if full {
+            Err(Refusal::TooMuch(format!("{REQUESTS_MAX} requests are waiting; try again later")))
+        } else {
+            match request {
+                Request::Start(target, wait) => self.start(id, &target, wait),
+                Request::Stop(target, wait) => self.stop(id, &target, wait),
+                Request::Restart(target, wait) => self.restart(id, &target, wait),
+                Request::Reload(target) => self.reload(id, &target),
+                Request::Emit(name, env, wait) => self.emit_asked(id, name, env, wait),
+            }
+        };
+        if let Err(refusal) = carried_out {
+            self.reply(id, Reply::Refused(refusal), None);
+        }
+    }
+
+    /// The client is gone: its request goes on, nobody is told.
+    pub(super) fn gone(&mut self, id: RequestId) {
+        let Some(pending) = self.requests.look(&id) else { return };
+        // With a token the client may come back and ask for the answer.
+        if pending.token.is_none() {
+            self.requests.remove(&id);
+        }
+    }
+
+    pub(super) fn keep_answer(&mut self, pending: Pending, reply: &Reply) {
+        let Some(token) = pending.token else { return };
+        self.tokens.insert(token.clone(), Found::Answered(reply.clone()));
+        let number = self.globals.next_answer;
+        self.globals.next_answer += 1;
+        self.answers.insert(number, Answered { token, reply: reply.clone() });
+        while self.answers.len() > ANSWERS_MAX {
+            let Some(oldest) = self.answers.keys().next().copied() else { return };
+            if let Some(answered) = self.answers.remove(&oldest) {
+                self.tokens.remove(&answered.token);
+            }
+        }
+    }
+
+    fn known_job(&self, target: &Target) -> Result<JobName, Refusal> {
+        let unknown = || Refusal::UnknownJob(target.job.clone());
+        let name = JobName::try_from(target.job.clone()).map_err(|_| unknown())?;
+        self.jobs.look(&name).map(|_| name).ok_or_else(unknown)
+    }
+
+    fn known_env(&self, env: &[Text]) -> Result<(), Refusal> {
+        let fits = |row: &Text| row.bytes().contains(&b'=') && !row.bytes().contains(&0);
+        if env.iter().all(fits) {
+            Ok(())
+        } else {
+            Err(Refusal::BadEnv)
+        }
+    }
+
+    fn named(&self, job: &JobName, target: &Target) -> Result<InstanceName, Refusal> {
+        match &target.which {
+            Which::Named(name) => Ok(name.clone()),
+            Which::Env(env) => {
+                self.known_env(env)?;
+                let spec = self.jobs.look(job).map(|job| &job.spec);
+                let usage = spec.and_then(|spec| spec.about.usage.clone());
+                self.instance_name(job, env).map_err(|why| Refusal::Expansion(why, usage))
+            }
+        }
+    }
+
+    /// Returns the instance that a target means, for a look at it. Source: Job.GetInstance.
+    pub fn find(&self, target: &Target) -> Result<(JobName, Option<InstanceId>), Refusal> {
+        let job = self.known_job(target)?;
+        let name = self.named(&job, target)?;
+        let id = self.names.get(&(job.clone(), name.clone())).copied();
+        match (&target.which, id) {
+            (_, Some(id)) => Ok((job, Some(id))),
+            (Which::Env(env), None) if env.is_empty() => Ok((job, None)),
+            (Which::Env(_) | Which::Named(_), None) => Err(Refusal::UnknownInstance(name)),
+        }
+    }
+
+    /// Returns the instance that a target means, also one that is gone but remembered, for `why`.
+    pub fn find_past(&self, target: &Target) -> Result<(JobName, InstanceName), Refusal> {
+        let job = self.known_job(target)?;
+        let name = match &target.which {
+            Which::Env(env) if env.is_empty() => self.named(&job, target).unwrap_or_default(),
+            Which::Env(_) | Which::Named(_) => self.named(&job, target)?,
+        };
+        let key = (job, name);
+        if key.1.text().is_empty()
+            || self.names.contains_key(&key)
+            || self.histories.contains_key(&key)
+        {
+            Ok(key)
+        } else {
+            Err(Refusal::UnknownInstance(key.1))
+        }
+    }
+
+    fn known_instance(&self, target: &Target) -> Result<InstanceId, Refusal> {
+        let job = self.known_job(target)?;
+        let name = self.named(&job, target)?;
+        let id = self.names.get(&(job, name.clone())).copied();
+        id.ok_or(Refusal::UnknownInstance(name))
+    }
+
+    fn start(&mut self, request: RequestId, target: &Target, wait: Wait) -> Result<(), Refusal> {
+        let job = self.known_job(target)?;
+        let name = self.named(&job, target)?;
+        if self.globals.shutdown.is_some() {
+            return Err(Refusal::ShuttingDown);
+        }
+        if let (Which::Named(_), None) =
+            (&target.which, self.names.get(&(job.clone(), name.clone())))
+        {
+            return Err(Refusal::UnknownInstance(name));
+        }
+        let id = self.find_or_create(&job, name);
+        let Some(instance) = self.instances.look(&id) else { return Ok(()) };
+        if instance.goal == Goal::Start || instance.restart {
+            return Err(Refusal::AlreadyRunning(job, instance.name.clone()));
+        }
+        self.supersede(id, &Superseder::Request(Asked::Start));
+        self.remember(id, Note::Asked(Asked::Start));
+        if let Some(instance) = self.instances.edit(&id) {
+            instance.depth = 0;
+            instance.respawn.failures = 0;
+            if let Which::Env(env) = &target.which {
+                instance.given_next = Some(env.clone());
+            }
+        }
+        self.wait_for(id, request, wait);
+        self.change_goal(id, Goal::Start);
+        Ok(())
+    }
+
+    fn stop(&mut self, request: RequestId, target: &Target, wait: Wait) -> Result<(), Refusal> {
+        let id = self.known_instance(target)?;
+        let Some(instance) = self.instances.look(&id) else { return Ok(()) };
+        if instance.goal == Goal::Stop && !instance.restart {
+            let (job, name) = (instance.job.clone(), instance.name.clone());
+            return Err(Refusal::AlreadyStopped(job, name));
+        }
+        self.supersede(id, &Superseder::Request(Asked::Stop));
+        self.remember(id, Note::Asked(Asked::Stop));
+        if let Some(instance) = self.instances.edit(&id) {
+            instance.restart = false;
+            instance.stop_env = match &target.which {
+                Which::Env(env) => env.clone(),
+                Which::Named(_) => Vec::new(),
+            };
+        }
+        self.wait_for(id, request, wait);
+        self.change_goal(id, Goal::Stop);
+        Ok(())
+    }
+
+    /// A restart is a stop whose goal becomes start again at `stopping`: main is always replaced,
+    /// whatever processes the job has. What the first start gave stays. Source: spec 15, rows 2, 3.
+    fn restart(&mut self, request: RequestId, target: &Target, wait: Wait) -> Result<(), Refusal> {
+        let id = self.known_instance(target)?;
+        if self.globals.shutdown.is_some() {
+            return Err(Refusal::ShuttingDown);
+        }
+        let Some(instance) = self.instances.look(&id) else { return Ok(()) };
+        if instance.goal == Goal::Stop && !instance.restart {
+            let (job, name) = (instance.job.clone(), instance.name.clone());
+            return Err(Refusal::AlreadyStopped(job, name));
+        }
+        self.supersede(id, &Superseder::Request(Asked::Restart));
+        self.remember(id, Note::Asked(Asked::Restart));
+        let mut goal = Goal::Stop;
+        let changed = self.has_changed(id);
+        if let Some(instance) = self.instances.edit(&id) {
+            // Past `stopping` the goal would not become start again: it is on its way already.
+            let on_its_way =
+                matches!(instance.state, State::Stopping | State::Killed | State::PostStop);
+            if on_its_way {
+                goal = Goal::Start;
+            }
+            instance.restart = !on_its_way;
+            instance.respawn = super::instance::Window::default();
+            // What a process of the job asks changes no environment, unless the file has changed.
+            let given = instance.given_next.take();
+            instance.given_next = match &target.which {
+                Which::Env(env) => {
+                    let mut given = given.unwrap_or(instance.given.clone());
+                    env.iter().for_each(|row| super::environment::set(&mut given, row));
+                    Some(given)
+                }
+                Which::Named(_) if changed => given.or(Some(instance.given.clone())),
+                Which::Named(_) => given,
+            };
+        }
+        self.wait_for(id, request, wait);
+        self.change_goal(id, goal);
+        Ok(())
+    }
+
+    fn reload(&mut self, request: RequestId, target: &Target) -> Result<(), Refusal> {
+        let id = self.known_instance(target)?;
+        let Some(instance) = self.instances.look(&id) else { return Ok(()) };
+        let main = instance.processes.get(&Role::Main).copied();
+        let Some(main) = main.filter(|main| main.pid.is_some()) else {
+            return Err(Refusal::NotRunning(instance.job.clone(), instance.name.clone()));
+        };
+        let Some(spec) = self.spec_of(id) else { return Ok(()) };
+        if let Some(signal) = spec.policy.reload_signal {
+            self.remember(id, Note::Reloads(signal));
+            self.out.push(Effect::Signal(main.slot, signal, SignalScope::Process));
+        }
+        let view = self.view_of(id);
+        self.reply(request, Reply::Done(view), None);
+        Ok(())
+    }
+
+    fn emit_asked(
+        &mut self,
+        request: RequestId,
+        name: Text,
+        env: Vec<Text>,
+        wait: Wait,
+    ) -> Result<(), Refusal> {
+        let name = EventName::try_from(name.clone()).map_err(|error| match error {
+            NameError::Empty => Refusal::EmptyEventName,
+            NameError::TooLong | NameError::Control => Refusal::BadName(name),
+        })?;
+        self.known_env(&env)?;
+        if self.events.len() >= EVENTS_MAX {
+            let why: String = format!("{EVENTS_MAX} events are on their way; try again later");
+            return Err(Refusal::TooMuch(why));
+        }
+        match wait {
+            Wait::Settled => {
+                let waiters = Vec::from([EventWaiter::Request(request)]);
+                self.emit(name, env, waiters, 0, None);
+            }
+            Wait::Accepted => {
+                self.emit(name, env, Vec::new(), 0, None);
+                self.reply(request, Reply::Done(None), None);
+            }
+        }
+        Ok(())
+    }
+
+    fn wait_for(&mut self, id: InstanceId, request: RequestId, wait: Wait) {
+        let Some(instance) = self.instances.edit(&id) else { return };
+        match wait {
+            Wait::Settled => instance.waiters.push(Waiter::Request(request)),
+            Wait::Accepted => {
+                instance.waiters.push(Waiter::Accepted(request));
+                self.globals.accepting.insert(id);
+            }
+        }
+    }
+
+    /// Answers clients that wait only until their request is on its way: when the keeper owes no
+    /// answer any more, so that the reply names the process.
+    pub(super) fn answer_accepted(&mut self) {
+        if self.globals.accepting.is_empty() {
+            return;
+        }
+        for id in core::mem::take(&mut self.globals.accepting) {
+            let Some(instance) = self.instances.look(&id) else { continue };
+            let asked = instance.processes.values().any(|p| p.pid.is_none() && p.left_by.is_none());
+            let events = matches!(instance.hold, Some(Hold::Event(_)));
+            if asked || (events && !self.globals.work.is_empty()) {
+                self.globals.accepting.insert(id);
+                continue;
+            }
+            let Some(instance) = self.instances.edit(&id) else { continue };
+            let accepted: Vec<RequestId> = instance
+                .waiters
+                .iter()
+                .filter_map(|waiter| match waiter {
+                    Waiter::Accepted(request) => Some(*request),
+                    Waiter::Event(_) | Waiter::Request(_) => None,
+                })
+                .collect();
+            instance.waiters.retain(|waiter| !matches!(waiter, Waiter::Accepted(_)));
+            for request in accepted {
+                let view = self.view_of(id);
+                self.reply(request, Reply::Done(view), None);
+            }
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Starting again: the limit, the back-off, and spawns that are tried again. Source: spec 7.6.
+
+use super::instance::{Due, Hold, Window};
+use super::request::Failure;
+use super::state::Main;
+use super::{Engine, Level, Note};
+use crate::errno::Errno;
+use crate::process::{InstanceId, Role, Slot};
+use crate::spec::{Backoff, JobSpec, Policy, RespawnLimit};
+use crate::time::{Mono, Span};
+use alloc::format;
+
+/// The first wait after the kernel had no room for a process; doubled up to [`RETRY_CAP`].
+const RETRY_DELAY: Span = Span::millis(100);
+
+/// The longest wait for the kernel to have room for a process.
+const RETRY_CAP: Span = Span::secs(5);
+
+impl Engine {
+    /// Main ended unasked and shall be started again, unless that happened too often.
+    pub(super) fn respawn_or_give_up(
+        &mut self,
+        id: InstanceId,
+        slot: Slot,
+        policy: &Policy,
+        since: Mono,
+    ) {
+        let now = self.now;
+        let Some(instance) = self.instances.edit(&id) else { return };
+        if now.since(since) >= policy.backoff.reset {
+            instance.respawn.failures = 0;
+        }
+        if !instance.respawn.allow(now, policy.respawn_limit) {
+            self.say(Level::Warn, |engine| {
+                format!("{} respawning too fast, stopped", engine.shown(id))
+            });
+            self.fail(id, Failure::RespawnLimit, Some(slot));
+            self.will_stop(id);
+            return;
+        }
+        instance.respawn.failures = instance.respawn.failures.saturating_add(1);
+        instance.respawn.total = instance.respawn.total.saturating_add(1);
+        instance.main = Main::Lost;
+        let count = instance.respawn.count;
+        self.remember(id, Note::Respawns(count));
+        self.say(Level::Warn, |engine| {
+            format!("{} main process ended, respawning", engine.shown(id))
+        });
+    }
+
+    /// Holds a start that follows a failure for as long as the back-off says. Reports whether it
+    /// does.
+    pub(super) fn hold_for_backoff(&mut self, id: InstanceId, spec: &JobSpec) -> bool {
+        let seed = self.config.seed;
+        let Some(instance) = self.instances.edit(&id) else { return false };
+        let failures = instance.respawn.failures;
+        if failures == 0 || spec.policy.backoff.delay == Span::ZERO {
+            return false;
+        }
+        let span = wait(&spec.policy.backoff, failures, seed ^ u64::from(id.0));
+        instance.hold = Some(Hold::Deadline);
+        self.remember(id, Note::BacksOff(span));
+        self.set_due(id, Some((self.now + span, Due::Backoff)));
+        true
+    }
+
+    /// The kernel had no room for a process: tried again later. Not a failed start.
+    pub(super) fn retry_spawn(&mut self, id: InstanceId, role: Role, errno: i32) {
+        let Some(instance) = self.instances.edit(&id) else { return };
+        let tried = instance.retries;
+        instance.retries = tried.saturating_add(1);
+        instance.processes.remove(&role);
+        let span = Span(RETRY_DELAY.0 << tried.min(6)).min(RETRY_CAP);
+        instance.hold = Some(Hold::Deadline);
+        self.remember(id, Note::Retries(role, span, errno));
+        self.say(Level::Warn, |engine| {
+            format!(
+                "{} {role} process: the kernel has no room for it: {}; trying again in {span}",
+                engine.shown(id),
+                Errno(errno)
+            )
+        });
+        self.set_due(id, Some((self.now + span, Due::Retry(role))));
+    }
+}
+
+impl Window {
+    /// Counts a respawn and reports whether the limit allows it. Either number being 0 means
+    /// unlimited.
+    pub fn allow(&mut self, now: Mono, limit: RespawnLimit) -> bool {
+        let RespawnLimit::Within { count, interval } = limit else { return self.count_freely() };
+        if count == 0 || interval == Span::ZERO {
+            return self.count_freely();
+        }
+        match self.began {
+            Some(began) if now.since(began) < interval => self.count = self.count.saturating_add(1),
+            Some(_) | None => {
+                self.began = Some(now);
+                self.count = 1;
+            }
+        }
+        self.count <= count
+    }
+
+    fn count_freely(&mut self) -> bool {
+        self.count = self.count.saturating_add(1);
+        true
+    }
+}
+
+/// Returns how long the n-th start after a failure waits.
+pub fn wait(backoff: &Backoff, failures: u32, seed: u64) -> Span {
+    let mut span = backoff.delay;
+    for _ in 1..failures {
+        if span >= backoff.cap {
+            break;
+        }
+        span = Span(span.0.saturating_mul(u64::from(backoff.factor_percent)) / 100);
+    }
+    span = span.min(backoff.cap.max(backoff.delay));
+    let share = span.0 / 100 * u64::from(backoff.jitter_percent);
+    let random = mix(seed.wrapping_add(u64::from(failures)));
+    Span(span.0.saturating_add(if share == 0 { 0 } else { random % share }))
+}
+
+/// Scatters a number. Source: splitmix64.
+fn mix(seed: u64) -> u64 {
+    let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ z >> 31
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ten_respawns_in_five_seconds_are_allowed_and_the_eleventh_is_not() {
+        let mut window = Window::default();
+        let limit = RespawnLimit::default();
+        let allowed = (0..20).take_while(|n| window.allow(Mono(n * 1_000_000), limit)).count();
+        assert_eq!(allowed, 10);
+        assert!(window.allow(Mono(0) + Span::secs(6), limit), "a new window begins");
+    }
+
+    #[test]
+    fn a_limit_of_zero_is_unlimited() {
+        for (count, interval) in [(0, Span::secs(5)), (5, Span::ZERO)] {
+            let mut window = Window::default();
+            let limit = RespawnLimit::Within { count, interval };
+            assert!((0..1000).all(|_| window.allow(Mono(1), limit)));
+        }
+    }
+
+    #[test]
+    fn the_wait_doubles_up_to_the_cap_and_jitter_only_adds() {
+        let backoff = Backoff {
+            delay: Span::secs(1),
+            factor_percent: 200,
+            cap: Span::secs(8),
+            jitter_percent: 0,
+            reset: Span::secs(60),
+        };
+        let waits: alloc::vec::Vec<u64> = (1..7).map(|n| wait(&backoff, n, 7).as_secs()).collect();
+        assert_eq!(waits, [1, 2, 4, 8, 8, 8]);
+        let jittered = Backoff { jitter_percent: 20, ..backoff };
+        for failures in 1..100 {
+            let span = wait(&jittered, failures, 7);
+            assert!(span >= wait(&backoff, failures, 7) && span < Span::millis(9600));
+        }
+    }
+}

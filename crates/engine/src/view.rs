@@ -1,0 +1,110 @@
+//! What a person or a client is shown of a job: plain values, taken at one moment.
+
+use crate::machine::state::{Goal, State};
+use crate::names::{InstanceName, JobName};
+use crate::process::{Exit, Pid, Role, Step};
+use crate::spec::{About, Condition, JobSpec};
+use crate::text::Text;
+use crate::time::Span;
+use alloc::string::String;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// An instance, or a job that has none (then `stop/waiting`), at one moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceView {
+    /// The job.
+    pub job: JobName,
+    /// The instance; empty where it has no name or there is none.
+    pub instance: InstanceName,
+    /// What is wanted.
+    pub goal: Goal,
+    /// Where it is.
+    pub state: State,
+    /// Its living processes, main first.
+    pub processes: Vec<(Role, Pid)>,
+    /// How long it has been in that state.
+    pub since: Span,
+    /// What it waits for, in words; empty when at rest.
+    pub waits_for: String,
+    /// How its last main process ended, and how long ago.
+    pub last_exit: Option<(LastExit, Span)>,
+    /// How often main was started again since the instance exists.
+    pub respawns: u64,
+    /// What was refused or went wrong but did not stop it; each in a sentence.
+    pub warnings: Vec<String>,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LastExit {
+    /// The process ended.
+    Ended {
+        /// Which process.
+        process: Role,
+        /// How.
+        exit: Exit,
+    },
+    /// There never was a process.
+    NotSpawned {
+        /// Which process.
+        process: Role,
+        /// Where it failed.
+        step: Step,
+        /// Why, as the kernel said it.
+        errno: i32,
+    },
+}
+
+/// One entry of the history that `why` reads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remembered {
+    /// How long ago.
+    pub ago: Span,
+    /// What happened.
+    pub cause: String,
+    /// What the engine decided, and what followed.
+    pub decision: String,
+}
+
+/// What `why` answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WhyView {
+    /// The job's state.
+    pub status: InstanceView,
+    /// What `start on` waits for: operands already matched and still missing, in words.
+    pub start_on: Vec<String>,
+    /// The same of `stop on`.
+    pub stop_on: Vec<String>,
+    /// Who waits for this instance: events and clients, in words.
+    pub waiters: Vec<String>,
+    /// The last decisions, oldest first.
+    pub history: Vec<Remembered>,
+}
+
+/// A job's description as `show-config` wants it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobView {
+    /// The name.
+    pub name: JobName,
+    /// The `usage` stanza.
+    pub usage: Option<Text>,
+    /// The `description` stanza.
+    pub description: Option<Text>,
+    /// The `emits` patterns.
+    pub emits: Vec<Text>,
+    /// The start condition.
+    pub start_on: Option<Condition>,
+    /// The stop condition.
+    pub stop_on: Option<Condition>,
+}
+
+impl From<JobView> for JobSpec {
+    /// Returns the job with what the view tells of it and nothing else.
+    fn from(view: JobView) -> JobSpec {
+        let JobView { name, usage, description, emits, start_on, stop_on } = view;
+        let about = About { description, usage, emits, ..About::default() };
+        JobSpec { about, start_on, stop_on, ..JobSpec::new(name) }
+    }
+}

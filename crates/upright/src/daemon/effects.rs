@@ -1,0 +1,254 @@
+//! What the engine decided is done here, in order. The only file that performs effects.
+
+use super::journal::Journal;
+use super::link::{Sent, INLINE_MAX};
+use super::orphans::{signal_all, Census, Subject};
+use super::{planning, Daemon, Drain, DRAIN_TIMEOUT, TAIL};
+use engine::control::answer::Answer;
+use engine::control::notice::Notice;
+use engine::keeper::{held, Scope, ToKeeper, Wants};
+use engine::logroute::{self, ToLogger};
+use engine::machine::request::{Reply, RequestId};
+use engine::machine::{self, Effect, Input, Level, SignalScope};
+use engine::process::{Pid, Slot, Step};
+use engine::text::Text;
+use std::collections::BTreeSet;
+use std::os::fd::{AsFd, BorrowedFd};
+use sys::{memfd, seqpacket, Errno};
+
+/// What became of an effect.
+enum Done {
+    Yes,
+    /// The keeper has to read first; it stays first in line.
+    Later,
+}
+
+impl Daemon {
+    /// Writes a turn into the journal and puts its effects in line.
+    pub(super) fn record(&mut self, effects: Vec<Effect>) {
+        let changes = self.engine.take_changes();
+        let level = self.engine.level();
+        let heard = std::mem::replace(&mut self.level, level) != level;
+        if heard || !changes.is_empty() || !effects.is_empty() {
+            let written = match &mut self.journal {
+                Some(journal) => journal.append(changes, effects.clone()),
+                None => Ok(()),
+            };
+            if let Err(errno) = written {
+                self.lose_journal(errno);
+            }
+        }
+        self.todo.extend(effects);
+    }
+
+    /// The journal could not be written: a new one is tried at every turn, and it is said.
+    fn lose_journal(&mut self, errno: Errno) {
+        self.journal = None;
+        self.say(
+            Level::Error,
+            &format!("the journal cannot be written ({errno}): until it can, a crash of the daemon forgets what happens now"),
+        );
+    }
+
+    /// Performs what is in line until it is empty or the keeper has to read first.
+    pub(super) fn perform_todo(&mut self) {
+        while let Some(effect) = self.todo.pop_front() {
+            match self.perform(&effect) {
+                Done::Yes => {
+                    if let Some(journal) = &mut self.journal {
+                        journal.tick();
+                    }
+                }
+                Done::Later => {
+                    self.todo.push_front(effect);
+                    self.keeper_full = true;
+                    return;
+                }
+            }
+        }
+        self.confirm_orphans();
+    }
+
+    /// Begins a new journal where the old one has become long, or there is none.
+    pub(super) fn compact(&mut self) {
+        if self.journal.as_ref().is_some_and(|journal| !journal.is_long()) || self.keeper_full {
+            return;
+        }
+        // Everything that was touched is in the snapshot.
+        let effects: Vec<Effect> = self.todo.iter().cloned().collect();
+        let begun = Journal::begin(self.engine.snapshot(), effects);
+        let Ok(journal) = begun else { return };
+        let message = ToKeeper::Hold { key: held::JOURNAL };
+        match self.link.send(&message, &[journal.fd()]) {
+            Sent::Yes => self.journal = Some(journal),
+            Sent::Full => self.keeper_full = true,
+            Sent::Gone => self.ended = true,
+        }
+    }
+
+    fn perform(&mut self, effect: &Effect) -> Done {
+        match effect {
+            Effect::Spawn(slot) => return self.spawn(*slot),
+            Effect::Signal(slot, signal, scope) => {
+                let scope = match scope {
+                    SignalScope::Process => Scope::Process,
+                    SignalScope::Group => Scope::Group,
+                };
+                return self.send(&ToKeeper::Signal { slot: *slot, signal: *signal, scope }, &[]);
+            }
+            Effect::Release(slot) => return self.send(&ToKeeper::Release { slot: *slot }, &[]),
+            Effect::Adopt(slot, pid) => {
+                return self.send(&ToKeeper::Adopt { slot: *slot, pid: *pid }, &[]);
+            }
+            Effect::Survey(slot, original) => self.survey(*slot, *original),
+            Effect::Sweep(slot, signal) => self.sweep(*slot, *signal),
+            Effect::Reply(request, reply, output) => self.reply(*request, reply.clone(), *output),
+            Effect::Notice(sequence, notice) => self.publish(*sequence, notice),
+            Effect::Say(level, line) => self.say(*level, line),
+            Effect::Quit(code) => return self.quit(*code),
+        }
+        Done::Yes
+    }
+
+    fn send(&mut self, message: &ToKeeper<'_>, fds: &[BorrowedFd<'_>]) -> Done {
+        match self.link.send(message, fds) {
+            Sent::Yes => Done::Yes,
+            Sent::Full => Done::Later,
+            Sent::Gone => {
+                self.ended = true;
+                Done::Yes
+            }
+        }
+    }
+
+    fn spawn(&mut self, slot: Slot) -> Done {
+        if self.keeper_full {
+            return Done::Later;
+        }
+        let Some(order) = self.engine.order(slot) else { return Done::Yes };
+        let prepared = match planning::prepare(&self.settings, &order) {
+            Ok(prepared) => prepared,
+            Err(planning::Refusal(step, errno)) => return self.refuse_spawn(slot, step, errno),
+        };
+        let mut wants = prepared.wants;
+        let mut plan = prepared.plan;
+        let mut in_file = None;
+        if plan.len() + prepared.route.len() > INLINE_MAX {
+            match memfd::sealed(c"upright-plan", &plan) {
+                Ok(fd) => {
+                    plan = (plan.len() as u64).to_le_bytes().to_vec();
+                    wants = Wants { plan_in_fd: true, ..wants };
+                    in_file = Some(fd);
+                }
+                Err(errno) => return self.refuse_spawn(slot, Step::Fork, errno),
+            }
+        }
+        let message = ToKeeper::Spawn {
+            slot,
+            wants,
+            pipe_owner: prepared.pipe_owner,
+            plan: &plan,
+            route: &prepared.route,
+        };
+        let fds: Vec<BorrowedFd<'_>> =
+            [&in_file, &prepared.script].into_iter().flatten().map(AsFd::as_fd).collect();
+        self.send(&message, &fds)
+    }
+
+    fn refuse_spawn(&mut self, slot: Slot, step: Step, errno: Errno) -> Done {
+        self.news.push_back(Input::SpawnFailed(slot, step, errno.raw_os_error()));
+        Done::Yes
+    }
+
+    /// Finds what the original of a slot left behind.
+    fn survey(&mut self, slot: Slot, original: Pid) {
+        let census = Census::take();
+        let keeper = self.settings.keeper;
+        let candidates = self.subject(slot, |subject| census.left_by(original, keeper, subject));
+        if let Some(candidates) = candidates {
+            self.news.push_back(Input::Survey(slot, candidates));
+        }
+    }
+
+    /// Ends what is left of a slot's job.
+    fn sweep(&mut self, slot: Slot, signal: engine::signal::Signal) {
+        let census = Census::take();
+        let left = self.left_over(&census, slot);
+        self.subject(slot, |subject| signal_all(&left, subject, signal));
+        if !left.is_empty() {
+            self.sweeping.insert(slot, signal);
+        }
+        self.news.push_back(Input::Swept(slot, left.len() as u32));
+    }
+
+    /// Returns the living processes of a slot's job that no slot has.
+    pub(super) fn left_over(&self, census: &Census, slot: Slot) -> Vec<Pid> {
+        self.subject(slot, |subject| census.left_over(subject)).unwrap_or_default()
+    }
+
+    fn subject<T>(&self, slot: Slot, look: impl FnOnce(&Subject<'_>) -> T) -> Option<T> {
+        let (job, instance) = self.engine.name_of(slot.instance)?;
+        let slots = self.engine.processes().filter_map(|(_, pid)| pid);
+        let ours = [std::process::id() as Pid, self.settings.keeper];
+        let known: BTreeSet<Pid> = slots.chain(ours).collect();
+        let forced = self.engine.forced();
+        Some(look(&Subject { job, instance, forced, known: &known }))
+    }
+
+    /// Answers everybody who waits for a request. What failed is answered with the job's last
+    /// lines, once the logger has written them.
+    fn reply(&mut self, request: RequestId, reply: Reply, output: Option<Slot>) {
+        if let (Some(slot), true) = (output, self.connections.may_see_output(request)) {
+            if self.tell_logger(&ToLogger::Drain { slot, tail: TAIL }) {
+                let until = sys::clock::monotonic() + DRAIN_TIMEOUT;
+                self.drains.push(Drain { slot, until, request, reply });
+                return;
+            }
+        }
+        self.answer(request, &reply, None);
+    }
+
+    fn answer(&mut self, request: RequestId, reply: &Reply, output: Option<&Text>) {
+        for id in self.connections.take_waiting(request) {
+            let answer = Answer::of_reply(reply.clone(), output.cloned());
+            self.connections.answer(id, answer);
+            self.touched.insert(id);
+        }
+    }
+
+    /// The logger has written everything of a slot: answers may quote it.
+    pub(super) fn drained(&mut self, slot: Slot, tail: Option<&Text>) {
+        let (ready, waiting) =
+            std::mem::take(&mut self.drains).into_iter().partition(|drain| drain.slot == slot);
+        self.drains = waiting;
+        let ready: Vec<Drain> = ready;
+        for drain in ready {
+            self.answer(drain.request, &drain.reply, tail.filter(|tail| !tail.is_empty()));
+        }
+    }
+
+    /// Answers without the last lines where the logger takes too long.
+    pub(super) fn give_up_drains(&mut self) {
+        let now = sys::clock::monotonic();
+        let late: Vec<Slot> =
+            self.drains.iter().filter(|drain| drain.until <= now).map(|drain| drain.slot).collect();
+        late.into_iter().for_each(|slot| self.drained(slot, None));
+    }
+
+    /// Sends the logger a message. Reports whether it is on its way.
+    pub(super) fn tell_logger(&self, message: &ToLogger) -> bool {
+        let bytes = logroute::encode(message);
+        self.logger.as_ref().is_some_and(|logger| seqpacket::send(logger, &[&bytes], &[]).is_ok())
+    }
+
+    fn publish(&mut self, sequence: u64, notice: &machine::Notice) {
+        self.connections.publish(Notice { sequence, missed: 0, what: notice.clone() });
+    }
+
+    /// Everything has stopped: whoever waits is answered, then the keeper is told to end.
+    fn quit(&mut self, code: i32) -> Done {
+        self.connections.ids().into_iter().for_each(|id| self.flush(id));
+        super::startup::remove_files(&self.settings);
+        self.send(&ToKeeper::Quit { code }, &[])
+    }
+}

@@ -1,0 +1,399 @@
+//! News of the world becomes inputs of the engine. The only file that makes them.
+
+use super::connections::{of_token, ConnectionId};
+use super::orphans::Census;
+use super::{loading, planning, Daemon, CONTROL, KEEPER, LOGGER, SESSION};
+use crate::options::Mode;
+use engine::control::answer::{Answer, Version};
+use engine::control::call::Call;
+use engine::control::fault::Fault;
+use engine::keeper::{FromKeeper, ToKeeper};
+use engine::logroute::{self, FromLogger, ToLogger};
+use engine::machine::request::{Refusal, Request, Target};
+use engine::machine::{Effect, Found, Input, Level, ShutdownKind};
+use engine::names::{EventName, JobName};
+use engine::process::InstanceId;
+use engine::text::Text;
+use engine::view::InstanceView;
+use std::os::unix::ffi::OsStrExt;
+use sys::epoll::Ready;
+use sys::{seqpacket, Errno};
+
+/// How many messages of the keeper are taken in one turn.
+const KEEPER_BATCH: usize = 2048;
+
+/// How many calls of one connection are taken in one turn.
+const CALLS_BATCH: usize = 64;
+
+impl Daemon {
+    /// Takes everything that has come and hands it to the engine in order.
+    pub(super) fn take_batch(&mut self, ready: &[Ready]) {
+        let mut effects = Vec::new();
+        let news: Vec<Input> = self.news.drain(..).collect();
+        news.into_iter().for_each(|input| self.handle(input, &mut effects));
+        for event in ready {
+            match event.token {
+                KEEPER => self.hear_keeper(&mut effects),
+                LOGGER => self.hear_logger(),
+                _ => {}
+            }
+        }
+        self.handle(Input::Tick, &mut effects);
+        self.give_up_drains();
+        for event in ready {
+            if let Some(id) = of_token(event.token) {
+                self.hear_client(id, &mut effects);
+            }
+        }
+        let now = sys::clock::monotonic();
+        self.connections.overdue(now).into_iter().for_each(|id| self.close(id));
+        for event in ready {
+            if matches!(event.token, CONTROL | SESSION) {
+                let listener = self.listeners.iter().find(|(token, _)| *token == event.token);
+                if let Some((_, listener)) = listener {
+                    self.connections.accept(listener, &self.epoll);
+                }
+            }
+        }
+        self.record(effects);
+    }
+
+    pub(super) fn handle(&mut self, input: Input, effects: &mut Vec<Effect>) {
+        self.engine.handle(sys::clock::monotonic(), input, effects);
+    }
+
+    fn hear_keeper(&mut self, effects: &mut Vec<Effect>) {
+        self.keeper_full = false;
+        for _ in 0..KEEPER_BATCH {
+            match self.link.receive() {
+                Ok(Some((message, fd))) => {
+                    if let (FromKeeper::Logger, Some(fd)) = (message, fd) {
+                        self.take_logger(fd);
+                    }
+                    self.hear(message, effects);
+                }
+                Ok(None) => return,
+                Err(_) => {
+                    self.ended = true;
+                    return;
+                }
+            }
+        }
+    }
+
+    pub(super) fn hear(&mut self, message: FromKeeper, effects: &mut Vec<Effect>) {
+        match message {
+            FromKeeper::Spawned { slot, pid, warnings } => {
+                self.handle(Input::Spawned(slot, pid, warnings), effects);
+            }
+            FromKeeper::SpawnFailed { slot, step, errno } => {
+                self.handle(Input::SpawnFailed(slot, step, errno), effects);
+            }
+            FromKeeper::Stopped { slot, signal } => {
+                self.handle(Input::Stopped(slot, signal), effects);
+            }
+            FromKeeper::Exited { slot, pid, exit } => {
+                self.handle(Input::Exited(slot, pid, exit), effects);
+            }
+            FromKeeper::OrphanExited { sequence, .. } => {
+                self.orphans_seen = self.orphans_seen.max(sequence);
+                self.count_again();
+            }
+            FromKeeper::Signalled { signal } => self.signalled(signal, effects),
+            FromKeeper::Welcome { .. }
+            | FromKeeper::Held { .. }
+            | FromKeeper::Logger
+            | FromKeeper::Told => {}
+        }
+    }
+
+    /// An orphan has ended: what is left of jobs that are being swept is counted again.
+    fn count_again(&mut self) {
+        if self.sweeping.is_empty() {
+            return;
+        }
+        let census = Census::take();
+        let slots: Vec<_> = self.sweeping.keys().copied().collect();
+        for slot in slots {
+            let left = self.left_over(&census, slot).len();
+            if left == 0 {
+                self.sweeping.remove(&slot);
+            }
+            self.news.push_back(Input::Swept(slot, left as u32));
+        }
+    }
+
+    /// A signal that the keeper got. Source: spec 13; TERM to PID 1 is an ordered stop.
+    fn signalled(&mut self, signal: u8, effects: &mut Vec<Effect>) {
+        const HUP: u8 = 1;
+        const INT: u8 = 2;
+        const QUIT: u8 = 3;
+        const TERM: u8 = 15;
+        const WINCH: u8 = 28;
+        const PWR: u8 = 30;
+        let first = self.settings.options.mode == Mode::System && self.settings.keeper == 1;
+        let event = match signal {
+            HUP => {
+                self.reload(effects);
+                return;
+            }
+            TERM => None,
+            INT if first => Some("control-alt-delete"),
+            WINCH if first => Some("keyboard-request"),
+            PWR if first => Some("power-status-changed"),
+            INT | QUIT => None,
+            _ => return,
+        };
+        match event.map(EventName::try_from) {
+            Some(Ok(name)) => self.handle(Input::Happened(name, Vec::new()), effects),
+            Some(Err(_)) => {}
+            None => self.handle(Input::Shutdown(ShutdownKind::Shutdown), effects),
+        }
+    }
+
+    /// Reads all job files again. Nothing is started by it.
+    pub(super) fn reload(&mut self, effects: &mut Vec<Effect>) {
+        self.say(Level::Info, "Reloading configuration");
+        for source in &self.settings.sources {
+            self.say(Level::Info, &format!("Loading configuration from {}", source.display()));
+        }
+        let known: Vec<JobName> = self.engine.job_names().cloned().collect();
+        let loaded = loading::load(&self.settings.sources, known.iter());
+        for (level, line) in loaded.said {
+            self.say(level, &line);
+        }
+        self.files = loaded.jobs;
+        loaded.inputs.into_iter().for_each(|input| self.handle(input, effects));
+    }
+
+    fn hear_logger(&mut self) {
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            let Some(logger) = &self.logger else { return };
+            match seqpacket::receive(logger, &mut buffer) {
+                Ok(received) if received.length == 0 => {
+                    self.drop_logger();
+                    return;
+                }
+                Ok(received) => {
+                    let bytes = buffer.get(..received.length).unwrap_or(&[]);
+                    if let Some(message) = logroute::decode(bytes) {
+                        self.logger_said(message);
+                    }
+                }
+                Err(Errno::AGAIN) => return,
+                Err(Errno::MSGSIZE) => {}
+                Err(_) => {
+                    self.drop_logger();
+                    return;
+                }
+            }
+        }
+    }
+
+    fn logger_said(&mut self, message: FromLogger) {
+        match message {
+            FromLogger::Drained { slot, tail } => self.drained(slot, Some(&tail)),
+            FromLogger::Trouble { slot, path, errno, dropped } => {
+                let why = std::io::Error::from_raw_os_error(errno);
+                let shown = self.shown(slot.instance);
+                let line =
+                    format!("output to {path} cannot be written: {why}; {dropped} bytes dropped");
+                self.say(Level::Warn, &format!("{shown}: {line}"));
+                self.troubles.insert(slot, line);
+            }
+            FromLogger::Recovered { slot, dropped } => {
+                let shown = self.shown(slot.instance);
+                self.say(
+                    Level::Warn,
+                    &format!("{shown}: output is written again; {dropped} bytes were dropped"),
+                );
+                self.troubles.remove(&slot);
+            }
+        }
+    }
+
+    pub(super) fn shown(&self, id: InstanceId) -> String {
+        let name = self.engine.name_of(id);
+        name.map_or_else(String::new, |(job, instance)| job.with_instance(instance))
+    }
+
+    fn hear_client(&mut self, id: ConnectionId, effects: &mut Vec<Effect>) {
+        let now = sys::clock::monotonic();
+        let there = self.connections.read(id, now);
+        for _ in 0..CALLS_BATCH {
+            let Some(call) = self.connections.take(id) else { break };
+            self.serve_call(id, call, effects);
+        }
+        if there {
+            self.touched.insert(id);
+        } else {
+            self.close(id);
+        }
+    }
+
+    fn serve_call(&mut self, id: ConnectionId, call: Call, effects: &mut Vec<Effect>) {
+        let answer = match call {
+            Call::Ask(request, token) => {
+                let token = token.map(|token| Text::from(token.text()));
+                return self.ask(id, request, token, effects);
+            }
+            Call::Events(after, follow) => {
+                let next = self.engine.next_notice();
+                return self.connections.subscribe(id, after, next, follow);
+            }
+            Call::Shutdown => {
+                self.handle(Input::Shutdown(ShutdownKind::Shutdown), effects);
+                Ok(Answer::Done)
+            }
+            Call::ReloadConfiguration => {
+                self.reload(effects);
+                Ok(Answer::Done)
+            }
+            Call::SetLogPriority(level) => {
+                self.engine.hear(level);
+                Ok(Answer::Done)
+            }
+            Call::NotifyDiskWriteable => {
+                self.tell_logger(&ToLogger::Writable);
+                Ok(Answer::Done)
+            }
+            Call::GetEnv(..)
+            | Call::SetEnv(..)
+            | Call::UnsetEnv(..)
+            | Call::ListEnv(..)
+            | Call::ResetEnv(..) => Err(Fault::Unavailable(String::from(
+                "the commands for the environment are not in this version",
+            ))),
+            Call::Status(_)
+            | Call::List(..)
+            | Call::Why(_)
+            | Call::ShowConfig(_)
+            | Call::Usage(_)
+            | Call::Version
+            | Call::GetLogPriority
+            | Call::LogPath(_) => self.look(call),
+        };
+        self.connections.answer(id, answer);
+    }
+
+    /// Carries out a request, or joins it to the one of the same token.
+    fn ask(
+        &mut self,
+        id: ConnectionId,
+        request: Request,
+        token: Option<Text>,
+        effects: &mut Vec<Effect>,
+    ) {
+        match token.as_ref().and_then(|token| self.engine.find_token(token)) {
+            Some(Found::Pending(running)) => self.connections.await_reply(id, running),
+            Some(Found::Answered(reply)) => {
+                self.connections.answer(id, Answer::of_reply(reply, None));
+            }
+            None => {
+                let number = self.engine.next_request();
+                self.connections.await_reply(id, number);
+                self.handle(Input::Ask(number, token, request), effects);
+            }
+        }
+    }
+
+    /// Answers a call that changes nothing.
+    fn look(&self, call: Call) -> Result<Answer, Fault> {
+        let refused = |refusal: Refusal| Fault::refused(&refusal, None);
+        match call {
+            Call::Status(target) => {
+                let view = self.status(&target).map_err(refused)?;
+                Ok(Answer::Instance(Some(Box::new(view))))
+            }
+            Call::List(None, _) => {
+                let views = self.engine.list(None, usize::MAX);
+                Ok(Answer::Instances(views.into_iter().map(|view| self.troubled(view)).collect()))
+            }
+            Call::List(Some(job), _) => {
+                let name = self.known(&job).map_err(refused)?;
+                let views = self.engine.list(Some(&(name.clone(), Default::default())), usize::MAX);
+                let views = views.into_iter().take_while(|view| view.job == name);
+                Ok(Answer::Instances(views.map(|view| self.troubled(view)).collect()))
+            }
+            Call::Why(target) => {
+                let (job, instance) = self.engine.find_past(&target).map_err(refused)?;
+                let why = self.engine.why(&job, &instance);
+                let mut why = why.ok_or(Refusal::UnknownJob(target.job)).map_err(refused)?;
+                why.status = self.troubled(why.status);
+                Ok(Answer::Why(Box::new(why)))
+            }
+            Call::ShowConfig(None) => {
+                let jobs = self.engine.job_names();
+                Ok(Answer::Jobs(jobs.filter_map(|name| self.engine.job_view(name)).collect()))
+            }
+            Call::ShowConfig(Some(job)) => {
+                let name = self.known(&job).map_err(refused)?;
+                Ok(Answer::Jobs(self.engine.job_view(&name).into_iter().collect()))
+            }
+            Call::Usage(job) => {
+                let name = self.known(&job).map_err(refused)?;
+                Ok(Answer::Usage(self.engine.job_view(&name).and_then(|view| view.usage)))
+            }
+            Call::Version => Ok(Answer::Version(Version::own())),
+            Call::GetLogPriority => Ok(Answer::Priority(self.engine.level())),
+            Call::LogPath(target) => self.log_path(&target),
+            Call::Ask(..)
+            | Call::Events(..)
+            | Call::Shutdown
+            | Call::ReloadConfiguration
+            | Call::SetLogPriority(_)
+            | Call::NotifyDiskWriteable
+            | Call::GetEnv(..)
+            | Call::SetEnv(..)
+            | Call::UnsetEnv(..)
+            | Call::ListEnv(..)
+            | Call::ResetEnv(..) => Ok(Answer::Done),
+        }
+    }
+
+    fn known(&self, job: &Text) -> Result<JobName, Refusal> {
+        let name = JobName::try_from(job.clone()).ok();
+        let name = name.filter(|name| self.engine.spec(name).is_some());
+        name.ok_or_else(|| Refusal::UnknownJob(job.clone()))
+    }
+
+    fn status(&self, target: &Target) -> Result<InstanceView, Refusal> {
+        let (job, id) = self.engine.find(target)?;
+        let view = id.and_then(|id| self.engine.view_of(id));
+        Ok(self.troubled(view.unwrap_or_else(|| self.engine.view_at_rest(&job))))
+    }
+
+    /// Adds what the logger said of an instance's output.
+    fn troubled(&self, mut view: InstanceView) -> InstanceView {
+        for (slot, trouble) in &self.troubles {
+            let named = self.engine.name_of(slot.instance);
+            if named.is_some_and(|(job, name)| *job == view.job && *name == view.instance) {
+                view.warnings.push(trouble.clone());
+            }
+        }
+        view
+    }
+
+    fn log_path(&self, target: &Target) -> Result<Answer, Fault> {
+        let (job, id) =
+            self.engine.find(target).map_err(|refusal| Fault::refused(&refusal, None))?;
+        let instance = id.and_then(|id| self.engine.name_of(id)).map(|(_, name)| name.clone());
+        let instance = instance.unwrap_or_default();
+        let path = planning::log_path(&self.settings, job.text().bytes(), instance.text().bytes());
+        match path {
+            Some(path) => Ok(Answer::Path(Text::from(path.as_os_str().as_bytes()))),
+            None => Err(Fault::Unavailable(format!("{job}: its output is not kept in a file"))),
+        }
+    }
+
+    /// Tells the keeper which orphans' exits need not be told again.
+    pub(super) fn confirm_orphans(&mut self) {
+        if self.orphans_seen > 0 && !self.keeper_full {
+            let message = ToKeeper::OrphansSeen { sequence: self.orphans_seen };
+            if self.link.send(&message, &[]) == super::link::Sent::Yes {
+                self.orphans_seen = 0;
+            }
+        }
+    }
+}

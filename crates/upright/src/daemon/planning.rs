@@ -1,0 +1,210 @@
+//! From what the machine wants to run to what the keeper's child does: users looked up, paths
+//! searched, the log file named.
+
+use super::settings::{log_file, Settings};
+use crate::options::{Inherit, Mode};
+use engine::command::argv;
+use engine::keeper::Wants;
+use engine::logroute::{self, LogFile, LogRoute};
+use engine::machine::SpawnOrder;
+use engine::process::Step;
+use engine::spec::{Attrs, Console, LogPolicy};
+use engine::text::Text;
+use std::ffi::{CString, OsStr};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use sys::plan::{self, Chdir, Debug, Identity, Plan, Refused};
+use sys::users::{self, Unknown};
+use sys::Errno;
+
+/// A file that has reached this size is rotated, unless the job says otherwise.
+pub const ROTATE_SIZE: u64 = 10 * 1024 * 1024;
+
+/// How many rotated files are kept, unless the job says otherwise.
+pub const ROTATE_COUNT: u32 = 5;
+
+/// Permission bits of a log file, unless the job says otherwise. Source: spec 9.
+const LOG_MODE: u16 = 0o640;
+
+/// Where programs are searched when the job has no PATH. Source: execvp(3).
+const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
+
+/// Everything the keeper is sent for one spawn.
+pub struct Prepared {
+    /// What it makes for the process.
+    pub wants: Wants,
+    /// Who owns the log pipe.
+    pub pipe_owner: (u32, u32),
+    /// The encoded plan.
+    pub plan: Vec<u8>,
+    /// The encoded route of the output; empty where there is none.
+    pub route: Vec<u8>,
+    /// The script, to become descriptor 9.
+    pub script: Option<OwnedFd>,
+}
+
+/// Why there can be no process.
+pub struct Refusal(pub Step, pub Errno);
+
+/// Prepares a spawn.
+pub fn prepare(settings: &Settings, order: &SpawnOrder) -> Result<Prepared, Refusal> {
+    let role = order.slot.role;
+    let malformed = Refusal(Step::Plan, Errno::INVAL);
+    let Some(command) = order.spec.commands.get(&role) else { return Err(malformed) };
+    let launched = argv(command);
+    let strings = |texts: &[Text]| -> Result<Vec<CString>, Refusal> {
+        let all = texts.iter().map(|text| CString::new(text.bytes()));
+        all.collect::<Result<_, _>>().map_err(|_| Refusal(Step::Plan, Errno::INVAL))
+    };
+    let attrs = &order.spec.attrs;
+    let console = match attrs.console {
+        Console::Default => settings.options.console,
+        console => console,
+    };
+    let keeps_log = matches!(console, Console::Log | Console::LogPty);
+    let identity = identity(settings, attrs)?;
+    let owner = (identity.uid.unwrap_or(settings.uid), identity.gid.unwrap_or(settings.gid));
+    let plan = Plan {
+        argv: strings(&launched.argv)?,
+        env: strings(&order.env)?,
+        candidates: candidates(&launched.argv, &order.env)?,
+        cgroups: Vec::new(),
+        console: match console {
+            Console::Log | Console::LogPty => plan::Console::Log,
+            Console::Output => plan::Console::Output,
+            Console::Owner => plan::Console::Owner,
+            Console::None | Console::Default => plan::Console::Null,
+        },
+        profile: None,
+        oom_score_adj: attrs.oom_score_adj,
+        limits: attrs.limits.iter().map(|(resource, limits)| (*resource, *limits)).collect(),
+        umask: umask(settings, attrs),
+        nice: attrs.nice,
+        chroot: path(attrs.chroot.as_ref(), Step::Chroot)?,
+        chdir: chdir(settings, attrs)?,
+        identity,
+        debug: if attrs.debug && settings.debugs { Debug::Stop } else { Debug::Run },
+    };
+    let script = match &launched.script {
+        Some(text) => {
+            let made = sys::memfd::sealed(c"upright-script", text.bytes());
+            Some(made.map_err(|errno| Refusal(Step::Fork, errno))?)
+        }
+        None => None,
+    };
+    let pty = console == Console::LogPty;
+    let wants =
+        Wants { log: keeps_log && !pty, pty, plan_in_fd: false, script_fd: script.is_some() };
+    let route = if keeps_log { route(settings, order) } else { Vec::new() };
+    Ok(Prepared { wants, pipe_owner: owner, plan: plan.encode(), route, script })
+}
+
+fn path(text: Option<&Text>, step: Step) -> Result<Option<CString>, Refusal> {
+    let made = text.map(|text| CString::new(text.bytes())).transpose();
+    made.map_err(|_| Refusal(step, Errno::INVAL))
+}
+
+/// Returns the paths to try. Source: execvp(3).
+fn candidates(argv: &[Text], env: &[Text]) -> Result<Vec<CString>, Refusal> {
+    let program = argv.first().map_or(&b""[..], |program| program.bytes());
+    let made = |bytes: Vec<u8>| CString::new(bytes).map_err(|_| Refusal(Step::Plan, Errno::INVAL));
+    if program.is_empty() {
+        return Err(Refusal(Step::Exec, Errno::NOENT));
+    }
+    if program.contains(&b'/') {
+        return Ok(vec![made(program.to_vec())?]);
+    }
+    let said = env.iter().find_map(|row| row.bytes().strip_prefix(b"PATH="));
+    let search = said.unwrap_or(DEFAULT_PATH).split(|byte| *byte == b':');
+    let joined = search.map(|directory| {
+        let mut bytes = if directory.is_empty() { b".".to_vec() } else { directory.to_vec() };
+        bytes.push(b'/');
+        bytes.extend_from_slice(program);
+        made(bytes)
+    });
+    joined.collect()
+}
+
+/// Source: spec 4, umask.
+fn umask(settings: &Settings, attrs: &Attrs) -> Option<u16> {
+    const USUAL: u16 = 0o022;
+    match (attrs.umask, settings.options.mode, settings.options.inherit) {
+        (Some(umask), _, _) => Some(umask),
+        (None, Mode::User | Mode::Up, Inherit::All) => None,
+        (None, Mode::System, _) | (None, _, Inherit::Little) => Some(USUAL),
+    }
+}
+
+/// Source: spec 4, chdir.
+fn chdir(settings: &Settings, attrs: &Attrs) -> Result<Option<Chdir>, Refusal> {
+    let said = path(attrs.chdir.as_ref(), Step::Chdir)?;
+    let directory = match settings.options.mode {
+        Mode::System => Some(said.unwrap_or_else(|| c"/".to_owned())),
+        Mode::User | Mode::Up => said,
+    };
+    Ok(directory.map(|path| Chdir { path, refused: Refused::Fails }))
+}
+
+/// Looks the user and the group up, in the new root's files where there is one. `setuid` alone also
+/// takes the user's group and groups. Source: spec 15, row 14.
+fn identity(settings: &Settings, attrs: &Attrs) -> Result<Identity, Refusal> {
+    let root = attrs.chroot.as_ref().map_or(&b"/"[..], |root| root.bytes());
+    let root = Path::new(OsStr::from_bytes(root));
+    let refuse = |step: Step| {
+        move |unknown: Unknown| match unknown {
+            Unknown::Absent { .. } => Refusal(step, Errno::NOENT),
+            Unknown::Unreadable { errno, .. } => Refusal(step, errno),
+        }
+    };
+    let user = match &attrs.setuid {
+        Some(name) => Some(users::user(root, name.bytes()).map_err(refuse(Step::User))?),
+        None => None,
+    };
+    let group = match &attrs.setgid {
+        Some(name) => Some(users::group(root, name.bytes()).map_err(refuse(Step::Group))?),
+        None => None,
+    };
+    let gid = group.or(user.as_ref().map(|user| user.gid));
+    let may = settings.uid == 0;
+    let groups = match (&user, gid) {
+        (Some(user), Some(gid)) if may => {
+            Some(users::groups_of(root, &user.name, gid).map_err(refuse(Step::Groups))?)
+        }
+        (None, Some(gid)) if may => Some(vec![gid]),
+        (_, _) => None,
+    };
+    Ok(Identity { groups, gid, uid: user.map(|user| user.uid) })
+}
+
+/// Returns where the output of an instance goes.
+fn route(settings: &Settings, order: &SpawnOrder) -> Vec<u8> {
+    let job = &order.spec.name;
+    let label = job.with_instance(&order.instance);
+    let path = log_path(settings, job.text().bytes(), order.instance.text().bytes());
+    let file = path.map(|path| log_file_of(settings, &order.spec.attrs.log, &path));
+    let forward = settings.options.mode == Mode::Up;
+    logroute::encode(&LogRoute { label, file, forward })
+}
+
+/// Returns the log file of an instance.
+pub fn log_path(settings: &Settings, job: &[u8], instance: &[u8]) -> Option<PathBuf> {
+    settings.logdir.as_ref().map(|directory| log_file(directory, job, instance))
+}
+
+fn log_file_of(settings: &Settings, policy: &LogPolicy, path: &Path) -> LogFile {
+    let root = Path::new("/");
+    let named = policy.owner.as_ref();
+    let user = named.and_then(|(name, _)| users::user(root, name.bytes()).ok());
+    let group = named.and_then(|(_, group)| group.as_ref());
+    let group = group.and_then(|name| users::group(root, name.bytes()).ok());
+    LogFile {
+        path: Text::from(path.as_os_str().as_bytes()),
+        rotate_size: policy.rotate_size.unwrap_or(ROTATE_SIZE),
+        rotate_count: policy.rotate_count.unwrap_or(ROTATE_COUNT),
+        mode: policy.mode.unwrap_or(LOG_MODE),
+        uid: user.as_ref().map(|user| user.uid),
+        gid: group.or(user.map(|user| user.gid)).or(settings.log_group),
+        on_full: policy.on_full.unwrap_or_default(),
+    }
+}

@@ -1,0 +1,198 @@
+//! What the options and the environment mean here: directories, sockets, who we are.
+
+use crate::options::{Inherit, Mode, Options};
+use engine::machine::{Config, Level};
+use engine::process::Pid;
+use engine::text::Text;
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+/// Where PID 1 looks for programs. Source: spec 6.1.
+const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/bin:/usr/sbin:/sbin:/bin";
+
+/// Everything that is decided once, when the daemon starts.
+#[derive(Debug)]
+pub struct Settings {
+    /// What was asked for.
+    pub options: Options,
+    /// Who we run as.
+    pub uid: u32,
+    /// The group we run as.
+    pub gid: u32,
+    /// The group of log files: `adm` where the machine's Upright runs as root and there is one.
+    pub log_group: Option<u32>,
+    /// Whether `debug` stanzas are honoured: at log level debug only. Source: spec 4.
+    pub debugs: bool,
+    /// The process that the user started.
+    pub keeper: Pid,
+    /// The directories of job files, the first wins.
+    pub sources: Vec<PathBuf>,
+    /// Where output goes; none: it is forwarded only.
+    pub logdir: Option<PathBuf>,
+    /// The control socket in the file system; none: there is no place for one.
+    pub socket: Option<PathBuf>,
+    /// The abstract address of a session, without its leading NUL.
+    pub session: Option<String>,
+    /// The file that tells a session's address.
+    pub session_file: Option<PathBuf>,
+}
+
+impl Settings {
+    /// Works out what the options mean in this environment.
+    pub fn new(options: Options, keeper: Pid) -> Settings {
+        let (uid, gid) = sys::own::ids();
+        let log_group = (uid == 0 && options.mode == Mode::System)
+            .then(|| sys::users::group(Path::new("/"), b"adm").ok())
+            .flatten();
+        let runtime = variable("XDG_RUNTIME_DIR").map(PathBuf::from);
+        let own = options.mode != Mode::System;
+        let session = own.then(|| format!("/com/ubuntu/upstart-session/{uid}/{keeper}"));
+        let session_file = runtime
+            .as_ref()
+            .filter(|_| own)
+            .map(|runtime| runtime.join("upstart/sessions").join(format!("{keeper}.session")));
+        let socket = options.socket.clone().or_else(|| match options.mode {
+            Mode::System => Some(PathBuf::from("/run/upright/control")),
+            Mode::User | Mode::Up => runtime.map(|runtime| runtime.join("upright/control")),
+        });
+        Settings {
+            sources: sources(&options),
+            logdir: logdir(&options),
+            debugs: options.level == Level::Debug,
+            options,
+            uid,
+            gid,
+            log_group,
+            keeper,
+            socket,
+            session,
+            session_file,
+        }
+    }
+
+    /// Returns what the machine is told.
+    pub fn config(&self) -> Config {
+        let own: Vec<Text> = std::env::vars_os().map(row).collect();
+        let table = match (self.options.mode, self.options.inherit) {
+            (Mode::User | Mode::Up, Inherit::All) => own.clone(),
+            (Mode::User | Mode::Up, Inherit::Little) => little(&own),
+            (Mode::System, _) => {
+                let term = own.iter().find(|row| row.bytes().starts_with(b"TERM="));
+                let path = Text::from(format!("PATH={SYSTEM_PATH}"));
+                [path].into_iter().chain(term.cloned()).collect()
+            }
+        };
+        let forced = self.session.iter();
+        let forced = forced.map(|at| Text::from(format!("UPSTART_SESSION=unix:abstract={at}")));
+        let seed = u64::from(self.uid) ^ (self.keeper as u64) << 32 ^ sys::clock::wall().0;
+        Config { table, own, forced: forced.collect(), seed }
+    }
+}
+
+fn row((key, value): (OsString, OsString)) -> Text {
+    let mut bytes = key.into_vec();
+    bytes.push(b'=');
+    bytes.extend_from_slice(value.as_bytes());
+    Text::from(bytes)
+}
+
+fn little(own: &[Text]) -> Vec<Text> {
+    let kept = |row: &&Text| row.bytes().starts_with(b"PATH=") || row.bytes().starts_with(b"TERM=");
+    own.iter().filter(kept).cloned().collect()
+}
+
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+fn home() -> PathBuf {
+    variable("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from)
+}
+
+/// Returns the directories of job files in their order. Source: spec 2.1.
+fn sources(options: &Options) -> Vec<PathBuf> {
+    let own = match options.mode {
+        _ if !options.confdirs.is_empty() => options.confdirs.clone(),
+        Mode::Up => vec![PathBuf::from(".")],
+        Mode::System => {
+            vec![variable("UPSTART_CONFDIR").map_or_else(|| "/etc/init".into(), PathBuf::from)]
+        }
+        Mode::User => match variable("UPSTART_CONFDIR") {
+            Some(directory) => vec![PathBuf::from(directory)],
+            None => user_sources(),
+        },
+    };
+    [&options.prepended, &own, &options.appended].into_iter().flatten().cloned().collect()
+}
+
+fn user_sources() -> Vec<PathBuf> {
+    let config = variable("XDG_CONFIG_HOME").map(PathBuf::from);
+    let config = config.unwrap_or_else(|| home().join(".config"));
+    let mut found = vec![config.join("upstart"), home().join(".init")];
+    let shared = variable("XDG_CONFIG_DIRS").unwrap_or_else(|| "/etc/xdg".into());
+    let shared = std::env::split_paths(&shared).filter(|directory| directory.is_absolute());
+    found.extend(shared.map(|directory| directory.join("upstart")));
+    if variable("UPSTART_NO_SYSTEM_USERCONFDIR").is_none() {
+        found.push(PathBuf::from("/usr/share/upstart/sessions"));
+    }
+    found
+}
+
+/// Returns the directory of log files. Source: spec 9.
+fn logdir(options: &Options) -> Option<PathBuf> {
+    let said = options.logdir.clone().or_else(|| variable("UPSTART_LOGDIR").map(PathBuf::from));
+    let directory = said.unwrap_or_else(|| match options.mode {
+        Mode::System => PathBuf::from("/var/log/upstart"),
+        Mode::User => cache().join("upstart"),
+        Mode::Up => cache().join("upright/log"),
+    });
+    std::path::absolute(directory).ok()
+}
+
+fn cache() -> PathBuf {
+    variable("XDG_CACHE_HOME").map_or_else(|| home().join(".cache"), PathBuf::from)
+}
+
+/// Returns the file of an instance's output. Source: spec 9: slashes become `_`. A name that the
+/// file system would not take is cut, and told apart by a checksum of the whole.
+pub fn log_file(directory: &Path, job: &[u8], instance: &[u8]) -> PathBuf {
+    const LONGEST: usize = 255;
+    let mut name: Vec<u8> = job.to_vec();
+    if !instance.is_empty() {
+        name.push(b'-');
+        name.extend_from_slice(instance);
+    }
+    for byte in &mut name {
+        if *byte == b'/' {
+            *byte = b'_';
+        }
+    }
+    // Room for ".log", and for ".NN" of rotated files.
+    if name.len() + 4 + 6 > LONGEST {
+        let sum = name.iter().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
+            (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        name.truncate(LONGEST - 4 - 6 - 17);
+        name.extend_from_slice(format!("-{sum:016x}").as_bytes());
+    }
+    name.extend_from_slice(b".log");
+    directory.join(OsString::from_vec(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn log_files_are_named_as_upstart_named_them_and_long_names_are_cut() {
+        let name = |job: &str, instance: &str| {
+            log_file(Path::new("/l"), job.as_bytes(), instance.as_bytes())
+        };
+        assert_eq!(name("web", ""), Path::new("/l/web.log"));
+        assert_eq!(name("sub/l", "a/b"), Path::new("/l/sub_l-a_b.log"));
+        let (a, b) = (name("x", &"a".repeat(4000)), name("x", &("a".repeat(3999) + "b")));
+        assert_ne!(a, b);
+        assert!(a.file_name().is_some_and(|name| name.len() <= 249));
+    }
+}

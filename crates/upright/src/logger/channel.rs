@@ -1,0 +1,71 @@
+//! The two channels: to the keeper on descriptor 3, to the daemon on what the keeper sends.
+
+use engine::keeper::{LogWire, HEAD, MESSAGE_MAX};
+use engine::logroute::{encode, FromLogger};
+use engine::process::Slot;
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use sys::seqpacket::{self, Received};
+use sys::Errno;
+
+/// The longest message in bytes, either channel.
+pub const RECEIVE_MAX: usize = MESSAGE_MAX;
+
+/// How many messages may wait for a daemon that does not read; the oldest are dropped.
+const OUTBOX_MAX: usize = 1024;
+
+/// A channel and what waits to be sent.
+pub struct Channel {
+    fd: OwnedFd,
+    outbox: VecDeque<Vec<u8>>,
+    /// Whether it is watched for room, too.
+    pub watched_for_room: bool,
+}
+
+impl Channel {
+    /// Makes a channel of a socket.
+    pub fn new(fd: OwnedFd) -> Channel {
+        Channel { fd, outbox: VecDeque::new(), watched_for_room: false }
+    }
+
+    /// Receives one message. `Errno::AGAIN` where there is none.
+    pub fn receive(&self, buffer: &mut [u8]) -> Result<Received, Errno> {
+        seqpacket::receive(&self.fd, buffer)
+    }
+
+    /// Tells the keeper that a pipe is at its end. Never dropped: as many wait as there were pipes.
+    pub fn ended(&mut self, slot: Slot) {
+        let mut head = [0; HEAD];
+        LogWire::Eof { slot }.encode(&mut head);
+        self.outbox.push_back(head.to_vec());
+        self.flush();
+    }
+
+    /// Tells the daemon something.
+    pub fn tell(&mut self, message: &FromLogger) {
+        if self.outbox.len() >= OUTBOX_MAX {
+            self.outbox.pop_front();
+        }
+        self.outbox.push_back(encode(message));
+        self.flush();
+    }
+
+    /// Sends what there is room for; reports whether everything is sent.
+    pub fn flush(&mut self) -> bool {
+        while let Some(message) = self.outbox.front() {
+            match seqpacket::send(&self.fd, &[message], &[]) {
+                Err(Errno::AGAIN | Errno::NOBUFS | Errno::NOMEM) => return false,
+                // The other side is gone: its end is seen when reading. What is too long is lost.
+                Ok(()) | Err(_) => self.outbox.pop_front(),
+            };
+        }
+        self.outbox = VecDeque::new();
+        true
+    }
+}
+
+impl AsFd for Channel {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}

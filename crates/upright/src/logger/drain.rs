@@ -1,0 +1,104 @@
+//! The barrier: what was in a pipe when asked is written; and the end, which is one for every pipe.
+
+use super::run::Logger;
+use super::serve::{Step, TURN};
+use super::tail::TAIL_MAX;
+use engine::logroute::FromLogger;
+use engine::process::Slot;
+use engine::text::Text;
+use engine::time::Span;
+use sys::pipe::{self, PEEK_MAX};
+
+/// How many helpings one barrier takes at most. A helping may be a single line near a rotation.
+const HELPINGS: usize = 64 * 1024;
+
+/// How long the end waits for whoever reads standard output.
+const LAST_LINES: Span = Span::secs(1);
+
+impl Logger {
+    /// Writes what is in the slot's pipe now and answers with its last bytes.
+    ///
+    /// Where its file cannot be written the answer comes at once, with the last bytes of what waits.
+    pub(super) fn drain(&mut self, slot: Slot, wanted: u32) {
+        // What the keeper said before is heard before, though it came by another way.
+        self.hear_keeper();
+        let wanted = usize::try_from(wanted).unwrap_or(TAIL_MAX).min(TAIL_MAX);
+        if let Some(id) = self.by_slot.get(&slot).copied() {
+            self.write_all(id);
+        }
+        let tail = match self.by_slot.get(&slot).copied() {
+            Some(id) => self.last_bytes(id, wanted),
+            None => self.last_bytes_of_gone(slot, wanted),
+        };
+        if let Some(daemon) = &mut self.daemon {
+            daemon.tell(&FromLogger::Drained { slot, tail: Text::from(tail) });
+        }
+    }
+
+    /// Writes what is left in every pipe, as much as there is now, and what waits for others.
+    pub(super) fn finish(&mut self) {
+        self.retry_all();
+        for id in self.sources.numbers() {
+            self.write_all(id);
+        }
+        for id in self.sources.numbers() {
+            let Some(source) = self.sources.row_mut(id) else { continue };
+            if let Some(partial) = &mut source.partial {
+                self.forwarder.end(&source.label, partial);
+            }
+        }
+        self.write_out_within(LAST_LINES);
+    }
+
+    fn write_all(&mut self, id: u32) {
+        let Some(source) = self.sources.row(id) else { return };
+        let mut left = pipe::readable(&source.fd).unwrap_or(0);
+        // One more than needed finds the end, so that it is told now.
+        for _ in 0..HELPINGS {
+            match self.step(id, left.clamp(1, TURN)) {
+                Step::Moved(length) => left = left.saturating_sub(length),
+                Step::Empty | Step::Waits => return,
+                Step::End => return self.end(id),
+                Step::Fault(errno) => return self.fail(id, errno),
+            }
+            if left == 0 {
+                return;
+            }
+        }
+    }
+
+    fn last_bytes(&self, id: u32, wanted: usize) -> Vec<u8> {
+        let Some(source) = self.sources.row(id) else { return Vec::new() };
+        let file = source.file.and_then(|number| self.files.row(number));
+        let mut tail = match (file, &source.partial) {
+            (Some(file), _) => source.tail.read(file.file.path.bytes(), wanted),
+            (None, Some(partial)) => partial.last.clone(),
+            (None, None) => Vec::new(),
+        };
+        let waits = match file {
+            Some(file) => file.fault.is_some(),
+            None => true,
+        };
+        let mut seen = Vec::new();
+        if waits && self.look.peek.look(&source.fd, PEEK_MAX, &mut seen).is_ok() {
+            tail.extend_from_slice(&source.pending);
+            tail.extend_from_slice(&seen);
+        }
+        last(tail, wanted)
+    }
+
+    fn last_bytes_of_gone(&self, slot: Slot, wanted: usize) -> Vec<u8> {
+        let Some(gone) = self.gone.iter().rev().find(|gone| gone.slot == slot) else {
+            return Vec::new();
+        };
+        match &gone.path {
+            Some(path) => gone.tail.read(path.bytes(), wanted),
+            None => last(gone.last.clone(), wanted),
+        }
+    }
+}
+
+fn last(mut bytes: Vec<u8>, wanted: usize) -> Vec<u8> {
+    bytes.drain(..bytes.len().saturating_sub(wanted));
+    bytes
+}

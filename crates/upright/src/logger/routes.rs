@@ -1,0 +1,256 @@
+//! Which pipe goes to which file: pipes come, change their route, and end.
+
+use super::destination::Destination;
+use super::forward::Partial;
+use super::pace::Pace;
+use super::run::Logger;
+use super::say;
+use super::source::{Kind, Source, Watch, PIPE_DEFAULT};
+use super::tail::Tail;
+use engine::logroute::{decode, LogFile, LogRoute};
+use engine::process::Slot;
+use engine::text::Text;
+use std::os::fd::OwnedFd;
+use sys::epoll::Interest;
+use sys::{logfile, pipe};
+
+/// How many processes whose output ended are remembered for their last bytes.
+const GONE_MAX: usize = 256;
+
+/// How many files are open at most; beyond, those that were not written lately are closed.
+const OPEN_MAX: usize = 1024;
+
+/// A process whose output ended.
+pub struct Gone {
+    /// Which.
+    pub slot: Slot,
+    /// Its file.
+    pub path: Option<Text>,
+    /// Where its last bytes are.
+    pub tail: Tail,
+    /// The last bytes, where no file has them.
+    pub last: Vec<u8>,
+}
+
+impl Logger {
+    /// Takes a pipe from the keeper; the route of one that is known already may have changed.
+    pub(super) fn add(&mut self, slot: Slot, route: &[u8], fd: Option<OwnedFd>) {
+        let route = decode(route).unwrap_or_else(|| {
+            say(&format!("slot {slot}: its log route cannot be read; its output is thrown away"));
+            LogRoute { label: slot.to_string(), file: None, forward: false }
+        });
+        if let Some(id) = self.by_slot.get(&slot).copied() {
+            return self.reroute(id, route);
+        }
+        let Some(fd) = fd else {
+            say(&format!(
+                "{}: its output cannot be taken: too many open files; raise the limit (nofile)",
+                route.label
+            ));
+            return;
+        };
+        let id = self.sources.insert(source(slot, &route, fd));
+        self.by_slot.insert(slot, id);
+        self.attach(id, route.file);
+        let watch = self.usual_watch(id);
+        let Some(source) = self.sources.row_mut(id) else { return };
+        source.watch = watch;
+        let interest = interest(source.watch).unwrap_or(Interest::Read);
+        if self.epoll.add(&source.fd, u64::from(id), interest).is_err() {
+            say(&format!("{}: its output cannot be watched", source.label));
+            return self.end(id);
+        }
+        if source.capacity > PIPE_DEFAULT {
+            self.note_grown(id);
+        }
+        self.tell_trouble(id);
+    }
+
+    fn reroute(&mut self, id: u32, route: LogRoute) {
+        self.detach(id);
+        if let Some(source) = self.sources.row_mut(id) {
+            source.label = route.label.into();
+            match (route.forward, &source.partial) {
+                (true, None) => source.partial = Some(Box::default()),
+                (true, Some(_)) => {}
+                (false, _) => source.partial = None,
+            }
+        }
+        self.attach(id, route.file);
+        let watch = self.usual_watch(id);
+        self.rearm(id, watch);
+    }
+
+    fn attach(&mut self, id: u32, file: Option<LogFile>) {
+        let number = file.map(|file| match self.by_path.get(&file.path).copied() {
+            Some(number) => {
+                if let Some(destination) = self.files.row_mut(number) {
+                    destination.file = file;
+                }
+                number
+            }
+            None => {
+                let path = file.path.clone();
+                let number = self.files.insert(Destination::new(file));
+                self.by_path.insert(path, number);
+                number
+            }
+        });
+        if let Some(source) = self.sources.row_mut(id) {
+            source.file = number;
+        }
+        if let Some(destination) = number.and_then(|number| self.files.row_mut(number)) {
+            destination.sources.reserve_exact(1);
+            destination.sources.push(id);
+        }
+    }
+
+    fn detach(&mut self, id: u32) {
+        let Some(number) = self.sources.row_mut(id).and_then(|source| source.file.take()) else {
+            return;
+        };
+        let Some(destination) = self.files.row_mut(number) else { return };
+        destination.sources.retain(|source| *source != id);
+        if destination.sources.is_empty() {
+            self.by_path.remove(&destination.file.path);
+            self.faulty.remove(&number);
+            self.files.remove(number);
+        }
+    }
+
+    /// Returns how a source is watched while nothing is special about it now.
+    pub(super) fn usual_watch(&self, id: u32) -> Watch {
+        let Some(source) = self.sources.row(id) else { return Watch::Edge };
+        match source.file.and_then(|number| self.files.row(number)) {
+            Some(file) if file.fault.is_some() => Watch::Edge,
+            Some(_) => Watch::Level,
+            None if source.partial.is_some() => Watch::Edge,
+            None => Watch::Level,
+        }
+    }
+
+    /// Watches a source in another way.
+    pub(super) fn watch(&mut self, id: u32, watch: Watch) {
+        if self.sources.row(id).is_some_and(|source| source.watch != watch) {
+            self.rearm(id, watch);
+        }
+    }
+
+    /// Watches a source, and is told of what is in it already.
+    pub(super) fn rearm(&mut self, id: u32, watch: Watch) {
+        let Some(source) = self.sources.row_mut(id) else { return };
+        let (was, token) = (source.watch, u64::from(id));
+        source.watch = watch;
+        let _ = match (was, interest(watch)) {
+            (Watch::Paused, Some(interest)) => self.epoll.add(&source.fd, token, interest),
+            (Watch::Level | Watch::Edge, Some(interest)) => {
+                self.epoll.modify(&source.fd, token, interest)
+            }
+            (Watch::Paused, None) => Ok(()),
+            // Taken out, not only silenced: a pipe that is watched at all costs its writer a call
+            // back at every write.
+            (Watch::Level | Watch::Edge, None) => self.epoll.delete(&source.fd),
+        };
+    }
+
+    /// Forgets a source that is at its end and tells the keeper, who then drops its copy.
+    pub(super) fn end(&mut self, id: u32) {
+        let number = self.sources.row(id).and_then(|source| source.file);
+        let path = number.and_then(|number| self.files.row(number)).map(|f| f.file.path.clone());
+        self.detach(id);
+        let Some(mut source) = self.sources.remove(id) else { return };
+        if source.watch != Watch::Paused {
+            let _ = self.epoll.delete(&source.fd);
+        }
+        self.by_slot.remove(&source.slot);
+        self.grown.retain(|grown| *grown != id);
+        self.stalled.remove(&id);
+        let mut last = Vec::new();
+        if let Some(partial) = &mut source.partial {
+            self.forwarder.end(&source.label, partial);
+            last = std::mem::take(&mut partial.last);
+        }
+        if let Some(keeper) = &mut self.keeper {
+            keeper.ended(source.slot);
+        }
+        if self.gone.len() >= GONE_MAX {
+            self.gone.pop_front();
+        }
+        self.gone.push_back(Gone { slot: source.slot, path, tail: source.tail, last });
+    }
+
+    /// Notes that a file was opened, and closes others where there are too many.
+    pub(super) fn note_opened(&mut self, number: u32) {
+        self.opened.push_back(number);
+        if self.opened.len() > OPEN_MAX {
+            self.close_some(1);
+        }
+    }
+
+    /// Closes up to `count` files that were not written since this was last done; reports whether
+    /// one was closed. Which are closed is found as a clock hand goes round (second chance).
+    pub(super) fn close_some(&mut self, count: usize) -> bool {
+        let mut closed = 0;
+        for _ in 0..2 * self.opened.len() {
+            let Some(number) = self.opened.pop_front() else { break };
+            let Some(file) = self.files.row_mut(number).filter(|file| file.is_open()) else {
+                continue;
+            };
+            if std::mem::take(&mut file.used) {
+                self.opened.push_back(number);
+                continue;
+            }
+            file.close();
+            closed += 1;
+            if closed == count {
+                break;
+            }
+        }
+        closed > 0
+    }
+
+    /// Closes every file, so that the next byte goes to what has its name then.
+    pub(super) fn close_all(&mut self) {
+        for number in std::mem::take(&mut self.opened) {
+            if let Some(file) = self.files.row_mut(number) {
+                file.close();
+            }
+        }
+    }
+}
+
+fn source(slot: Slot, route: &LogRoute, fd: OwnedFd) -> Source {
+    let kind = if logfile::is_pipe(&fd) { Kind::Pipe } else { Kind::Terminal };
+    let capacity = match kind {
+        Kind::Pipe => pipe::capacity(&fd).unwrap_or(PIPE_DEFAULT as usize),
+        Kind::Terminal => {
+            // Refused, a read waits at worst for a terminal that was ready a moment ago.
+            let _ = pipe::set_nonblocking(&fd);
+            2 * super::serve::TERMINAL_READ
+        }
+    };
+    Source {
+        slot,
+        label: route.label.as_str().into(),
+        fd,
+        kind,
+        file: None,
+        watch: Watch::Level,
+        ended: false,
+        pace: Pace::default(),
+        capacity: u32::try_from(capacity).unwrap_or(u32::MAX),
+        dropped: 0,
+        told: 0,
+        tail: Tail::default(),
+        partial: route.forward.then(|| Box::new(Partial::default())),
+        pending: Vec::new(),
+    }
+}
+
+fn interest(watch: Watch) -> Option<Interest> {
+    match watch {
+        Watch::Level => Some(Interest::Read),
+        Watch::Paused => None,
+        Watch::Edge => Some(Interest::ReadEdge),
+    }
+}

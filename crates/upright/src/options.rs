@@ -1,0 +1,364 @@
+//! The options of `init`, as Upstart had them, and those that Upright adds.
+//!
+//! Read twice: once before the keeper starts, so that a mistake is told at once, and again by each
+//! daemon. Source: spec 13; the words of mistakes are libnih's.
+
+use engine::machine::Level;
+use engine::spec::Console;
+use std::ffi::{CString, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+
+/// Whose Upright this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The machine's, or a container's.
+    System,
+    /// A user's session.
+    User,
+    /// In the foreground, for the jobs of some directories (`upright up`).
+    Up,
+}
+
+/// The event that begins everything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Startup {
+    /// This one.
+    Event(String),
+    /// None.
+    Nothing,
+}
+
+/// Whether jobs of a user's session inherit the session's environment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inherit {
+    /// All of it.
+    All,
+    /// Only PATH and TERM.
+    Little,
+}
+
+/// What the command line says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Whose Upright this is.
+    pub mode: Mode,
+    /// Directories of job files that replace the default ones.
+    pub confdirs: Vec<PathBuf>,
+    /// Directories before all others.
+    pub prepended: Vec<PathBuf>,
+    /// Directories after all others.
+    pub appended: Vec<PathBuf>,
+    /// Where output goes.
+    pub logdir: Option<PathBuf>,
+    /// Where the control socket is made.
+    pub socket: Option<PathBuf>,
+    /// The first event.
+    pub startup: Startup,
+    /// What a user's jobs inherit.
+    pub inherit: Inherit,
+    /// Where the output of jobs goes that do not say it.
+    pub console: Console,
+    /// The least level that is said.
+    pub level: Level,
+}
+
+/// What the command line asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// To run.
+    Run(Box<Options>),
+    /// To print this and end well.
+    Print(String),
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            mode: Mode::System,
+            confdirs: Vec::new(),
+            prepended: Vec::new(),
+            appended: Vec::new(),
+            logdir: None,
+            socket: None,
+            startup: Startup::Event(String::from("startup")),
+            inherit: Inherit::All,
+            console: Console::Log,
+            level: Level::Message,
+        }
+    }
+}
+
+/// What an option does.
+enum Effect {
+    Plain(fn(&mut Options)),
+    Value(&'static str, fn(&mut Options, OsString) -> Result<(), String>),
+    Help,
+    Version,
+}
+
+/// An option: its long name, its letter, what it does, its help.
+struct Row {
+    long: &'static str,
+    short: Option<char>,
+    effect: Effect,
+    help: &'static str,
+}
+
+/// THE TABLE of options.
+const OPTIONS: &[Row] = &[
+    Row {
+        long: "append-confdir",
+        short: None,
+        effect: Effect::Value("DIR", |o, v| {
+            o.appended.push(v.into());
+            Ok(())
+        }),
+        help: "add a directory of job files after all others",
+    },
+    Row {
+        long: "confdir",
+        short: None,
+        effect: Effect::Value("DIR", |o, v| {
+            o.confdirs.push(v.into());
+            Ok(())
+        }),
+        help: "read job files here in place of the default directories (repeatable)",
+    },
+    Row {
+        long: "default-console",
+        short: None,
+        effect: Effect::Value("VALUE", |o, v| {
+            o.console = match v.as_bytes() {
+                b"none" => Console::None,
+                b"log" => Console::Log,
+                b"output" => Console::Output,
+                b"owner" => Console::Owner,
+                _ => return Err(format!("invalid console type specified: {}", v.display())),
+            };
+            Ok(())
+        }),
+        help: "where output goes of jobs without a console stanza: none, log, output or owner",
+    },
+    Row {
+        long: "logdir",
+        short: None,
+        effect: Effect::Value("DIR", |o, v| {
+            o.logdir = Some(v.into());
+            Ok(())
+        }),
+        help: "write the jobs' output to files in this directory",
+    },
+    Row {
+        long: "no-cgroups",
+        short: None,
+        effect: Effect::Plain(|_| {}),
+        help: "accepted for compatibility: control groups are not used by this version",
+    },
+    Row {
+        long: "no-dbus",
+        short: None,
+        effect: Effect::Plain(|_| {}),
+        help: "accepted for compatibility: D-Bus is not spoken by this version",
+    },
+    Row {
+        long: "no-inherit-env",
+        short: None,
+        effect: Effect::Plain(|o| o.inherit = Inherit::Little),
+        help: "jobs of a user's session do not inherit its environment",
+    },
+    Row {
+        long: "no-log",
+        short: None,
+        effect: Effect::Plain(|o| o.console = Console::None),
+        help: "drop the output of jobs without a console stanza",
+    },
+    Row {
+        long: "no-startup-event",
+        short: None,
+        effect: Effect::Plain(|o| o.startup = Startup::Nothing),
+        help: "emit no event at the start",
+    },
+    Row {
+        long: "prepend-confdir",
+        short: None,
+        effect: Effect::Value("DIR", |o, v| {
+            o.prepended.push(v.into());
+            Ok(())
+        }),
+        help: "add a directory of job files before all others",
+    },
+    Row {
+        long: "session",
+        short: None,
+        effect: Effect::Plain(|o| o.mode = Mode::User),
+        help: "run as a user's session, as --user",
+    },
+    Row {
+        long: "socket",
+        short: None,
+        effect: Effect::Value("PATH", |o, v| {
+            o.socket = Some(v.into());
+            Ok(())
+        }),
+        help: "make the control socket here",
+    },
+    Row {
+        long: "startup-event",
+        short: None,
+        effect: Effect::Value("NAME", |o, v| {
+            let name = v.into_string().map_err(|_| String::from("event name is not UTF-8"))?;
+            o.startup = Startup::Event(name);
+            Ok(())
+        }),
+        help: "emit this event at the start in place of startup",
+    },
+    Row {
+        long: "system",
+        short: None,
+        effect: Effect::Plain(|o| o.mode = Mode::System),
+        help: "run as the machine's init although the process is not PID 1",
+    },
+    Row {
+        long: "up",
+        short: None,
+        effect: Effect::Plain(|o| o.mode = Mode::Up),
+        help: "run the job files of the directories that follow, in the foreground",
+    },
+    Row {
+        long: "user",
+        short: None,
+        effect: Effect::Plain(|o| o.mode = Mode::User),
+        help: "run as a user's session",
+    },
+    Row {
+        long: "quiet",
+        short: Some('q'),
+        effect: Effect::Plain(|o| o.level = Level::Error),
+        help: "say errors only",
+    },
+    Row {
+        long: "verbose",
+        short: Some('v'),
+        effect: Effect::Plain(|o| o.level = Level::Info),
+        help: "say what happens",
+    },
+    Row {
+        long: "debug",
+        short: None,
+        effect: Effect::Plain(|o| o.level = Level::Debug),
+        help: "say everything",
+    },
+    Row { long: "help", short: None, effect: Effect::Help, help: "show this and end" },
+    Row { long: "version", short: None, effect: Effect::Version, help: "show the version and end" },
+];
+
+/// Returns arguments as the C runtime gave them in the form that [`read`] wants.
+pub fn words(arguments: Vec<CString>) -> Vec<OsString> {
+    arguments.into_iter().map(|argument| OsString::from_vec(argument.into_bytes())).collect()
+}
+
+/// Reads the arguments, the program's name first. A mistake comes back as the lines to print.
+pub fn read(arguments: &[OsString]) -> Result<Asked, String> {
+    let program = arguments.first().map_or_else(|| "init".into(), |argument| argument.clone());
+    let program = PathBuf::from(program);
+    let program = program.file_name().unwrap_or("init".as_ref()).to_string_lossy().into_owned();
+    let mistake =
+        |what: String| format!("{program}: {what}\nTry `{program} --help' for more information.");
+    let mut options = Options::default();
+    let mut rest = arguments.iter().skip(1);
+    while let Some(argument) = rest.next() {
+        let bytes = argument.as_bytes();
+        let Some(name) = bytes.strip_prefix(b"-").filter(|name| !name.is_empty()) else {
+            // Words of the kernel's command line are ignored; with --up they are directories.
+            options.confdirs.push(argument.into());
+            continue;
+        };
+        let name = name.strip_prefix(b"-").unwrap_or(name);
+        if name.is_empty() {
+            continue;
+        }
+        let mut halves = name.splitn(2, |byte| *byte == b'=');
+        let word = String::from_utf8_lossy(halves.next().unwrap_or_default()).into_owned();
+        let given = halves.next().map(|value| OsString::from(std::ffi::OsStr::from_bytes(value)));
+        let shown = argument.to_string_lossy();
+        let known =
+            |row: &&Row| row.long == word || row.short.is_some_and(|c| word == c.to_string());
+        match OPTIONS.iter().find(known).map(|row| &row.effect) {
+            None => return Err(mistake(format!("invalid option: {shown}"))),
+            Some(Effect::Help) => return Ok(Asked::Print(help(&program))),
+            Some(Effect::Version) => return Ok(Asked::Print(version(&program))),
+            Some(Effect::Plain(_)) if given.is_some() => {
+                return Err(mistake(format!("unexpected argument: {shown}")))
+            }
+            Some(Effect::Plain(effect)) => effect(&mut options),
+            Some(Effect::Value(_, effect)) => {
+                let value = given.or_else(|| rest.next().cloned());
+                let value = value.ok_or_else(|| mistake(format!("missing argument: {shown}")))?;
+                effect(&mut options, value).map_err(mistake)?;
+            }
+        }
+    }
+    Ok(Asked::Run(Box::new(options)))
+}
+
+fn help(program: &str) -> String {
+    let mut text =
+        format!("Usage: {program} [OPTION]...\nProcess management daemon.\n\nOptions:\n");
+    for row in OPTIONS {
+        let value = match row.effect {
+            Effect::Value(value, _) => format!("={value}"),
+            Effect::Plain(_) | Effect::Help | Effect::Version => String::new(),
+        };
+        let short = row.short.map_or_else(|| String::from("    "), |c| format!("-{c}, "));
+        let name = format!("  {short}--{}{value}", row.long);
+        text += &format!("{name:<30}{}\n", row.help);
+    }
+    text + "\nSend the SIGTERM signal to stop everything in order."
+}
+
+fn version(program: &str) -> String {
+    format!("{program} (upright {})", env!("CARGO_PKG_VERSION"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reads(arguments: &[&str]) -> Result<Asked, String> {
+        let arguments: Vec<OsString> =
+            ["/sbin/init"].iter().chain(arguments).map(OsString::from).collect();
+        read(&arguments)
+    }
+
+    #[test]
+    fn options_are_read_as_libnih_reads_them() {
+        let Ok(Asked::Run(options)) =
+            reads(&["--user", "--confdir=/a", "--confdir", "/b", "-v", "--no-startup-event", "--"])
+        else {
+            panic!("valid")
+        };
+        assert_eq!(options.mode, Mode::User);
+        assert_eq!(options.confdirs, [PathBuf::from("/a"), PathBuf::from("/b")]);
+        assert_eq!((options.level, options.startup), (Level::Info, Startup::Nothing));
+    }
+
+    #[test]
+    fn a_mistake_is_told_in_the_words_of_the_original() {
+        for (arguments, words) in [
+            (&["--x"][..], "init: invalid option: --x"),
+            (&["--user=1"], "init: unexpected argument: --user=1"),
+            (&["--logdir"], "init: missing argument: --logdir"),
+            (&["--default-console", "x"], "init: invalid console type specified: x"),
+        ] {
+            let told = reads(arguments).unwrap_err();
+            assert_eq!(told, format!("{words}\nTry `init --help' for more information."));
+        }
+    }
+
+    #[test]
+    fn help_names_every_option() {
+        let Ok(Asked::Print(text)) = reads(&["--help"]) else { panic!("help") };
+        assert!(OPTIONS.iter().all(|row| text.contains(row.long) && text.contains(row.help)));
+    }
+}
