@@ -144,7 +144,7 @@ impl Stage {
         let mut kind = [0];
         let mut received = seqpacket::receive(&stream, &mut kind).unwrap();
         let channel = received.fds[0].take().unwrap();
-        let process = peer::credentials(&stream).unwrap().pid;
+        let process = peer::of(&stream).unwrap().pid;
         let peer = Peer { channel, process, _alive: stream };
         match &kind {
             b"d" => self.daemons.push_back(peer),
