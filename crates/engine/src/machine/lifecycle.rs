@@ -309,13 +309,14 @@ impl Engine {
         output: Option<crate::process::Slot>,
     ) {
         let Some(instance) = self.instances.edit(&id) else { return };
-        if instance.failure.is_some() {
-            return;
-        }
-        instance.failure = Some(failure);
+        // The first reason counts, but whoever came to wait since then is told as well.
+        let first = instance.failure.is_none();
+        let failure = *instance.failure.get_or_insert(failure);
         let waiters = core::mem::take(&mut instance.waiters);
         let (job, name) = (instance.job.clone(), instance.name.clone());
-        self.remember(id, Note::Failed(failure));
+        if first {
+            self.remember(id, Note::Failed(failure));
+        }
         for waiter in waiters {
             match waiter {
                 Waiter::Event(event) => {
