@@ -312,8 +312,7 @@ impl Engine {
             return Ok(InstanceName::default());
         }
         let env = environment::build(&self.config.table, &job.spec.env, &self.config.own, given);
-        let name = expand::expand(job.spec.instance.bytes(), |key| first_value(&env, key))
-            .map_err(|error| format!("{error}"))?;
+        let name = expand::expand(&job.spec.instance, &env).map_err(|error| format!("{error}"))?;
         InstanceName::try_from(name).map_err(|error| format!("instance: {error}"))
     }
 
@@ -337,6 +336,5 @@ pub(super) fn expanded(text: &Text, env: &dyn Fn() -> Vec<Text>) -> Option<Text>
     if !text.bytes().contains(&b'$') {
         return Some(text.clone());
     }
-    let env = env();
-    expand::expand(text.bytes(), |key| first_value(&env, key)).ok()
+    expand::expand(text, &env()).ok()
 }
