@@ -3,6 +3,7 @@
 use crate::machine::state::{Goal, State};
 use crate::names::{InstanceName, JobName};
 use crate::process::{Exit, Pid, Role, Step};
+use crate::spec::{About, Condition, JobSpec};
 use crate::text::Text;
 use crate::time::Span;
 use alloc::string::String;
@@ -94,7 +95,16 @@ pub struct JobView {
     /// The `emits` patterns.
     pub emits: Vec<Text>,
     /// The start condition.
-    pub start_on: Option<crate::spec::Condition>,
+    pub start_on: Option<Condition>,
     /// The stop condition.
-    pub stop_on: Option<crate::spec::Condition>,
+    pub stop_on: Option<Condition>,
+}
+
+impl From<JobView> for JobSpec {
+    /// Returns the job with what the view tells of it and nothing else.
+    fn from(view: JobView) -> JobSpec {
+        let JobView { name, usage, description, emits, start_on, stop_on } = view;
+        let about = About { description, usage, emits, ..About::default() };
+        JobSpec { about, start_on, stop_on, ..JobSpec::new(name) }
+    }
 }

@@ -472,3 +472,142 @@ fn console_of(body: &[u8]) -> Option<Console> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn full() -> Plan {
+        Plan {
+            argv: vec![c"web".to_owned(), c"".to_owned(), c"-x y".to_owned()],
+            env: vec![c"A=1".to_owned(), c"B=".to_owned()],
+            candidates: vec![c"/sbin/web".to_owned(), c"web".to_owned()],
+            cgroups: vec![c"/cg/a".to_owned(), c"/cg/b".to_owned()],
+            console: Console::Owner,
+            profile: Some(c"web".to_owned()),
+            oom_score_adj: Some(-1000),
+            limits: vec![(Resource::Nofile, Limits { soft: Some(64), hard: None })],
+            umask: Some(0o27),
+            nice: Some(-20),
+            chroot: Some(c"/srv".to_owned()),
+            chdir: Some(Chdir { path: c"/www".to_owned(), refused: Refused::Warns }),
+            identity: Identity { groups: Some(vec![7, 8]), gid: Some(7), uid: Some(9) },
+            debug: Debug::Stop,
+        }
+    }
+
+    fn records(plan: &[u8]) -> Vec<Result<Record<'_>, Malformed>> {
+        Records::new(plan).collect()
+    }
+
+    #[test]
+    fn every_attribute_reaches_the_child_in_the_order_of_set_up() {
+        let plan = full().encode();
+        let nofile = crate::limits::number(Resource::Nofile);
+        let groups = [7u32.to_le_bytes(), 8u32.to_le_bytes()].concat();
+        let expected = [
+            Record::Argv(Strings(b"web\0\0-x y\0")),
+            Record::Env(Strings(b"A=1\0B=\0")),
+            Record::Cgroup(c"/cg/a"),
+            Record::Cgroup(c"/cg/b"),
+            Record::Console(Console::Owner),
+            Record::Profile(b"exec web"),
+            Record::Oom(b"-1000"),
+            Record::Limit { resource: nofile, soft: 64, hard: u64::MAX },
+            Record::Umask(0o27),
+            Record::Nice(-20),
+            Record::Chroot(c"/srv"),
+            Record::Chdir(c"/www", Refused::Warns),
+            Record::OwnScript(9, 7),
+            Record::Groups(Groups(&groups)),
+            Record::Gid(7),
+            Record::Uid(9),
+            Record::Stop,
+            Record::Exec(Strings(b"/sbin/web\0web\0")),
+        ];
+        assert_eq!(records(&plan), expected.map(Ok));
+        assert_eq!(Records::check(&plan), Ok(Counts { argv: 3, env: 2 }));
+        let Record::Argv(argv) = expected[0] else { panic!("the arguments come first") };
+        assert_eq!(argv.collect::<Vec<_>>(), [c"web", c"", c"-x y"]);
+    }
+
+    #[test]
+    fn what_is_not_said_is_no_step() {
+        let plan = Plan::new(c"/bin/true".to_owned(), vec![c"true".to_owned()]).encode();
+        let steps = records(&plan);
+        assert_eq!(steps.len(), 4, "{steps:?}");
+        assert_eq!(Records::check(&plan), Ok(Counts { argv: 1, env: 0 }));
+    }
+
+    #[test]
+    fn a_plan_that_is_cut_short_at_any_place_is_malformed() {
+        let plan = full().encode();
+        for length in 0..plan.len() {
+            assert_eq!(Records::check(&plan[..length]), Err(Malformed), "first {length} bytes");
+        }
+    }
+
+    #[test]
+    fn a_plan_of_another_version_or_with_an_unknown_record_is_malformed() {
+        let mut other = full().encode();
+        other[0] += 1;
+        assert_eq!(Records::check(&other), Err(Malformed));
+        let mut plan = VERSION.to_le_bytes().to_vec();
+        record(&mut plan, 4711, b"");
+        plan.extend_from_slice(&full().encode()[4..]);
+        assert_eq!(Records::check(&plan), Err(Malformed));
+    }
+
+    #[test]
+    fn a_plan_without_arguments_without_candidates_or_with_two_consoles_is_malformed() {
+        let good = full();
+        let bad = Plan { argv: Vec::new(), ..good.clone() };
+        assert_eq!(Records::check(&bad.encode()), Err(Malformed));
+        let bad = Plan { candidates: Vec::new(), ..good.clone() };
+        assert_eq!(Records::check(&bad.encode()), Err(Malformed));
+        let mut twice = VERSION.to_le_bytes().to_vec();
+        record(&mut twice, kind::CONSOLE, &[0]);
+        twice.extend_from_slice(&good.encode()[4..]);
+        assert_eq!(Records::check(&twice), Err(Malformed));
+        let mut more = good.encode();
+        record(&mut more, kind::UID, &0u32.to_le_bytes());
+        assert_eq!(Records::check(&more), Err(Malformed), "nothing follows the program");
+    }
+
+    /// A generator of numbers that are the same in every run (xorshift64*).
+    struct Numbers(u64);
+
+    impl Numbers {
+        fn next(&mut self) -> u64 {
+            self.0 ^= self.0 >> 12;
+            self.0 ^= self.0 << 25;
+            self.0 ^= self.0 >> 27;
+            self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
+        }
+
+        fn below(&mut self, end: usize) -> usize {
+            (self.next() >> 16) as usize % end.max(1)
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_reading_panic_or_go_on_for_ever() {
+        let (good, mut numbers) = (full().encode(), Numbers(0x5eed));
+        for _ in 0..100_000 {
+            let mut plan = good.clone();
+            for _ in 0..=numbers.below(4) {
+                let at = numbers.below(plan.len());
+                plan[at] = numbers.next() as u8;
+            }
+            plan.truncate(plan.len() - numbers.below(8) * numbers.below(plan.len() / 8));
+            assert!(Records::new(&plan).count() <= plan.len());
+            if let Ok(counts) = Records::check(&plan) {
+                for record in Records::new(&plan).flatten() {
+                    if let Record::Argv(strings) = record {
+                        assert_eq!(strings.count(), counts.argv);
+                    }
+                }
+            }
+        }
+    }
+}

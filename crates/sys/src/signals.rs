@@ -3,7 +3,7 @@
 use engine::process::Pid;
 use engine::signal::Signal;
 use rustix::io::Errno;
-use std::mem::{size_of, zeroed, MaybeUninit};
+use std::mem::zeroed;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
 
@@ -96,21 +96,31 @@ pub fn reset_dispositions() {
 
 /// Resets the dispositions of these signals; async-signal-safe.
 pub(crate) fn reset(set: u64) {
+    let default = [0usize; ACTION];
     for signal in (1..=COUNT).filter(|signal| SignalSet(set).has(*signal)) {
-        // SAFETY: SIG_DFL is no code of ours. KILL, STOP and libc's own signals refuse, rightly.
-        unsafe { libc::signal(i32::from(signal), libc::SIG_DFL) };
+        // KILL and STOP refuse, rightly.
+        action(signal, default.as_ptr(), ptr::null_mut());
     }
 }
 
 fn is_ignored(signal: u8) -> bool {
-    let mut now = MaybeUninit::<libc::sigaction>::zeroed();
-    // SAFETY: nothing is changed; where the call succeeds it has filled in the structure, which is
-    // plain numbers and valid as zeroes where it has not.
-    let now = unsafe {
-        libc::sigaction(i32::from(signal), ptr::null(), now.as_mut_ptr());
-        now.assume_init()
-    };
-    now.sa_sigaction == libc::SIG_IGN
+    let mut now = [0usize; ACTION];
+    action(signal, ptr::null(), now.as_mut_ptr());
+    now[0] == libc::SIG_IGN
+}
+
+/// The words that the kernel's `struct sigaction` has at most. On x86, ARM and RISC-V the first is
+/// what is done; all zeroes is the default.
+const ACTION: usize = 8;
+
+/// Sets and reads a disposition. Raw, as libc refuses the signals that it keeps for itself, which a
+/// parent may yet have left ignored.
+fn action(signal: u8, new: *const usize, old: *mut usize) {
+    // SAFETY: each is null or points to [`ACTION`] words, which is more than the kernel reads or
+    // writes; no code of ours is ever named.
+    unsafe {
+        libc::syscall(libc::SYS_rt_sigaction, i32::from(signal), new, old, size_of::<u64>());
+    }
 }
 
 /// A descriptor that reads as the signals which have arrived.

@@ -82,15 +82,20 @@ pub(crate) fn fork() -> Result<Side, Errno> {
 /// The lowest descriptor that none of 0, 1, 2, 3 and 9 can be.
 const HIGH: RawFd = 10;
 
-/// Returns the descriptor, or a copy above those that a child is given; async-signal-safe.
+/// Returns the descriptor, or a copy above those that a child is given, which then takes its place;
+/// async-signal-safe. Only for a descriptor that this process never uses again.
 pub(crate) fn above(fd: RawFd) -> Result<RawFd, Errno> {
     if fd >= HIGH {
         return Ok(fd);
     }
-    // SAFETY: plain numbers; a new descriptor that this process never closes before it executes.
-    match unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, HIGH) } {
-        fd if fd >= 0 => Ok(fd),
-        _ => Err(last_error()),
+    // SAFETY: plain numbers. The descriptor is a child's own copy, known to its caller alone.
+    unsafe {
+        let copy = libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, HIGH);
+        if copy < 0 {
+            return Err(last_error());
+        }
+        libc::close(fd);
+        Ok(copy)
     }
 }
 

@@ -18,7 +18,6 @@ pub mod notice;
 mod params;
 pub mod priority;
 pub mod rights;
-pub mod showconfig;
 #[cfg(test)]
 mod tests;
 mod wire;

@@ -3,6 +3,7 @@
 //! Each conversion takes its view apart field by field, so that a new field cannot be forgotten.
 
 use super::notice::Notice;
+use crate::dialect::upstart::show;
 use crate::machine;
 use crate::machine::request::Failure;
 use crate::machine::state::{Goal, State};
@@ -312,15 +313,6 @@ struct WireNode {
     args: Vec<Text>,
 }
 
-/// Returns an argument as it stands in a job file.
-pub(super) fn arg_text(arg: &Arg) -> Text {
-    match arg {
-        Arg::Positional(value) => value.clone(),
-        Arg::Equal(key, value) => Text::from([key.bytes(), b"=", value.bytes()].concat()),
-        Arg::NotEqual(key, value) => Text::from([key.bytes(), b"!=", value.bytes()].concat()),
-    }
-}
-
 fn arg_of(text: Text) -> Arg {
     match split(&text, b'=') {
         None => Arg::Positional(text),
@@ -336,9 +328,11 @@ impl From<Node> for WireNode {
         match node {
             Node::And => WireNode { op: Some(Op::And), ..WireNode::default() },
             Node::Or => WireNode { op: Some(Op::Or), ..WireNode::default() },
-            Node::Event(Operand { event, args }) => {
-                WireNode { op: None, event: Some(event), args: args.iter().map(arg_text).collect() }
-            }
+            Node::Event(Operand { event, args }) => WireNode {
+                op: None,
+                event: Some(event),
+                args: args.iter().map(show::argument).collect(),
+            },
         }
     }
 }

@@ -5,7 +5,7 @@ use super::instance::Instance;
 use super::job::Job;
 use super::request::RequestId;
 use super::requests::{Answered, Pending};
-use super::{Config, Engine, Entry, EventId, Globals, History};
+use super::{Config, Engine, EventId, Globals, History, Remembering};
 use crate::names::{InstanceName, JobName};
 use crate::process::InstanceId;
 use alloc::vec::Vec;
@@ -29,7 +29,7 @@ pub struct Changes {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     answers: Touched<u64, Answered>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    remembered: Vec<(JobName, InstanceName, Entry)>,
+    remembered: Vec<Remembering>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     histories: Vec<((JobName, InstanceName), History)>,
 }
@@ -88,8 +88,13 @@ impl Engine {
             engine.requests.apply(changes.requests);
             engine.answers.apply(changes.answers);
             engine.histories.extend(changes.histories);
-            for (job, name, entry) in changes.remembered {
-                engine.histories.entry((job, name)).or_default().add(entry.at, entry.note);
+            for remembering in changes.remembered {
+                match remembering {
+                    Remembering::Entry(job, name, entry) => {
+                        engine.histories.entry((job, name)).or_default().add(entry.at, entry.note);
+                    }
+                    Remembering::Forget(job) => engine.forget_histories(&job),
+                }
             }
         }
         engine.now = engine.globals.now;

@@ -34,6 +34,7 @@ impl Engine {
         let now = self.now;
         let Some(instance) = self.instances.edit(&id) else { return };
         instance.retries = 0;
+        let stops = instance.goal == Goal::Stop;
         if let Some(process) = instance.processes.get_mut(&role) {
             process.pid = Some(pid);
             process.since = now;
@@ -48,7 +49,7 @@ impl Engine {
         if role != Role::Main {
             let limit = spec.policy.timeouts.get(&role);
             self.set_due(id, limit.map(|limit| (now + *limit, Due::Overdue(role))));
-        } else if process.adopted.is_some() || ready_when_run(spec.policy.expect) {
+        } else if stops || process.adopted.is_some() || ready_when_run(spec.policy.expect) {
             self.release_hold(id, Hold::Spawn);
         } else if self.instances.look(&id).is_some_and(|i| i.hold == Some(Hold::Spawn)) {
             self.await_readiness(id, &spec);
@@ -231,14 +232,10 @@ impl Engine {
     pub(super) fn main_ended(&mut self, id: InstanceId, slot: Slot, exit: Exit, since: Mono) {
         let Some(spec) = self.spec_of(id) else { return };
         let Some(instance) = self.instances.edit(&id) else { return };
-        instance.main = Main::Absent;
-        if matches!(instance.state, State::Stopping | State::Killed) {
-            return;
-        }
-        if instance.goal == Goal::Stop {
-            if instance.restart {
-                instance.main = Main::Lost;
-            }
+        // Whoever wants a start from now on wants a new main.
+        instance.main = Main::Lost;
+        if matches!(instance.state, State::Stopping | State::Killed) || instance.goal == Goal::Stop
+        {
             return;
         }
         let policy = &spec.policy;

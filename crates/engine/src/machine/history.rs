@@ -5,7 +5,7 @@ use crate::errno::Errno;
 use crate::machine::event::CHAIN_MAX;
 use crate::machine::request::{Asked, Ended, Failure};
 use crate::machine::state::{Goal, State};
-use crate::names::{EventName, JobName};
+use crate::names::{EventName, InstanceName, JobName};
 use crate::process::{Exit, Pid, Role, Step};
 use crate::signal::Signal;
 use crate::time::{Mono, Span};
@@ -36,6 +36,16 @@ pub struct Entry {
     pub at: Mono,
     /// What.
     pub note: Note,
+}
+
+/// A change of the histories, as the journal has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Remembering {
+    /// An entry is added.
+    Entry(JobName, InstanceName, Entry),
+    /// The job is gone, and what was remembered of it.
+    Forget(JobName),
 }
 
 /// What may be remembered. Words are made when somebody asks.

@@ -5,7 +5,7 @@ use super::instance::Instance;
 use super::job::{Job, Next};
 use super::offering::expanded;
 use super::requests::Found;
-use super::{environment, Engine, EventId, Note};
+use super::{environment, Engine, EventId, Note, Remembering};
 use crate::names::{EventName, InstanceName, JobName};
 use crate::process::InstanceId;
 use crate::spec::{Condition, JobSpec, Node};
@@ -83,6 +83,7 @@ impl Engine {
         let mut old = core::mem::replace(&mut instance.stop, Matches::of(spec.stop_on.as_ref()));
         let instance_name = instance.name.clone();
         old.reset().into_iter().for_each(|event| self.unblock(event));
+        // While the old description still says where it is.
         self.unindex_stops(id, &name, &instance_name);
         self.put_in_force(&name, spec.clone());
         self.index_stops(id, &name, &instance_name, spec.stop_on.iter());
@@ -132,6 +133,12 @@ impl Engine {
         let Some(mut job) = self.jobs.remove(name) else { return };
         self.unindex_start(&job.spec);
         job.start.reset().into_iter().for_each(|event| self.unblock(event));
+        self.forget_histories(name);
+        self.remembered.push(Remembering::Forget(name.clone()));
+    }
+
+    /// Forgets what is remembered of a job.
+    pub(super) fn forget_histories(&mut self, name: &JobName) {
         let from = (name.clone(), InstanceName::default());
         let gone: Vec<_> = self
             .histories

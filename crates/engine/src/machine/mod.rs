@@ -5,6 +5,7 @@
 //! emitted is put in line, a released instance moves on until something holds it again, and a turn
 //! is cut off after [`TURN_STEPS`] steps, to be continued by the next one.
 
+mod audit;
 mod changes;
 mod condition;
 mod deadlines;
@@ -45,6 +46,7 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
 use event::Event;
+use history::Remembering;
 use job::Job;
 use ledger::Ledger;
 use request::RequestId;
@@ -120,7 +122,7 @@ pub struct Engine {
     answers: Ledger<u64, Answered>,
     histories: BTreeMap<(JobName, InstanceName), History>,
     /// History entries since the last record.
-    remembered: Vec<(JobName, InstanceName, Entry)>,
+    remembered: Vec<Remembering>,
     /// Made again from the ledgers by [`Engine::index`].
     names: BTreeMap<(JobName, InstanceName), InstanceId>,
     starts: BTreeMap<EventName, BTreeSet<JobName>>,
@@ -259,7 +261,7 @@ impl Engine {
         let entry = Entry { at: self.now, note };
         let history = self.histories.entry((job.clone(), name.clone())).or_default();
         history.add(entry.at, entry.note.clone());
-        self.remembered.push((job, name, entry));
+        self.remembered.push(Remembering::Entry(job, name, entry));
     }
 
     fn new_slot(&mut self, instance: InstanceId, role: crate::process::Role) -> Slot {

@@ -1,7 +1,7 @@
 //! Requests of clients: checked, carried out, and answered exactly once. Source: spec 11, 12.
 
 use super::event::EventWaiter;
-use super::instance::{Hold, Instance, Waiter};
+use super::instance::{Hold, Waiter};
 use super::request::{Asked, Refusal, Reply, Request, RequestId, Superseder, Target, Wait, Which};
 use super::state::{Goal, State};
 use super::{Effect, Engine, Note, SignalScope, EVENTS_MAX, REQUESTS_MAX};
@@ -234,8 +234,15 @@ impl Engine {
         self.supersede(id, &Superseder::Request(Asked::Restart));
         self.remember(id, Note::Asked(Asked::Restart));
         let changed = self.has_changed(id);
+        let mut goal = Goal::Stop;
         if let Some(instance) = self.instances.edit(&id) {
-            instance.restart = true;
+            // Past `stopping` the goal would not become start again: it is on its way already.
+            let on_its_way =
+                matches!(instance.state, State::Stopping | State::Killed | State::PostStop);
+            if on_its_way {
+                goal = Goal::Start;
+            }
+            instance.restart = !on_its_way;
             instance.respawn = super::instance::Window::default();
             // What a process of the job asks changes no environment, unless the file has changed.
             let given = instance.given_next.take();
@@ -250,12 +257,7 @@ impl Engine {
             };
         }
         self.wait_for(id, request, wait);
-        if !is_stopping(self.instances.look(&id)) {
-            self.change_goal(id, Goal::Stop);
-        } else if let Some(instance) = self.instances.edit(&id) {
-            // A start already follows this stop: main is about to be replaced anyway.
-            instance.restart = false;
-        }
+        self.change_goal(id, goal);
         Ok(())
     }
 
@@ -346,11 +348,4 @@ impl Engine {
             }
         }
     }
-}
-
-/// Reports whether an instance is on its way from `stopping` to rest, or to a new start.
-fn is_stopping(instance: Option<&Instance>) -> bool {
-    instance.is_some_and(|instance| {
-        matches!(instance.state, State::Stopping | State::Killed | State::PostStop)
-    })
 }

@@ -66,10 +66,8 @@ impl<'a> Known<'a> {
         out.push(b'\n');
         let name = out.len();
         for (words, on) in [("start on", &spec.start_on), ("stop on", &spec.stop_on)] {
-            let Some(on) = on.as_ref().filter(|on| !self.can_be(on, options.strict)) else {
-                continue;
-            };
-            for (what, unknown) in on.nodes.iter().rev().filter_map(|node| self.unknown(node)) {
+            let faulty = on.as_ref().map_or(&[][..], |on| self.faulty(on, options.strict));
+            for (what, unknown) in faulty.iter().rev().filter_map(|node| self.unknown(node)) {
                 for piece in ["  ", words, ": unknown ", what, " "] {
                     out.extend_from_slice(piece.as_bytes());
                 }
@@ -80,29 +78,35 @@ impl<'a> Known<'a> {
         (out.len() > name).then(|| Text::from(out))
     }
 
-    /// Reports whether the condition, and every operator in it, is true where every known event has
-    /// happened. (The original complains of `(a or b) or c` where only `c` is known, but not of
-    /// `a or c`.)
-    fn can_be(&self, on: &Condition, strict: bool) -> bool {
-        let mut values: Vec<bool> = Vec::new();
-        for node in &on.nodes {
-            let value = match node {
-                Node::Event(_) => self.unknown(node).is_none(),
+    /// Returns the outermost part of a condition that is not true where every known event has
+    /// happened; nothing where every operator is. (The original complains of `(a or b) or c` where
+    /// only `c` is known, but not of `a or c`.)
+    fn faulty<'o>(&self, on: &'o Condition, strict: bool) -> &'o [Node] {
+        let mut faulty = &[][..];
+        // Of each tree so far: where it begins, and whether it is true.
+        let mut trees: Vec<(usize, bool)> = Vec::new();
+        for (root, node) in on.nodes.iter().enumerate() {
+            let operator = match node {
+                Node::Event(_) => {
+                    trees.push((root, self.unknown(node).is_none()));
+                    root == 0 && on.nodes.len() == 1
+                }
                 Node::And | Node::Or => {
-                    let both = (values.pop().unwrap_or(true), values.pop().unwrap_or(true));
+                    let right = trees.pop().unwrap_or((root, true));
+                    let left = trees.pop().unwrap_or((right.0, true));
                     let value = match *node == Node::And || strict {
-                        true => both.0 && both.1,
-                        false => both.0 || both.1,
+                        true => left.1 && right.1,
+                        false => left.1 || right.1,
                     };
-                    if !value {
-                        return false;
-                    }
-                    value
+                    trees.push((left.0, value));
+                    true
                 }
             };
-            values.push(value);
+            if let (true, Some((begins, false))) = (operator, trees.last()) {
+                faulty = on.nodes.get(*begins..=root).unwrap_or_default();
+            }
         }
-        values.pop().unwrap_or(true)
+        faulty
     }
 
     /// Returns what an operand names that is not there.

@@ -292,3 +292,26 @@ fn check_config_names_what_can_never_come() {
         )
     );
 }
+
+#[test]
+fn check_config_names_only_what_stands_in_the_outermost_part_that_can_never_come() {
+    for (on, expected) in [
+        ("(X and startup) or startup", "X"),
+        ("(X or Y) or startup", "Y X"),
+        ("X or startup", ""),
+        ("(X and startup) or (Y or startup)", "X"),
+        ("((X and startup) or startup) and Y", "Y X"),
+        ("X", "X"),
+        ("startup", ""),
+    ] {
+        let file = format!("start on {on}\n");
+        let spec = parse(JobName::try_from("odd").unwrap(), file.as_bytes()).spec;
+        let blocks = super::check::config(&[&spec], &[&spec], &super::check::Options::default());
+        let lines = blocks.iter().flat_map(|block| {
+            let text = String::from(block.lossy());
+            text.lines().skip(1).map(String::from).collect::<alloc::vec::Vec<_>>()
+        });
+        let named = lines.map(|line| String::from(line.rsplit(' ').next().unwrap()));
+        assert_eq!(named.collect::<alloc::vec::Vec<_>>().join(" "), expected, "{on}");
+    }
+}

@@ -6,11 +6,11 @@ use crate::cli::statusline::status_line;
 use engine::control::answer::Answer;
 use engine::control::call::{Call, Clash, EnvScope, Listed};
 use engine::control::priority;
-use engine::control::showconfig::{self, Strictness};
+use engine::dialect::upstart::{check, show};
 use engine::machine::request::{Request, Target, Wait, Which};
 use engine::names::InstanceName;
+use engine::spec::JobSpec;
 use engine::text::Text;
-use engine::view::JobView;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
@@ -73,9 +73,9 @@ impl Session<'_, '_> {
         }
     }
 
-    fn jobs(&mut self, job: Option<Text>) -> Result<Vec<JobView>, Failed> {
+    fn jobs(&mut self, job: Option<Text>) -> Result<Vec<JobSpec>, Failed> {
         match self.ask(Call::ShowConfig(job))? {
-            Answer::Jobs(jobs) => Ok(jobs),
+            Answer::Jobs(jobs) => Ok(jobs.into_iter().map(JobSpec::from).collect()),
             _ => Ok(Vec::new()),
         }
     }
@@ -202,36 +202,40 @@ pub(super) fn show_config(session: &mut Session<'_, '_>, args: &Args) -> Result<
     let job = args.first().map(|job| Text::from(job.as_slice()));
     for job in session.jobs(job)? {
         let shown = if session.settings.enumerate {
-            showconfig::show_config_enumerate(&job)
+            show::config_enumerated(&job)
         } else {
-            showconfig::show_config(&job)
+            show::config(&job)
         };
-        session.message(shown.trim_end_matches('\n'));
+        session.message(shown.lossy().trim_end_matches('\n'));
     }
     Ok(())
 }
 
 pub(super) fn check_config(session: &mut Session<'_, '_>, args: &Args) -> Result<(), Failed> {
     let known = session.jobs(None)?;
-    let checked: Vec<JobView> = match args.first() {
-        None => known.clone(),
-        Some(name) => {
-            let named = known.iter().filter(|job| job.name.text().bytes() == name.as_slice());
-            named.cloned().collect()
-        }
+    let known: Vec<&JobSpec> = known.iter().collect();
+    let named = |job: &&&JobSpec| {
+        args.first().is_none_or(|name| job.name.text().bytes() == name.as_slice())
     };
+    let checked: Vec<&JobSpec> = known.iter().filter(named).copied().collect();
     if let (Some(name), true) = (args.first(), checked.is_empty()) {
         let name = String::from_utf8_lossy(name);
         return Err(session.error(&format!("Invalid job class: {name}")));
     }
-    let strictness =
-        if session.settings.everything { Strictness::Everything } else { Strictness::CanComeTrue };
-    let faults = showconfig::check_config(&checked, &known, &session.settings.ignored, strictness);
-    if faults.is_empty() {
-        return Ok(());
+    let options = check::Options {
+        ignored: std::mem::take(&mut session.settings.ignored),
+        strict: session.settings.everything,
+        session: session.world.variable("UPSTART_SESSION").is_some(),
+    };
+    let faults = check::config(&checked, &known, &options);
+    for block in &faults {
+        session.message(block.lossy().trim_end_matches('\n'));
     }
-    session.message(faults.trim_end_matches('\n'));
-    Err(Failed)
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(Failed)
+    }
 }
 
 pub(super) fn usage(session: &mut Session<'_, '_>, args: &Args) -> Result<(), Failed> {

@@ -1,4 +1,274 @@
-//! x
-pub fn run(_: &mut crate::cli::World<'_>) -> u8 {
-    0
+//! `upright`, for people: what is going on, why, and what to type next.
+
+mod changes;
+pub mod check;
+mod commands;
+mod events;
+mod log;
+mod status;
+mod up;
+mod why;
+pub mod words;
+
+use super::client::{Client, Trouble};
+use super::connect;
+use super::{Look, World};
+use clap::ArgMatches;
+use engine::control::answer::Answer;
+use engine::control::call::Call;
+use engine::control::fault::{Fault, Refused};
+use engine::machine::request::{Target, Which};
+use engine::names::InstanceName;
+use engine::text::Text;
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use words::{printable, reason};
+
+/// Why a command did not succeed; it has been said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// It was refused, or it failed.
+    Failed,
+    /// The command line is wrong.
+    Usage,
+    /// Nobody answers.
+    NoDaemon,
 }
+
+impl Exit {
+    fn code(self) -> u8 {
+        match self {
+            Exit::Failed => 1,
+            Exit::Usage => 2,
+            Exit::NoDaemon => 3,
+        }
+    }
+}
+
+/// How a command shows what it has to show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// For people.
+    Words,
+    /// For programs: JSON, as the interface describes it.
+    Json,
+}
+
+/// A command on its way.
+struct Session<'a, 'b> {
+    world: &'a mut World<'b>,
+    form: Form,
+    socket: Option<Vec<u8>>,
+}
+
+/// Runs `upright` with its arguments; returns the exit code.
+pub fn run(world: &mut World<'_>) -> u8 {
+    let args = std::mem::take(&mut world.args);
+    let name = OsString::from("upright");
+    let args = std::iter::once(name).chain(args.into_iter().map(OsString::from_vec));
+    let matches = match commands::cli().try_get_matches_from(args) {
+        Ok(matches) => matches,
+        Err(error) => return mistake(world, &error),
+    };
+    let Some((name, matches)) = matches.subcommand() else { return Exit::Usage.code() };
+    let Some(row) = commands::COMMANDS.iter().find(|row| row.name == name) else {
+        return Exit::Usage.code();
+    };
+    let form = match matches.try_get_one::<bool>("json") {
+        Ok(Some(true)) => Form::Json,
+        Ok(_) | Err(_) => Form::Words,
+    };
+    let socket = match matches.try_get_one::<OsString>("socket") {
+        Ok(Some(socket)) => Some(socket.as_bytes().to_vec()),
+        Ok(None) | Err(_) => None,
+    };
+    match (row.run)(&mut Session { world, form, socket }, matches) {
+        Ok(()) => 0,
+        Err(exit) => exit.code(),
+    }
+}
+
+/// Says what is wrong with the command line, or what help was asked for.
+fn mistake(world: &mut World<'_>, error: &clap::Error) -> u8 {
+    let text = error.render().to_string();
+    if error.use_stderr() {
+        let _ = world.err.write_all(text.as_bytes());
+        Exit::Usage.code()
+    } else {
+        world.print(&text);
+        0
+    }
+}
+
+impl Session<'_, '_> {
+    fn colours(&self) -> bool {
+        self.world.look == Look::Coloured
+    }
+
+    fn client(&mut self) -> Result<Client, Exit> {
+        let addresses = match connect::candidates(self.world, self.socket.as_deref()) {
+            Ok(addresses) => addresses,
+            Err(why) => {
+                self.world.say(&format!("upright: {why}"));
+                return Err(Exit::Usage);
+            }
+        };
+        match connect::connect_any(addresses, self.world.uid) {
+            Ok((stream, address)) => Ok(Client::new(stream, address, self.world.uid)),
+            Err(nobody) => {
+                self.world.say(&format!("upright: {nobody}"));
+                Err(Exit::NoDaemon)
+            }
+        }
+    }
+
+    /// Asks; where people look on, a refusal is said in words.
+    fn ask(&mut self, call: Call) -> Result<Answer, Exit> {
+        let about = About::of(&call);
+        match self.client()?.ask(call) {
+            Ok(answer) => Ok(answer),
+            Err(trouble) => Err(self.trouble(trouble, &about)),
+        }
+    }
+
+    /// Asks, and prints the answer as JSON where that is wanted; else returns it.
+    fn ask_in_words(&mut self, call: Call) -> Result<Option<Answer>, Exit> {
+        let answer = self.ask(call)?;
+        match self.form {
+            Form::Words => Ok(Some(answer)),
+            Form::Json => {
+                self.world.print(&format!("{}\n", answer.to_json()));
+                Ok(None)
+            }
+        }
+    }
+
+    fn trouble(&mut self, trouble: Trouble, about: &About) -> Exit {
+        let fault = match trouble {
+            Trouble::Fault(fault) => fault,
+            Trouble::Lost(error) => {
+                let why = connect::words(&error);
+                self.world.say(&format!(
+                    "upright: the connection was lost before the answer came, and nobody answered \
+                     again: {why}"
+                ));
+                return Exit::NoDaemon;
+            }
+        };
+        match (&fault, self.form) {
+            (_, Form::Json) => {
+                self.world.print(&format!("{}\n", fault.to_json()));
+            }
+            (Fault::Refused(refused), Form::Words) => self.refused(refused, about),
+            (_, Form::Words) => {
+                let text = printable(&fault.to_string());
+                self.world.say(&format!("upright: {text}"));
+            }
+        }
+        Exit::Failed
+    }
+
+    /// Says why a request was refused, what the job wrote last, and what to type next.
+    fn refused(&mut self, refused: &Refused, about: &About) {
+        let job = refused.job.clone().or_else(|| about.job.clone());
+        let name = job.map(|job| printable(&job.lossy()));
+        let shown = match (&name, &refused.instance) {
+            (Some(name), Some(instance)) if !instance.text().is_empty() => {
+                Some(format!("{name} ({})", printable(&instance.text().lossy())))
+            }
+            (Some(name), _) => Some(name.clone()),
+            (None, _) => None,
+        };
+        match (refused.failure(), &shown) {
+            (Some(failure), Some(shown)) => {
+                let verb = about.verb;
+                self.world.say(&format!("{shown}: cannot {verb}: {}", reason(&failure)));
+            }
+            (_, _) => self.world.say(&format!("upright: {}", printable(&refused.message))),
+        }
+        if let Some(output) = &refused.output {
+            self.world.say("The last that it wrote:");
+            for line in output.lossy().lines() {
+                self.world.say(&format!("  | {}", printable(line)));
+            }
+        }
+        match (refused.code.as_str(), name) {
+            ("failed" | "superseded", Some(name)) => {
+                self.world.say(&format!("Look at `upright why {name}` and `upright log {name}`."));
+            }
+            ("unknown-job", _) => self.world.say("`upright status` shows all jobs."),
+            ("unknown-instance", Some(name)) => {
+                self.world.say(&format!("`upright status {name}` shows what there is of it."));
+            }
+            (_, _) => {}
+        }
+    }
+}
+
+/// What a call is about, for the words of its refusal.
+struct About {
+    job: Option<Text>,
+    verb: &'static str,
+}
+
+impl About {
+    fn of(call: &Call) -> About {
+        use engine::machine::request::Request;
+        let (job, verb) = match call {
+            Call::Ask(Request::Start(target, _), _) => (Some(&target.job), "start"),
+            Call::Ask(Request::Stop(target, _), _) => (Some(&target.job), "stop"),
+            Call::Ask(Request::Restart(target, _), _) => (Some(&target.job), "restart"),
+            Call::Ask(Request::Reload(target), _) => (Some(&target.job), "reload"),
+            Call::Status(target) | Call::Why(target) | Call::LogPath(target) => {
+                (Some(&target.job), "look")
+            }
+            Call::List(job, _) => (job.as_ref(), "look"),
+            Call::Ask(Request::Emit(..), _) => (None, "emit"),
+            Call::ShowConfig(_)
+            | Call::Usage(_)
+            | Call::ReloadConfiguration
+            | Call::Version
+            | Call::GetLogPriority
+            | Call::SetLogPriority(_)
+            | Call::NotifyDiskWriteable
+            | Call::Events(..)
+            | Call::Shutdown
+            | Call::GetEnv(..)
+            | Call::SetEnv(..)
+            | Call::UnsetEnv(..)
+            | Call::ListEnv(_)
+            | Call::ResetEnv(_) => (None, "do that"),
+        };
+        About { job: job.cloned(), verb }
+    }
+}
+
+/// Returns an argument's bytes.
+fn text(matches: &ArgMatches, name: &str) -> Option<Text> {
+    matches.get_one::<OsString>(name).map(|value| Text::from(value.as_bytes()))
+}
+
+/// Returns the bytes of an argument that may be given more than once.
+fn texts(matches: &ArgMatches, name: &str) -> Vec<Text> {
+    let values = matches.get_many::<OsString>(name).into_iter().flatten();
+    values.map(|value| Text::from(value.as_bytes())).collect()
+}
+
+/// Returns the job that the arguments name, and which instance.
+fn target(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result<Target, Exit> {
+    let job = text(matches, "job").unwrap_or_default();
+    let which = match text(matches, "instance") {
+        None => Which::Env(texts(matches, "env")),
+        Some(name) => match InstanceName::try_from(name) {
+            Ok(name) => Which::Named(name),
+            Err(error) => {
+                session.world.say(&format!("upright: --instance: {error}"));
+                return Err(Exit::Usage);
+            }
+        },
+    };
+    Ok(Target { job, which })
+}
+
+#[cfg(test)]
+mod tests;

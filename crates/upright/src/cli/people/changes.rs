@@ -1,0 +1,67 @@
+//! Commands that change something.
+
+use super::words::printable;
+use super::{target, text, texts, Exit, Session};
+use crate::cli::statusline::status_line;
+use clap::ArgMatches;
+use engine::control::answer::Answer;
+use engine::control::call::Call;
+use engine::machine::request::{Request, Wait};
+
+fn wait(matches: &ArgMatches) -> Wait {
+    if matches.get_flag("no-wait") {
+        Wait::Accepted
+    } else {
+        Wait::Settled
+    }
+}
+
+fn request(session: &mut Session<'_, '_>, request: Request) -> Result<(), Exit> {
+    if let Some(Answer::Instance(Some(view))) = session.ask_in_words(Call::Ask(request, None))? {
+        let lines = status_line(&view);
+        for line in lines.lines() {
+            session.world.print(&format!("{}\n", printable(line)));
+        }
+        for warning in &view.warnings {
+            let name = printable(&view.job.with_instance(&view.instance));
+            session.world.say(&format!("{name}: warning: {}", printable(warning)));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn start(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result<(), Exit> {
+    let target = target(session, matches)?;
+    request(session, Request::Start(target, wait(matches)))
+}
+
+pub(super) fn stop(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result<(), Exit> {
+    let target = target(session, matches)?;
+    request(session, Request::Stop(target, wait(matches)))
+}
+
+pub(super) fn restart(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result<(), Exit> {
+    let target = target(session, matches)?;
+    request(session, Request::Restart(target, wait(matches)))
+}
+
+pub(super) fn reload(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result<(), Exit> {
+    let target = target(session, matches)?;
+    request(session, Request::Reload(target))
+}
+
+pub(super) fn emit(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result<(), Exit> {
+    let event = text(matches, "event").unwrap_or_default();
+    request(session, Request::Emit(event, texts(matches, "env"), wait(matches)))
+}
+
+pub(super) fn reload_configuration(
+    session: &mut Session<'_, '_>,
+    _: &ArgMatches,
+) -> Result<(), Exit> {
+    session.ask_in_words(Call::ReloadConfiguration).map(drop)
+}
+
+pub(super) fn down(session: &mut Session<'_, '_>, _: &ArgMatches) -> Result<(), Exit> {
+    session.ask_in_words(Call::Shutdown).map(drop)
+}

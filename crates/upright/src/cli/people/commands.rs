@@ -1,0 +1,238 @@
+//! THE TABLE of the commands for people: a row is everything about one.
+
+use super::{changes, check, events, log, status, up, why, Exit, Session};
+use clap::builder::ValueParser;
+use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint};
+
+/// Everything about one command.
+pub(super) struct CommandRow {
+    pub(super) name: &'static str,
+    /// One sentence.
+    pub(super) about: &'static str,
+    /// What it takes beside `--json` and `--socket`.
+    pub(super) arguments: fn() -> Vec<Arg>,
+    /// Whom it talks to.
+    pub(super) talks: Talks,
+    pub(super) run: fn(&mut Session<'_, '_>, &ArgMatches) -> Result<(), Exit>,
+}
+
+/// Whom a command talks to, and so which options it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Talks {
+    /// The daemon: `--json` and `--socket`.
+    Daemon,
+    /// Nobody: `--json`.
+    Nobody,
+    /// It becomes another program.
+    Becomes,
+}
+
+/// Every command, in the order of help.
+pub(super) const COMMANDS: &[CommandRow] = &[
+    CommandRow {
+        name: "up",
+        about: "Run the jobs of directories in the foreground, until Ctrl-C",
+        arguments: || {
+            vec![
+                socket("Make the control socket there"),
+                many("dir", "DIR", "Directories of job files [default: .]")
+                    .value_hint(ValueHint::DirPath),
+            ]
+        },
+        talks: Talks::Becomes,
+        run: up::up,
+    },
+    CommandRow {
+        name: "status",
+        about: "Show all jobs, or one: its state, since when, how its last run ended",
+        arguments: || vec![all(), job("The job to look at").required(false)],
+        talks: Talks::Daemon,
+        run: status::status,
+    },
+    CommandRow {
+        name: "start",
+        about: "Start a job and wait until it runs; a task, until it is done",
+        arguments: change,
+        talks: Talks::Daemon,
+        run: changes::start,
+    },
+    CommandRow {
+        name: "stop",
+        about: "Stop a job and wait until it is gone",
+        arguments: change,
+        talks: Talks::Daemon,
+        run: changes::stop,
+    },
+    CommandRow {
+        name: "restart",
+        about: "Stop a job, start it again and wait until it runs",
+        arguments: change,
+        talks: Talks::Daemon,
+        run: changes::restart,
+    },
+    CommandRow {
+        name: "reload",
+        about: "Send a job its reload signal",
+        arguments: which,
+        talks: Talks::Daemon,
+        run: changes::reload,
+    },
+    CommandRow {
+        name: "emit",
+        about: "Emit an event and wait until all that it started or stopped is at rest",
+        arguments: || {
+            vec![
+                no_wait(),
+                one("event", "EVENT", "The event's name").required(true),
+                env("Variables that the event carries"),
+            ]
+        },
+        talks: Talks::Daemon,
+        run: changes::emit,
+    },
+    CommandRow {
+        name: "log",
+        about: "Show what a job wrote",
+        arguments: || {
+            let mut all = vec![
+                flag("follow", 'f', "Go on as it writes more, also into a new file"),
+                Arg::new("lines")
+                    .short('n')
+                    .long("lines")
+                    .value_name("N")
+                    .value_parser(clap::value_parser!(usize))
+                    .default_value("10")
+                    .help("How many lines to begin with"),
+            ];
+            all.extend(which());
+            all
+        },
+        talks: Talks::Daemon,
+        run: log::log,
+    },
+    CommandRow {
+        name: "events",
+        about: "Show what has happened lately: events, and states of jobs",
+        arguments: || {
+            vec![
+                flag("follow", 'f', "Show what happens from now on, as it happens"),
+                Arg::new("after")
+                    .long("after")
+                    .value_name("NUMBER")
+                    .value_parser(clap::value_parser!(u64))
+                    .help("Begin after the one of this number"),
+            ]
+        },
+        talks: Talks::Daemon,
+        run: events::events,
+    },
+    CommandRow {
+        name: "why",
+        about: "Tell why a job is in the state it is in, and what happened to it",
+        arguments: which,
+        talks: Talks::Daemon,
+        run: why::why,
+    },
+    CommandRow {
+        name: "check",
+        about: "Check job files without running anything",
+        arguments: || {
+            vec![many("file", "FILE", "Job files (.conf), or directories of them")
+                .required(true)
+                .value_hint(ValueHint::FilePath)]
+        },
+        talks: Talks::Nobody,
+        run: check::check,
+    },
+    CommandRow {
+        name: "reload-configuration",
+        about: "Read the job files again",
+        arguments: Vec::new,
+        talks: Talks::Daemon,
+        run: changes::reload_configuration,
+    },
+    CommandRow {
+        name: "down",
+        about: "Stop all jobs in order, then end Upright",
+        arguments: Vec::new,
+        talks: Talks::Daemon,
+        run: changes::down,
+    },
+    CommandRow {
+        name: "version",
+        about: "Show what runs here",
+        arguments: Vec::new,
+        talks: Talks::Daemon,
+        run: status::version,
+    },
+];
+
+/// Returns the whole command line.
+pub(super) fn cli() -> Command {
+    let commands = COMMANDS.iter().map(|row| {
+        let command = Command::new(row.name).about(row.about).args((row.arguments)());
+        let json =
+            || Arg::new("json").long("json").action(ArgAction::SetTrue).help("Answer in JSON");
+        match row.talks {
+            Talks::Daemon => command
+                .arg(json())
+                .arg(socket("Ask the Upright at this socket: a path, or unix:abstract=NAME")),
+            Talks::Nobody => command.arg(json()),
+            Talks::Becomes => command,
+        }
+    });
+    Command::new("upright")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Starts and supervises services, and says why each is in the state it is in")
+        .after_help("Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 nobody answers.")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .disable_help_subcommand(false)
+        .subcommands(commands)
+}
+
+fn one(name: &'static str, shown: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).value_name(shown).value_parser(ValueParser::os_string()).help(help)
+}
+
+fn many(name: &'static str, shown: &'static str, help: &'static str) -> Arg {
+    one(name, shown, help).num_args(0..).action(ArgAction::Append)
+}
+
+fn job(help: &'static str) -> Arg {
+    one("job", "JOB", help).required(true)
+}
+
+fn env(help: &'static str) -> Arg {
+    many("env", "KEY=VALUE", help)
+}
+
+fn flag(name: &'static str, short: char, help: &'static str) -> Arg {
+    Arg::new(name).short(short).long(name).action(ArgAction::SetTrue).help(help)
+}
+
+fn no_wait() -> Arg {
+    flag("no-wait", 'n', "Return as soon as it is on its way")
+}
+
+fn all() -> Arg {
+    flag("all", 'a', "Also Upright's own jobs")
+}
+
+fn socket(help: &'static str) -> Arg {
+    one("socket", "ADDRESS", help).long("socket")
+}
+
+fn which() -> Vec<Arg> {
+    vec![
+        job("The job"),
+        env("Variables, which also say which instance of the job is meant"),
+        one("instance", "NAME", "The instance of that name").long("instance").conflicts_with("env"),
+    ]
+}
+
+fn change() -> Vec<Arg> {
+    let mut all = vec![no_wait()];
+    all.extend(which());
+    all
+}

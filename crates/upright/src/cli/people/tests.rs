@@ -1,0 +1,360 @@
+//! The commands for people against a server that follows a script.
+
+use super::commands::COMMANDS;
+use super::*;
+use crate::cli::client::fake::{Act, Server};
+use engine::control::answer::Version;
+use engine::control::call::{Follow, Listed};
+use engine::control::notice::Notice;
+use engine::machine;
+use engine::machine::request::{Asked, Failure, Refusal, Request, Wait};
+use engine::machine::state::{Goal, State};
+use engine::names::{EventName, JobName};
+use engine::process::{Exit as End, Role, Step};
+use engine::time::Span;
+use engine::view::{InstanceView, LastExit, Remembered, WhyView};
+
+/// What a command printed.
+struct Ran {
+    code: u8,
+    out: String,
+    err: String,
+    calls: Vec<Call>,
+}
+
+fn run_with(line: &str, variables: &[(&str, &str)], look: Look) -> (u8, String, String) {
+    let mut words = line.split(' ');
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let env = |name: &str| {
+        variables.iter().find(|row| row.0 == name).map(|row| row.1.as_bytes().to_vec())
+    };
+    let code = run(&mut World {
+        program: words.next().unwrap().to_owned(),
+        args: words.map(|word| word.as_bytes().to_vec()).collect(),
+        env: &env,
+        uid: sys::peer::own_uid(),
+        out: &mut out,
+        err: &mut err,
+        look,
+    });
+    (code, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+}
+
+fn talk(line: &str, script: Vec<Act>) -> Ran {
+    let server = Server::start(script);
+    let address = server.address.to_string();
+    let (code, out, err) = run_with(line, &[("UPRIGHT_SOCKET", &address)], Look::Plain);
+    Ran { code, out, err, calls: server.calls() }
+}
+
+fn answered(line: &str, answer: Answer) -> Ran {
+    talk(line, vec![Act::Answer(Ok(answer))])
+}
+
+fn view(job: &str, state: State) -> InstanceView {
+    let goal = if state == State::Waiting { Goal::Stop } else { Goal::Start };
+    InstanceView {
+        job: JobName::try_from(job).unwrap(),
+        instance: InstanceName::default(),
+        goal,
+        state,
+        processes: match state {
+            State::Running => vec![(Role::Main, 123)],
+            _ => Vec::new(),
+        },
+        since: Span::secs(303),
+        waits_for: String::new(),
+        last_exit: None,
+        respawns: 0,
+        warnings: Vec::new(),
+    }
+}
+
+fn some_views() -> Vec<InstanceView> {
+    let mut failed = view("db", State::Waiting);
+    let not_spawned = LastExit::NotSpawned { process: Role::Main, step: Step::Exec, errno: 2 };
+    failed.last_exit = Some((not_spawned, Span::secs(7)));
+    let mut starting = view("tty", State::PreStart);
+    starting.instance = InstanceName::try_from("tty1").unwrap();
+    starting.processes = vec![(Role::PreStart, 99)];
+    starting.waits_for = String::from("the pre-start process to end");
+    let mut running = view("web", State::Running);
+    running.respawns = 3;
+    let killed = End::Signal { signal: 9, core: false };
+    running.last_exit =
+        Some((LastExit::Ended { process: Role::Main, exit: killed }, Span::secs(310)));
+    running.warnings = vec![String::from("nice: not permitted")];
+    vec![failed, starting, running]
+}
+
+#[test]
+fn status_shows_a_line_for_each_instance_and_its_warnings() {
+    let ran = answered("upright status", Answer::Instances(some_views()));
+    let expected = "\
+JOB         STATE            PID             FOR    RESTARTS  LAST RUN                                                               WAITS FOR
+db          stop/waiting     -               -      0         main process: unable to execute: No such file or directory, 7s ago     -
+tty (tty1)  start/pre-start  99 (pre-start)  5m 3s  0         -                                                                      the pre-start process to end
+web         start/running    123             5m 3s  3         killed by KILL signal, 5m 10s ago                                      -
+web: warning: nice: not permitted
+";
+    let squeezed = |text: &str| -> Vec<String> {
+        text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+    };
+    assert_eq!(squeezed(&ran.out), squeezed(expected));
+    let column = ran.out.lines().next().unwrap().find("WAITS FOR").unwrap();
+    let waits = ran.out.lines().nth(2).unwrap().find("the pre-start process to end").unwrap();
+    assert_eq!(waits, column, "columns stand below each other:\n{}", ran.out);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    assert_eq!(ran.calls, [Call::List(None, Listed::Own)]);
+}
+
+#[test]
+fn status_of_one_job_asks_for_that_job() {
+    let ran = answered("upright status web --all", Answer::Instances(Vec::new()));
+    assert_eq!(ran.calls, [Call::List(Some(Text::from("web")), Listed::All)]);
+    assert!(ran.err.starts_with("There is no job."), "{}", ran.err);
+}
+
+#[test]
+fn colours_are_for_terminals_only() {
+    for (look, colours) in [(Look::Plain, false), (Look::Coloured, true)] {
+        let server = Server::start(vec![Act::Answer(Ok(Answer::Instances(some_views())))]);
+        let address = server.address.to_string();
+        let (_, out, _) = run_with("upright status", &[("UPRIGHT_SOCKET", &address)], look);
+        assert_eq!(out.contains("\u{1b}[32mstart/running\u{1b}[0m"), colours, "{out}");
+        assert_eq!(out.contains('\u{1b}'), colours, "{out}");
+        server.calls();
+    }
+}
+
+#[test]
+fn a_start_shows_the_state_it_came_to() {
+    let done = Answer::Instance(Some(Box::new(view("web", State::Running))));
+    let ran = answered("upright start web PORT=80", done);
+    assert_eq!((ran.code, ran.out.as_str()), (0, "web start/running, process 123\n"));
+    let Call::Ask(Request::Start(target, Wait::Settled), Some(_)) = &ran.calls[0] else {
+        panic!("{:?}", ran.calls);
+    };
+    assert_eq!(target.which, Which::Env(vec![Text::from("PORT=80")]));
+}
+
+#[test]
+fn an_instance_is_named_or_described_but_not_both() {
+    let done = || Answer::Instance(None);
+    let ran = answered("upright stop tty --instance tty1 -n", done());
+    let Call::Ask(Request::Stop(target, Wait::Accepted), _) = &ran.calls[0] else {
+        panic!("{:?}", ran.calls);
+    };
+    assert_eq!(target.which, Which::Named(InstanceName::try_from("tty1").unwrap()));
+    let (code, _, err) = run_with("upright stop tty --instance tty1 A=1", &[], Look::Plain);
+    assert_eq!(code, 2);
+    assert!(err.contains("cannot be used with"), "{err}");
+}
+
+#[test]
+fn a_start_that_fails_says_why_and_what_the_job_wrote_and_what_to_type_next() {
+    let failure = Failure::NotSpawned(Role::Main, Step::Chdir, 2);
+    let name = JobName::try_from("db").unwrap();
+    let refusal = Refusal::Failed(Asked::Start, name, InstanceName::default(), failure);
+    let fault =
+        || Fault::refused(&refusal, Some(Text::from("reading config\nbind: \u{1b}[31mno\n")));
+    let ran = talk("upright start db", vec![Act::Answer(Err(fault()))]);
+    let expected = "\
+db: cannot start: main process: unable to change working directory: No such file or directory
+The last that it wrote:
+  | reading config
+  | bind: \\u{1b}[31mno
+Look at `upright why db` and `upright log db`.
+";
+    assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (1, "", expected));
+    let ran = talk("upright start db --json", vec![Act::Answer(Err(fault()))]);
+    assert_eq!((ran.code, ran.err.as_str()), (1, ""));
+    let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(json["error"], "org.upright.control.Refused");
+    assert_eq!(json["parameters"]["failure"]["ending"]["step"], "chdir");
+}
+
+#[test]
+fn other_refusals_are_told_with_the_way_on() {
+    let unknown = Refusal::UnknownJob(Text::from("nosuch"));
+    let ran = talk("upright why nosuch", vec![Act::Answer(Err(Fault::refused(&unknown, None)))]);
+    let expected = "upright: Unknown job: nosuch\n`upright status` shows all jobs.\n";
+    assert_eq!((ran.code, ran.err.as_str()), (1, expected));
+    let gone = Refusal::UnknownInstance(InstanceName::default());
+    let ran = talk("upright stop web", vec![Act::Answer(Err(Fault::refused(&gone, None)))]);
+    let expected = "upright: Unknown instance: \n`upright status web` shows what there is of it.\n";
+    assert_eq!(ran.err, expected);
+}
+
+#[test]
+fn why_tells_the_whole_story() {
+    let mut status = view("web", State::Running);
+    status.respawns = 1;
+    let exit = End::Status(1);
+    status.last_exit = Some((LastExit::Ended { process: Role::Main, exit }, Span::secs(310)));
+    status.warnings = vec![String::from("its file has changed")];
+    let remembered = |ago: u64, cause: &str, decision: &str| Remembered {
+        ago: Span::secs(ago),
+        cause: String::from(cause),
+        decision: String::from(decision),
+    };
+    let why = WhyView {
+        status,
+        start_on: vec![String::from("net-up: not met")],
+        stop_on: Vec::new(),
+        waiters: vec![String::from("event startup")],
+        history: vec![
+            remembered(7200, "a client asked", "start"),
+            remembered(310, "main process terminated with status 1", "respawn"),
+        ],
+    };
+    let ran = answered("upright why web", Answer::Why(Box::new(why)));
+    let expected = "\
+web runs since 5m 3s. Its main process is 123.
+Its last run ended 5m 10s ago: terminated with status 1.
+It was started again once.
+Warning: its file has changed.
+It starts by itself on:
+  net-up: not met
+Waiting for it:
+  event startup
+What happened:
+      2h ago  a client asked: start
+  5m 10s ago  main process terminated with status 1: respawn
+";
+    assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (0, expected, ""));
+}
+
+#[test]
+fn events_are_shown_one_line_each_with_what_was_missed() {
+    let event = machine::Notice::Event {
+        name: EventName::try_from("net-up").unwrap(),
+        env: vec![Text::from("IFACE=eth0")],
+        failed: true,
+    };
+    let state = machine::Notice::State {
+        job: JobName::try_from("web").unwrap(),
+        instance: InstanceName::default(),
+        goal: Goal::Start,
+        from: State::PostStart,
+        to: State::Running,
+    };
+    let notices = || {
+        vec![
+            Notice { sequence: 7, missed: 6, what: event.clone() },
+            Notice { sequence: 8, missed: 0, what: state.clone() },
+        ]
+    };
+    let script = || vec![Act::Tell(notices()), Act::Answer(Ok(Answer::Done))];
+    let ran = talk("upright events", script());
+    let expected = "(6 missed)\n7 event net-up IFACE=eth0 (failed)\n8 job web start/running (was post-start)\n";
+    assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (0, expected, ""));
+    assert_eq!(ran.calls, [Call::Events(Some(0), Follow::Off)]);
+    let ran = talk("upright events --json -f --after 6", script());
+    assert_eq!(ran.calls, [Call::Events(Some(6), Follow::On)]);
+    let lines: Vec<serde_json::Value> =
+        ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines[1]["state"]["to"], "running");
+}
+
+#[test]
+fn log_reads_the_file_that_the_daemon_names() {
+    let path = std::env::temp_dir().join(format!("upright-log-{}.log", std::process::id()));
+    std::fs::write(&path, "a\nb\nc\n").unwrap();
+    let named = || Answer::Path(Text::from(path.as_os_str().as_bytes()));
+    let ran = answered("upright log web -n 2", named());
+    assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (0, "b\nc\n", ""));
+    let ran = answered("upright log web -n 1 --json", named());
+    assert_eq!(ran.out, "{\"line\":\"c\"}\n");
+    std::fs::remove_file(&path).unwrap();
+    let ran = answered("upright log web", named());
+    assert_eq!(ran.code, 0);
+    assert!(ran.err.starts_with("web: has written nothing yet ("), "{}", ran.err);
+    let ran = answered("upright log web", Answer::Path(Text::from("/usr")));
+    let expected = "web: cannot read /usr: Is a directory\n";
+    assert_eq!((ran.code, ran.err.as_str()), (1, expected));
+}
+
+#[test]
+fn answers_in_json_are_those_of_the_interface() {
+    let ran = answered("upright status --json", Answer::Instances(some_views()));
+    let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(json["instances"][2]["processes"][0]["pid"], 123);
+    assert_eq!(json["instances"][0]["last_exit"]["errno"], 2);
+    let ran = answered("upright version --json", Answer::Version(Version::own()));
+    let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(json["compatible"], "init (upstart 1.13.2)");
+    let ran = answered("upright reload-configuration --json", Answer::Done);
+    assert_eq!(ran.out, "{}\n");
+}
+
+#[test]
+fn where_nobody_answers_all_addresses_are_named_with_what_to_type_next() {
+    let (code, out, err) =
+        run_with("upright status --socket @upright-test/nobody", &[], Look::Plain);
+    let expected = "\
+upright: no Upright answers. Tried:
+  unix:abstract=upright-test/nobody (--socket): Connection refused
+Start one with `upright up DIRECTORY`, or name another with --socket.
+";
+    assert_eq!((code, out.as_str(), err.as_str()), (3, "", expected));
+    let (code, _, err) = run_with("upright status --socket unix:tmpdir=/x", &[], Look::Plain);
+    assert_eq!(code, 2);
+    assert!(err.contains("--socket: \"unix:tmpdir=/x\" is no address"), "{err}");
+}
+
+#[test]
+fn wrong_usage_is_told_with_exit_code_2_and_help_with_0() {
+    for line in ["upright bogus", "upright start", "upright status --bogus", "upright log -n x web"]
+    {
+        let (code, out, err) = run_with(line, &[], Look::Plain);
+        assert_eq!((code, out.as_str()), (2, ""), "{line}");
+        assert!(err.starts_with("error: "), "{err}");
+    }
+    let (code, out, _) = run_with("upright --help", &[], Look::Plain);
+    assert_eq!(code, 0);
+    for row in COMMANDS {
+        assert!(out.contains(row.about), "{} is not in help:\n{out}", row.name);
+        let (code, out, _) = run_with(&format!("upright {} --help", row.name), &[], Look::Plain);
+        assert!(code == 0 && out.contains(row.about), "{out}");
+    }
+}
+
+#[test]
+fn the_command_line_is_one_that_clap_takes() {
+    commands::cli().debug_assert();
+    for row in COMMANDS {
+        assert_eq!(COMMANDS.iter().filter(|other| other.name == row.name).count(), 1);
+        assert!(!row.about.ends_with('.'), "{}", row.about);
+    }
+}
+
+#[test]
+fn check_says_what_is_wrong_with_files_and_directories_of_them() {
+    let directory = std::env::temp_dir().join(format!("upright-check-{}", std::process::id()));
+    std::fs::create_dir_all(directory.join("sub")).unwrap();
+    let write = |name: &str, text: &str| std::fs::write(directory.join(name), text).unwrap();
+    write("good.conf", "exec sleep 1\n");
+    write("sub/bad.conf", "exec sleep 1\nnonsense\n");
+    write("readme.txt", "not a job");
+    let at = directory.display().to_string();
+    let (code, out, err) = run_with(&format!("upright check {at}/good.conf"), &[], Look::Plain);
+    assert_eq!((code, out, err.as_str()), (0, format!("{at}/good.conf: ok\n"), ""));
+    let (code, out, _) = run_with(&format!("upright check {at}"), &[], Look::Plain);
+    assert_eq!(code, 1);
+    assert!(
+        out.starts_with(&format!("{at}/good.conf: ok\n{at}/sub/bad.conf:2:1: error: ")),
+        "{out}"
+    );
+    let (code, out, _) = run_with(&format!("upright check --json {at}/sub"), &[], Look::Plain);
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &json["diagnostics"][0]["severity"]), (1, &serde_json::json!("error")));
+    let (code, _, err) =
+        run_with(&format!("upright check {at}/readme.txt {at}/no"), &[], Look::Plain);
+    let expected = format!(
+        "{at}/readme.txt: is no job file: its name must end in .conf or .override\n\
+         {at}/no: cannot be read: No such file or directory\n"
+    );
+    assert_eq!((code, err), (1, expected));
+    std::fs::remove_dir_all(&directory).unwrap();
+}

@@ -1,0 +1,99 @@
+//! Times, ends and names in words.
+
+use engine::machine::request::{Ended, Failure};
+use engine::process::{Role, Step};
+use engine::time::Span;
+use engine::view::LastExit;
+use std::fmt::Write;
+
+/// Returns the text with control characters made visible, so that it cannot play with a terminal.
+pub fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if letter.is_control() && letter != '\t' {
+            let _ = write!(shown, "{}", letter.escape_default());
+        } else {
+            shown.push(letter);
+        }
+    }
+    shown
+}
+
+/// Returns a time in its two greatest units: `850ms`, `12s`, `5m 3s`, `2h 10m`, `3d 4h`.
+pub fn time(span: Span) -> String {
+    let seconds = span.as_secs();
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
+    let two = |first: u64, unit: char, second: u64, next: char| match second {
+        0 => format!("{first}{unit}"),
+        _ => format!("{first}{unit} {second}{next}"),
+    };
+    match (days, hours, minutes, seconds) {
+        (0, 0, 0, 0) => format!("{}ms", span.0 / 1_000_000),
+        (0, 0, 0, _) => format!("{seconds}s"),
+        (0, 0, _, _) => two(minutes, 'm', seconds % 60, 's'),
+        (0, _, _, _) => two(hours, 'h', minutes % 60, 'm'),
+        (_, _, _, _) => two(days, 'd', hours % 24, 'h'),
+    }
+}
+
+/// Returns why a job failed.
+pub fn reason(failure: &Failure) -> String {
+    match failure {
+        Failure::NotSpawned(role, step, errno) => not_spawned(*role, *step, *errno),
+        Failure::Ended(..)
+        | Failure::RespawnLimit
+        | Failure::Timeout(..)
+        | Failure::Unkillable(_) => failure.to_string(),
+    }
+}
+
+/// Returns how a run ended.
+pub fn end(last: &LastExit) -> String {
+    match last {
+        LastExit::Ended { process: Role::Main, exit } => Ended(*exit).to_string(),
+        LastExit::Ended { process, exit } => format!("{process} process {}", Ended(*exit)),
+        LastExit::NotSpawned { process, step, errno } => not_spawned(*process, *step, *errno),
+    }
+}
+
+fn not_spawned(role: Role, step: Step, errno: i32) -> String {
+    let why = crate::cli::connect::words(&std::io::Error::from_raw_os_error(errno));
+    format!("{role} process: {}: {why}", step.words())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::process::Exit;
+
+    #[test]
+    fn times_are_shown_in_their_two_greatest_units() {
+        for (span, shown) in [
+            (Span::ZERO, "0ms"),
+            (Span::millis(850), "850ms"),
+            (Span::secs(12), "12s"),
+            (Span::secs(60), "1m"),
+            (Span::secs(303), "5m 3s"),
+            (Span::secs(7800), "2h 10m"),
+            (Span::secs(86400 * 3 + 3600 * 4), "3d 4h"),
+        ] {
+            assert_eq!(time(span), shown);
+        }
+    }
+
+    #[test]
+    fn ends_and_failures_are_told_with_the_kernels_words() {
+        let status = LastExit::Ended { process: Role::Main, exit: Exit::Status(3) };
+        assert_eq!(end(&status), "terminated with status 3");
+        let failed = Failure::NotSpawned(Role::PreStart, Step::Chdir, 2);
+        assert_eq!(
+            reason(&failed),
+            "pre-start process: unable to change working directory: No such file or directory"
+        );
+    }
+
+    #[test]
+    fn control_characters_are_shown_and_not_obeyed() {
+        assert_eq!(printable("a\u{1b}[2Jb\u{9b}é\t"), "a\\u{1b}[2Jb\\u{9b}é\t");
+    }
+}
