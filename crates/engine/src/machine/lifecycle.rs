@@ -13,6 +13,7 @@ use crate::process::{Exit, InstanceId, Role};
 use crate::signal::Signal;
 use crate::spec::{Expect, JobSpec, KillMode};
 use crate::text::Text;
+use crate::view::InstanceView;
 use alloc::format;
 use alloc::string::ToString;
 use alloc::sync::Arc;
@@ -135,12 +136,14 @@ impl Engine {
             if let Some(instance) = self.instances.edit(&id) {
                 instance.stop_env = Vec::new();
             }
-            self.release_waiters(id);
+            let view = self.view_of(id);
+            self.release_waiters(id, view);
             return;
         }
         self.emit_for(id, "started", Vec::new());
         if !spec.policy.task {
-            self.release_waiters(id);
+            let view = self.view_of(id);
+            self.release_waiters(id, view);
         }
     }
 
@@ -168,7 +171,11 @@ impl Engine {
     fn enter_waiting(&mut self, id: InstanceId) {
         self.emit_for(id, "stopped", self.result_env(id));
         self.remember(id, Note::Rest(Goal::Stop, State::Waiting));
-        self.release_waiters(id);
+        // Who waited is shown the job as it is from now on: without an instance.
+        let at_rest = self.view_of(id);
+        let at_rest =
+            at_rest.map(|view| InstanceView { instance: InstanceName::default(), ..view });
+        self.release_waiters(id, at_rest);
         let Some(mut instance) = self.instances.remove(&id) else { return };
         self.set_due_of(id, instance.due.take(), None);
         let matched = instance.stop.reset();
@@ -273,7 +280,12 @@ impl Engine {
         }
         let depth = instance.depth;
         let name = EventName::try_from(name).ok()?;
-        Some(self.emit(name, env, Vec::new(), depth, None))
+        let event = self.emit(name, env, Vec::new(), depth, None);
+        let late = self.globals.shutdown.as_ref().is_some_and(|shutdown| shutdown.is_late(id));
+        if let Some(event) = self.events.edit(&event) {
+            event.late = late;
+        }
+        Some(event)
     }
 
     /// Returns JOB and INSTANCE, which every event about an instance begins with.
@@ -335,16 +347,15 @@ impl Engine {
         }
     }
 
-    /// Tells everybody who waits for the instance that it has settled.
-    pub(super) fn release_waiters(&mut self, id: InstanceId) {
+    /// Tells everybody who waits for the instance that it has settled; `view` is what it then is.
+    pub(super) fn release_waiters(&mut self, id: InstanceId, view: Option<InstanceView>) {
         let Some(instance) = self.instances.edit(&id) else { return };
         let waiters = core::mem::take(&mut instance.waiters);
         for waiter in waiters {
             match waiter {
                 Waiter::Event(event) => self.unblock(event),
                 Waiter::Request(request) | Waiter::Accepted(request) => {
-                    let view = self.view_of(id);
-                    self.reply(request, Reply::Done(view), None);
+                    self.reply(request, Reply::Done(view.clone()), None);
                 }
             }
         }

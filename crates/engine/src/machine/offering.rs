@@ -37,6 +37,7 @@ impl Engine {
             failed: false,
             offered: false,
             depth,
+            late: false,
             reports,
         };
         self.events.insert(id, event);
@@ -195,7 +196,8 @@ impl Engine {
     /// and the events of stopping jobs ask for.
     fn starts_at_the_end(&self, events: &[EventId]) -> bool {
         events.iter().filter_map(|id| self.events.look(id)).any(|event| {
-            matches!(event.name.text().bytes(), b"session-end" | b"stopping" | b"stopped")
+            !event.late
+                && matches!(event.name.text().bytes(), b"session-end" | b"stopping" | b"stopped")
         })
     }
 

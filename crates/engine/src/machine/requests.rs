@@ -119,13 +119,13 @@ impl Engine {
         }
     }
 
-    fn named(&self, job: &JobName, target: &Target, usage: bool) -> Result<InstanceName, Refusal> {
+    fn named(&self, job: &JobName, target: &Target) -> Result<InstanceName, Refusal> {
         match &target.which {
             Which::Named(name) => Ok(name.clone()),
             Which::Env(env) => {
                 self.known_env(env)?;
                 let spec = self.jobs.look(job).map(|job| &job.spec);
-                let usage = spec.and_then(|spec| spec.about.usage.clone()).filter(|_| usage);
+                let usage = spec.and_then(|spec| spec.about.usage.clone());
                 self.instance_name(job, env).map_err(|why| Refusal::Expansion(why, usage))
             }
         }
@@ -134,7 +134,7 @@ impl Engine {
     /// Returns the instance that a target means, for a look at it. Source: Job.GetInstance.
     pub fn find(&self, target: &Target) -> Result<(JobName, Option<InstanceId>), Refusal> {
         let job = self.known_job(target)?;
-        let name = self.named(&job, target, true)?;
+        let name = self.named(&job, target)?;
         let id = self.names.get(&(job.clone(), name.clone())).copied();
         match (&target.which, id) {
             (_, Some(id)) => Ok((job, Some(id))),
@@ -147,8 +147,8 @@ impl Engine {
     pub fn find_past(&self, target: &Target) -> Result<(JobName, InstanceName), Refusal> {
         let job = self.known_job(target)?;
         let name = match &target.which {
-            Which::Env(env) if env.is_empty() => self.named(&job, target, true).unwrap_or_default(),
-            Which::Env(_) | Which::Named(_) => self.named(&job, target, true)?,
+            Which::Env(env) if env.is_empty() => self.named(&job, target).unwrap_or_default(),
+            Which::Env(_) | Which::Named(_) => self.named(&job, target)?,
         };
         let key = (job, name);
         if key.1.text().is_empty()
@@ -163,14 +163,14 @@ impl Engine {
 
     fn known_instance(&self, target: &Target) -> Result<InstanceId, Refusal> {
         let job = self.known_job(target)?;
-        let name = self.named(&job, target, false)?;
+        let name = self.named(&job, target)?;
         let id = self.names.get(&(job, name.clone())).copied();
         id.ok_or(Refusal::UnknownInstance(name))
     }
 
     fn start(&mut self, request: RequestId, target: &Target, wait: Wait) -> Result<(), Refusal> {
         let job = self.known_job(target)?;
-        let name = self.named(&job, target, true)?;
+        let name = self.named(&job, target)?;
         if self.globals.shutdown.is_some() {
             return Err(Refusal::ShuttingDown);
         }
