@@ -15,6 +15,8 @@ struct Asking {
     turn: u64,
     /// Whether its client may come back for the answer.
     token: bool,
+    /// Whether it joins a run that has not begun to stop.
+    joins: bool,
     answered: bool,
     /// Whether its client has gone for good.
     gone: bool,
@@ -53,6 +55,7 @@ impl Books {
                     request: request.clone(),
                     turn: self.turn,
                     token: token.is_some(),
+                    joins: joins(engine, request),
                     answered: false,
                     gone: false,
                 };
@@ -174,11 +177,10 @@ impl Books {
             self.windows.remove(&shown);
         }
         let id = self.names.iter().rev().find(|(_, name)| **name == shown).map(|(id, _)| *id);
-        let (Some(id), Some(spec)) = (id, engine.spec(job)) else { return };
-        if *state == State::Killed && spec.commands.contains_key(&Role::Main) {
+        let Some(id) = id else { return };
+        self.killed.remove(&id);
+        if let (State::Killed, Some(spec)) = (*state, engine.spec(job)) {
             self.killed.insert(id, (now, spec.policy.kill_timeout));
-        } else {
-            self.killed.remove(&id);
         }
     }
 
@@ -250,10 +252,15 @@ impl Books {
             return;
         }
         let shown = view.job.with_instance(&view.instance);
-        let spawned = self.mains.get(&shown).is_some_and(|turn| *turn >= asking.turn);
+        // The reply names a gone instance by its job alone.
+        let (job, named) = (view.job.to_string(), format!("{} (", view.job));
+        let of_job = |shown: &String| *shown == job || shown.starts_with(&named);
+        let spawned =
+            self.mains.iter().any(|(shown, turn)| of_job(shown) && *turn >= asking.turn);
         let running = (view.goal, view.state) == (Goal::Start, State::Running);
         let right = match asked {
-            Asked::Start | Asked::Restart => running || spawned,
+            Asked::Start => running || spawned || asking.joins,
+            Asked::Restart => running || spawned,
             Asked::Stop => view.state == State::Waiting,
         };
         if !right {
@@ -262,4 +269,13 @@ impl Books {
                 .push(format!("{asked:?} of {shown} is done, says the reply, at {goal}/{state}"));
         }
     }
+}
+
+/// Reports whether what a start asks for goes on with a run of the instance that has begun.
+fn joins(engine: &Engine, request: &Request) -> bool {
+    let Request::Start(target, _) = request else { return false };
+    let view = engine.find(target).ok().and_then(|(_, id)| engine.view_of(id?));
+    view.is_some_and(|view| {
+        !matches!(view.state, State::Stopping | State::Killed | State::PostStop | State::Waiting)
+    })
 }

@@ -234,6 +234,11 @@ impl Kernel {
         self.processes.contains_key(&pid)
     }
 
+    /// Reports whether a process has been killed and the kernel does not let go of it.
+    pub fn is_held(&self, pid: Pid) -> bool {
+        self.processes.get(&pid).is_some_and(|process| process.life == Life::Dying)
+    }
+
     fn row_of(&self, pid: Pid) -> Option<Slot> {
         self.living().find(|(_, of)| *of == pid).map(|(slot, _)| slot)
     }

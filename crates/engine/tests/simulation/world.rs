@@ -14,7 +14,7 @@ use engine::machine::request::RequestId;
 use engine::machine::{Config, Effect, Engine, Found, Input, ShutdownKind};
 use engine::names::{EventName, JobName};
 use engine::process::{Role, Slot};
-use engine::recovery::{reconcile, recover};
+use engine::recovery::{recover, rejoin};
 use engine::signal::Signal;
 use engine::spec::JobSpec;
 use engine::text::Text;
@@ -66,6 +66,15 @@ enum Tick {
 enum Peril {
     Perilous,
     Safe,
+}
+
+/// What is left when everything that can happen has happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rest {
+    Quiet,
+    /// The jobs of a ring start each other for ever.
+    Endless,
+    Over,
 }
 
 /// A machine that was made again from the journal and must do the same.
@@ -158,22 +167,22 @@ impl World {
             self.check_kernel()?;
         }
         self.calm();
-        if !self.settle()? {
-            return Ok(());
-        }
-        self.check_rest()?;
-        for index in 0..specs::EVENTS {
-            self.emit(index);
-            if !self.settle()? {
-                return Ok(());
+        for index in 0..=specs::EVENTS {
+            match self.settle()? {
+                Rest::Quiet => self.check_rest()?,
+                Rest::Over => return self.after_quit(),
+                Rest::Endless => return Ok(()),
+            }
+            if index < specs::EVENTS {
+                self.emit(index);
             }
         }
-        self.check_rest()?;
         self.news.push_back(News::Shutdown);
-        if !self.settle()? {
-            return Ok(());
+        match self.settle()? {
+            Rest::Quiet => self.broken("the shutdown does not end"),
+            Rest::Over => self.after_quit(),
+            Rest::Endless => Ok(()),
         }
-        self.after_quit()
     }
 
     fn say(&mut self, words: impl FnOnce() -> String) {
@@ -275,9 +284,11 @@ impl World {
     fn pass_time(&mut self) {
         let soon = self.now + self.rng.span(1, 200);
         let next = self.next_anything().unwrap_or(soon).max(self.now);
+        // While somebody has a message to read only a little time passes.
+        let waited_for = self.busy() || !self.kernel.asked.is_empty();
         self.now = match self.rng.below(4) {
-            0 => soon.min(next.max(self.now)),
-            _ => next,
+            1..=3 if !waited_for => next,
+            _ => soon.min(next),
         };
     }
 
@@ -745,7 +756,7 @@ impl World {
         let table = self.kernel.keeper_dies();
         self.kernel_words();
         let Some(mut engine) = self.daemon.take() else { return Ok(()) };
-        let catching = reconcile(&engine, &table, &[]);
+        let catching = rejoin(&engine, &table);
         self.say(|| format!("the daemon catches up with the new keeper: {catching:?}"));
         let changes = engine.take_changes();
         self.commit(&Record { changes, effects: catching.effects.clone() });
@@ -764,12 +775,12 @@ impl World {
 
     /// Lets everything happen that is going to happen. Reports whether it comes to rest; in a ring
     /// it need not.
-    fn settle(&mut self) -> Result<bool, Broken> {
+    fn settle(&mut self) -> Result<Rest, Broken> {
         let most = if self.ring == Ring::Yes { 2_000 } else { 40_000 };
         for _ in 0..most {
             self.step += 1;
             if self.quit {
-                return Ok(true);
+                return Ok(Rest::Over);
             }
             let due = self.daemon_due().is_some_and(|at| at <= self.now);
             if self.keeper_serves() {
@@ -781,12 +792,12 @@ impl World {
             } else if let Some(next) = self.next_anything() {
                 self.now = self.now.max(next);
             } else {
-                return Ok(true);
+                return Ok(Rest::Quiet);
             }
             self.check_kernel()?;
         }
         match self.ring {
-            Ring::Yes => Ok(false),
+            Ring::Yes => Ok(Rest::Endless),
             Ring::No => self.broken("it does not come to rest"),
         }
     }
@@ -913,12 +924,13 @@ impl World {
         Ok(())
     }
 
-    /// The daemon has said that all is over.
+    /// The daemon has said that all is over: nothing of it may live on, but what the kernel holds.
     fn after_quit(&mut self) -> Done {
-        if !self.quit {
-            return self.broken("the shutdown does not end");
+        while self.keeper_serves() {}
+        match self.kernel.living().find(|(_, pid)| !self.kernel.is_held(*pid)) {
+            Some((slot, pid)) => self.broken(format!("{slot:?} ({pid}) lives on after the end")),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 
