@@ -168,7 +168,7 @@ impl Books {
     }
 
     fn count_notice(&mut self, engine: &Engine, now: Mono, notice: &Notice) {
-        let Notice::State { job, instance, state, .. } = notice else { return };
+        let Notice::State { job, instance, to: state, .. } = notice else { return };
         let shown = job.with_instance(instance);
         if *state == State::Waiting {
             self.windows.remove(&shown);
