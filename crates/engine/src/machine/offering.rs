@@ -14,7 +14,7 @@ use crate::text::Text;
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 
 impl Engine {
@@ -185,20 +185,11 @@ impl Engine {
         let truth = contributors(condition, &job.start);
         self.block(id, places.len());
         let Some(events) = truth else { return };
-        if self.globals.shutdown.is_none() || self.starts_at_the_end(&events) {
+        if self.may_start(&events) {
             self.start_by_events(name, &events);
         }
         let matched = self.jobs.edit(name).map(|job| job.start.reset());
         matched.into_iter().flatten().for_each(|event| self.unblock(event));
-    }
-
-    /// While everything stops only the hooks of the stop itself are started: what `session-end`
-    /// and the events of stopping jobs ask for.
-    fn starts_at_the_end(&self, events: &[EventId]) -> bool {
-        events.iter().filter_map(|id| self.events.look(id)).any(|event| {
-            !event.late
-                && matches!(event.name.text().bytes(), b"session-end" | b"stopping" | b"stopped")
-        })
     }
 
     fn start_by_events(&mut self, name: &JobName, events: &[EventId]) {
@@ -314,7 +305,7 @@ impl Engine {
             return Ok(InstanceName::default());
         }
         let env = environment::build(&self.config.table, &job.spec.env, &self.config.own, given);
-        let name = expand::expand(&job.spec.instance, &env).map_err(|error| error.to_string())?;
+        let name = expand::expand(&job.spec.instance, &env).map_err(|error| format!("{error}"))?;
         InstanceName::try_from(name).map_err(|error| format!("instance: {error}"))
     }
 

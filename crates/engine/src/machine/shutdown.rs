@@ -3,7 +3,7 @@
 
 use super::request::{Refusal, Reply, RequestId, Superseder};
 use super::state::Goal;
-use super::{Effect, Engine, Level, ShutdownKind, SignalScope};
+use super::{Effect, Engine, EventId, Level, ShutdownKind, SignalScope};
 use crate::names::EventName;
 use crate::process::{InstanceId, Slot};
 use crate::signal::Signal;
@@ -99,12 +99,22 @@ impl Engine {
             shutdown.quit = true;
             self.name_leftovers();
             self.refuse_pending();
+            // What was started after everything had been killed: a post-stop, a hook.
+            self.kill_processes();
             self.out.push(Effect::Quit(0));
         }
         self.globals.shutdown = Some(shutdown);
     }
 
     fn kill_everything(&mut self) {
+        self.kill_processes();
+        let ids: Vec<InstanceId> = self.instances.keys().copied().collect();
+        for id in ids {
+            self.stop_for_shutdown(id);
+        }
+    }
+
+    fn kill_processes(&mut self) {
         let slots: Vec<Slot> = self
             .instances
             .iter()
@@ -112,10 +122,6 @@ impl Engine {
             .collect();
         for slot in slots {
             self.out.push(Effect::Signal(slot, Signal::KILL, SignalScope::Group));
-        }
-        let ids: Vec<InstanceId> = self.instances.keys().copied().collect();
-        for id in ids {
-            self.stop_for_shutdown(id);
         }
     }
 
@@ -133,6 +139,22 @@ impl Engine {
             self.say(Level::Warn, |engine| {
                 format!("job {} failed to stop: its processes do not end", engine.shown(id))
             });
+        }
+    }
+
+    /// Reports whether a job may still be started by these events: only what `session-end` and the
+    /// events of stopping jobs ask for, but not what such a job asks for in its turn, and that only
+    /// until everything is killed.
+    pub(super) fn may_start(&self, events: &[EventId]) -> bool {
+        let of_the_end = |id: &EventId| {
+            self.events.look(id).is_some_and(|event| {
+                let name = event.name.text().bytes();
+                !event.late && matches!(name, b"session-end" | b"stopping" | b"stopped")
+            })
+        };
+        match &self.globals.shutdown {
+            None => true,
+            Some(shutdown) => !shutdown.killed && events.iter().any(of_the_end),
         }
     }
 
