@@ -1,17 +1,12 @@
 //! What the machine still waits to be told of its processes: where a recovery compares it with the
 //! keeper's table.
 
-<<<<<<< HEAD
-use super::request::RequestId;
-use super::Engine;
-use crate::process::{Pid, Slot};
-=======
 use super::instance::Due;
 use super::lifecycle::scope;
+use super::request::RequestId;
 use super::state::State;
 use super::{Engine, SignalScope};
 use crate::process::{Pid, Role, Slot};
->>>>>>> main
 use crate::signal::Signal;
 use crate::spec::KillMode;
 use alloc::vec::Vec;
