@@ -10,6 +10,7 @@ mod inputs;
 mod journal;
 mod link;
 mod loading;
+mod locks;
 mod orphans;
 mod planning;
 mod settings;

@@ -74,11 +74,19 @@ pub(super) fn begin(options: Options, link: Link) -> Result<Daemon, String> {
         daemon.take_logger(logger);
     }
     let mut held = told.held;
+    let recovered = held.contains_key(&held::JOURNAL);
     match held.remove(&held::JOURNAL) {
         Some(fd) => daemon.recover(&fd, &told.table, told.attempt),
         None => daemon.begin_anew(),
     }
-    daemon.listen(&mut held)?;
+    let anew = told.attempt == 0 && !recovered;
+    if let Err(why) = daemon.lock_logs(&mut held).and_then(|()| daemon.listen(&mut held)) {
+        if anew {
+            // Nothing runs yet: the keeper need not try again what cannot be.
+            daemon.link.send(&ToKeeper::Quit { code: 1 }, &[]);
+        }
+        return Err(why);
+    }
     let signals = told.signals.into_iter().map(|signal| FromKeeper::Signalled { signal });
     let mut effects = Vec::new();
     signals.for_each(|message| daemon.hear(message, &mut effects));
