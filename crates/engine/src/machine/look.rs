@@ -22,7 +22,10 @@ impl Engine {
 
     /// Returns the view of a job that has no instance.
     pub fn view_at_rest(&self, job: &JobName) -> InstanceView {
-        let name = InstanceName::default();
+        self.view_gone(job, &InstanceName::default())
+    }
+
+    fn view_gone(&self, job: &JobName, name: &InstanceName) -> InstanceView {
         InstanceView {
             job: job.clone(),
             goal: Goal::Stop,
@@ -30,10 +33,10 @@ impl Engine {
             processes: Vec::new(),
             since: crate::time::Span::ZERO,
             waits_for: String::new(),
-            last_exit: self.last_exit(job, &name),
+            last_exit: self.last_exit(job, name),
             respawns: 0,
             warnings: Vec::new(),
-            instance: name,
+            instance: name.clone(),
         }
     }
 
@@ -96,18 +99,23 @@ impl Engine {
         self.jobs.look(name).map(|job| &job.spec)
     }
 
-    /// Returns what `why` answers for an instance, or for a job that has none.
-    pub fn why(&self, job: &JobName, id: Option<InstanceId>) -> Option<WhyView> {
+    /// Returns what `why` answers for an instance, also for one that is gone.
+    pub fn why(&self, job: &JobName, name: &InstanceName) -> Option<WhyView> {
         let registered = self.jobs.look(job)?;
-        let instance = id.and_then(|id| self.instances.look(&id));
+        let id = self.names.get(&(job.clone(), name.clone()));
+        let instance = id.and_then(|id| self.instances.look(id));
         let status =
-            instance.map_or_else(|| self.view_at_rest(job), |instance| self.view(instance));
+            instance.map_or_else(|| self.view_gone(job, name), |instance| self.view(instance));
         let key = (job.clone(), status.instance.clone());
         let history = self.histories.get(&key).into_iter().flat_map(|history| &history.entries);
         let spec = &registered.spec;
         let mut status = status;
         match registered.next {
             Next::Same => {}
+            Next::Changed(_) if self.instances_of(job) > 1 => status.warnings.push(
+                "its file has changed; the new one is in force when all its instances have stopped"
+                    .to_string(),
+            ),
             Next::Changed(_) => status.warnings.push(
                 "its file has changed; the new one is in force after a stop or restart".to_string(),
             ),
@@ -283,6 +291,8 @@ fn warning_words(warning: &Warning) -> String {
         Warning::Unkillable(role) => {
             format!("{role} process does not end, even after KILL: the kernel holds it")
         }
-        Warning::LivesOn(count) => format!("{count} processes live on after main ended"),
+        Warning::LivesOn(count) => {
+            format!("{count} of the processes that main left do not end, even after KILL")
+        }
     }
 }

@@ -67,15 +67,27 @@ const HEADERS: &[(&str, Set)] = &[
     }),
     // `told`: what became of a spawn is an input; else every process runs at once.
     ("keeper", |w, v| match v {
-        "told" => Ok(w.keeper = Keeper::Told),
+        "told" => {
+            w.keeper = Keeper::Told;
+            Ok(())
+        }
         _ => Err(format!("there is no keeper {v}")),
     }),
     // KEY=VALUE of the table that all jobs start from.
-    ("table", |w, v| Ok(w.config.table = v.split(' ').map(Text::from).collect())),
+    ("table", |w, v| {
+        w.config.table = v.split(' ').map(Text::from).collect();
+        Ok(())
+    }),
     // KEY=VALUE of Upright's own environment.
-    ("own", |w, v| Ok(w.config.own = v.split(' ').map(Text::from).collect())),
+    ("own", |w, v| {
+        w.config.own = v.split(' ').map(Text::from).collect();
+        Ok(())
+    }),
     // KEY=VALUE given to every process last.
-    ("forced", |w, v| Ok(w.config.forced = v.split(' ').map(Text::from).collect())),
+    ("forced", |w, v| {
+        w.config.forced = v.split(' ').map(Text::from).collect();
+        Ok(())
+    }),
 ];
 
 /// How the keeper comes to answer.
@@ -354,7 +366,9 @@ impl World {
             id.and_then(|id| self.engine.view_of(id))
                 .unwrap_or_else(|| self.engine.view_at_rest(&job))
         });
-        followed.push(view.map_or_else(|refusal| refusal.to_string(), |view| words::status(&view)));
+        followed.push(
+            view.map_or_else(|refusal| words::refusal(&refusal), |view| words::status(&view)),
+        );
         Ok(followed)
     }
 
@@ -367,9 +381,12 @@ impl World {
     fn why(&mut self, words: &[&str]) -> Followed {
         let mut followed = self.tell(Input::Tick)?;
         let (job, env) = words.split_first().ok_or("of what?")?;
-        let found = self.engine.find(&target(job, env)?);
-        let (job, id) = found.map_err(|refusal| refusal.to_string())?;
-        let why = self.engine.why(&job, id).ok_or("no such job")?;
+        let found = self.engine.find_past(&target(job, env)?);
+        let (job, instance) = match found {
+            Ok(found) => found,
+            Err(refusal) => return Ok(vec![words::refusal(&refusal)]),
+        };
+        let why = self.engine.why(&job, &instance).ok_or("no such job")?;
         followed.extend(words::why(&why));
         Ok(followed)
     }

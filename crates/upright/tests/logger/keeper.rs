@@ -172,6 +172,11 @@ impl Keeper {
         slot
     }
 
+    /// Reports whether the end of a pipe was not told yet.
+    pub fn holds(&self, slot: Slot) -> bool {
+        self.pipes.iter().any(|held| held.slot == slot)
+    }
+
     pub fn ask(&self, message: &ToLogger) {
         let (_, _, daemon) = self.logger.as_ref().unwrap();
         seqpacket::send(daemon, &[&encode(message)], &[]).unwrap();
