@@ -98,9 +98,9 @@ impl Engine {
         if over || (shutdown.killed && self.now >= shutdown.kill_at + LAST) {
             shutdown.quit = true;
             self.name_leftovers();
-            self.refuse_pending();
             // What was started after everything had been killed: a post-stop, a hook.
             self.kill_processes();
+            self.refuse_pending();
             self.out.push(Effect::Quit(0));
         }
         self.globals.shutdown = Some(shutdown);

@@ -34,6 +34,8 @@ pub struct Books {
     asked: BTreeMap<RequestId, Asking>,
     notices: u64,
     windows: BTreeMap<String, (Mono, u32)>,
+    /// The limits of the descriptions that runs began with.
+    limits: BTreeMap<String, RespawnLimit>,
     polite: BTreeMap<Slot, Mono>,
     spawned: BTreeMap<Slot, Mono>,
     mains: BTreeMap<String, u64>,
@@ -147,7 +149,7 @@ impl Books {
                 self.notices = *sequence;
                 self.count_notice(engine, now, notice);
             }
-            Effect::Say(_, words) => self.count_words(engine, now, words),
+            Effect::Say(_, words) => self.count_words(now, words),
             Effect::Adopt(slot, _) => {
                 self.spawned.insert(*slot, now);
             }
@@ -173,8 +175,14 @@ impl Books {
     fn count_notice(&mut self, engine: &Engine, now: Mono, notice: &Notice) {
         let Notice::State { job, instance, to: state, .. } = notice else { return };
         let shown = job.with_instance(instance);
-        if *state == State::Waiting {
-            self.windows.remove(&shown);
+        match (*state, engine.spec(job)) {
+            (State::Waiting, _) => {
+                self.windows.remove(&shown);
+            }
+            (State::Starting, Some(spec)) => {
+                self.limits.insert(shown.clone(), spec.policy.respawn_limit);
+            }
+            _ => {}
         }
         let id = self.names.iter().rev().find(|(_, name)| **name == shown).map(|(id, _)| *id);
         let Some(id) = id else { return };
@@ -184,18 +192,14 @@ impl Books {
         }
     }
 
-    fn count_words(&mut self, engine: &Engine, now: Mono, words: &str) {
+    fn count_words(&mut self, now: Mono, words: &str) {
         const RESPAWNS: &str = " main process ended, respawning";
         const TOO_FAST: &str = " respawning too fast, stopped";
-        let limit = |shown: &str| {
-            let job = shown.split(' ').next().unwrap_or_default();
-            let job = engine::names::JobName::try_from(job).ok()?;
-            match engine.spec(&job)?.policy.respawn_limit {
-                RespawnLimit::Within { count, interval } if count > 0 && interval.0 > 0 => {
-                    Some((count, interval))
-                }
-                RespawnLimit::Within { .. } | RespawnLimit::Unlimited => None,
+        let limit = |shown: &str| match *self.limits.get(shown)? {
+            RespawnLimit::Within { count, interval } if count > 0 && interval.0 > 0 => {
+                Some((count, interval))
             }
+            RespawnLimit::Within { .. } | RespawnLimit::Unlimited => None,
         };
         let ended = words.strip_suffix(RESPAWNS).or(words.strip_suffix(TOO_FAST));
         let Some((shown, (count, interval))) = ended.and_then(|s| Some((s, limit(s)?))) else {
@@ -255,8 +259,7 @@ impl Books {
         // The reply names a gone instance by its job alone.
         let (job, named) = (view.job.to_string(), format!("{} (", view.job));
         let of_job = |shown: &String| *shown == job || shown.starts_with(&named);
-        let spawned =
-            self.mains.iter().any(|(shown, turn)| of_job(shown) && *turn >= asking.turn);
+        let spawned = self.mains.iter().any(|(shown, turn)| of_job(shown) && *turn >= asking.turn);
         let running = (view.goal, view.state) == (Goal::Start, State::Running);
         let right = match asked {
             Asked::Start => running || spawned || asking.joins,

@@ -135,16 +135,14 @@ impl Kernel {
         true
     }
 
-    /// The keeper reads one message; reports whether there was one.
-    pub fn serve(&mut self, now: Mono) -> bool {
-        let Some(ask) = self.asked.pop_front() else { return false };
+    /// The keeper does what one message asks.
+    pub fn serve(&mut self, now: Mono, ask: Ask) {
         match ask {
             Ask::Spawn(slot, spec) => self.spawn(now, slot, &spec),
             Ask::Signal(slot, signal, scope) => self.signal(now, slot, signal, scope),
             Ask::Release(slot) => self.release(slot),
             Ask::Adopt(slot, pid) => self.adopt(slot, pid),
         }
-        true
     }
 
     /// Returns the table as a new daemon is told it; what was under way to the old one is lost.

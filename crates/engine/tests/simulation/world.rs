@@ -4,11 +4,12 @@ use crate::agenda::Agenda;
 use crate::books::Books;
 use crate::client::{Client, Link};
 use crate::kernel::{Ask, Fate, Kernel};
+use crate::paper::Paper;
 use crate::plant::Plant;
 use crate::program::Mood;
 use crate::rng::Rng;
 use crate::specs::{self, Ring};
-use engine::journal::{self, Header, Record, HEADER, RECORDS_AT};
+use engine::journal::Record;
 use engine::keeper::FromKeeper;
 use engine::machine::request::RequestId;
 use engine::machine::{Config, Effect, Engine, Found, Input, ShutdownKind};
@@ -98,7 +99,7 @@ pub struct World {
     peril: Peril,
     kernel: Kernel,
     files: BTreeMap<JobName, Arc<JobSpec>>,
-    journal: Vec<u8>,
+    journal: Paper,
     records: u32,
     daemon: Option<Engine>,
     /// The machine of the daemon that died, as of its last commit.
@@ -120,6 +121,7 @@ impl World {
     pub fn new(seed: u64, plant: Plant, transcript: bool) -> World {
         let mut rng = Rng::new(seed);
         let ring = if rng.chance(8) { Ring::Yes } else { Ring::No };
+        let bytes = rng.chance(20);
         let mut config = Config { seed, table: vec![Text::from("PATH=/bin")], ..Config::default() };
         plant.sow(&mut config);
         let mut world = World {
@@ -133,7 +135,7 @@ impl World {
             peril: Peril::Perilous,
             kernel: Kernel::new(seed),
             files: BTreeMap::new(),
-            journal: Vec::new(),
+            journal: if bytes { Paper::Bytes(Vec::new()) } else { Paper::Records(Vec::new(), 0) },
             records: 0,
             daemon: None,
             dead: None,
@@ -255,13 +257,11 @@ impl World {
     }
 
     fn keeper_serves(&mut self) -> bool {
-        let words = format!("keeper: {:?}", self.kernel.asked.front().map(AskWords));
-        let served = self.kernel.serve(self.now);
-        if served {
-            self.say(|| words);
-        }
+        let Some(ask) = self.kernel.asked.pop_front() else { return false };
+        self.say(|| format!("keeper: {:?}", AskWords(&ask)));
+        self.kernel.serve(self.now, ask);
         self.kernel_words();
-        served
+        true
     }
 
     fn kernel_happens(&mut self) -> bool {
@@ -572,26 +572,15 @@ impl World {
     }
 
     fn commit(&mut self, record: &Record) {
-        self.journal.extend(journal::encode(record));
+        self.journal.commit(record);
         self.records += 1;
-        let committed = (self.journal.len() - RECORDS_AT) as u64;
-        self.store(|header| header.committed = committed);
         self.dead = None;
     }
 
-    fn store(&mut self, change: impl FnOnce(&mut Header)) {
-        if let Ok(mut header) = Header::parse(&self.journal) {
-            change(&mut header);
-            self.journal[..HEADER].copy_from_slice(&header.bytes());
-        }
-    }
-
     fn compact(&mut self, engine: &Engine, effects: Vec<Effect>) {
-        let record = Record { changes: engine.snapshot(), effects };
-        self.journal = vec![0; RECORDS_AT];
-        self.journal[..HEADER].copy_from_slice(&Header::default().bytes());
+        self.journal = self.journal.anew();
         self.records = 0;
-        self.commit(&record);
+        self.commit(&Record { changes: engine.snapshot(), effects });
     }
 
     fn perform_all(&mut self, engine: Engine, effects: &[Effect], death: Death) -> Done {
@@ -613,7 +602,7 @@ impl World {
                 Death::Never | Death::BeforeCommit | Death::Performing(..) => {}
             }
             self.perform(&engine, effect)?;
-            self.store(|header| header.ticked += 1);
+            self.journal.tick();
         }
         self.daemon = Some(engine);
         Ok(())
@@ -715,19 +704,16 @@ impl World {
             return Ok(());
         }
         let table = self.kernel.tell_all();
-        let (header, decoded) = match journal::read(&self.journal) {
-            Ok((header, decoded)) if decoded.fault.is_none() => (header, decoded),
-            fault => return self.broken(format!("the journal cannot be read: {fault:?}")),
-        };
+        let (records, ticked) = self.journal.read().map_err(Broken)?;
         if let Some(dead) = self.dead.take() {
-            let changes = decoded.records.iter().map(|record| record.changes.clone());
+            let changes = records.iter().map(|record| record.changes.clone());
             let again = Engine::restore(self.config.clone(), changes);
             if again.snapshot() != dead.snapshot() {
                 return self.broken("the journal does not make what the dead daemon was");
             }
         }
         let config = self.config.clone();
-        let (engine, catching) = recover(config, decoded.records, header.ticked, &table);
+        let (engine, catching) = recover(config, records, ticked, &table);
         self.say(|| format!("a new daemon catches up: {catching:?}"));
         self.compact(&engine, catching.effects.clone());
         self.since = self.now;
@@ -852,10 +838,7 @@ impl World {
         if self.shadow.is_some() || !self.rng.chance(6) {
             return Ok(());
         }
-        let records = match journal::read(&self.journal) {
-            Ok((_, decoded)) if decoded.fault.is_none() => decoded.records,
-            fault => return self.broken(format!("the journal cannot be read: {fault:?}")),
-        };
+        let (records, _) = self.journal.read().map_err(Broken)?;
         let changes = records.into_iter().map(|record| record.changes);
         let again = Engine::restore(self.config.clone(), changes);
         if again.snapshot() != engine.snapshot() {
