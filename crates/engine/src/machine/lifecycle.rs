@@ -320,18 +320,14 @@ impl Engine {
         output: Option<crate::process::Slot>,
     ) {
         let Some(instance) = self.instances.edit(&id) else { return };
-        // The first reason counts, but whoever came to wait since then is told as well.
-        let first = instance.failure.is_none();
-        let failure = *instance.failure.get_or_insert(failure);
+        instance.failure.get_or_insert(failure);
         // A client that does not wait for the outcome is told where the turn ends.
         let (waiters, accepted) = core::mem::take(&mut instance.waiters)
             .into_iter()
             .partition(|waiter| !matches!(waiter, Waiter::Accepted(_)));
         instance.waiters = accepted;
         let (job, name) = (instance.job.clone(), instance.name.clone());
-        if first {
-            self.remember(id, Note::Failed(failure));
-        }
+        self.remember(id, Note::Failed(failure));
         let waiters: Vec<Waiter> = waiters;
         for waiter in waiters {
             match waiter {

@@ -4,11 +4,11 @@ use super::condition::Matches;
 use super::instance::{Due, Hold, Instance, Waiter, Warning};
 use super::job::Next;
 use super::state::{Goal, State};
-use super::{Engine, EventId};
+use super::{Engine, EventId, Note};
 use crate::names::{InstanceName, JobName};
 use crate::process::{InstanceId, Role, Slot};
 use crate::spec::{Arg, Condition, Node, Operand};
-use crate::time::Mono;
+use crate::time::{Mono, Span};
 use crate::view::{InstanceView, JobView, Remembered, WhyView};
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -31,7 +31,7 @@ impl Engine {
             goal: Goal::Stop,
             state: State::Waiting,
             processes: Vec::new(),
-            since: crate::time::Span::ZERO,
+            since: self.rested(job, name),
             waits_for: String::new(),
             last_exit: self.last_exit(job, name),
             respawns: 0,
@@ -150,11 +150,19 @@ impl Engine {
         self.instances.look(&id).map(|instance| (&instance.job, &instance.name))
     }
 
+    /// Returns how long ago an instance that is gone went; zero where nothing is known of it.
+    fn rested(&self, job: &JobName, name: &InstanceName) -> Span {
+        let history = self.histories.get(&(job.clone(), name.clone()));
+        let mut entries = history.into_iter().flat_map(|history| history.entries.iter().rev());
+        let rest = entries.find(|entry| entry.note == Note::Rest(Goal::Stop, State::Waiting));
+        rest.map_or(Span::ZERO, |entry| self.now.since(entry.at))
+    }
+
     fn last_exit(
         &self,
         job: &JobName,
         name: &InstanceName,
-    ) -> Option<(crate::view::LastExit, crate::time::Span)> {
+    ) -> Option<(crate::view::LastExit, Span)> {
         let history = self.histories.get(&(job.clone(), name.clone()))?;
         history.last_exit.clone().map(|(at, exit)| (exit, self.now.since(at)))
     }

@@ -256,7 +256,10 @@ impl Books {
             return;
         }
         let shown = view.job.with_instance(&view.instance);
-        let spawned = self.mains.get(&shown).is_some_and(|turn| *turn >= asking.turn);
+        // The reply names a gone instance by its job alone.
+        let (job, named) = (view.job.to_string(), format!("{} (", view.job));
+        let of_job = |shown: &String| *shown == job || shown.starts_with(&named);
+        let spawned = self.mains.iter().any(|(shown, turn)| of_job(shown) && *turn >= asking.turn);
         let running = (view.goal, view.state) == (Goal::Start, State::Running);
         let right = match asked {
             Asked::Start => running || spawned || asking.joins,
