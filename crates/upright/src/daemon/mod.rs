@@ -75,6 +75,8 @@ struct Daemon {
     drains: Vec<Drain>,
     /// Slots whose leftovers are being ended.
     sweeping: BTreeMap<Slot, Signal>,
+    /// Where the stacks of originals of `expect` began, while their daemons are not known.
+    stacks: BTreeMap<Slot, u64>,
     /// Output that could not be written, by slot, in a sentence.
     troubles: BTreeMap<Slot, String>,
     /// Every job with its file.

@@ -63,6 +63,7 @@ pub(super) fn begin(options: Options, link: Link) -> Result<Daemon, String> {
         touched: BTreeSet::new(),
         drains: Vec::new(),
         sweeping: BTreeMap::new(),
+        stacks: BTreeMap::new(),
         troubles: BTreeMap::new(),
         files: BTreeMap::new(),
         orphans_seen: 0,
