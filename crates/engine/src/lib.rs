@@ -11,6 +11,7 @@ extern crate alloc;
 pub mod command;
 pub mod control;
 pub mod dialect;
+pub mod errno;
 pub mod expand;
 #[cfg(test)]
 mod expect;

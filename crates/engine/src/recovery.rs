@@ -127,10 +127,20 @@ pub fn recover(
     (engine, catching)
 }
 
-/// Returns what brings a machine into step with the table of a keeper that has been told nothing
-/// by it, `undone` being the effects that will be performed before those returned. It is what a
-/// daemon does that has outlived its keeper.
-pub fn reconcile(engine: &Engine, table: &Table, undone: &[Effect]) -> Catching {
+/// Returns what a daemon does that has outlived its keeper: the new one has been told nothing, and
+/// what the old one had not read is lost. The table has a row for each process that the machine
+/// believes to run and that still does. The effects are recorded like those of a turn.
+pub fn rejoin(engine: &Engine, table: &Table) -> Catching {
+    let mut catching = reconcile(engine, table, &[]);
+    for (slot, signal, scope) in engine.endings().filter(|ending| table.phase(ending.0).is_some()) {
+        catching.effects.push(Effect::Signal(slot, signal, scope));
+    }
+    catching
+}
+
+/// Returns what brings a machine into step with a table, `undone` being the effects that will be
+/// performed before those returned.
+fn reconcile(engine: &Engine, table: &Table, undone: &[Effect]) -> Catching {
     let mut catching = Catching::default();
     let mut known = BTreeSet::new();
     for (slot, belief) in engine.beliefs() {

@@ -162,7 +162,7 @@ pub fn base64_encode(bytes: &[u8]) -> String {
 /// Returns the bytes of padded RFC 4648 text, or nothing where it is malformed.
 pub fn base64_decode(text: &str) -> Option<Vec<u8>> {
     let text = text.as_bytes();
-    if text.len() % 4 != 0 {
+    if !text.len().is_multiple_of(4) {
         return None;
     }
     let mut out = Vec::with_capacity(text.len() / 4 * 3);

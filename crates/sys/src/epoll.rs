@@ -2,6 +2,7 @@
 
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::event::{poll, PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::time::Timespec;
 use std::os::fd::{AsFd, OwnedFd};
@@ -68,10 +69,19 @@ impl Epoll {
         &mut self,
         timeout: Option<u64>,
     ) -> Result<impl Iterator<Item = Ready> + '_, Errno> {
-        let timeout = timeout.map(|nanos| Timespec {
+        let mut timeout = timeout.map(|nanos| Timespec {
             tv_sec: i64::try_from(nanos / 1_000_000_000).unwrap_or(i64::MAX),
             tv_nsec: (nanos % 1_000_000_000) as _,
         });
+        // epoll_wait counts in milliseconds, and epoll_pwait2 is not everywhere (Linux 5.11): a short
+        // wait is done by ppoll, which counts in nanoseconds.
+        if let Some(short) = timeout.filter(|time| time.tv_sec == 0 && is_short(time.tv_nsec)) {
+            match poll(&mut [PollFd::new(&self.fd, PollFlags::IN)], Some(&short)) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno),
+            }
+            timeout = Some(Timespec { tv_sec: 0, tv_nsec: 0 });
+        }
         self.batch.clear();
         match epoll::wait(&self.fd, spare_capacity(&mut self.batch), timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
@@ -87,6 +97,10 @@ impl Epoll {
             }
         }))
     }
+}
+
+fn is_short(nanos: i64) -> bool {
+    (1..2_000_000).contains(&nanos)
 }
 
 fn flags(interest: Interest) -> EventFlags {

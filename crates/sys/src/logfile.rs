@@ -162,11 +162,6 @@ pub fn read_at(file: impl AsFd, buffer: &mut [u8], offset: u64) -> Result<usize,
     }
 }
 
-/// Opens /dev/null for writing.
-pub fn open_null() -> Result<OwnedFd, Errno> {
-    fs::open("/dev/null", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
-}
-
 /// Reports whether a descriptor is a pipe or a FIFO.
 pub fn is_pipe(fd: impl AsFd) -> bool {
     fs::fstat(fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo)

@@ -24,7 +24,7 @@ impl Page {
     /// Stores a word at a byte offset that is a multiple of eight and lies in the page; nothing
     /// happens elsewhere. What was written before is seen by whoever reads the word.
     pub fn store(&self, offset: usize, word: u64) {
-        if offset % 8 != 0 || offset >= PAGE {
+        if !offset.is_multiple_of(8) || offset >= PAGE {
             return;
         }
         // SAFETY: aligned and inside the mapping, which lives as long as `self`; all bit patterns

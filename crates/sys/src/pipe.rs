@@ -20,11 +20,6 @@ pub fn to_file(
     again(|| pipe::splice(&pipe, None, &file, Some(&mut at), length, flags))
 }
 
-/// Moves at most `length` bytes from a pipe into `sink`, which is /dev/null.
-pub fn discard(pipe: impl AsFd, sink: impl AsFd, length: usize) -> Result<usize, Errno> {
-    again(|| pipe::splice(&pipe, None, &sink, None, length, SpliceFlags::NONBLOCK))
-}
-
 /// Reads into a buffer; zero is the end.
 pub fn read(from: impl AsFd, buffer: &mut [u8]) -> Result<usize, Errno> {
     again(|| rustix::io::read(&from, &mut *buffer))
@@ -95,6 +90,25 @@ impl Peek {
         }
         Ok(())
     }
+
+    /// Takes at most `length` bytes out of `pipe` without waiting for them, and returns how many.
+    ///
+    /// Through the private pipe, so that no /dev/null is needed (there may be none) and a pipe that
+    /// somebody else empties meanwhile is not waited for.
+    pub fn take_out(&self, pipe: impl AsFd, length: usize) -> Result<usize, Errno> {
+        let (mut taken, mut bytes) = (0, [0; 4096]);
+        while taken < length {
+            let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE;
+            let part = length - taken;
+            match again(|| pipe::splice(&pipe, None, &self.writer, None, part, flags)) {
+                Ok(0) | Err(Errno::AGAIN) => break,
+                Ok(moved) => taken += moved,
+                Err(errno) => return Err(errno),
+            }
+            while again(|| rustix::io::read(&self.reader, &mut bytes)).is_ok_and(|read| read > 0) {}
+        }
+        Ok(taken)
+    }
 }
 
 fn again<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
@@ -126,6 +140,19 @@ mod tests {
         drop(writer);
         peek.look(&reader, 4, &mut seen).unwrap();
         assert!(seen.is_empty(), "the end shows nothing");
+    }
+
+    #[test]
+    fn what_is_taken_out_is_gone_and_nothing_else() {
+        let (reader, writer) = new().unwrap();
+        let peek = Peek::new().unwrap();
+        assert_eq!(peek.take_out(&reader, 10), Ok(0), "an empty pipe is not waited for");
+        rustix::io::write(&writer, &[b'x'; 50_000]).unwrap();
+        rustix::io::write(&writer, b"rest").unwrap();
+        assert_eq!(peek.take_out(&reader, 50_000), Ok(50_000));
+        let mut seen = Vec::new();
+        peek.look(&reader, 10, &mut seen).unwrap();
+        assert_eq!(seen, b"rest");
     }
 
     #[test]

@@ -424,7 +424,7 @@ fn body_of(kind: u32, body: &[u8]) -> Option<Record<'_>> {
             let gid = u32::from_le_bytes(gid.try_into().ok()?);
             Record::OwnScript(u32::from_le_bytes(*uid), gid)
         }
-        kind::GROUPS => (body.len() % 4 == 0).then_some(Record::Groups(Groups(body)))?,
+        kind::GROUPS => body.len().is_multiple_of(4).then_some(Record::Groups(Groups(body)))?,
         kind::GID => Record::Gid(word()?),
         kind::UID => Record::Uid(word()?),
         kind::STOP => body.is_empty().then_some(Record::Stop)?,

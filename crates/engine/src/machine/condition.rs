@@ -111,6 +111,7 @@ mod tests {
             failed: false,
             offered: false,
             depth: 0,
+            late: false,
             reports: None,
         }
     }

@@ -133,6 +133,7 @@ impl Engine {
         instance.hold = Some(Hold::Sweep);
         instance.sweeping = Some(slot);
         let quick = spec.policy.kill_timeout.0 == 0;
+        instance.swept_hard = quick;
         let signal = if quick { Signal::KILL } else { spec.policy.kill_signal };
         self.out.push(Effect::Sweep(slot, signal));
         let span = if quick { UNKILLABLE_AFTER } else { spec.policy.kill_timeout };
@@ -172,6 +173,12 @@ impl Engine {
         if left > 0 {
             instance.warnings.push(Warning::LivesOn(left));
             self.remember(id, super::Note::LivesOn(left));
+            self.say(Level::Warn, |engine| {
+                let shown = engine.shown(id);
+                format!(
+                    "{shown}: {left} of the processes that main left do not end, even after KILL"
+                )
+            });
         }
         self.release_hold(id, Hold::Sweep);
     }

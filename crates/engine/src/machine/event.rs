@@ -31,6 +31,9 @@ pub struct Event {
     pub offered: bool,
     /// Length of the chain of `exited` events that led to it.
     pub depth: u8,
+    /// Whether it comes from an instance that the end of everything has started.
+    #[serde(default)]
+    pub late: bool,
     /// The job whose process's end it reports: that job never gets it.
     pub reports: Option<JobName>,
 }

@@ -51,7 +51,7 @@ impl Engine {
             self.set_due(id, limit.map(|limit| (now + *limit, Due::Overdue(role))));
         } else if stops || process.adopted.is_some() || ready_when_run(spec.policy.expect) {
             self.release_hold(id, Hold::Spawn);
-        } else {
+        } else if self.instances.look(&id).is_some_and(|i| i.hold == Some(Hold::Spawn)) {
             self.await_readiness(id, &spec);
         }
     }
@@ -144,13 +144,30 @@ impl Engine {
             let pid = process.pid.unwrap_or(0);
             format!("{} {role} process ({pid}) stopped by {shown} signal", engine.shown(id))
         });
-        let expects = self.spec_of(id).is_some_and(|spec| spec.policy.expect == Expect::Stop);
-        let held = self.instances.look(&id).is_some_and(|i| i.hold == Some(Hold::Ready));
-        const STOP: u8 = 19;
-        if role == Role::Main && expects && held && signal == STOP {
-            self.out.push(Effect::Signal(slot, Signal::CONT, SignalScope::Process));
-            self.release_hold(id, Hold::Ready);
+        if role == Role::Main {
+            self.stopped_itself(id, slot, signal);
         }
+    }
+
+    /// `expect stop`: main says that it is ready. One that says so too late, or while it is told to
+    /// end, is let go on all the same.
+    fn stopped_itself(&mut self, id: InstanceId, slot: Slot, signal: u8) {
+        const STOP: u8 = 19;
+        let expects = self.spec_of(id).is_some_and(|spec| spec.policy.expect == Expect::Stop);
+        let Some(instance) = self.instances.edit(&id) else { return };
+        let awaited = matches!(instance.hold, Some(Hold::Ready | Hold::Spawn));
+        let late = instance.warnings.iter().position(|w| *w == Warning::ExpectMissed);
+        let ends = matches!(instance.state, State::Stopping | State::Killed);
+        if !expects || signal != STOP || !(awaited || late.is_some() || ends) {
+            return;
+        }
+        if let Some(late) = late {
+            instance.warnings.remove(late);
+        }
+        self.out.push(Effect::Signal(slot, Signal::CONT, SignalScope::Process));
+        // The news that it runs may come behind the news that it stopped.
+        self.release_hold(id, Hold::Spawn);
+        self.release_hold(id, Hold::Ready);
     }
 
     pub(super) fn exited(&mut self, slot: Slot, pid: Pid, exit: Exit) {
@@ -162,6 +179,11 @@ impl Engine {
         self.remember(id, Note::Ended(role, pid, exit));
         self.emit_exited(id, role, pid, exit, process.since);
         if role == Role::Main && self.original_ended(id, slot, pid, exit) {
+            return;
+        }
+        if process.overdue && (role == Role::Main || process.pid.is_none()) {
+            // Its set-up hung and it was killed for that: there never was such a process.
+            self.no_process(id, role, Failure::NotSpawned(role, Step::Timeout, 0), slot);
             return;
         }
         let Some(instance) = self.instances.edit(&id) else { return };

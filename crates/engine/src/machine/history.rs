@@ -1,6 +1,8 @@
 //! The last decisions about a job's instance: what `why` reads. Bounded, and kept after the
 //! instance is gone.
 
+use crate::errno::Errno;
+use crate::machine::event::CHAIN_MAX;
 use crate::machine::request::{Asked, Ended, Failure};
 use crate::machine::state::{Goal, State};
 use crate::names::{EventName, InstanceName, JobName};
@@ -12,6 +14,7 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 /// How many entries are kept for each instance name of each job.
@@ -71,8 +74,10 @@ pub enum Note {
     BacksOff(Span),
     /// A spawn is tried again after this long, for want of what the kernel said.
     Retries(Role, Span, i32),
-    /// A signal was sent.
+    /// A signal was sent to end a process.
     Signalled(Role, Signal),
+    /// A client asked for a reload and this was sent to main.
+    Reloads(Signal),
     /// The original of `expect` ended and this process was taken for main.
     Followed(Pid, Pid),
     /// `expect` did not come about in its time.
@@ -81,8 +86,8 @@ pub enum Note {
     Refused(Role, Step),
     /// Processes of the job live on after main.
     LivesOn(u32),
-    /// An `exited` event was not delivered: the chain of such events was too long.
-    ChainCut,
+    /// An `exited` event was not delivered to these jobs: the chain of such events was too long.
+    ChainCut(Box<[JobName]>),
     /// A new description is in force.
     Redefined,
 }
@@ -108,11 +113,12 @@ impl History {
             | Note::BacksOff(_)
             | Note::Retries(..)
             | Note::Signalled(..)
+            | Note::Reloads(_)
             | Note::Followed(..)
             | Note::ExpectMissed(_)
             | Note::Refused(..)
             | Note::LivesOn(_)
-            | Note::ChainCut
+            | Note::ChainCut(_)
             | Note::Redefined => {}
         }
         if self.entries.len() >= HISTORY_MAX {
@@ -135,16 +141,15 @@ impl Note {
                 (format!("a client asked for a {}", verb(asked)), format!("goal {}", goal(asked)))
             }
             Note::ByEvents(asked, names) => {
-                let names: alloc::vec::Vec<String> =
-                    names.iter().map(|name| format!("{name}")).collect();
+                let names: Vec<String> = names.iter().map(|name| format!("{name}")).collect();
                 let on = if *asked == Asked::Stop { "stop on" } else { "start on" };
                 (format!("{on} came true by {}", names.join(", ")), format!("goal {}", goal(asked)))
             }
-            Note::Stops => (String::from("main is not to be started again"), "goal stop".into()),
+            Note::Stops => (String::from("it is not to be started again"), "goal stop".into()),
             Note::Rest(goal, state) => (format!("{goal}/{state}"), "at rest".into()),
             Note::Spawned(role, pid) => (format!("{role} process {pid} runs"), String::new()),
             Note::NotSpawned(role, step, errno) => {
-                (format!("{role} process: {} (error {errno})", step.words()), String::new())
+                (format!("{}", Failure::NotSpawned(*role, *step, *errno)), String::new())
             }
             Note::Ended(role, pid, exit) => {
                 (format!("{role} process ({pid}) {}", Ended(*exit)), String::new())
@@ -157,11 +162,14 @@ impl Note {
                 ("main ended too soon".into(), format!("start again in {span}"))
             }
             Note::Retries(role, span, errno) => (
-                format!("{role} process: the kernel has no room for it (error {errno})"),
+                format!("{role} process: the kernel has no room for it: {}", Errno(*errno)),
                 format!("try again in {span}"),
             ),
             Note::Signalled(role, signal) => {
                 (format!("{role} shall end"), format!("sent {signal}"))
+            }
+            Note::Reloads(signal) => {
+                ("a client asked for a reload".into(), format!("sent {signal} to main"))
             }
             Note::Followed(from, to) => (
                 format!("process {from} ended and left process {to}"),
@@ -175,13 +183,16 @@ impl Note {
                 (format!("{role} process: {}: not permitted", step.words()), "go on without".into())
             }
             Note::LivesOn(count) => (
-                format!("{count} processes of the job live on after main"),
-                "left alone: kill mode tree would end them".into(),
+                format!("{count} of the processes that main left do not end, even after KILL"),
+                "left alone: the kernel holds them".into(),
             ),
-            Note::ChainCut => (
-                "jobs start each other by exited events".into(),
-                "the event was not delivered: more than 8 in a chain".into(),
-            ),
+            Note::ChainCut(missed) => {
+                let names: Vec<String> = missed.iter().map(|job| format!("{job}")).collect();
+                (
+                    format!("more than {CHAIN_MAX} jobs start each other by exited events"),
+                    format!("exited not delivered to {}", names.join(", ")),
+                )
+            }
             Note::Redefined => ("the job's file changed".into(), "the new one is in force".into()),
         }
     }

@@ -197,4 +197,8 @@ impl Instance {
             warnings: Vec::new(),
         }
     }
+    /// Reports whether main's original has ended as `expect` wanted and what it left is looked for.
+    pub fn is_left(&self) -> bool {
+        self.processes.get(&Role::Main).is_some_and(|main| main.left_by.is_some())
+    }
 }

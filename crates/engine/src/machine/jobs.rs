@@ -1,13 +1,15 @@
 //! Jobs come, change and go; the indexes that find them. Source: spec 2.4.
 
-use super::condition::Matches;
+use super::condition::{operand_matches, Matches};
 use super::instance::Instance;
 use super::job::{Job, Next};
+use super::offering::expanded;
 use super::requests::Found;
-use super::{Engine, EventId, Note, Remembering};
+use super::{environment, Engine, EventId, Note, Remembering};
 use crate::names::{EventName, InstanceName, JobName};
 use crate::process::InstanceId;
 use crate::spec::{Condition, JobSpec, Node};
+use crate::text::Text;
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -44,7 +46,7 @@ impl Engine {
         self.names.range(from..).next().is_some_and(|((job, _), _)| job == name)
     }
 
-    fn instances_of(&self, name: &JobName) -> usize {
+    pub(super) fn instances_of(&self, name: &JobName) -> usize {
         let from = (name.clone(), InstanceName::default());
         self.names.range(from..).take_while(|((job, _), _)| job == name).count()
     }
@@ -62,6 +64,12 @@ impl Engine {
         }
     }
 
+    /// Reports whether the file of an instance's job has changed since it was put in force.
+    pub(super) fn has_changed(&self, id: InstanceId) -> bool {
+        let job = self.instances.look(&id).and_then(|instance| self.jobs.look(&instance.job));
+        job.is_some_and(|job| matches!(job.next, Next::Changed(_)))
+    }
+
     /// A restart or respawn of the only instance takes over a changed description.
     pub(super) fn adopt_redefinition(&mut self, id: InstanceId) {
         let Some(instance) = self.instances.look(&id) else { return };
@@ -73,13 +81,13 @@ impl Engine {
         }
         let Some(instance) = self.instances.edit(&id) else { return };
         let mut old = core::mem::replace(&mut instance.stop, Matches::of(spec.stop_on.as_ref()));
-        let (instance_name, stop_on) = (instance.name.clone(), spec.stop_on.as_ref());
+        let instance_name = instance.name.clone();
         old.reset().into_iter().for_each(|event| self.unblock(event));
         // While the old description still says where it is.
         self.unindex_stops(id, &name, &instance_name);
         self.put_in_force(&name, spec.clone());
+        self.index_stops(id, &name, &instance_name, spec.stop_on.iter());
         self.remember(id, Note::Redefined);
-        self.index_stops(id, &name, &instance_name, stop_on.into_iter());
     }
 
     /// Replaces the description. Events that the old start condition had matched are offered to the
@@ -104,12 +112,12 @@ impl Engine {
         let (Some(condition), Some(event)) = (&spec.start_on, self.events.look(&id)) else {
             return 0;
         };
+        let env = || environment::build(&self.config.table, &spec.env, &self.config.own, &[]);
+        let expanded = |text: &Text| expanded(text, &env);
         let mut kept = 0;
         for (index, node) in condition.nodes.iter().enumerate() {
             let Node::Event(operand) = node else { continue };
-            let as_is = |text: &crate::text::Text| Some(text.clone());
-            if start.0[index].is_none() && super::condition::operand_matches(operand, event, &as_is)
-            {
+            if start.0[index].is_none() && operand_matches(operand, event, &expanded) {
                 start.0[index] = Some(id);
                 if super::condition::contributors(condition, start).is_some() {
                     start.0[index] = None;

@@ -13,6 +13,7 @@ use crate::process::{Exit, InstanceId, Role};
 use crate::signal::Signal;
 use crate::spec::{Expect, JobSpec, KillMode};
 use crate::text::Text;
+use crate::view::InstanceView;
 use alloc::format;
 use alloc::string::ToString;
 use alloc::sync::Arc;
@@ -25,10 +26,8 @@ impl Engine {
         let old = core::mem::replace(&mut instance.goal, goal);
         let free = match (instance.hold, goal) {
             (None, _) => true,
-            // What the original of an `expect` left has to be found first, or nobody would end it.
-            (Some(Hold::Ready), Goal::Stop) => {
-                instance.processes.get(&Role::Main).is_none_or(|main| main.left_by.is_none())
-            }
+            // What the original left is found first: else nobody would end it.
+            (Some(Hold::Ready), Goal::Stop) => !instance.is_left(),
             (Some(Hold::Deadline), Goal::Stop) => matches!(
                 instance.state,
                 State::Starting | State::PreStart | State::Spawned | State::PostStart
@@ -84,7 +83,7 @@ impl Engine {
         });
         match state {
             State::Starting => self.enter_starting(id),
-            State::Security => {}
+            State::Security => self.spawn_and_hold(id, Role::Security),
             State::PreStart => self.spawn_and_hold(id, Role::PreStart),
             State::Spawned => self.enter_spawned(id),
             State::PostStart => self.spawn_and_hold(id, Role::PostStart),
@@ -137,12 +136,14 @@ impl Engine {
             if let Some(instance) = self.instances.edit(&id) {
                 instance.stop_env = Vec::new();
             }
-            self.release_waiters(id);
+            let view = self.view_of(id);
+            self.release_waiters(id, view);
             return;
         }
         self.emit_for(id, "started", Vec::new());
         if !spec.policy.task {
-            self.release_waiters(id);
+            let view = self.view_of(id);
+            self.release_waiters(id, view);
         }
     }
 
@@ -170,7 +171,11 @@ impl Engine {
     fn enter_waiting(&mut self, id: InstanceId) {
         self.emit_for(id, "stopped", self.result_env(id));
         self.remember(id, Note::Rest(Goal::Stop, State::Waiting));
-        self.release_waiters(id);
+        // Who waited is shown the job as it is from now on: without an instance.
+        let at_rest = self.view_of(id);
+        let at_rest =
+            at_rest.map(|view| InstanceView { instance: InstanceName::default(), ..view });
+        self.release_waiters(id, at_rest);
         let Some(mut instance) = self.instances.remove(&id) else { return };
         self.set_due_of(id, instance.due.take(), None);
         let matched = instance.stop.reset();
@@ -275,7 +280,12 @@ impl Engine {
         }
         let depth = instance.depth;
         let name = EventName::try_from(name).ok()?;
-        Some(self.emit(name, env, Vec::new(), depth, None))
+        let event = self.emit(name, env, Vec::new(), depth, None);
+        let late = self.globals.shutdown.as_ref().is_some_and(|shutdown| shutdown.is_late(id));
+        if let Some(event) = self.events.edit(&event) {
+            event.late = late;
+        }
+        Some(event)
     }
 
     /// Returns JOB and INSTANCE, which every event about an instance begins with.
@@ -301,7 +311,8 @@ impl Engine {
         env
     }
 
-    /// Marks the present run as failed: everybody who waits for it is told so.
+    /// Marks the present run as failed, for the first reason that there is: everybody who waits for
+    /// it is told so.
     pub(super) fn fail(
         &mut self,
         id: InstanceId,
@@ -309,13 +320,15 @@ impl Engine {
         output: Option<crate::process::Slot>,
     ) {
         let Some(instance) = self.instances.edit(&id) else { return };
-        if instance.failure.is_some() {
-            return;
-        }
-        instance.failure = Some(failure);
-        let waiters = core::mem::take(&mut instance.waiters);
+        instance.failure.get_or_insert(failure);
+        // A client that does not wait for the outcome is told where the turn ends.
+        let (waiters, accepted) = core::mem::take(&mut instance.waiters)
+            .into_iter()
+            .partition(|waiter| !matches!(waiter, Waiter::Accepted(_)));
+        instance.waiters = accepted;
         let (job, name) = (instance.job.clone(), instance.name.clone());
         self.remember(id, Note::Failed(failure));
+        let waiters: Vec<Waiter> = waiters;
         for waiter in waiters {
             match waiter {
                 Waiter::Event(event) => {
@@ -329,24 +342,20 @@ impl Engine {
                     let refusal = Refusal::Failed(asked, job.clone(), name.clone(), failure);
                     self.reply(request, Reply::Refused(refusal), output);
                 }
-                Waiter::Accepted(request) => {
-                    let view = self.view_of(id);
-                    self.reply(request, Reply::Done(view), None);
-                }
+                Waiter::Accepted(_) => {}
             }
         }
     }
 
-    /// Tells everybody who waits for the instance that it has settled.
-    pub(super) fn release_waiters(&mut self, id: InstanceId) {
+    /// Tells everybody who waits for the instance that it has settled; `view` is what it then is.
+    pub(super) fn release_waiters(&mut self, id: InstanceId, view: Option<InstanceView>) {
         let Some(instance) = self.instances.edit(&id) else { return };
         let waiters = core::mem::take(&mut instance.waiters);
         for waiter in waiters {
             match waiter {
                 Waiter::Event(event) => self.unblock(event),
                 Waiter::Request(request) | Waiter::Accepted(request) => {
-                    let view = self.view_of(id);
-                    self.reply(request, Reply::Done(view), None);
+                    self.reply(request, Reply::Done(view.clone()), None);
                 }
             }
         }

@@ -4,11 +4,11 @@ use super::condition::Matches;
 use super::instance::{Due, Hold, Instance, Waiter, Warning};
 use super::job::Next;
 use super::state::{Goal, State};
-use super::{Engine, EventId};
+use super::{Engine, EventId, Note};
 use crate::names::{InstanceName, JobName};
 use crate::process::{InstanceId, Role, Slot};
 use crate::spec::{Arg, Condition, Expect, Node, Operand};
-use crate::time::Mono;
+use crate::time::{Mono, Span};
 use crate::view::{InstanceView, JobView, Remembered, WhyView};
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -22,18 +22,21 @@ impl Engine {
 
     /// Returns the view of a job that has no instance.
     pub fn view_at_rest(&self, job: &JobName) -> InstanceView {
-        let name = InstanceName::default();
+        self.view_gone(job, &InstanceName::default())
+    }
+
+    fn view_gone(&self, job: &JobName, name: &InstanceName) -> InstanceView {
         InstanceView {
             job: job.clone(),
             goal: Goal::Stop,
             state: State::Waiting,
             processes: Vec::new(),
-            since: crate::time::Span::ZERO,
+            since: self.rested(job, name),
             waits_for: String::new(),
-            last_exit: self.last_exit(job, &name),
+            last_exit: self.last_exit(job, name),
             respawns: 0,
             warnings: Vec::new(),
-            instance: name,
+            instance: name.clone(),
         }
     }
 
@@ -96,18 +99,23 @@ impl Engine {
         self.jobs.look(name).map(|job| &job.spec)
     }
 
-    /// Returns what `why` answers for an instance, or for a job that has none.
-    pub fn why(&self, job: &JobName, id: Option<InstanceId>) -> Option<WhyView> {
+    /// Returns what `why` answers for an instance, also for one that is gone.
+    pub fn why(&self, job: &JobName, name: &InstanceName) -> Option<WhyView> {
         let registered = self.jobs.look(job)?;
-        let instance = id.and_then(|id| self.instances.look(&id));
+        let id = self.names.get(&(job.clone(), name.clone()));
+        let instance = id.and_then(|id| self.instances.look(id));
         let status =
-            instance.map_or_else(|| self.view_at_rest(job), |instance| self.view(instance));
+            instance.map_or_else(|| self.view_gone(job, name), |instance| self.view(instance));
         let key = (job.clone(), status.instance.clone());
         let history = self.histories.get(&key).into_iter().flat_map(|history| &history.entries);
         let spec = &registered.spec;
         let mut status = status;
         match registered.next {
             Next::Same => {}
+            Next::Changed(_) if self.instances_of(job) > 1 => status.warnings.push(
+                "its file has changed; the new one is in force when all its instances have stopped"
+                    .to_string(),
+            ),
             Next::Changed(_) => status.warnings.push(
                 "its file has changed; the new one is in force after a stop or restart".to_string(),
             ),
@@ -154,11 +162,19 @@ impl Engine {
         self.instances.look(&id).map(|instance| (&instance.job, &instance.name))
     }
 
+    /// Returns how long ago an instance that is gone went; zero where nothing is known of it.
+    fn rested(&self, job: &JobName, name: &InstanceName) -> Span {
+        let history = self.histories.get(&(job.clone(), name.clone()));
+        let mut entries = history.into_iter().flat_map(|history| history.entries.iter().rev());
+        let rest = entries.find(|entry| entry.note == Note::Rest(Goal::Stop, State::Waiting));
+        rest.map_or(Span::ZERO, |entry| self.now.since(entry.at))
+    }
+
     fn last_exit(
         &self,
         job: &JobName,
         name: &InstanceName,
-    ) -> Option<(crate::view::LastExit, crate::time::Span)> {
+    ) -> Option<(crate::view::LastExit, Span)> {
         let history = self.histories.get(&(job.clone(), name.clone()))?;
         history.last_exit.clone().map(|(at, exit)| (exit, self.now.since(at)))
     }
@@ -295,6 +311,8 @@ fn warning_words(warning: &Warning) -> String {
         Warning::Unkillable(role) => {
             format!("{role} process does not end, even after KILL: the kernel holds it")
         }
-        Warning::LivesOn(count) => format!("{count} processes live on after main ended"),
+        Warning::LivesOn(count) => {
+            format!("{count} of the processes that main left do not end, even after KILL")
+        }
     }
 }

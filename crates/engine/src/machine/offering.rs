@@ -1,7 +1,7 @@
 //! Events: emitted, offered to the jobs, blocked, finished. Source: spec 5.2, 5.3.
 
 use super::condition::{contributors, operand_matches};
-use super::event::{Event, EventWaiter};
+use super::event::{first_value, Event, EventWaiter};
 use super::instance::{Hold, Waiter};
 use super::request::{Asked, Refusal, Reply, Superseder};
 use super::state::Goal;
@@ -37,6 +37,7 @@ impl Engine {
             failed: false,
             offered: false,
             depth,
+            late: false,
             reports,
         };
         self.events.insert(id, event);
@@ -50,35 +51,52 @@ impl Engine {
         let Some(event) = self.events.edit(&id) else { return };
         event.offered = true;
         let (name, reports) = (event.name.clone(), event.reports.clone());
-        if event.depth > CHAIN_MAX {
-            self.cut_chain(reports);
-        } else {
-            let mut jobs: BTreeSet<JobName> = BTreeSet::new();
-            jobs.extend(self.starts.get(&name).into_iter().flatten().cloned());
-            jobs.extend(
-                self.stops.get(&name).into_iter().flat_map(|by_job| by_job.keys()).cloned(),
-            );
-            for job in jobs.into_iter().filter(|job| Some(job) != reports.as_ref()) {
-                let by_job = self.stops.get(&name).and_then(|by_job| by_job.get(&job));
-                let instances: Vec<InstanceId> =
-                    by_job.into_iter().flatten().map(|(_, instance)| *instance).collect();
-                for instance in instances {
-                    self.offer_to_stop(id, instance);
+        let too_long = event.depth > CHAIN_MAX;
+        let mut missed = Vec::new();
+        for job in self.mentioning(&name, reports) {
+            let by_job = self.stops.get(&name).and_then(|by_job| by_job.get(&job));
+            let instances: Vec<InstanceId> =
+                by_job.into_iter().flatten().map(|(_, instance)| *instance).collect();
+            if too_long {
+                let stops = instances.iter().any(|i| !self.stop_places(id, *i).is_empty());
+                if stops || !self.start_places(id, &job).is_empty() {
+                    missed.push(job);
                 }
-                self.offer_to_start(id, &job);
+                continue;
             }
+            for instance in instances {
+                self.offer_to_stop(id, instance);
+            }
+            self.offer_to_start(id, &job);
+        }
+        if !missed.is_empty() {
+            self.cut_chain(id, missed);
         }
         if self.events.look(&id).is_some_and(|event| event.blockers == 0) {
             self.globals.work.push_back(Work::Finish(id));
         }
     }
 
-    fn cut_chain(&mut self, reports: Option<JobName>) {
-        let Some(job) = reports else { return };
+    /// Returns the jobs whose conditions mention an event, but the one that it reports.
+    fn mentioning(&self, name: &EventName, reports: Option<JobName>) -> BTreeSet<JobName> {
+        let starts = self.starts.get(name).into_iter().flatten();
+        let stops = self.stops.get(name).into_iter().flat_map(|by_job| by_job.keys());
+        starts.chain(stops).filter(|job| Some(*job) != reports.as_ref()).cloned().collect()
+    }
+
+    /// An event at the end of a chain that is too long was not delivered to these jobs.
+    fn cut_chain(&mut self, id: EventId, missed: Vec<JobName>) {
+        let Some(event) = self.events.look(&id) else { return };
+        let Some(job) = event.reports.clone() else { return };
+        let instance = first_value(&event.env, b"INSTANCE").map(Text::from).unwrap_or_default();
+        let instance = InstanceName::try_from(instance).unwrap_or_default();
         self.say(Level::Warn, |_| {
-            format!("{job}: event exited not delivered: more than {CHAIN_MAX} jobs start each other by exited events")
+            let shown = job.with_instance(&instance);
+            let names: Vec<String> = missed.iter().map(|job| format!("{job}")).collect();
+            let names = names.join(", ");
+            format!("{shown} event exited not delivered to {names}: more than {CHAIN_MAX} jobs start each other by exited events")
         });
-        self.remember_of(job, InstanceName::default(), Note::ChainCut);
+        self.remember_of(job, instance, Note::ChainCut(missed.into()));
     }
 
     /// Returns which operands of a condition an event newly matches.
@@ -89,13 +107,7 @@ impl Engine {
         event: &Event,
         env: &dyn Fn() -> Vec<Text>,
     ) -> Vec<usize> {
-        let expanded = |text: &Text| {
-            if text.bytes().contains(&b'$') {
-                expand::expand(text, &env()).ok()
-            } else {
-                Some(text.clone())
-            }
-        };
+        let expanded = |text: &Text| expanded(text, env);
         let nodes = condition.nodes.iter().enumerate();
         nodes
             .filter(|(index, node)| match node {
@@ -109,15 +121,35 @@ impl Engine {
             .collect()
     }
 
-    fn offer_to_stop(&mut self, id: EventId, instance_id: InstanceId) {
-        let Some(instance) = self.instances.look(&instance_id) else { return };
-        let Some(spec) = self.jobs.look(&instance.job).map(|job| job.spec.clone()) else { return };
-        let (Some(condition), Some(event)) = (&spec.stop_on, self.events.look(&id)) else { return };
+    /// Returns which operands of an instance's stop condition an event would newly match.
+    fn stop_places(&self, id: EventId, instance: InstanceId) -> Vec<usize> {
+        let Some(spec) = self.spec_of(instance) else { return Vec::new() };
+        let Some(instance) = self.instances.look(&instance) else { return Vec::new() };
+        let (Some(condition), Some(event)) = (&spec.stop_on, self.events.look(&id)) else {
+            return Vec::new();
+        };
         let env = || instance.env.clone();
-        let places = self.newly_matched(condition, &instance.stop.0, event, &env);
+        self.newly_matched(condition, &instance.stop.0, event, &env)
+    }
+
+    /// Returns which operands of a job's start condition an event would newly match.
+    fn start_places(&self, id: EventId, name: &JobName) -> Vec<usize> {
+        let Some(job) = self.jobs.look(name) else { return Vec::new() };
+        let (Some(condition), Some(event)) = (&job.spec.start_on, self.events.look(&id)) else {
+            return Vec::new();
+        };
+        let config = &self.config;
+        let env = || environment::build(&config.table, &job.spec.env, &config.own, &[]);
+        self.newly_matched(condition, &job.start.0, event, &env)
+    }
+
+    fn offer_to_stop(&mut self, id: EventId, instance_id: InstanceId) {
+        let places = self.stop_places(id, instance_id);
         if places.is_empty() {
             return;
         }
+        let Some(spec) = self.spec_of(instance_id) else { return };
+        let Some(condition) = &spec.stop_on else { return };
         let Some(instance) = self.instances.edit(&instance_id) else { return };
         places.iter().for_each(|place| instance.stop.0[*place] = Some(id));
         let truth = contributors(condition, &instance.stop);
@@ -142,35 +174,22 @@ impl Engine {
     }
 
     fn offer_to_start(&mut self, id: EventId, name: &JobName) {
-        let Some(job) = self.jobs.look(name) else { return };
-        let spec = job.spec.clone();
-        let (Some(condition), Some(event)) = (&spec.start_on, self.events.look(&id)) else {
-            return;
-        };
-        let config = &self.config;
-        let env = || environment::build(&config.table, &spec.env, &config.own, &[]);
-        let places = self.newly_matched(condition, &job.start.0, event, &env);
+        let places = self.start_places(id, name);
         if places.is_empty() {
             return;
         }
         let Some(job) = self.jobs.edit(name) else { return };
+        let spec = job.spec.clone();
+        let Some(condition) = &spec.start_on else { return };
         places.iter().for_each(|place| job.start.0[*place] = Some(id));
         let truth = contributors(condition, &job.start);
         self.block(id, places.len());
         let Some(events) = truth else { return };
-        if self.globals.shutdown.is_none() || self.starts_at_the_end(&events) {
+        if self.may_start(&events) {
             self.start_by_events(name, &events);
         }
         let matched = self.jobs.edit(name).map(|job| job.start.reset());
         matched.into_iter().flatten().for_each(|event| self.unblock(event));
-    }
-
-    /// While everything stops only the hooks of the stop itself are started: what `session-end`
-    /// and the events of stopping jobs ask for.
-    fn starts_at_the_end(&self, events: &[EventId]) -> bool {
-        events.iter().filter_map(|id| self.events.look(id)).any(|event| {
-            matches!(event.name.text().bytes(), b"session-end" | b"stopping" | b"stopped")
-        })
     }
 
     fn start_by_events(&mut self, name: &JobName, events: &[EventId]) {
@@ -192,6 +211,7 @@ impl Engine {
         if let Some(instance) = self.instances.edit(&id) {
             instance.given_next = Some(given);
             instance.depth = depth.unwrap_or(0);
+            instance.respawn.failures = 0;
         }
         self.change_goal(id, Goal::Start);
     }
@@ -285,8 +305,7 @@ impl Engine {
             return Ok(InstanceName::default());
         }
         let env = environment::build(&self.config.table, &job.spec.env, &self.config.own, given);
-        let name = expand::expand(&job.spec.instance, &env)
-            .map_err(|error| alloc::string::ToString::to_string(&error))?;
+        let name = expand::expand(&job.spec.instance, &env).map_err(|error| format!("{error}"))?;
         InstanceName::try_from(name).map_err(|error| format!("instance: {error}"))
     }
 
@@ -302,4 +321,13 @@ impl Engine {
         self.keep_answer(pending, &reply);
         self.out.push(Effect::Reply(id, reply, output));
     }
+}
+
+/// Returns an operand's value with its variables replaced; nothing where one is not there. The
+/// environment is only made where it is needed.
+pub(super) fn expanded(text: &Text, env: &dyn Fn() -> Vec<Text>) -> Option<Text> {
+    if !text.bytes().contains(&b'$') {
+        return Some(text.clone());
+    }
+    expand::expand(text, &env()).ok()
 }

@@ -1,8 +1,11 @@
 //! What the machine still waits to be told of its processes: where a recovery compares it with the
 //! keeper's table.
 
-use super::Engine;
-use crate::process::{Pid, Slot};
+use super::instance::Due;
+use super::lifecycle::scope;
+use super::state::State;
+use super::{Engine, SignalScope};
+use crate::process::{Pid, Role, Slot};
 use crate::signal::Signal;
 use crate::spec::KillMode;
 
@@ -42,6 +45,21 @@ impl Engine {
             debug_assert_eq!(policy.kill_mode, KillMode::Tree);
             let hard = instance.swept_hard || policy.kill_timeout.0 == 0;
             Some((slot, if hard { Signal::KILL } else { policy.kill_signal }))
+        })
+    }
+
+    /// Returns the processes that have been told to end and have not, and by which signal.
+    pub(crate) fn endings(&self) -> impl Iterator<Item = (Slot, Signal, SignalScope)> + '_ {
+        self.instances.iter().flat_map(|(_, instance)| {
+            let policy = self.jobs.look(&instance.job).map(|job| &job.spec.policy);
+            let told = instance.processes.iter().filter(|(role, process)| {
+                process.overdue || (**role == Role::Main && instance.state == State::Killed)
+            });
+            told.filter_map(move |(role, process)| {
+                let politely = instance.due.is_some_and(|(_, due)| due == Due::Kill(*role));
+                let signal = if politely { policy?.kill_signal } else { Signal::KILL };
+                Some((process.slot, signal, scope(policy?.kill_mode)))
+            })
         })
     }
 

@@ -1,5 +1,6 @@
 //! What a client may ask the machine to do, and the one reply each request gets.
 
+use crate::errno::Errno;
 use crate::names::{EventName, InstanceName, JobName};
 use crate::process::{Exit, Role, Step};
 use crate::text::Text;
@@ -165,7 +166,13 @@ impl fmt::Display for Failure {
         match self {
             Failure::Ended(role, exit) => write!(f, "{role} process {}", Ended(*exit)),
             Failure::NotSpawned(role, step, errno) => {
-                write!(f, "{role} process: {} (error {errno})", step.words())
+                write!(f, "{role} process: {}", step.words())?;
+                // Nothing of the kernel's went wrong where it has no number.
+                if *errno == 0 {
+                    Ok(())
+                } else {
+                    write!(f, ": {}", Errno(*errno))
+                }
             }
             Failure::RespawnLimit => f.write_str("respawning too fast"),
             Failure::Timeout(role, _) => write!(f, "{role} process did not end in its time"),

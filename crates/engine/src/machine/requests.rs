@@ -119,13 +119,13 @@ impl Engine {
         }
     }
 
-    fn named(&self, job: &JobName, target: &Target, usage: bool) -> Result<InstanceName, Refusal> {
+    fn named(&self, job: &JobName, target: &Target) -> Result<InstanceName, Refusal> {
         match &target.which {
             Which::Named(name) => Ok(name.clone()),
             Which::Env(env) => {
                 self.known_env(env)?;
                 let spec = self.jobs.look(job).map(|job| &job.spec);
-                let usage = spec.and_then(|spec| spec.about.usage.clone()).filter(|_| usage);
+                let usage = spec.and_then(|spec| spec.about.usage.clone());
                 self.instance_name(job, env).map_err(|why| Refusal::Expansion(why, usage))
             }
         }
@@ -134,7 +134,7 @@ impl Engine {
     /// Returns the instance that a target means, for a look at it. Source: Job.GetInstance.
     pub fn find(&self, target: &Target) -> Result<(JobName, Option<InstanceId>), Refusal> {
         let job = self.known_job(target)?;
-        let name = self.named(&job, target, true)?;
+        let name = self.named(&job, target)?;
         let id = self.names.get(&(job.clone(), name.clone())).copied();
         match (&target.which, id) {
             (_, Some(id)) => Ok((job, Some(id))),
@@ -143,16 +143,34 @@ impl Engine {
         }
     }
 
+    /// Returns the instance that a target means, also one that is gone but remembered, for `why`.
+    pub fn find_past(&self, target: &Target) -> Result<(JobName, InstanceName), Refusal> {
+        let job = self.known_job(target)?;
+        let name = match &target.which {
+            Which::Env(env) if env.is_empty() => self.named(&job, target).unwrap_or_default(),
+            Which::Env(_) | Which::Named(_) => self.named(&job, target)?,
+        };
+        let key = (job, name);
+        if key.1.text().is_empty()
+            || self.names.contains_key(&key)
+            || self.histories.contains_key(&key)
+        {
+            Ok(key)
+        } else {
+            Err(Refusal::UnknownInstance(key.1))
+        }
+    }
+
     fn known_instance(&self, target: &Target) -> Result<InstanceId, Refusal> {
         let job = self.known_job(target)?;
-        let name = self.named(&job, target, false)?;
+        let name = self.named(&job, target)?;
         let id = self.names.get(&(job, name.clone())).copied();
         id.ok_or(Refusal::UnknownInstance(name))
     }
 
     fn start(&mut self, request: RequestId, target: &Target, wait: Wait) -> Result<(), Refusal> {
         let job = self.known_job(target)?;
-        let name = self.named(&job, target, true)?;
+        let name = self.named(&job, target)?;
         if self.globals.shutdown.is_some() {
             return Err(Refusal::ShuttingDown);
         }
@@ -168,9 +186,12 @@ impl Engine {
         }
         self.supersede(id, &Superseder::Request(Asked::Start));
         self.remember(id, Note::Asked(Asked::Start));
-        if let (Which::Env(env), Some(instance)) = (&target.which, self.instances.edit(&id)) {
-            instance.given_next = Some(env.clone());
+        if let Some(instance) = self.instances.edit(&id) {
             instance.depth = 0;
+            instance.respawn.failures = 0;
+            if let Which::Env(env) = &target.which {
+                instance.given_next = Some(env.clone());
+            }
         }
         self.wait_for(id, request, wait);
         self.change_goal(id, Goal::Start);
@@ -212,6 +233,7 @@ impl Engine {
         }
         self.supersede(id, &Superseder::Request(Asked::Restart));
         self.remember(id, Note::Asked(Asked::Restart));
+        let changed = self.has_changed(id);
         let mut goal = Goal::Stop;
         if let Some(instance) = self.instances.edit(&id) {
             // Past `stopping` the goal would not become start again: it is on its way already.
@@ -222,11 +244,17 @@ impl Engine {
             }
             instance.restart = !on_its_way;
             instance.respawn = super::instance::Window::default();
-            if let Which::Env(env) = &target.which {
-                let mut given = instance.given_next.take().unwrap_or(instance.given.clone());
-                env.iter().for_each(|row| super::environment::set(&mut given, row));
-                instance.given_next = Some(given);
-            }
+            // What a process of the job asks changes no environment, unless the file has changed.
+            let given = instance.given_next.take();
+            instance.given_next = match &target.which {
+                Which::Env(env) => {
+                    let mut given = given.unwrap_or(instance.given.clone());
+                    env.iter().for_each(|row| super::environment::set(&mut given, row));
+                    Some(given)
+                }
+                Which::Named(_) if changed => given.or(Some(instance.given.clone())),
+                Which::Named(_) => given,
+            };
         }
         self.wait_for(id, request, wait);
         self.change_goal(id, goal);
@@ -242,7 +270,7 @@ impl Engine {
         };
         let Some(spec) = self.spec_of(id) else { return Ok(()) };
         if let Some(signal) = spec.policy.reload_signal {
-            self.remember(id, Note::Signalled(Role::Main, signal));
+            self.remember(id, Note::Reloads(signal));
             self.out.push(Effect::Signal(main.slot, signal, SignalScope::Process));
         }
         let view = self.view_of(id);

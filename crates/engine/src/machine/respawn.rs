@@ -4,6 +4,7 @@ use super::instance::{Due, Hold, Window};
 use super::request::Failure;
 use super::state::Main;
 use super::{Engine, Level, Note};
+use crate::errno::Errno;
 use crate::process::{InstanceId, Role, Slot};
 use crate::spec::{Backoff, JobSpec, Policy, RespawnLimit};
 use crate::time::{Mono, Span};
@@ -74,8 +75,9 @@ impl Engine {
         self.remember(id, Note::Retries(role, span, errno));
         self.say(Level::Warn, |engine| {
             format!(
-                "{} {role} process: the kernel has no room for it (error {errno}); trying again in {span}",
-                engine.shown(id)
+                "{} {role} process: the kernel has no room for it: {}; trying again in {span}",
+                engine.shown(id),
+                Errno(errno)
             )
         });
         self.set_due(id, Some((self.now + span, Due::Retry(role))));

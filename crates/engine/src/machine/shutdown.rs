@@ -1,9 +1,9 @@
 //! The end of everything: all instances stop in order, then Upright ends. Source: spec 13,
 //! quiesce, except that nothing is left behind alive.
 
-use super::request::Superseder;
+use super::request::{Refusal, Reply, RequestId, Superseder};
 use super::state::Goal;
-use super::{Effect, Engine, Level, ShutdownKind, SignalScope};
+use super::{Effect, Engine, EventId, Level, ShutdownKind, SignalScope};
 use crate::names::EventName;
 use crate::process::{InstanceId, Slot};
 use crate::signal::Signal;
@@ -14,10 +14,13 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 /// What the processes get on top of the longest kill timeout before everything is ended at once.
-const GRACE: Span = Span::secs(5);
+const GRACE: Span = Span::secs(1);
+
+/// The least time that everything gets. Source: spec 13, quiesce.
+const SHORTEST: Span = Span::secs(5);
 
 /// How long after that Upright still waits for the kernel to end them.
-const LAST: Span = Span::secs(5);
+const LAST: Span = Span::secs(3);
 
 /// An end that is under way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,9 +31,17 @@ pub(crate) struct Shutdown {
     killed: bool,
     /// Whether `Quit` has been said.
     quit: bool,
+    /// Instances from this number on were started by the end itself; their own stops start nothing
+    /// more, so that the end comes to an end.
+    first_late: u32,
 }
 
 impl Shutdown {
+    /// Reports whether an instance was started by the end itself.
+    pub(super) fn is_late(&self, id: InstanceId) -> bool {
+        id.0 >= self.first_late
+    }
+
     /// Returns when time is news for the end.
     pub(super) fn deadline(&self) -> Option<Mono> {
         match (self.quit, self.killed) {
@@ -46,9 +57,11 @@ impl Engine {
         if self.globals.shutdown.is_some() {
             return;
         }
-        let longest = self.jobs.iter().map(|(_, job)| job.spec.policy.kill_timeout).max();
-        let kill_at = self.now + longest.unwrap_or(Span::ZERO) + GRACE;
-        self.globals.shutdown = Some(Shutdown { kill_at, killed: false, quit: false });
+        let running = self.instances.iter().filter_map(|(id, _)| self.spec_of(*id));
+        let longest = running.map(|spec| spec.policy.kill_timeout).max();
+        let kill_at = self.now + longest.unwrap_or(SHORTEST).max(SHORTEST) + GRACE;
+        let first_late = self.globals.next_instance;
+        self.globals.shutdown = Some(Shutdown { kill_at, killed: false, quit: false, first_late });
         self.say(Level::Info, |_| format!("Quiescing due to {} request", kind.name()));
         if let Ok(name) = EventName::try_from("session-end") {
             let env = Vec::from([Text::from(format!("TYPE={}", kind.name()))]);
@@ -85,12 +98,23 @@ impl Engine {
         if over || (shutdown.killed && self.now >= shutdown.kill_at + LAST) {
             shutdown.quit = true;
             self.name_leftovers();
+            self.refuse_pending();
+            // What was started after everything had been killed: a post-stop, a hook.
+            self.kill_processes();
             self.out.push(Effect::Quit(0));
         }
         self.globals.shutdown = Some(shutdown);
     }
 
     fn kill_everything(&mut self) {
+        self.kill_processes();
+        let ids: Vec<InstanceId> = self.instances.keys().copied().collect();
+        for id in ids {
+            self.stop_for_shutdown(id);
+        }
+    }
+
+    fn kill_processes(&mut self) {
         let slots: Vec<Slot> = self
             .instances
             .iter()
@@ -99,9 +123,13 @@ impl Engine {
         for slot in slots {
             self.out.push(Effect::Signal(slot, Signal::KILL, SignalScope::Group));
         }
-        let ids: Vec<InstanceId> = self.instances.keys().copied().collect();
-        for id in ids {
-            self.stop_for_shutdown(id);
+    }
+
+    /// Whoever still waits for something is told why it will not come.
+    fn refuse_pending(&mut self) {
+        let pending: Vec<RequestId> = self.requests.keys().copied().collect();
+        for request in pending {
+            self.reply(request, Reply::Refused(Refusal::ShuttingDown), None);
         }
     }
 
@@ -111,6 +139,22 @@ impl Engine {
             self.say(Level::Warn, |engine| {
                 format!("job {} failed to stop: its processes do not end", engine.shown(id))
             });
+        }
+    }
+
+    /// Reports whether a job may still be started by these events: only what `session-end` and the
+    /// events of stopping jobs ask for, but not what such a job asks for in its turn, and that only
+    /// until everything is killed.
+    pub(super) fn may_start(&self, events: &[EventId]) -> bool {
+        let of_the_end = |id: &EventId| {
+            self.events.look(id).is_some_and(|event| {
+                let name = event.name.text().bytes();
+                !event.late && matches!(name, b"session-end" | b"stopping" | b"stopped")
+            })
+        };
+        match &self.globals.shutdown {
+            None => true,
+            Some(shutdown) => !shutdown.killed && events.iter().any(of_the_end),
         }
     }
 

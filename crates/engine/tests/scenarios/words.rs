@@ -1,5 +1,6 @@
 //! What the machine wants, in words.
 
+use engine::errno::Errno;
 use engine::machine::request::{Refusal, Reply};
 use engine::machine::{Effect, Level, Notice, SignalScope};
 use engine::names::{InstanceName, JobName};
@@ -97,7 +98,7 @@ pub fn notice(notice: &Notice) -> String {
             env.iter().for_each(|row| words += &format!(" {row}"));
             words + if *failed { ", failed" } else { "" }
         }
-        Notice::State { job, instance, goal, to, .. } => {
+        Notice::State { job, instance, goal, from: _, to } => {
             format!("state {} {goal}/{to}", place(job, instance))
         }
     }
@@ -116,9 +117,14 @@ pub fn reply(asked: &str, reply: &Reply) -> String {
                 Refusal::Failed(_, _, _, failure) => format!(" ({failure})"),
                 _ => String::new(),
             };
-            format!("refuse {asked}: {refusal}{why}").replace('\n', " | ")
+            format!("refuse {asked}: {}{why}", self::refusal(refusal))
         }
     }
+}
+
+/// Returns why a request was refused, in one line.
+pub fn refusal(refusal: &Refusal) -> String {
+    refusal.to_string().replace('\n', " | ")
 }
 
 /// Returns the status line of the original; its further lines follow after semicolons.
@@ -176,7 +182,7 @@ fn last_exit(exit: &LastExit) -> String {
         }
         LastExit::Ended { process, exit: Exit::Unknown } => format!("{process}, nobody knows how"),
         LastExit::NotSpawned { process, step, errno } => {
-            format!("{process}: {} (error {errno})", step.words())
+            format!("{process}: {}: {}", step.words(), Errno(*errno))
         }
     }
 }

@@ -66,16 +66,16 @@ const HEADERS: &[(&str, Set)] = &[
         row.map(|row| w.level = row.0).ok_or_else(|| format!("there is no level {v}"))
     }),
     // `told`: what became of a spawn is an input; else every process runs at once.
-    ("keeper", |w, v| match v {
-        "told" => Ok(w.keeper = Keeper::Told),
-        _ => Err(format!("there is no keeper {v}")),
+    ("keeper", |w, v| {
+        w.keeper = Keeper::Told;
+        (v == "told").then_some(()).ok_or_else(|| format!("there is no keeper {v}"))
     }),
     // KEY=VALUE of the table that all jobs start from.
-    ("table", |w, v| Ok(w.config.table = v.split(' ').map(Text::from).collect())),
+    ("table", |w, v| rows(v).map(|rows| w.config.table = rows)),
     // KEY=VALUE of Upright's own environment.
-    ("own", |w, v| Ok(w.config.own = v.split(' ').map(Text::from).collect())),
+    ("own", |w, v| rows(v).map(|rows| w.config.own = rows)),
     // KEY=VALUE given to every process last.
-    ("forced", |w, v| Ok(w.config.forced = v.split(' ').map(Text::from).collect())),
+    ("forced", |w, v| rows(v).map(|rows| w.config.forced = rows)),
 ];
 
 /// How the keeper comes to answer.
@@ -354,7 +354,9 @@ impl World {
             id.and_then(|id| self.engine.view_of(id))
                 .unwrap_or_else(|| self.engine.view_at_rest(&job))
         });
-        followed.push(view.map_or_else(|refusal| refusal.to_string(), |view| words::status(&view)));
+        followed.push(
+            view.map_or_else(|refusal| words::refusal(&refusal), |view| words::status(&view)),
+        );
         Ok(followed)
     }
 
@@ -367,9 +369,12 @@ impl World {
     fn why(&mut self, words: &[&str]) -> Followed {
         let mut followed = self.tell(Input::Tick)?;
         let (job, env) = words.split_first().ok_or("of what?")?;
-        let found = self.engine.find(&target(job, env)?);
-        let (job, id) = found.map_err(|refusal| refusal.to_string())?;
-        let why = self.engine.why(&job, id).ok_or("no such job")?;
+        let found = self.engine.find_past(&target(job, env)?);
+        let (job, instance) = match found {
+            Ok(found) => found,
+            Err(refusal) => return Ok(vec![words::refusal(&refusal)]),
+        };
+        let why = self.engine.why(&job, &instance).ok_or("no such job")?;
         followed.extend(words::why(&why));
         Ok(followed)
     }
@@ -465,6 +470,13 @@ impl World {
 fn one<'a>(words: &[&'a str]) -> Result<&'a str, String> {
     let [word] = words else { return Err("one word is wanted".into()) };
     Ok(word)
+}
+
+/// Reads `KEY=VALUE`s.
+fn rows(words: &str) -> Result<Vec<Text>, String> {
+    let row = |word: &str| word.contains('=').then(|| Text::from(word));
+    let rows = words.split(' ').map(|word| row(word).ok_or(format!("{word} is no KEY=VALUE")));
+    rows.collect()
 }
 
 fn texts(words: &[&str]) -> Vec<Text> {

@@ -15,6 +15,8 @@ struct Asking {
     turn: u64,
     /// Whether its client may come back for the answer.
     token: bool,
+    /// Whether it joins a run that has not begun to stop.
+    joins: bool,
     answered: bool,
     /// Whether its client has gone for good.
     gone: bool,
@@ -32,6 +34,8 @@ pub struct Books {
     asked: BTreeMap<RequestId, Asking>,
     notices: u64,
     windows: BTreeMap<String, (Mono, u32)>,
+    /// The limits of the descriptions that runs began with.
+    limits: BTreeMap<String, RespawnLimit>,
     polite: BTreeMap<Slot, Mono>,
     spawned: BTreeMap<Slot, Mono>,
     mains: BTreeMap<String, u64>,
@@ -53,6 +57,7 @@ impl Books {
                     request: request.clone(),
                     turn: self.turn,
                     token: token.is_some(),
+                    joins: joins(engine, request),
                     answered: false,
                     gone: false,
                 };
@@ -144,7 +149,7 @@ impl Books {
                 self.notices = *sequence;
                 self.count_notice(engine, now, notice);
             }
-            Effect::Say(_, words) => self.count_words(engine, now, words),
+            Effect::Say(_, words) => self.count_words(now, words),
             Effect::Adopt(slot, _) => {
                 self.spawned.insert(*slot, now);
             }
@@ -168,32 +173,33 @@ impl Books {
     }
 
     fn count_notice(&mut self, engine: &Engine, now: Mono, notice: &Notice) {
-        let Notice::State { job, instance, state, .. } = notice else { return };
+        let Notice::State { job, instance, to: state, .. } = notice else { return };
         let shown = job.with_instance(instance);
-        if *state == State::Waiting {
-            self.windows.remove(&shown);
+        match (*state, engine.spec(job)) {
+            (State::Waiting, _) => {
+                self.windows.remove(&shown);
+            }
+            (State::Starting, Some(spec)) => {
+                self.limits.insert(shown.clone(), spec.policy.respawn_limit);
+            }
+            _ => {}
         }
         let id = self.names.iter().rev().find(|(_, name)| **name == shown).map(|(id, _)| *id);
-        let (Some(id), Some(spec)) = (id, engine.spec(job)) else { return };
-        if *state == State::Killed && spec.commands.contains_key(&Role::Main) {
+        let Some(id) = id else { return };
+        self.killed.remove(&id);
+        if let (State::Killed, Some(spec)) = (*state, engine.spec(job)) {
             self.killed.insert(id, (now, spec.policy.kill_timeout));
-        } else {
-            self.killed.remove(&id);
         }
     }
 
-    fn count_words(&mut self, engine: &Engine, now: Mono, words: &str) {
+    fn count_words(&mut self, now: Mono, words: &str) {
         const RESPAWNS: &str = " main process ended, respawning";
         const TOO_FAST: &str = " respawning too fast, stopped";
-        let limit = |shown: &str| {
-            let job = shown.split(' ').next().unwrap_or_default();
-            let job = engine::names::JobName::try_from(job).ok()?;
-            match engine.spec(&job)?.policy.respawn_limit {
-                RespawnLimit::Within { count, interval } if count > 0 && interval.0 > 0 => {
-                    Some((count, interval))
-                }
-                RespawnLimit::Within { .. } | RespawnLimit::Unlimited => None,
+        let limit = |shown: &str| match *self.limits.get(shown)? {
+            RespawnLimit::Within { count, interval } if count > 0 && interval.0 > 0 => {
+                Some((count, interval))
             }
+            RespawnLimit::Within { .. } | RespawnLimit::Unlimited => None,
         };
         let ended = words.strip_suffix(RESPAWNS).or(words.strip_suffix(TOO_FAST));
         let Some((shown, (count, interval))) = ended.and_then(|s| Some((s, limit(s)?))) else {
@@ -250,10 +256,14 @@ impl Books {
             return;
         }
         let shown = view.job.with_instance(&view.instance);
-        let spawned = self.mains.get(&shown).is_some_and(|turn| *turn >= asking.turn);
+        // The reply names a gone instance by its job alone.
+        let (job, named) = (view.job.to_string(), format!("{} (", view.job));
+        let of_job = |shown: &String| *shown == job || shown.starts_with(&named);
+        let spawned = self.mains.iter().any(|(shown, turn)| of_job(shown) && *turn >= asking.turn);
         let running = (view.goal, view.state) == (Goal::Start, State::Running);
         let right = match asked {
-            Asked::Start | Asked::Restart => running || spawned,
+            Asked::Start => running || spawned || asking.joins,
+            Asked::Restart => running || spawned,
             Asked::Stop => view.state == State::Waiting,
         };
         if !right {
@@ -262,4 +272,13 @@ impl Books {
                 .push(format!("{asked:?} of {shown} is done, says the reply, at {goal}/{state}"));
         }
     }
+}
+
+/// Reports whether what a start asks for goes on with a run of the instance that has begun.
+fn joins(engine: &Engine, request: &Request) -> bool {
+    let Request::Start(target, _) = request else { return false };
+    let view = engine.find(target).ok().and_then(|(_, id)| engine.view_of(id?));
+    view.is_some_and(|view| {
+        !matches!(view.state, State::Stopping | State::Killed | State::PostStop | State::Waiting)
+    })
 }

@@ -135,16 +135,14 @@ impl Kernel {
         true
     }
 
-    /// The keeper reads one message; reports whether there was one.
-    pub fn serve(&mut self, now: Mono) -> bool {
-        let Some(ask) = self.asked.pop_front() else { return false };
+    /// The keeper does what one message asks.
+    pub fn serve(&mut self, now: Mono, ask: Ask) {
         match ask {
             Ask::Spawn(slot, spec) => self.spawn(now, slot, &spec),
             Ask::Signal(slot, signal, scope) => self.signal(now, slot, signal, scope),
             Ask::Release(slot) => self.release(slot),
             Ask::Adopt(slot, pid) => self.adopt(slot, pid),
         }
-        true
     }
 
     /// Returns the table as a new daemon is told it; what was under way to the old one is lost.
@@ -232,6 +230,11 @@ impl Kernel {
     /// Reports whether a process is there.
     pub fn lives(&self, pid: Pid) -> bool {
         self.processes.contains_key(&pid)
+    }
+
+    /// Reports whether a process has been killed and the kernel does not let go of it.
+    pub fn is_held(&self, pid: Pid) -> bool {
+        self.processes.get(&pid).is_some_and(|process| process.life == Life::Dying)
     }
 
     fn row_of(&self, pid: Pid) -> Option<Slot> {

@@ -106,7 +106,7 @@ fn work(rng: &mut Rng, task: bool, mood: Mood) -> Vec<(Span, Act)> {
     match (task, mood) {
         (true, Mood::Calm) => Vec::from([(rng.span(0, 300), Act::End(Exit::Status(0)))]),
         (true, Mood::Wild) => {
-            let exit = rng.chance(35).then(|| bad(rng)).unwrap_or(Exit::Status(0));
+            let exit = if rng.chance(35) { bad(rng) } else { Exit::Status(0) };
             Vec::from([(rng.span(0, 2000), Act::End(exit))])
         }
         (false, Mood::Wild) if rng.chance(50) => {

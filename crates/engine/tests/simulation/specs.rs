@@ -42,6 +42,10 @@ pub fn job(rng: &mut Rng, index: usize, ring: Ring) -> Arc<JobSpec> {
     let mut spec = JobSpec::new(name(index));
     commands(rng, &mut spec);
     policy(rng, &mut spec);
+    if spec.policy.task {
+        // Without main a task rests in running for ever, and whoever waits for it with it.
+        spec.commands.entry(Role::Main).or_insert(Command::Exec(Text::from("main")));
+    }
     if rng.chance(20) {
         spec.instance = Text::from("$N");
     }

@@ -4,17 +4,18 @@ use crate::agenda::Agenda;
 use crate::books::Books;
 use crate::client::{Client, Link};
 use crate::kernel::{Ask, Fate, Kernel};
+use crate::paper::Paper;
 use crate::plant::Plant;
 use crate::program::Mood;
 use crate::rng::Rng;
 use crate::specs::{self, Ring};
-use engine::journal::{self, Header, Record, HEADER, RECORDS_AT};
+use engine::journal::Record;
 use engine::keeper::FromKeeper;
 use engine::machine::request::RequestId;
 use engine::machine::{Config, Effect, Engine, Found, Input, ShutdownKind};
 use engine::names::{EventName, JobName};
 use engine::process::{Role, Slot};
-use engine::recovery::{reconcile, recover};
+use engine::recovery::{recover, rejoin};
 use engine::signal::Signal;
 use engine::spec::JobSpec;
 use engine::text::Text;
@@ -68,6 +69,15 @@ enum Peril {
     Safe,
 }
 
+/// What is left when everything that can happen has happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rest {
+    Quiet,
+    /// The jobs of a ring start each other for ever.
+    Endless,
+    Over,
+}
+
 /// A machine that was made again from the journal and must do the same.
 struct Shadow {
     engine: Engine,
@@ -89,7 +99,7 @@ pub struct World {
     peril: Peril,
     kernel: Kernel,
     files: BTreeMap<JobName, Arc<JobSpec>>,
-    journal: Vec<u8>,
+    journal: Paper,
     records: u32,
     daemon: Option<Engine>,
     /// The machine of the daemon that died, as of its last commit.
@@ -111,6 +121,7 @@ impl World {
     pub fn new(seed: u64, plant: Plant, transcript: bool) -> World {
         let mut rng = Rng::new(seed);
         let ring = if rng.chance(8) { Ring::Yes } else { Ring::No };
+        let bytes = rng.chance(20);
         let mut config = Config { seed, table: vec![Text::from("PATH=/bin")], ..Config::default() };
         plant.sow(&mut config);
         let mut world = World {
@@ -124,7 +135,7 @@ impl World {
             peril: Peril::Perilous,
             kernel: Kernel::new(seed),
             files: BTreeMap::new(),
-            journal: Vec::new(),
+            journal: if bytes { Paper::Bytes(Vec::new()) } else { Paper::Records(Vec::new(), 0) },
             records: 0,
             daemon: None,
             dead: None,
@@ -158,22 +169,22 @@ impl World {
             self.check_kernel()?;
         }
         self.calm();
-        if !self.settle()? {
-            return Ok(());
-        }
-        self.check_rest()?;
-        for index in 0..specs::EVENTS {
-            self.emit(index);
-            if !self.settle()? {
-                return Ok(());
+        for index in 0..=specs::EVENTS {
+            match self.settle()? {
+                Rest::Quiet => self.check_rest()?,
+                Rest::Over => return self.after_quit(),
+                Rest::Endless => return Ok(()),
+            }
+            if index < specs::EVENTS {
+                self.emit(index);
             }
         }
-        self.check_rest()?;
         self.news.push_back(News::Shutdown);
-        if !self.settle()? {
-            return Ok(());
+        match self.settle()? {
+            Rest::Quiet => self.broken("the shutdown does not end"),
+            Rest::Over => self.after_quit(),
+            Rest::Endless => Ok(()),
         }
-        self.after_quit()
     }
 
     fn say(&mut self, words: impl FnOnce() -> String) {
@@ -246,13 +257,11 @@ impl World {
     }
 
     fn keeper_serves(&mut self) -> bool {
-        let words = format!("keeper: {:?}", self.kernel.asked.front().map(AskWords));
-        let served = self.kernel.serve(self.now);
-        if served {
-            self.say(|| words);
-        }
+        let Some(ask) = self.kernel.asked.pop_front() else { return false };
+        self.say(|| format!("keeper: {:?}", AskWords(&ask)));
+        self.kernel.serve(self.now, ask);
         self.kernel_words();
-        served
+        true
     }
 
     fn kernel_happens(&mut self) -> bool {
@@ -275,9 +284,11 @@ impl World {
     fn pass_time(&mut self) {
         let soon = self.now + self.rng.span(1, 200);
         let next = self.next_anything().unwrap_or(soon).max(self.now);
+        // While somebody has a message to read only a little time passes.
+        let waited_for = self.busy() || !self.kernel.asked.is_empty();
         self.now = match self.rng.below(4) {
-            0 => soon.min(next.max(self.now)),
-            _ => next,
+            1..=3 if !waited_for => next,
+            _ => soon.min(next),
         };
     }
 
@@ -561,26 +572,15 @@ impl World {
     }
 
     fn commit(&mut self, record: &Record) {
-        self.journal.extend(journal::encode(record));
+        self.journal.commit(record);
         self.records += 1;
-        let committed = (self.journal.len() - RECORDS_AT) as u64;
-        self.store(|header| header.committed = committed);
         self.dead = None;
     }
 
-    fn store(&mut self, change: impl FnOnce(&mut Header)) {
-        if let Ok(mut header) = Header::parse(&self.journal) {
-            change(&mut header);
-            self.journal[..HEADER].copy_from_slice(&header.bytes());
-        }
-    }
-
     fn compact(&mut self, engine: &Engine, effects: Vec<Effect>) {
-        let record = Record { changes: engine.snapshot(), effects };
-        self.journal = vec![0; RECORDS_AT];
-        self.journal[..HEADER].copy_from_slice(&Header::default().bytes());
+        self.journal = self.journal.anew();
         self.records = 0;
-        self.commit(&record);
+        self.commit(&Record { changes: engine.snapshot(), effects });
     }
 
     fn perform_all(&mut self, engine: Engine, effects: &[Effect], death: Death) -> Done {
@@ -602,7 +602,7 @@ impl World {
                 Death::Never | Death::BeforeCommit | Death::Performing(..) => {}
             }
             self.perform(&engine, effect)?;
-            self.store(|header| header.ticked += 1);
+            self.journal.tick();
         }
         self.daemon = Some(engine);
         Ok(())
@@ -704,19 +704,16 @@ impl World {
             return Ok(());
         }
         let table = self.kernel.tell_all();
-        let (header, decoded) = match journal::read(&self.journal) {
-            Ok((header, decoded)) if decoded.fault.is_none() => (header, decoded),
-            fault => return self.broken(format!("the journal cannot be read: {fault:?}")),
-        };
+        let (records, ticked) = self.journal.read().map_err(Broken)?;
         if let Some(dead) = self.dead.take() {
-            let changes = decoded.records.iter().map(|record| record.changes.clone());
+            let changes = records.iter().map(|record| record.changes.clone());
             let again = Engine::restore(self.config.clone(), changes);
             if again.snapshot() != dead.snapshot() {
                 return self.broken("the journal does not make what the dead daemon was");
             }
         }
         let config = self.config.clone();
-        let (engine, catching) = recover(config, decoded.records, header.ticked, &table);
+        let (engine, catching) = recover(config, records, ticked, &table);
         self.say(|| format!("a new daemon catches up: {catching:?}"));
         self.compact(&engine, catching.effects.clone());
         self.since = self.now;
@@ -745,7 +742,7 @@ impl World {
         let table = self.kernel.keeper_dies();
         self.kernel_words();
         let Some(mut engine) = self.daemon.take() else { return Ok(()) };
-        let catching = reconcile(&engine, &table, &[]);
+        let catching = rejoin(&engine, &table);
         self.say(|| format!("the daemon catches up with the new keeper: {catching:?}"));
         let changes = engine.take_changes();
         self.commit(&Record { changes, effects: catching.effects.clone() });
@@ -764,12 +761,12 @@ impl World {
 
     /// Lets everything happen that is going to happen. Reports whether it comes to rest; in a ring
     /// it need not.
-    fn settle(&mut self) -> Result<bool, Broken> {
+    fn settle(&mut self) -> Result<Rest, Broken> {
         let most = if self.ring == Ring::Yes { 2_000 } else { 40_000 };
         for _ in 0..most {
             self.step += 1;
             if self.quit {
-                return Ok(true);
+                return Ok(Rest::Over);
             }
             let due = self.daemon_due().is_some_and(|at| at <= self.now);
             if self.keeper_serves() {
@@ -781,12 +778,12 @@ impl World {
             } else if let Some(next) = self.next_anything() {
                 self.now = self.now.max(next);
             } else {
-                return Ok(true);
+                return Ok(Rest::Quiet);
             }
             self.check_kernel()?;
         }
         match self.ring {
-            Ring::Yes => Ok(false),
+            Ring::Yes => Ok(Rest::Endless),
             Ring::No => self.broken("it does not come to rest"),
         }
     }
@@ -841,10 +838,7 @@ impl World {
         if self.shadow.is_some() || !self.rng.chance(6) {
             return Ok(());
         }
-        let records = match journal::read(&self.journal) {
-            Ok((_, decoded)) if decoded.fault.is_none() => decoded.records,
-            fault => return self.broken(format!("the journal cannot be read: {fault:?}")),
-        };
+        let (records, _) = self.journal.read().map_err(Broken)?;
         let changes = records.into_iter().map(|record| record.changes);
         let again = Engine::restore(self.config.clone(), changes);
         if again.snapshot() != engine.snapshot() {
@@ -913,12 +907,13 @@ impl World {
         Ok(())
     }
 
-    /// The daemon has said that all is over.
+    /// The daemon has said that all is over: nothing of it may live on, but what the kernel holds.
     fn after_quit(&mut self) -> Done {
-        if !self.quit {
-            return self.broken("the shutdown does not end");
+        while self.keeper_serves() {}
+        match self.kernel.living().find(|(_, pid)| !self.kernel.is_held(*pid)) {
+            Some((slot, pid)) => self.broken(format!("{slot:?} ({pid}) lives on after the end")),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 

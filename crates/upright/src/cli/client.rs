@@ -90,19 +90,36 @@ impl Client {
         loop {
             let call = Call::Events(after, follow);
             let told = self.send(&call).and_then(|()| loop {
-                match self.receive(&call)?.0 {
-                    Answer::Notice(notice) => {
-                        after = Some(notice.sequence);
-                        if tell(notice) == Enough::Yes {
-                            return Ok(());
-                        }
-                    }
-                    _ => return Ok(()),
+                let Answer::Notice(notice) = self.receive(&call)?.0 else { return Ok(()) };
+                after = Some(notice.sequence);
+                if tell(notice) == Enough::Yes {
+                    return Ok(());
                 }
             });
             match told {
                 Err(Trouble::Lost(error)) => self.reconnect(error)?,
                 done => return done,
+            }
+        }
+    }
+
+    /// Waits until the server is gone, once it has been told to end. A connection that is lost while
+    /// somebody still listens was a daemon that died: the next one is told again.
+    pub fn wait_for_the_end(&mut self) -> Result<(), Trouble> {
+        loop {
+            let mut nothing = [0; 64];
+            match self.stream.read(&mut nothing) {
+                Ok(0) => {}
+                Ok(_) => continue,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(_) => {}
+            }
+            let Ok(stream) = connect::connect(&self.address, self.uid) else { return Ok(()) };
+            self.stream = stream;
+            self.inbox = Inbox::default();
+            match self.ask_once(&Call::Shutdown) {
+                Ok(_) | Err(Trouble::Lost(_)) => {}
+                Err(trouble) => return Err(trouble),
             }
         }
     }
@@ -217,6 +234,8 @@ pub mod fake {
         Tell(Vec<Notice>),
         /// Closes the connection without an answer.
         Hang,
+        /// Closes the connection after the act before this one, without another call.
+        Close,
     }
 
     /// A running server.
@@ -273,9 +292,13 @@ pub mod fake {
                     Act::Tell(notices) => {
                         notices.iter().for_each(|notice| conversation.notice(notice, &mut out));
                     }
-                    Act::Hang => break 'connection,
+                    Act::Hang | Act::Close => break 'connection,
                 }
                 stream.write_all(&out).unwrap();
+                if matches!(script.peek(), Some(Act::Close)) {
+                    script.next();
+                    break 'connection;
+                }
             }
         }
         calls
@@ -366,6 +389,16 @@ mod tests {
     fn a_shutdown_that_ends_the_connection_has_been_done() {
         let server = Server::start(vec![Act::Hang]);
         assert_eq!(client(&server).ask(Call::Shutdown).unwrap(), Answer::Done);
+    }
+
+    #[test]
+    fn the_end_is_waited_for_through_the_death_of_a_daemon() {
+        let done = || Act::Answer(Ok(Answer::Done));
+        let server = Server::start(vec![done(), Act::Close, done()]);
+        let mut client = client(&server);
+        client.ask(Call::Shutdown).unwrap();
+        client.wait_for_the_end().unwrap();
+        assert_eq!(server.calls(), [Call::Shutdown, Call::Shutdown]);
     }
 
     #[test]

@@ -117,12 +117,17 @@ fn trusted(server: u32, own: u32) -> bool {
     server != OVERFLOW_UID && (server == 0 || server == own)
 }
 
-/// Returns the addresses to try in their order, each with why it is tried. A socket that was named
-/// is the only one.
-pub fn candidates(
-    world: &World<'_>,
-    named: Option<&[u8]>,
-) -> Result<Vec<(Address, &'static str)>, String> {
+/// The addresses where an Upright may be, each with why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Places {
+    /// The one that was named; no other will do.
+    Named(Address, &'static str),
+    /// Where one usually is, to be tried in order.
+    Usual(Vec<(Address, &'static str)>),
+}
+
+/// Returns where to look for an Upright.
+pub fn places(world: &World<'_>, named: Option<&[u8]>) -> Result<Places, String> {
     let given = [
         (named.map(<[u8]>::to_vec), "--socket"),
         (world.variable("UPRIGHT_SOCKET"), "UPRIGHT_SOCKET"),
@@ -131,7 +136,7 @@ pub fn candidates(
     for (value, origin) in given {
         let Some(value) = value else { continue };
         return match Address::parse(&value) {
-            Some(address) => Ok(vec![(address, origin)]),
+            Some(address) => Ok(Places::Named(address, origin)),
             None => Err(format!(
                 "{origin}: {:?} is no address: give a path or unix:abstract=NAME",
                 String::from_utf8_lossy(&value)
@@ -149,14 +154,16 @@ pub fn candidates(
     } else {
         found.push(system);
     }
-    Ok(found)
+    Ok(Places::Usual(found))
 }
 
-/// Nothing answered.
+/// Nobody answered.
 #[derive(Debug)]
 pub struct Nobody {
     /// What was tried, in order, and what came of it.
     pub tried: Vec<(Address, &'static str, Refusal)>,
+    /// Several sessions run and nothing says which is meant.
+    pub sessions: Vec<Address>,
 }
 
 impl fmt::Display for Nobody {
@@ -166,23 +173,80 @@ impl fmt::Display for Nobody {
         for (address, origin, refusal) in &self.tried {
             writeln!(f, "  {address} ({origin}): {refusal}")?;
         }
-        f.write_str("Start one with `upright up DIRECTORY`, or name another with --socket.")
+        if self.sessions.is_empty() {
+            return f.write_str(
+                "Start one with `upright up DIRECTORY`, or name another with --socket.",
+            );
+        }
+        f.write_str("Several sessions run; say which one is meant:")?;
+        for session in &self.sessions {
+            write!(f, "\n  --socket {session}")?;
+        }
+        Ok(())
     }
 }
 
-/// Connects to the first of the addresses where somebody answers who can be trusted.
-pub fn connect_any(
-    addresses: Vec<(Address, &'static str)>,
-    uid: u32,
-) -> Result<(UnixStream, Address), Nobody> {
+/// Where the kernel lists Unix sockets.
+const SOCKETS: &str = "/proc/net/unix";
+
+/// Begins the abstract name of a session's socket; the user and the process follow.
+/// Source: Upstart 1.13.2, private sockets of user sessions.
+const SESSION_NAME: &str = "/com/ubuntu/upstart-session/";
+
+/// Returns the session sockets of a user that somebody listens at: where nothing names one, as in a
+/// container without `XDG_RUNTIME_DIR`.
+fn sessions(uid: u32) -> Vec<Address> {
+    listening(&std::fs::read_to_string(SOCKETS).unwrap_or_default(), uid)
+}
+
+/// Reads the kernel's list: of each line the flags (the fourth word, bit 16 where it listens) and
+/// the name (the last word, `@` before an abstract one).
+fn listening(list: &str, uid: u32) -> Vec<Address> {
+    const LISTENS: u32 = 1 << 16;
+    let begins = format!("{SESSION_NAME}{uid}/");
+    let name = |line: &str| {
+        let mut words = line.split_ascii_whitespace();
+        let flags = u32::from_str_radix(words.nth(3)?, 16).ok()?;
+        let name = words.last()?.strip_prefix('@')?;
+        (flags & LISTENS != 0 && name.starts_with(&begins)).then(|| name.as_bytes().to_vec())
+    };
+    list.lines().filter_map(name).map(Address::Abstract).collect()
+}
+
+/// Connects to the first of the places where somebody answers who can be trusted; where nobody
+/// does at the usual ones, to the user's only session.
+pub fn find(places: Places, uid: u32) -> Result<(UnixStream, Address), Nobody> {
+    let (rows, sessions) = match places {
+        Places::Named(address, origin) => (vec![(address, origin)], Sessions::Pass),
+        Places::Usual(rows) => (rows, Sessions::Look),
+    };
     let mut tried = Vec::new();
-    for (address, origin) in addresses {
+    for (address, origin) in rows {
         match connect(&address, uid) {
             Ok(stream) => return Ok((stream, address)),
             Err(refusal) => tried.push((address, origin, refusal)),
         }
     }
-    Err(Nobody { tried })
+    let mut sessions = match sessions {
+        Sessions::Look => self::sessions(uid),
+        Sessions::Pass => Vec::new(),
+    };
+    if sessions.len() == 1 {
+        for address in sessions.drain(..) {
+            match connect(&address, uid) {
+                Ok(stream) => return Ok((stream, address)),
+                Err(refusal) => tried.push((address, "your session", refusal)),
+            }
+        }
+    }
+    Err(Nobody { tried, sessions })
+}
+
+/// Whether sessions that nobody named are looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sessions {
+    Look,
+    Pass,
 }
 
 #[cfg(test)]
@@ -216,6 +280,29 @@ mod tests {
         assert!(!trusted(OVERFLOW_UID, OVERFLOW_UID));
     }
 
+    #[test]
+    fn sessions_are_found_in_the_kernels_list_of_sockets() {
+        let list = "Num       RefCount Protocol Flags    Type St Inode Path\n\
+            0000: 00000002 00000000 00010000 0001 01 5 @/com/ubuntu/upstart-session/7/41\n\
+            0000: 00000003 00000000 00000000 0001 03 6 @/com/ubuntu/upstart-session/7/41\n\
+            0000: 00000002 00000000 00010000 0001 01 7 @/com/ubuntu/upstart-session/77/42\n\
+            0000: 00000002 00000000 00010000 0001 01 8 /com/ubuntu/upstart-session/7/43\n\
+            0000: 00000002 00000000 00010000 0001 01 9\n\
+            nonsense\n";
+        let found = Address::Abstract(b"/com/ubuntu/upstart-session/7/41".to_vec());
+        assert_eq!(listening(list, 7), [found]);
+        assert_eq!(listening("", 7), []);
+    }
+
+    #[test]
+    fn where_several_sessions_run_each_is_named() {
+        let session = |pid: u32| Address::Abstract(format!("/s/{pid}").into_bytes());
+        let nobody = Nobody { tried: Vec::new(), sessions: vec![session(1), session(2)] };
+        let expected = "no Upright answers. Tried:\nSeveral sessions run; say which one is \
+            meant:\n  --socket unix:abstract=/s/1\n  --socket unix:abstract=/s/2";
+        assert_eq!(nobody.to_string(), expected);
+    }
+
     fn order(uid: u32, named: Option<&str>, variables: &[(&str, &str)]) -> Vec<String> {
         let env = |name: &str| {
             let row = variables.iter().find(|row| row.0 == name);
@@ -230,8 +317,10 @@ mod tests {
             err: &mut io::sink(),
             look: Look::Plain,
         };
-        let found = candidates(&world, named.map(str::as_bytes));
-        found.unwrap().iter().map(|(address, _)| address.to_string()).collect()
+        match places(&world, named.map(str::as_bytes)).unwrap() {
+            Places::Named(address, _) => vec![format!("only {address}")],
+            Places::Usual(rows) => rows.iter().map(|(address, _)| address.to_string()).collect(),
+        }
     }
 
     #[test]
@@ -240,9 +329,9 @@ mod tests {
         let session = ("UPSTART_SESSION", "unix:abstract=/s/1");
         let own = ("UPRIGHT_SOCKET", "/tmp/own");
         let all = [runtime, session, own];
-        assert_eq!(order(1, Some("/tmp/x"), &all), ["/tmp/x"]);
-        assert_eq!(order(1, None, &all), ["/tmp/own"]);
-        assert_eq!(order(1, None, &[runtime, session]), ["unix:abstract=/s/1"]);
+        assert_eq!(order(1, Some("/tmp/x"), &all), ["only /tmp/x"]);
+        assert_eq!(order(1, None, &all), ["only /tmp/own"]);
+        assert_eq!(order(1, None, &[runtime, session]), ["only unix:abstract=/s/1"]);
         let user = "/run/user/1/upright/control";
         assert_eq!(order(1, None, &[runtime]), [user, SYSTEM_SOCKET]);
         assert_eq!(order(0, None, &[runtime]), [SYSTEM_SOCKET, user]);

@@ -318,8 +318,8 @@ impl Daemon {
                 Ok(Answer::Instances(views.map(|view| self.troubled(view)).collect()))
             }
             Call::Why(target) => {
-                let (job, id) = self.engine.find(&target).map_err(refused)?;
-                let why = self.engine.why(&job, id);
+                let (job, instance) = self.engine.find_past(&target).map_err(refused)?;
+                let why = self.engine.why(&job, &instance);
                 let mut why = why.ok_or(Refusal::UnknownJob(target.job)).map_err(refused)?;
                 why.status = self.troubled(why.status);
                 Ok(Answer::Why(Box::new(why)))

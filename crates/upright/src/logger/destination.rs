@@ -265,14 +265,30 @@ impl Look {
     ) -> Result<usize, Errno> {
         self.peek.look(from, length, &mut self.seen)?;
         let written = logfile::write_at(to, &self.seen, at)?;
-        let mut taken = 0;
-        while taken < written {
-            let rest = self.seen.get_mut(taken..written).unwrap_or_default();
-            match pipe::read(from, rest)? {
-                0 => break,
-                read => taken += read,
-            }
-        }
-        Ok(written)
+        self.peek.take_out(from, written)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn what_cannot_be_moved_is_copied() {
+        let (reader, writer) = pipe::new().unwrap();
+        let (back, file) = pipe::new().unwrap();
+        drop(back);
+        let mut look = Look { peek: Peek::new().unwrap(), seen: Vec::new() };
+        std::fs::File::from(writer).write_all(b"hello").unwrap();
+        assert_eq!(look.copy(reader.as_fd(), &file, 0, 4), Err(Errno::SPIPE));
+        assert_eq!(pipe::readable(&reader), Ok(5), "nothing is taken that was not written");
+        let path = std::env::temp_dir().join(format!("upright-copy-{}", std::process::id()));
+        let file = OwnedFd::from(std::fs::File::create(&path).unwrap());
+        assert_eq!(look.copy(reader.as_fd(), &file, 2, 4), Ok(4));
+        assert_eq!(std::fs::read(&path).unwrap(), b"\0\0hell");
+        assert_eq!(pipe::readable(&reader), Ok(1));
+        std::fs::remove_file(&path).unwrap();
     }
 }

@@ -20,10 +20,8 @@ impl Logger {
     ///
     /// Where its file cannot be written the answer comes at once, with the last bytes of what waits.
     pub(super) fn drain(&mut self, slot: Slot, wanted: u32) {
-        if !self.by_slot.contains_key(&slot) {
-            // The daemon may have been quicker than the keeper.
-            self.hear_keeper();
-        }
+        // What the keeper said before is heard before, though it came by another way.
+        self.hear_keeper();
         let wanted = usize::try_from(wanted).unwrap_or(TAIL_MAX).min(TAIL_MAX);
         if let Some(id) = self.by_slot.get(&slot).copied() {
             self.write_all(id);
@@ -39,6 +37,7 @@ impl Logger {
 
     /// Writes what is left in every pipe, as much as there is now, and what waits for others.
     pub(super) fn finish(&mut self) {
+        self.retry_all();
         for id in self.sources.numbers() {
             self.write_all(id);
         }

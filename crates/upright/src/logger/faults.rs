@@ -17,9 +17,12 @@ pub const RETRY: Span = Span::secs(1);
 /// How many files are tried at once; the others at the next time.
 const RETRY_MAX: usize = 256;
 
+/// How many turns one source has when its file is tried again: enough for a grown pipe.
+const KEPT_TURNS: usize = 16;
+
 /// How many pipes without a writer are kept for one file; beyond, the oldest output is dropped. A job
 /// that is respawned for ever on a read-only disk would leave pipes for ever.
-const ENDED_MAX: usize = 64;
+const ENDED_MAX: usize = 16;
 
 impl Logger {
     /// Notes that the file of a source cannot be written.
@@ -46,18 +49,21 @@ impl Logger {
     }
 
     /// Keeps the output of a source whose file cannot be written, or drops the older half of it
-    /// where its pipe is nearly full and the job shall not wait.
+    /// where its pipe may be full and the job shall not wait.
     pub(super) fn hold(&mut self, id: u32) {
-        let Logger { sources, files, look, null, .. } = self;
+        let Logger { sources, files, look, .. } = self;
         let Some(source) = sources.row_mut(id) else { return };
         let Some(file) = source.file.and_then(|number| files.row_mut(number)) else { return };
         let Some(fault) = &mut file.fault else { return };
         let there = pipe::readable(&source.fd).unwrap_or(0);
-        let full = there >= source.capacity as usize / 4 * 3;
+        // Writes of a little more than half a page fill a pipe with half of what it could hold. The
+        // job may have changed its size.
+        let capacity = pipe::capacity(&source.fd).unwrap_or(source.capacity as usize);
+        let full = there >= capacity / 2;
         match (file.file.on_full, source.kind) {
             (OnFull::Block, _) => {}
             (OnFull::Drop, Kind::Pipe) if full => {
-                let dropped = discard(source, null, look, there / 2);
+                let dropped = discard(source, look, there / 2);
                 source.dropped += dropped as u64;
                 fault.dropped += dropped as u64;
                 if let Some(partial) = &mut source.partial {
@@ -78,7 +84,7 @@ impl Logger {
 
     /// Drops the oldest output of a file that has too many pipes without a writer.
     fn bound_ended(&mut self, id: u32) {
-        let Logger { sources, files, look, null, .. } = self;
+        let Logger { sources, files, look, .. } = self;
         let number = sources.row(id).and_then(|source| source.file);
         let Some(file) = number.and_then(|number| files.row_mut(number)) else { return };
         let ended = |id: &&u32| sources.row(**id).is_some_and(|source| source.ended);
@@ -88,7 +94,7 @@ impl Logger {
         };
         if let (Some(source), Some(fault)) = (sources.row_mut(oldest), &mut file.fault) {
             let there = pipe::readable(&source.fd).unwrap_or(0);
-            let dropped = discard(source, null, look, there) as u64;
+            let dropped = discard(source, look, there) as u64;
             source.dropped += dropped;
             fault.dropped += dropped;
         }
@@ -122,7 +128,10 @@ impl Logger {
             self.faulty.remove(&number);
             return;
         };
-        let Some(fault) = file.fault.take() else { return };
+        let Some(fault) = file.fault.take() else {
+            self.faulty.remove(&number);
+            return;
+        };
         let was_open = file.is_open();
         let mut failed = file.prepare().err();
         let mut dropped = fault.dropped;
@@ -144,15 +153,24 @@ impl Logger {
         }
         sources.sort_by_key(|id| self.sources.row(*id).map(|source| source.slot.generation));
         if failed.is_none() {
-            failed = sources.iter().find_map(|id| match self.step(*id, TURN) {
-                Step::Fault(errno) => Some(errno),
-                Step::Moved(_) | Step::Empty | Step::Waits | Step::End => None,
-            });
+            failed = sources.iter().find_map(|id| self.write_kept(*id));
         }
         match failed {
             Some(errno) => self.still_faulty(number, Fault { errno, dropped }, &sources),
             None => self.recover(number, &sources),
         }
+    }
+
+    /// Writes what a source kept, all of it: a disk with a little room is still a full disk.
+    fn write_kept(&mut self, id: u32) -> Option<Errno> {
+        for _ in 0..KEPT_TURNS {
+            match self.step(id, TURN) {
+                Step::Moved(_) => {}
+                Step::Empty | Step::Waits | Step::End => return None,
+                Step::Fault(errno) => return Some(errno),
+            }
+        }
+        None
     }
 
     fn still_faulty(&mut self, number: u32, fault: Fault, sources: &[u32]) {

@@ -1,6 +1,7 @@
 //! Lines on our own standard output, each with the label of its job before it.
 
 use engine::names::NAME_MAX;
+use engine::time::{Mono, Span};
 use std::io::IsTerminal;
 use sys::outlet::Outlet;
 use sys::Errno;
@@ -11,6 +12,9 @@ pub const WAITING_MAX: usize = 256 * 1024;
 /// A line that is longer is broken there.
 pub const LINE_MAX: usize = 64 * 1024;
 
+/// Standard output that took nothing for so long is not read by anybody; until then the jobs wait.
+pub const STUCK: Span = Span::secs(1);
+
 /// Standard output and what waits for it.
 pub struct Forwarder {
     outlet: Option<Outlet>,
@@ -18,6 +22,10 @@ pub struct Forwarder {
     waiting: Vec<u8>,
     written: usize,
     missed: u64,
+    /// When the loop last woke.
+    pub now: Mono,
+    /// When standard output last took something, or was first given something after it had all.
+    progress: Mono,
 }
 
 /// The unfinished line of one pipe.
@@ -39,7 +47,15 @@ impl Forwarder {
         let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let colour = !no_colour && std::io::stdout().is_terminal();
         let outlet = Outlet::open().ok();
-        Forwarder { outlet, colour, waiting: Vec::new(), written: 0, missed: 0 }
+        Forwarder {
+            outlet,
+            colour,
+            waiting: Vec::new(),
+            written: 0,
+            missed: 0,
+            now: Mono(0),
+            progress: Mono(0),
+        }
     }
 
     /// Returns standard output where there is one that may have to be waited for.
@@ -50,6 +66,11 @@ impl Forwarder {
     /// Returns how many bytes wait.
     pub fn backlog(&self) -> usize {
         self.waiting.len() - self.written
+    }
+
+    /// Reports whether bytes wait and nobody has read any for a while.
+    pub fn is_stuck(&self) -> bool {
+        self.backlog() > 0 && self.now.since(self.progress) >= STUCK
     }
 
     /// Adds `bytes` of a job to its unfinished line and queues every line that is complete.
@@ -91,7 +112,10 @@ impl Forwarder {
                 continue;
             }
             match outlet.write(rest) {
-                Ok(length) => self.written += length,
+                Ok(length) => {
+                    self.written += length;
+                    self.progress = self.now;
+                }
                 Err(Errno::AGAIN) => return false,
                 Err(errno) => {
                     super::say(&format!(
@@ -109,6 +133,9 @@ impl Forwarder {
         if self.outlet.is_none() || self.backlog() + length > WAITING_MAX {
             self.missed += u64::from(self.outlet.is_some());
             return;
+        }
+        if self.backlog() == 0 {
+            self.progress = self.now;
         }
         if self.written > 0 && self.waiting.len() + length > self.waiting.capacity() {
             self.waiting.drain(..self.written);
@@ -152,8 +179,16 @@ mod tests {
     use super::*;
 
     fn forwarder() -> Forwarder {
-        let outlet = Outlet::open().ok();
-        Forwarder { outlet, colour: false, waiting: Vec::new(), written: 0, missed: 0 }
+        let nobody = Mono(0);
+        Forwarder {
+            outlet: Outlet::open().ok(),
+            colour: false,
+            waiting: Vec::new(),
+            written: 0,
+            missed: 0,
+            now: nobody,
+            progress: nobody,
+        }
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! When a pipe is emptied: at once while it is quiet, in larger helpings while it is busy.
 //!
 //! Moving a helping costs about as much as moving a page, so a pipe that is always ready again is
-//! left alone until it is about half full. A single line never waits: only a pipe that was ready
+//! left alone for a moment, until there is enough in it. A single line never waits: only a pipe that was ready
 //! again at once several times in a row is left alone, and for at most [`PAUSE_MAX`].
 
 use engine::time::{Mono, Span};
 
 /// The longest time a busy pipe is left alone, in microseconds.
-pub const PAUSE_MAX: u16 = 1000;
+pub const PAUSE_MAX: u16 = 800;
 
 /// The shortest pause that is worth a timer, in microseconds.
 const PAUSE_MIN: u16 = 50;
@@ -19,10 +19,10 @@ const AT_ONCE: Span = Span(200_000);
 const STREAK: u8 = 8;
 
 /// So few bytes at once are not worth a turn.
-const LITTLE: usize = 16 * 1024;
+const LITTLE: usize = 8 * 1024;
 
 /// So many bytes at once are enough; a longer pause would only make the writer wait.
-const ENOUGH: usize = 64 * 1024;
+const ENOUGH: usize = 128 * 1024;
 
 /// A pipe with that many bytes at once is not quiet.
 const MUCH: usize = 32 * 1024;
@@ -52,7 +52,7 @@ pub enum Next {
 impl Pace {
     /// Notes that `moved` bytes of a pipe that holds `capacity` were moved in a turn that began at
     /// `now`, and returns what to do next.
-    pub fn moved(&mut self, now: Mono, moved: usize, _capacity: usize) -> Next {
+    pub fn moved(&mut self, now: Mono, moved: usize, capacity: usize) -> Next {
         let again = now.since(self.last);
         self.last = now;
         if moved >= MUCH {
@@ -62,20 +62,68 @@ impl Pace {
             (self.streak, self.pause) = (0, 0);
             return Next::Watch;
         }
-        match moved {
-            ..LITTLE if self.streak < STREAK => self.streak += 1,
-            ..LITTLE => self.pause = (2 * self.pause).clamp(PAUSE_MIN, PAUSE_MAX),
-            ENOUGH.. => (self.streak, self.pause) = (0, self.pause / 2),
-            _ => {}
+        if self.streak < STREAK {
+            self.streak += 1;
+            return Next::Watch;
         }
-        match self.pause {
-            ..PAUSE_MIN => Next::Watch,
-            pause => Next::Pause(Span(u64::from(pause) * 1000)),
+        self.pause = match moved {
+            ..LITTLE => 2 * self.pause,
+            ENOUGH.. => self.pause / 2,
+            _ => self.pause,
+        };
+        self.pause = self.pause.clamp(PAUSE_MIN, PAUSE_MAX);
+        if moved > capacity / 4 {
+            return Next::Watch;
         }
+        Next::Pause(Span(u64::from(self.pause) * 1000))
     }
 
     /// Returns when much was last found in the pipe.
     pub fn busy(&self) -> Mono {
         self.busy
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Serves a pipe of 64 KiB every `every` microseconds and returns what is done in the end.
+    fn after(times: u64, every: u64, moved: usize) -> Next {
+        let mut pace = Pace::default();
+        let mut next = Next::Watch;
+        for time in 1..=times {
+            next = pace.moved(Mono(time * every * 1000), moved, 64 * 1024);
+        }
+        next
+    }
+
+    #[test]
+    fn a_quiet_pipe_never_waits() {
+        assert_eq!(after(1, 1, 100), Next::Watch);
+        assert_eq!(after(1000, 5000, 100), Next::Watch);
+        assert_eq!(after(7, 1, 100), Next::Watch, "a few lines at once are not busy");
+    }
+
+    #[test]
+    fn a_pipe_that_is_ready_again_and_again_waits_longer_and_longer_up_to_a_limit() {
+        let Next::Pause(first) = after(9, 10, 100) else { panic!("a pause") };
+        assert_eq!(first, Span(50_000));
+        assert_eq!(after(100, 10, 100), Next::Pause(Span(800_000)));
+    }
+
+    #[test]
+    fn a_pipe_that_fills_fast_is_not_kept_waiting() {
+        assert_eq!(after(100, 10, 32 * 1024), Next::Watch);
+        assert_eq!(after(100, 10, 16 * 1024), Next::Pause(Span(50_000)));
+    }
+
+    #[test]
+    fn a_pause_ends_the_streak_where_little_came_of_it() {
+        let mut pace = Pace::default();
+        for time in 1..100 {
+            pace.moved(Mono(time * 10_000), 100, 64 * 1024);
+        }
+        assert_eq!(pace.moved(Mono(50_000_000), 100, 64 * 1024), Next::Watch);
     }
 }

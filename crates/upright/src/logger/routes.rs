@@ -52,8 +52,11 @@ impl Logger {
         let id = self.sources.insert(source(slot, &route, fd));
         self.by_slot.insert(slot, id);
         self.attach(id, route.file);
-        let Some(source) = self.sources.row(id) else { return };
-        if self.epoll.add(&source.fd, u64::from(id), interest(source.watch)).is_err() {
+        let watch = self.usual_watch(id);
+        let Some(source) = self.sources.row_mut(id) else { return };
+        source.watch = watch;
+        let interest = interest(source.watch).unwrap_or(Interest::Read);
+        if self.epoll.add(&source.fd, u64::from(id), interest).is_err() {
             say(&format!("{}: its output cannot be watched", source.label));
             return self.end(id);
         }
@@ -100,10 +103,6 @@ impl Logger {
             destination.sources.reserve_exact(1);
             destination.sources.push(id);
         }
-        let watch = self.usual_watch(id);
-        if let Some(source) = self.sources.row_mut(id) {
-            source.watch = watch;
-        }
     }
 
     fn detach(&mut self, id: u32) {
@@ -139,10 +138,19 @@ impl Logger {
 
     /// Watches a source, and is told of what is in it already.
     pub(super) fn rearm(&mut self, id: u32, watch: Watch) {
-        if let Some(source) = self.sources.row_mut(id) {
-            source.watch = watch;
-            let _ = self.epoll.modify(&source.fd, u64::from(id), interest(watch));
-        }
+        let Some(source) = self.sources.row_mut(id) else { return };
+        let (was, token) = (source.watch, u64::from(id));
+        source.watch = watch;
+        let _ = match (was, interest(watch)) {
+            (Watch::Paused, Some(interest)) => self.epoll.add(&source.fd, token, interest),
+            (Watch::Level | Watch::Edge, Some(interest)) => {
+                self.epoll.modify(&source.fd, token, interest)
+            }
+            (Watch::Paused, None) => Ok(()),
+            // Taken out, not only silenced: a pipe that is watched at all costs its writer a call
+            // back at every write.
+            (Watch::Level | Watch::Edge, None) => self.epoll.delete(&source.fd),
+        };
     }
 
     /// Forgets a source that is at its end and tells the keeper, who then drops its copy.
@@ -151,7 +159,9 @@ impl Logger {
         let path = number.and_then(|number| self.files.row(number)).map(|f| f.file.path.clone());
         self.detach(id);
         let Some(mut source) = self.sources.remove(id) else { return };
-        let _ = self.epoll.delete(&source.fd);
+        if source.watch != Watch::Paused {
+            let _ = self.epoll.delete(&source.fd);
+        }
         self.by_slot.remove(&source.slot);
         self.grown.retain(|grown| *grown != id);
         self.stalled.remove(&id);
@@ -229,7 +239,6 @@ fn source(slot: Slot, route: &LogRoute, fd: OwnedFd) -> Source {
         ended: false,
         pace: Pace::default(),
         capacity: u32::try_from(capacity).unwrap_or(u32::MAX),
-        taken: 0,
         dropped: 0,
         told: 0,
         tail: Tail::default(),
@@ -238,10 +247,10 @@ fn source(slot: Slot, route: &LogRoute, fd: OwnedFd) -> Source {
     }
 }
 
-fn interest(watch: Watch) -> Interest {
+fn interest(watch: Watch) -> Option<Interest> {
     match watch {
-        Watch::Level => Interest::Read,
-        Watch::Paused => Interest::Nothing,
-        Watch::Edge => Interest::ReadEdge,
+        Watch::Level => Some(Interest::Read),
+        Watch::Paused => None,
+        Watch::Edge => Some(Interest::ReadEdge),
     }
 }

@@ -17,13 +17,20 @@ use std::os::fd::OwnedFd;
 use std::time::Instant;
 use sys::epoll::{Epoll, Interest, Ready};
 use sys::pipe::Peek;
-use sys::{logfile, start, Errno};
+use sys::{start, Errno};
 
 /// How many sources are served between two looks at everything else.
 const BATCH: usize = 64;
 
 /// How many messages of one channel are taken between two looks at everything else.
 const MESSAGES: usize = 256;
+
+/// The buffer for messages. Three times as long as the longest of them: then the allocator maps it by
+/// itself, and what no message ever filled takes no memory.
+const BUFFER: usize = 3 * RECEIVE_MAX;
+
+/// A logger that still runs after this time has caught up as well as it ever will.
+const CATCH_UP: Span = Span::secs(1);
 
 const KEEPER: u64 = u64::MAX;
 const DAEMON: u64 = u64::MAX - 1;
@@ -40,6 +47,13 @@ pub enum Timer {
     Retry,
     /// Pipes that were grown and are quiet are shrunk.
     Quiet,
+}
+
+/// Whether what other loggers left has been read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Start {
+    Fresh,
+    CaughtUp,
 }
 
 /// Everything the logger knows.
@@ -61,7 +75,6 @@ pub struct Logger {
     /// Sources whose lines wait in their pipe for standard output.
     pub(super) stalled: BTreeSet<u32>,
     pub(super) look: Look,
-    pub(super) null: Option<OwnedFd>,
     pub(super) timers: BTreeSet<(Mono, Timer)>,
     pub(super) now: Mono,
     started: Instant,
@@ -110,7 +123,6 @@ impl Logger {
             forwarder: Forwarder::new(),
             stalled: BTreeSet::new(),
             look: Look { peek: Peek::new()?, seen: Vec::new() },
-            null: logfile::open_null().ok(),
             timers: BTreeSet::new(),
             now: Mono(0),
             started: Instant::now(),
@@ -123,8 +135,12 @@ impl Logger {
 
     fn go(mut self) -> i32 {
         let mut batch: Vec<Ready> = Vec::new();
+        let mut start = Start::Fresh;
         loop {
-            let wait = self.timers.first().map(|(at, _)| at.since(self.time()).0);
+            let wait = match start {
+                Start::Fresh => Some(0),
+                Start::CaughtUp => self.timers.first().map(|(at, _)| at.since(self.time()).0),
+            };
             match self.epoll.wait(wait) {
                 Ok(ready) => batch.extend(ready),
                 Err(errno) => {
@@ -133,6 +149,13 @@ impl Logger {
                 }
             }
             self.now = self.time();
+            if start == Start::Fresh && (batch.is_empty() || self.now > Mono(0) + CATCH_UP) {
+                start = Start::CaughtUp;
+                if let Some(keeper) = &mut self.keeper {
+                    keeper.ready();
+                }
+            }
+            self.forwarder.now = self.now;
             for ready in batch.drain(..) {
                 self.dispatch(ready);
             }
@@ -258,7 +281,7 @@ impl Logger {
             Some(LogWire::Pipe { slot, route }) => self.add(slot, route, fd),
             Some(LogWire::Daemon) => self.meet_daemon(fd),
             Some(LogWire::Finish) => self.finish = true,
-            Some(LogWire::Eof { .. }) | None => {
+            Some(LogWire::Eof { .. } | LogWire::Ready) | None => {
                 say("logger: the keeper sent a message that is not understood");
             }
         }
@@ -299,12 +322,16 @@ impl Logger {
                 self.lose_daemon();
                 break;
             }
-            match decode(buffer.get(..length).unwrap_or_default()) {
+            let message = decode(buffer.get(..length).unwrap_or_default());
+            // Given back first: a barrier hears the keeper, too.
+            self.buffer = buffer;
+            match message {
                 Some(ToLogger::Drain { slot, tail }) => self.drain(slot, tail),
                 Some(ToLogger::Reopen) => self.close_all(),
                 Some(ToLogger::Writable) => self.retry_all(),
                 None => say("logger: the daemon sent a message that is not understood"),
             }
+            buffer = self.buffer();
         }
         self.buffer = buffer;
     }
@@ -318,8 +345,9 @@ impl Logger {
 
     /// Takes the buffer for messages, or a new one where it is in use.
     fn buffer(&mut self) -> Vec<u8> {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.resize(RECEIVE_MAX, 0);
-        buffer
+        match std::mem::take(&mut self.buffer) {
+            buffer if buffer.is_empty() => vec![0; BUFFER],
+            buffer => buffer,
+        }
     }
 }

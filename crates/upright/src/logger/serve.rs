@@ -1,13 +1,13 @@
 //! Bytes from one source, as many as are its turn.
 
 use super::destination::{Destination, Look, Taken};
-use super::forward::{Forwarder, Partial};
+use super::forward::{Forwarder, Partial, STUCK};
 use super::pace::Next;
 use super::run::{Logger, Timer};
 use super::source::{Kind, Source, Watch, PIPE_DEFAULT, PIPE_GROWN};
 use super::tail::TAIL_MAX;
 use engine::time::{Mono, Span};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use sys::pipe::{self, PEEK_MAX};
 use sys::Errno;
 
@@ -25,8 +25,8 @@ const QUIET: Span = Span::secs(2);
 
 /// How long an unfinished line that is forwarded only is left in its pipe, where a kill of the logger
 /// cannot harm it. It cannot stay for ever: a pipe has few places, and a writer may fill them with
-/// few bytes.
-const LINE_WAIT: Span = Span::secs(1);
+/// few bytes. Also how long lines wait there before standard output is looked at again.
+const LINE_WAIT: Span = STUCK;
 
 /// What became of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,17 +72,18 @@ impl Logger {
     }
 
     fn try_step(&mut self, id: u32, most: usize) -> Step {
-        let Logger { sources, files, look, forwarder, null, stalled, timers, now, .. } = self;
+        let Logger { sources, files, look, forwarder, stalled, timers, now, .. } = self;
         let Some(source) = sources.row_mut(id) else { return Step::Waits };
         let number = source.file;
         let Some(file) = number.and_then(|number| files.row_mut(number)) else {
             return match (source.kind, source.partial.take()) {
-                (Kind::Pipe, None) => throw_away(source, null, look, most),
+                (Kind::Pipe, None) => throw_away(source, look, most),
                 (Kind::Pipe, Some(mut partial)) => {
-                    let step = forward(source, &mut partial, forwarder, look, null);
+                    let step = forward(source, &mut partial, forwarder, look);
                     if step == Step::Waits && forwarder.backlog() > 0 {
                         stalled.insert(id);
-                    } else if step == Step::Waits && !partial.timed {
+                    }
+                    if step == Step::Waits && !partial.timed {
                         partial.timed = true;
                         timers.insert((*now + LINE_WAIT, Timer::Line(id)));
                     }
@@ -121,7 +122,7 @@ impl Logger {
         if usual == Watch::Edge || source.kind == Kind::Terminal || source.ended {
             return self.rearm_if_edge(id, usual);
         }
-        let full = length >= PIPE_DEFAULT as usize / 4 * 3;
+        let full = length >= PIPE_DEFAULT as usize / 2;
         if full && source.capacity == PIPE_DEFAULT && room && source.partial.is_none() {
             // Refused (the user's pipe memory is used up): it goes on as it is.
             if let Ok(capacity) = pipe::set_capacity(&source.fd, PIPE_GROWN as usize) {
@@ -176,15 +177,17 @@ impl Logger {
 
     /// Takes an unfinished line out of its pipe that was left there long enough.
     pub(super) fn take_partial(&mut self, id: u32) {
-        let Logger { sources, forwarder, look, null, .. } = self;
+        let Logger { sources, forwarder, look, .. } = self;
         let Some(source) = sources.row_mut(id).filter(|source| source.file.is_none()) else {
             return;
         };
         let Some(mut partial) = source.partial.take() else { return };
         partial.timed = false;
-        if look.peek.look(&source.fd, PEEK_MAX, &mut look.seen).is_ok() {
-            forwarder.feed(&source.label, &mut partial, &look.seen);
-            consume(source, &mut partial, look, null);
+        let waits = partial.ahead == 0 && forwarder.backlog() == 0;
+        if waits && look.peek.look(&source.fd, PEEK_MAX, &mut look.seen).is_ok() {
+            queue(source, &mut partial, forwarder, look);
+            discard(source, look, partial.ahead);
+            partial.ahead = 0;
         }
         source.partial = Some(partial);
         self.serve(id, false);
@@ -236,7 +239,6 @@ fn write_pipe(
 }
 
 fn note(source: &mut Source, taken: Taken) {
-    source.taken += taken.length as u64;
     source.tail.wrote(taken.device, taken.inode, taken.at, taken.length as u64);
     if let Some(partial) = &mut source.partial {
         partial.ahead = partial.ahead.saturating_sub(taken.length);
@@ -298,76 +300,63 @@ fn read_terminal(source: &mut Source, forwarder: &mut Forwarder) -> Result<Step,
     }
 }
 
-/// Forwards complete lines of a pipe that has no file: they are written first and taken after.
+/// Forwards complete lines of a pipe that has no file: they are written first and taken after, so
+/// that after a kill at most one look is repeated.
 fn forward(
     source: &mut Source,
     partial: &mut Partial,
     forwarder: &mut Forwarder,
     look: &mut Look,
-    null: &Option<OwnedFd>,
 ) -> Step {
     let half = source.capacity as usize / 2;
-    let blocked = forwarder.backlog() > 0 && !source.ended;
-    // Nobody reads standard output: lines wait in the pipe until it is half full.
-    if blocked && pipe::readable(&source.fd).unwrap_or(0) < half {
+    // Lines wait in the pipe for standard output, and the job with them. Where nobody reads it, they
+    // wait in memory once the pipe may be full, and then they are dropped.
+    let blocked = |forwarder: &Forwarder, source: &Source| {
+        let full = || pipe::readable(&source.fd).unwrap_or(0) >= half;
+        forwarder.backlog() > 0 && !source.ended && !(forwarder.is_stuck() && full())
+    };
+    if blocked(forwarder, source) {
         return Step::Waits;
     }
-    match look.peek.look(&source.fd, PEEK_MAX, &mut look.seen) {
-        Ok(()) if look.seen.is_empty() => return Step::End,
-        Ok(()) => {}
-        Err(Errno::AGAIN) => return Step::Empty,
-        Err(_) => return Step::End,
+    if partial.ahead == 0 {
+        match look.peek.look(&source.fd, PEEK_MAX, &mut look.seen) {
+            Ok(()) if look.seen.is_empty() => return Step::End,
+            Ok(()) => {}
+            Err(Errno::AGAIN) => return Step::Empty,
+            Err(_) => return Step::End,
+        }
+        match look.seen.iter().rposition(|byte| *byte == b'\n') {
+            Some(last) => look.seen.truncate(last + 1),
+            None if source.ended || look.seen.len() >= half => {}
+            None => return Step::Waits,
+        }
+        queue(source, partial, forwarder, look);
+        forwarder.flush();
+        if blocked(forwarder, source) {
+            return Step::Waits;
+        }
     }
-    let lines = look.seen.iter().rposition(|byte| *byte == b'\n').map(|last| last + 1);
-    match lines {
-        Some(lines) => look.seen.truncate(lines),
-        None if source.ended || look.seen.len() >= half => {}
-        None => return Step::Waits,
-    }
+    Step::Moved(discard(source, look, std::mem::take(&mut partial.ahead)))
+}
+
+/// Queues the bytes that were seen; they are still in the pipe.
+fn queue(source: &Source, partial: &mut Partial, forwarder: &mut Forwarder, look: &Look) {
     forwarder.feed(&source.label, partial, &look.seen);
-    forwarder.flush();
-    Step::Moved(consume(source, partial, look, null))
-}
-
-/// Takes the bytes that were seen out of a pipe.
-fn consume(
-    source: &mut Source,
-    partial: &mut Partial,
-    look: &mut Look,
-    null: &Option<OwnedFd>,
-) -> usize {
     remember(&mut partial.last, &look.seen);
-    let length = look.seen.len();
-    let taken = discard(source, null, look, length);
-    source.taken += taken as u64;
-    taken
+    partial.ahead = look.seen.len();
 }
 
-fn throw_away(source: &mut Source, null: &Option<OwnedFd>, look: &mut Look, most: usize) -> Step {
+fn throw_away(source: &mut Source, look: &mut Look, most: usize) -> Step {
     match pipe::readable(&source.fd) {
         Ok(0) | Err(_) if source.ended => Step::End,
         Ok(0) | Err(_) => Step::Empty,
-        Ok(there) => Step::Moved(discard(source, null, look, there.min(most))),
+        Ok(there) => Step::Moved(discard(source, look, there.min(most))),
     }
 }
 
 /// Takes bytes that are in a pipe out of it, and returns how many it took.
-pub fn discard(source: &Source, null: &Option<OwnedFd>, look: &mut Look, length: usize) -> usize {
-    let mut taken = 0;
-    while taken < length {
-        let moved = match null {
-            Some(null) => pipe::discard(&source.fd, null, length - taken),
-            None => {
-                look.seen.resize((length - taken).min(PEEK_MAX), 0);
-                pipe::read(&source.fd, &mut look.seen)
-            }
-        };
-        match moved {
-            Ok(0) | Err(_) => break,
-            Ok(moved) => taken += moved,
-        }
-    }
-    taken
+pub fn discard(source: &Source, look: &Look, length: usize) -> usize {
+    look.peek.take_out(&source.fd, length).unwrap_or(0)
 }
 
 fn remember(last: &mut Vec<u8>, bytes: &[u8]) {

@@ -27,7 +27,7 @@ pub enum Kind {
 pub enum Watch {
     /// For every byte, as long as there is one.
     Level,
-    /// Only for its end, until a timer.
+    /// Not at all, until a timer.
     Paused,
     /// For news: what is in it stays in it for now.
     Edge,
@@ -53,8 +53,6 @@ pub struct Source {
     pub pace: Pace,
     /// How many bytes fit.
     pub capacity: u32,
-    /// Bytes taken out of it so far.
-    pub taken: u64,
     /// Bytes of it dropped so far.
     pub dropped: u64,
     /// Bytes dropped as the daemon knows it.

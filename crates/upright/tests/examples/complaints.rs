@@ -42,7 +42,7 @@ pub fn events() {
 
 pub fn output() {
     let machine = boot();
-    let said = machine.refused("initctl start broken");
+    let said = machine.refused("upright start broken");
     assert!(said.contains("checking the disk") && said.contains("no disk"), "{said}");
     assert!(said.contains("pre-start process terminated with status 4"), "{said}");
     let log = machine.read("/var/log/upstart/broken.log");

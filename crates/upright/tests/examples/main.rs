@@ -58,5 +58,5 @@ const TESTS: &[Test] = &[
 ];
 
 fn main() -> ExitCode {
-    bench::run("examples", TESTS)
+    bench::run(TESTS)
 }

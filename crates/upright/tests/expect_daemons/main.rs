@@ -135,7 +135,7 @@ const TESTS: &[Test] = &[
 ];
 
 fn main() -> ExitCode {
-    bench::run("expect_daemons", TESTS)
+    bench::run(TESTS)
 }
 
 fn disk() -> Disk {

@@ -65,7 +65,11 @@ fn every_line_arrives_once_though_the_logger_is_killed_two_hundred_times() {
         writers.push(writer(pipe, 0x9e37_79b9 + u64::from(number), Arc::clone(&stop)));
     }
     let mut dice = Dice(4711);
-    for _ in 0..200 {
+    let few = |keeper: &Keeper| (0..3).any(|n| keeper.dir.all(&format!("log{n}")).len() < 20);
+    let mut kills = 0;
+    // More than that only where the machine is so busy that there was little to interrupt.
+    while kills < 200 || kills < 5000 && few(&keeper) {
+        kills += 1;
         std::thread::sleep(Duration::from_micros(dice.roll(6000)));
         keeper.kill();
         keeper.start();
@@ -77,7 +81,7 @@ fn every_line_arrives_once_though_the_logger_is_killed_two_hundred_times() {
     }
     for (number, lines) in lines.into_iter().enumerate() {
         let all = keeper.dir.all(&format!("log{number}"));
-        assert!(all.len() > 20, "there were rotations to interrupt: {}", all.len());
+        assert!(all.len() >= 20, "there were rotations to interrupt: {}", all.len());
         check_numbers(&all, lines);
     }
 }

@@ -178,3 +178,35 @@ fn what_is_no_pipe_is_copied() {
     let expected: String = (0..10_000).map(|number| format!("{number}\n")).collect();
     assert_eq!(keeper.dir.all("log").concat(), expected);
 }
+
+#[test]
+fn a_log_that_cannot_be_rotated_grows() {
+    let mut keeper = Keeper::new();
+    let path = keeper.dir.path("log");
+    fs::create_dir(keeper.dir.path("log.1")).unwrap();
+    let log = LogFile { rotate_size: 10, rotate_count: 1, ..file(&path) };
+    let mut pipe = keeper.pipe(slot(1), &route(log));
+    for line in ["1........\n", "2........\n", "3........\n"] {
+        pipe.write_all(line.as_bytes()).unwrap();
+        keeper.drain(slot(1));
+    }
+    assert_eq!(keeper.dir.read("log"), "1........\n2........\n3........\n");
+    let said = keeper.dir.read("stderr");
+    assert_eq!(said.matches("cannot be rotated: Is a directory").count(), 1, "{said}");
+}
+
+#[test]
+fn a_process_may_get_another_log() {
+    let mut keeper = Keeper::new();
+    let mut pipe = keeper.pipe(slot(1), &route(file(&keeper.dir.path("log"))));
+    pipe.write_all(b"one\n").unwrap();
+    keeper.drain(slot(1));
+    let reader = fs::File::open("/dev/null").unwrap();
+    keeper.give(slot(1), &route(file(&keeper.dir.path("other"))), reader.into());
+    pipe.write_all(b"two\n").unwrap();
+    assert_eq!(keeper.drain(slot(1)), "two\n");
+    assert_eq!(
+        (keeper.dir.read("log"), keeper.dir.read("other")),
+        ("one\n".into(), "two\n".into())
+    );
+}

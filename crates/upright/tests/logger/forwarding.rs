@@ -1,7 +1,9 @@
 use crate::keeper::{file, route, slot, wait, Keeper};
 use engine::logroute::LogRoute;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read, Write};
+use std::time::Duration;
 use sys::pipe;
 
 fn forwarded(label: &str) -> LogRoute {
@@ -114,4 +116,46 @@ fn standard_output_that_nobody_reads_stops_no_file_and_what_it_missed_is_counted
     };
     let whole = text.rsplit_once('\n').unwrap().0;
     assert!(whole.lines().all(known), "every line is whole");
+}
+
+#[test]
+fn no_forwarded_line_is_lost_though_the_logger_is_killed() {
+    const LINES: u32 = 60_000;
+    let (reader, writer) = pipe::new().unwrap();
+    let mut keeper = Keeper::with("", Some(writer));
+    let mut out = File::from(reader);
+    let mut web = keeper.pipe(slot(1), &forwarded("web"));
+    let job = std::thread::spawn(move || {
+        // As the standard library of C writes to a pipe: in blocks, whatever a line is.
+        let lines: String = (0..LINES).map(|number| format!("<{number}>\n")).collect();
+        for block in lines.as_bytes().chunks(4096) {
+            web.write_all(block).unwrap();
+            std::thread::sleep(Duration::from_micros(200));
+        }
+    });
+    let reading = std::thread::spawn(move || {
+        let mut text = String::new();
+        out.read_to_string(&mut text).unwrap();
+        text
+    });
+    let mut killed = 0u64;
+    while !job.is_finished() {
+        std::thread::sleep(Duration::from_millis(killed % 5));
+        keeper.kill();
+        keeper.start();
+        killed += 1;
+    }
+    job.join().unwrap();
+    if keeper.holds(slot(1)) {
+        keeper.ended();
+    }
+    keeper.finish();
+    // The last ones who have the other end.
+    drop(keeper);
+    let text = reading.join().unwrap();
+    let numbers = text.split('<').filter_map(|part| part.split_once('>')?.0.parse().ok());
+    let seen: BTreeSet<u32> = numbers.collect();
+    let missing: Vec<u32> = (0..LINES).filter(|number| !seen.contains(number)).collect();
+    let first = missing.first();
+    assert!(missing.is_empty(), "{} lost after {killed} kills, {first:?}", missing.len());
 }

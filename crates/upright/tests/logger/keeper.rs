@@ -172,6 +172,11 @@ impl Keeper {
         slot
     }
 
+    /// Reports whether the end of a pipe was not told yet.
+    pub fn holds(&self, slot: Slot) -> bool {
+        self.pipes.iter().any(|held| held.slot == slot)
+    }
+
     pub fn ask(&self, message: &ToLogger) {
         let (_, _, daemon) = self.logger.as_ref().unwrap();
         seqpacket::send(daemon, &[&encode(message)], &[]).unwrap();
@@ -251,6 +256,7 @@ fn eof(from: &OwnedFd) -> Option<Slot> {
     match seqpacket::receive(from, &mut buffer) {
         Ok(received) if received.length > 0 => match LogWire::decode(&buffer[..received.length]) {
             Some(LogWire::Eof { slot }) => Some(slot),
+            Some(LogWire::Ready) => eof(from),
             other => panic!("not a message for a keeper: {other:?}"),
         },
         Ok(_) | Err(_) => None,

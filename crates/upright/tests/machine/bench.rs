@@ -28,7 +28,8 @@ thread_local! {
 }
 
 /// Runs the tests that the arguments name, two at a time; returns how it went.
-pub fn run(target: &str, tests: &[Test]) -> ExitCode {
+pub fn run(tests: &[Test]) -> ExitCode {
+    let began = Instant::now();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if arguments.iter().any(|argument| argument == "--list") {
         tests.iter().for_each(|test| println!("{}: test", test.name));
@@ -43,6 +44,7 @@ pub fn run(target: &str, tests: &[Test]) -> ExitCode {
         let at = info.location().map(|at| format!("{at}: ")).unwrap_or_default();
         SAID.with_borrow_mut(|said| *said = format!("{at}{}", words(info.payload())));
     }));
+    println!("\nrunning {} tests", chosen.len());
     let no_machine = no_machine();
     let (next, counts) = (AtomicUsize::new(0), Mutex::new([0; 3]));
     std::thread::scope(|scope| {
@@ -59,12 +61,18 @@ pub fn run(target: &str, tests: &[Test]) -> ExitCode {
         }
     });
     let [passed, failed, skipped] = counts.into_inner().unwrap();
-    println!("{target}: {passed} passed, {failed} failed, {skipped} skipped");
-    if failed == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    let (verdict, code) = match failed {
+        0 => ("ok", ExitCode::SUCCESS),
+        _ => ("FAILED", ExitCode::FAILURE),
+    };
+    // As libtest writes it, for whoever adds the results of several programs up.
+    println!(
+        "test result: {verdict}. {passed} passed; {failed} failed; {skipped} ignored; 0 measured; \
+         {} filtered out; finished in {:.2}s\n",
+        tests.len() - chosen.len(),
+        began.elapsed().as_secs_f32()
+    );
+    code
 }
 
 fn attempt(test: &Test, no_machine: Option<&str>) -> Outcome {

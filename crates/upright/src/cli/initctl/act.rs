@@ -74,10 +74,8 @@ impl Session<'_, '_> {
     }
 
     fn jobs(&mut self, job: Option<Text>) -> Result<Vec<JobSpec>, Failed> {
-        match self.ask(Call::ShowConfig(job))? {
-            Answer::Jobs(jobs) => Ok(jobs.into_iter().map(JobSpec::from).collect()),
-            _ => Ok(Vec::new()),
-        }
+        let Answer::Jobs(jobs) = self.ask(Call::ShowConfig(job))? else { return Ok(Vec::new()) };
+        Ok(jobs.into_iter().map(JobSpec::from).collect())
     }
 }
 

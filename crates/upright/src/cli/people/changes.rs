@@ -1,7 +1,7 @@
 //! Commands that change something.
 
 use super::words::printable;
-use super::{target, text, texts, Exit, Session};
+use super::{target, text, texts, About, Exit, Form, Session};
 use crate::cli::statusline::status_line;
 use clap::ArgMatches;
 use engine::control::answer::Answer;
@@ -62,6 +62,20 @@ pub(super) fn reload_configuration(
     session.ask_in_words(Call::ReloadConfiguration).map(drop)
 }
 
-pub(super) fn down(session: &mut Session<'_, '_>, _: &ArgMatches) -> Result<(), Exit> {
-    session.ask_in_words(Call::Shutdown).map(drop)
+pub(super) fn down(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result<(), Exit> {
+    let mut client = session.client()?;
+    let done = client.ask(Call::Shutdown).and_then(|answer| {
+        if wait(matches) == Wait::Settled {
+            client.wait_for_the_end()?;
+        }
+        Ok(answer)
+    });
+    match (done, session.form) {
+        (Ok(_), Form::Words) => Ok(()),
+        (Ok(answer), Form::Json) => {
+            session.world.print(&format!("{}\n", answer.to_json()));
+            Ok(())
+        }
+        (Err(trouble), _) => Err(session.trouble(trouble, &About::of(&Call::Shutdown))),
+    }
 }

@@ -153,8 +153,8 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     },
     CommandRow {
         name: "down",
-        about: "Stop all jobs in order, then end Upright",
-        arguments: Vec::new,
+        about: "Stop all jobs in order, then end Upright, and wait until it is gone",
+        arguments: || vec![no_wait()],
         talks: Talks::Daemon,
         run: changes::down,
     },

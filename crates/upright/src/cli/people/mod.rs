@@ -106,14 +106,14 @@ impl Session<'_, '_> {
     }
 
     fn client(&mut self) -> Result<Client, Exit> {
-        let addresses = match connect::candidates(self.world, self.socket.as_deref()) {
-            Ok(addresses) => addresses,
+        let places = match connect::places(self.world, self.socket.as_deref()) {
+            Ok(places) => places,
             Err(why) => {
                 self.world.say(&format!("upright: {why}"));
                 return Err(Exit::Usage);
             }
         };
-        match connect::connect_any(addresses, self.world.uid) {
+        match connect::find(places, self.world.uid) {
             Ok((stream, address)) => Ok(Client::new(stream, address, self.world.uid)),
             Err(nobody) => {
                 self.world.say(&format!("upright: {nobody}"));

@@ -210,7 +210,7 @@ fn why_tells_the_whole_story() {
     };
     let ran = answered("upright why web", Answer::Why(Box::new(why)));
     let expected = "\
-web runs since 5m 3s. Its main process is 123.
+web has been running for 5m 3s. Its main process is 123.
 Its last run ended 5m 10s ago: terminated with status 1.
 It was started again once.
 Warning: its file has changed.

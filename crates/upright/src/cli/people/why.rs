@@ -21,15 +21,12 @@ pub(super) fn why(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result
 fn tell(view: &WhyView) -> String {
     let status = &view.status;
     let name = printable(&status.job.with_instance(&status.instance));
+    let since = time(status.since);
     let mut out = match (status.goal, status.state) {
-        (Goal::Start, State::Running) => format!("{name} runs since {}.", time(status.since)),
+        (Goal::Start, State::Running) => format!("{name} has been running for {since}."),
         (Goal::Stop, State::Waiting) => format!("{name} does not run."),
-        (Goal::Start, state) => {
-            format!("{name} is to run and in state {state} since {}.", time(status.since))
-        }
-        (Goal::Stop, state) => {
-            format!("{name} is to stop and in state {state} since {}.", time(status.since))
-        }
+        (Goal::Start, state) => format!("{name} is starting: in state {state} for {since}."),
+        (Goal::Stop, state) => format!("{name} is stopping: in state {state} for {since}."),
     };
     for (role, pid) in &status.processes {
         out += &format!(" Its {role} process is {pid}.");
