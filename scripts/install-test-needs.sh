@@ -30,8 +30,8 @@ PATH=$PATH:/usr/sbin:/sbin
 if [ "$(id -u)" = 0 ]; then
     for user in $users; do
         getent passwd "$user" > /dev/null ||
-            useradd --system --user-group --no-create-home --home-dir "/home/$user" \
-                --shell /usr/sbin/nologin "$user" || echo "cannot make the user $user"
+            useradd --system --user-group --no-create-home --shell /usr/sbin/nologin "$user" ||
+            echo "cannot make the user $user"
     done
 fi
 missing= packages=

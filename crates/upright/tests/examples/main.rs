@@ -9,6 +9,7 @@ mod events;
 mod nagios;
 mod node;
 mod puma;
+mod readme;
 mod ssh;
 
 use machine::bench::{self, Test};
@@ -54,6 +55,8 @@ const TESTS: &[Test] = &[
     },
     Test { name: "a_stranger_is_told_the_rule", needs: &[SSHD], run: complaints::stranger },
     Test { name: "events_are_seen_passing", needs: &[SSHD], run: complaints::events },
+    Test { name: "the_readme_names_every_example", needs: &[], run: readme::names_every_example },
+    Test { name: "upright_up_runs_what_the_readme_says", needs: &[BUSYBOX], run: readme::up },
     Test { name: "a_failing_start_shows_its_output", needs: &[], run: complaints::output },
 ];
 

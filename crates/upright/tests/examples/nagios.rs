@@ -41,8 +41,8 @@ pub fn tested() {
     machine.line(LOG, "(UNKNOWN VARIABLE)");
     machine.line(LOG, "Config check failed, using old config.");
     assert!(!machine.read(&format!("{CONFIG}.test_ok")).contains("nonsense"));
-    let log = machine.ok("upright log nagios-tested");
-    assert!(log.contains("Config check failed, using old config.\n"), "{log}");
+    let log = machine.ok("upright log -n 1000 nagios-tested");
+    assert!(log.contains("\nConfig check failed, using old config.\n"), "{log}");
 
     machine.ok("initctl stop nagios-tested");
     assert!(!machine.lives(second));

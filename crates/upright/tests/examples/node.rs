@@ -80,5 +80,5 @@ pub fn plain() {
 
     assert_eq!(machine.ok("stop node"), "node stop/waiting\n");
     assert!(machine.read(log).ends_with("ends in order\n"));
-    assert_eq!(machine.ok("upright log node"), machine.read(log));
+    assert_eq!(machine.ok("upright log -n 1000 node"), machine.read(log));
 }

@@ -19,9 +19,6 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How long one command may take.
 const COMMAND_SECONDS: &str = "30";
 
-/// Between two looks.
-const PAUSE: Duration = Duration::from_millis(5);
-
 /// Where programs are in a machine.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -178,7 +175,7 @@ impl Machine {
             if self.unshare.try_wait().unwrap().is_some() {
                 break;
             }
-            std::thread::sleep(PAUSE);
+            std::thread::sleep(Duration::from_micros(900));
         }
         panic!("no machine:\n{}", self.console());
     }
@@ -224,7 +221,7 @@ impl Machine {
                 return found;
             }
             assert!(Instant::now() < end, "in {PATIENCE:?} it did not come about that {fact}");
-            std::thread::sleep(PAUSE);
+            std::thread::sleep(Duration::from_micros(900));
         }
     }
 
