@@ -148,7 +148,7 @@ fn unsafe_code(source: &Source) -> Vec<String> {
         return found;
     }
     let lines: Vec<&str> = source.text.lines().collect();
-    for (number, line) in source.lines().filter(|(_, line)| has_word(line, "unsafe")) {
+    for (number, _) in source.lines().filter(|(_, line)| has_word(line, "unsafe")) {
         if !source.path.starts_with("crates/sys/") {
             found.push(format!("{}: only crates/sys may be unsafe", source.place(number)));
             continue;

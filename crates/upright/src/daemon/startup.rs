@@ -79,6 +79,7 @@ pub(super) fn begin(options: Options, link: Link) -> Result<Daemon, String> {
         drains: Vec::new(),
         sweeping: BTreeMap::new(),
         following: BTreeSet::new(),
+        stacks: BTreeMap::new(),
         troubles: BTreeMap::new(),
         files: BTreeMap::new(),
         seen: Seen::default(),
