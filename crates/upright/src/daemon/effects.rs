@@ -2,7 +2,7 @@
 
 use super::journal::Journal;
 use super::link::{Sent, INLINE_MAX};
-use super::orphans::{signal_all, Census, Subject};
+use super::orphans::{signal_all, Census, Search, Subject, Traces};
 use super::{planning, Daemon, Drain, Standing, DRAIN_TIMEOUT, TAIL};
 use engine::control::answer::Answer;
 use engine::control::notice::Notice;
@@ -10,12 +10,14 @@ use engine::keeper::{held, Scope, ToKeeper, Wants};
 use engine::logroute::{self, ToLogger};
 use engine::machine::request::{Reply, RequestId};
 use engine::machine::{self, Effect, Input, Level, SignalScope};
-use engine::process::{Pid, Slot, Step};
+use engine::process::{Pid, Role, Slot, Step};
 use engine::signal::Signal;
+use engine::spec::Command;
 use engine::text::Text;
+use engine::time::Span;
 use std::collections::BTreeSet;
 use std::os::fd::{AsFd, BorrowedFd};
-use sys::{memfd, seqpacket, Errno};
+use sys::{memfd, procfs, seqpacket, Errno};
 
 /// What became of an effect.
 enum Done {
@@ -210,11 +212,45 @@ impl Daemon {
     fn survey(&mut self, slot: Slot, original: Pid) {
         self.following.insert(slot);
         let census = Census::take();
-        let keeper = self.settings.keeper;
-        let candidates = self.subject(slot, |subject| census.left_by(original, keeper, subject));
+        let since = self.engine.awaited().find(|(of, _)| *of == slot).map(|(_, since)| since);
+        let began = since.map_or(u64::MAX, |since| {
+            let age = sys::clock::monotonic().since(since);
+            (sys::clock::boot() - age).0 / (Span::secs(1).0 / procfs::TICKS)
+        });
+        let others = self.engine.awaited().filter(|(of, _)| *of != slot);
+        let search = Search {
+            original,
+            keeper: self.settings.keeper,
+            began,
+            own: self.traces(slot),
+            others: others.map(|(other, _)| self.traces(other)).collect(),
+        };
+        let candidates = self.subject(slot, |subject| census.left_by(&search, subject));
         if let Some(candidates) = candidates {
             self.news.push_back(Input::Survey(slot, candidates));
         }
+    }
+
+    /// Takes note of what an original is while it lives, should its daemon be looked for.
+    pub(super) fn note_original(&mut self, slot: Slot, pid: Pid) {
+        if slot.role != Role::Main || self.engine.awaited().all(|(of, _)| of != slot) {
+            return;
+        }
+        let awaited: BTreeSet<Slot> = self.engine.awaited().map(|(of, _)| of).collect();
+        self.stacks.retain(|of, _| awaited.contains(of));
+        if let Some(stat) = procfs::stat(pid) {
+            self.stacks.insert(slot, stat.stack);
+        }
+    }
+
+    fn traces(&self, slot: Slot) -> Traces<'_> {
+        let job = self.engine.name_of(slot.instance).map(|(job, _)| job);
+        let spec = job.and_then(|job| self.engine.spec(job));
+        let command = spec.and_then(|spec| spec.commands.get(&slot.role));
+        let command = command.map_or(&b""[..], |command| match command {
+            Command::Exec(text) | Command::Script(text) => text.bytes(),
+        });
+        Traces { stack: self.stacks.get(&slot).copied(), command }
     }
 
     /// Ends what is left of a slot's job.

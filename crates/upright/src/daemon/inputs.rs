@@ -101,6 +101,7 @@ impl Daemon {
     pub(super) fn hear(&mut self, message: FromKeeper, effects: &mut Vec<Effect>) {
         match message {
             FromKeeper::Spawned { slot, pid, warnings } => {
+                self.note_original(slot, pid);
                 self.handle(Input::Spawned(slot, pid, warnings), effects);
             }
             FromKeeper::SpawnFailed { slot, step, errno } => {

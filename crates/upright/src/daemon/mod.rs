@@ -10,6 +10,7 @@ mod inputs;
 mod journal;
 mod link;
 mod loading;
+mod locks;
 mod orphans;
 mod planning;
 mod settings;
@@ -81,6 +82,8 @@ struct Daemon {
     /// Slots whose original has ended as `expect` wanted: the end of what it left may be among those
     /// of orphans.
     following: BTreeSet<Slot>,
+    /// Where the stacks of originals of `expect` began, while their daemons are not known.
+    stacks: BTreeMap<Slot, u64>,
     /// Output that could not be written, by slot, in a sentence.
     troubles: BTreeMap<Slot, String>,
     /// Every job with its file.

@@ -79,6 +79,7 @@ pub(super) fn begin(options: Options, link: Link) -> Result<Daemon, String> {
         drains: Vec::new(),
         sweeping: BTreeMap::new(),
         following: BTreeSet::new(),
+        stacks: BTreeMap::new(),
         troubles: BTreeMap::new(),
         files: BTreeMap::new(),
         seen: Seen::default(),
@@ -90,7 +91,8 @@ pub(super) fn begin(options: Options, link: Link) -> Result<Daemon, String> {
         settings,
     };
     let journal = told.held.remove(&held::JOURNAL);
-    if journal.is_none() && told.table.rows().next().is_none() {
+    let anew = journal.is_none() && told.table.rows().next().is_none();
+    if anew {
         daemon.begin_anew();
     } else {
         let mut past = Past::read(journal.as_ref(), told.attempt);
@@ -106,7 +108,14 @@ pub(super) fn begin(options: Options, link: Link) -> Result<Daemon, String> {
     if let Some(logger) = told.logger.take() {
         daemon.take_logger(logger);
     }
-    daemon.listen(&mut told.held)?;
+    if let Err(why) = daemon.lock_logs(&mut told.held).and_then(|()| daemon.listen(&mut told.held))
+    {
+        if anew {
+            // Nothing runs yet: the keeper need not try again what cannot be.
+            daemon.link.send(&ToKeeper::Quit { code: 1 }, &[]);
+        }
+        return Err(why);
+    }
     let mut effects = Vec::new();
     std::mem::take(&mut told.news).into_iter().for_each(|news| daemon.hear(news, &mut effects));
     daemon.record(effects);
