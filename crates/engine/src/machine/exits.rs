@@ -173,6 +173,10 @@ impl Engine {
     pub(super) fn exited(&mut self, slot: Slot, pid: Pid, exit: Exit) {
         self.out.push(Effect::Release(slot));
         let Some(process) = self.process(slot) else { return };
+        if process.left_by.is_some() {
+            // Told again: what it left is being looked for.
+            return;
+        }
         let (id, role) = (slot.instance, slot.role);
         let Some(spec) = self.spec_of(id) else { return };
         self.say_ended(id, role, pid, exit, &spec.policy);
