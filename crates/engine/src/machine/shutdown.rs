@@ -148,11 +148,8 @@ impl Engine {
     pub(super) fn may_start(&self, events: &[EventId]) -> bool {
         let of_the_end = |id: &EventId| {
             self.events.look(id).is_some_and(|event| {
-                !event.late
-                    && matches!(
-                        event.name.text().bytes(),
-                        b"session-end" | b"stopping" | b"stopped"
-                    )
+                let name = event.name.text().bytes();
+                !event.late && matches!(name, b"session-end" | b"stopping" | b"stopped")
             })
         };
         match &self.globals.shutdown {

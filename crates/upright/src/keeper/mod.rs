@@ -291,10 +291,14 @@ impl Keeper {
             match self.logger.hear(&mut buffer) {
                 Heard::Message(received) => {
                     let message = buffer.get(..received.length).unwrap_or(&[]);
-                    if let Some(LogWire::Eof { slot }) = LogWire::decode(message) {
-                        if let Some(index) = self.table.find(slot) {
-                            self.table.read_out(index);
+                    match LogWire::decode(message) {
+                        Some(LogWire::Eof { slot }) => {
+                            if let Some(index) = self.table.find(slot) {
+                                self.table.read_out(index);
+                            }
                         }
+                        Some(LogWire::Ready) => self.logger.ready(),
+                        Some(LogWire::Pipe { .. } | LogWire::Daemon | LogWire::Finish) | None => {}
                     }
                 }
                 Heard::Nothing => break,

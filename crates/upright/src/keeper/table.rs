@@ -291,11 +291,18 @@ impl Table {
         }
     }
 
-    /// Passes every output on once more, to a new logger.
+    /// Passes every output on once more, to a new logger: the oldest first, so that what a process
+    /// wrote comes before what the next one of its job did.
     pub fn pass_all(&mut self) {
         for index in self.indices() {
             self.pass(index);
         }
+        let rows = &self.rows;
+        let age = |index: &Index| {
+            let place = usize::try_from(*index).ok().and_then(|index| rows.get(index));
+            place.and_then(Option::as_ref).map(|row| row.slot.generation)
+        };
+        self.to_pass.make_contiguous().sort_unstable_by_key(age);
     }
 
     /// Returns what is to be told next.
