@@ -71,6 +71,9 @@ impl Search<'_> {
         if stat.start_time < self.began || self.others.iter().any(|o| o.was(stat)) || named() {
             return false;
         }
+        if procfs::is_ours(stat.pid) {
+            return false;
+        }
         let program = procfs::program(stat.pid).unwrap_or_default();
         let runs = |traces: &Traces<'_>| traces.names(&stat.comm) || traces.names(&program);
         self.others.is_empty() || (runs(&self.own) && !self.others.iter().any(runs))
@@ -90,8 +93,8 @@ impl Census {
     }
 
     /// Returns what the original of a job left behind, of the keeper's new children: those that are
-    /// of its session, carry the job's name or were the same program, oldest first; then those that
-    /// [`Search::may_have_left`].
+    /// of its session, carry the job's name or were the same program, oldest first. Only where there
+    /// is none of these, those that [`Search::may_have_left`].
     pub fn left_by(&self, search: &Search<'_>, subject: &Subject<'_>) -> Vec<Candidate> {
         let orphans = self.all.iter().filter(|stat| {
             stat.ppid == search.keeper && !subject.known.contains(&stat.pid) && stat.state != b'Z'
@@ -103,9 +106,9 @@ impl Census {
                 || subject.owns(stat.pid)
         });
         let nameless = others.into_iter().filter(|stat| search.may_have_left(stat));
-        theirs
+        let chosen = if theirs.is_empty() { nameless.collect() } else { theirs };
+        chosen
             .into_iter()
-            .chain(nameless)
             .map(|stat| Candidate { pid: stat.pid, session: stat.session, parent: stat.ppid })
             .collect()
     }
