@@ -214,6 +214,9 @@ pub enum LogWire<'a> {
         /// Whose output it was.
         slot: Slot,
     },
+    /// Logger to keeper: it has caught up with what it was given. The count of its early deaths
+    /// begins anew.
+    Ready,
 }
 
 struct Head {
@@ -443,6 +446,7 @@ impl<'a> LogWire<'a> {
             LogWire::Daemon => (Head::of(129), &[]),
             LogWire::Finish => (Head::of(130), &[]),
             LogWire::Eof { slot } => (Head { slot: Some(slot), ..Head::of(131) }, &[]),
+            LogWire::Ready => (Head::of(132), &[]),
         };
         h.write(head);
         payload
@@ -456,6 +460,7 @@ impl<'a> LogWire<'a> {
             129 => LogWire::Daemon,
             130 => LogWire::Finish,
             131 => LogWire::Eof { slot },
+            132 => LogWire::Ready,
             _ => return None,
         })
     }

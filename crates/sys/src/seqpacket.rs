@@ -54,15 +54,20 @@ pub struct Received {
 }
 
 /// Receives one datagram into `buffer`. `Errno::AGAIN` where there is none, `Errno::MSGSIZE` where it
-/// was longer than the buffer (it is gone then, its descriptors closed).
+/// was longer than the buffer (it is gone then, its descriptors closed). What the other side said before
+/// it went is received first.
 pub fn receive(from: impl AsFd, buffer: &mut [u8]) -> Result<Received, Errno> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_MAX))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
+    let mut reset = false;
     let message = loop {
         match recvmsg(&from, &mut [IoSliceMut::new(buffer)], &mut ancillary, flags) {
             Ok(message) => break message,
             Err(Errno::INTR) => {}
+            // The other side went without having read all of ours. That is said once, and before
+            // what it had sent, which is still there.
+            Err(Errno::CONNRESET) if !reset => reset = true,
             Err(errno) => return Err(errno),
         }
     };
@@ -99,6 +104,17 @@ mod tests {
         assert_eq!(receive(&b, &mut buffer).unwrap_err(), Errno::AGAIN);
         drop(a);
         assert_eq!(receive(&b, &mut buffer).unwrap().length, 0, "the end is an empty datagram");
+    }
+
+    #[test]
+    fn what_was_said_by_one_who_went_without_listening_is_received() {
+        let (a, b) = pair().unwrap();
+        send(&a, &[b"last"], &[]).unwrap();
+        send(&b, &[b"never read"], &[]).unwrap();
+        drop(a);
+        let mut buffer = [0; 16];
+        assert_eq!(receive(&b, &mut buffer).unwrap().length, 4);
+        assert_eq!(receive(&b, &mut buffer).unwrap().length, 0);
     }
 
     #[test]

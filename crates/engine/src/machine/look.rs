@@ -4,11 +4,11 @@ use super::condition::Matches;
 use super::instance::{Due, Hold, Instance, Waiter, Warning};
 use super::job::Next;
 use super::state::{Goal, State};
-use super::{Engine, EventId};
+use super::{Engine, EventId, Note};
 use crate::names::{InstanceName, JobName};
 use crate::process::{InstanceId, Role, Slot};
-use crate::spec::{Arg, Condition, Node, Operand};
-use crate::time::Mono;
+use crate::spec::{Arg, Condition, Expect, Node, Operand};
+use crate::time::{Mono, Span};
 use crate::view::{InstanceView, JobView, Remembered, WhyView};
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -31,7 +31,7 @@ impl Engine {
             goal: Goal::Stop,
             state: State::Waiting,
             processes: Vec::new(),
-            since: crate::time::Span::ZERO,
+            since: self.rested(job, name),
             waits_for: String::new(),
             last_exit: self.last_exit(job, name),
             respawns: 0,
@@ -145,16 +145,36 @@ impl Engine {
         all.map(|process| (process.slot, process.pid))
     }
 
+    /// Returns the slots whose daemon is not known yet (`expect fork` and `expect daemon`), each with
+    /// the time before which it cannot have been there.
+    pub fn awaited(&self) -> impl Iterator<Item = (Slot, Mono)> + '_ {
+        let all = self.instances.iter().filter(|(_, instance)| instance.state == State::Spawned);
+        all.filter_map(|(_, instance)| {
+            let expect = self.jobs.look(&instance.job)?.spec.policy.expect;
+            let main = instance.processes.get(&Role::Main)?;
+            let follows = matches!(expect, Expect::Fork | Expect::Daemon);
+            (follows && main.adopted.is_none()).then_some((main.slot, instance.since))
+        })
+    }
+
     /// Returns the job and the instance name of an instance.
     pub fn name_of(&self, id: InstanceId) -> Option<(&JobName, &InstanceName)> {
         self.instances.look(&id).map(|instance| (&instance.job, &instance.name))
+    }
+
+    /// Returns how long ago an instance that is gone went; zero where nothing is known of it.
+    fn rested(&self, job: &JobName, name: &InstanceName) -> Span {
+        let history = self.histories.get(&(job.clone(), name.clone()));
+        let mut entries = history.into_iter().flat_map(|history| history.entries.iter().rev());
+        let rest = entries.find(|entry| entry.note == Note::Rest(Goal::Stop, State::Waiting));
+        rest.map_or(Span::ZERO, |entry| self.now.since(entry.at))
     }
 
     fn last_exit(
         &self,
         job: &JobName,
         name: &InstanceName,
-    ) -> Option<(crate::view::LastExit, crate::time::Span)> {
+    ) -> Option<(crate::view::LastExit, Span)> {
         let history = self.histories.get(&(job.clone(), name.clone()))?;
         history.last_exit.clone().map(|(at, exit)| (exit, self.now.since(at)))
     }

@@ -14,7 +14,7 @@ use crate::text::Text;
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 
 impl Engine {
@@ -313,7 +313,7 @@ impl Engine {
             return Ok(InstanceName::default());
         }
         let env = environment::build(&self.config.table, &job.spec.env, &self.config.own, given);
-        let name = expand::expand(&job.spec.instance, &env).map_err(|error| error.to_string())?;
+        let name = expand::expand(&job.spec.instance, &env).map_err(|error| format!("{error}"))?;
         InstanceName::try_from(name).map_err(|error| format!("instance: {error}"))
     }
 

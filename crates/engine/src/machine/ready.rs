@@ -3,6 +3,7 @@
 //! is taken for main.
 
 use super::instance::{Due, Hold, Process, Warning};
+use super::state::State;
 use super::{Candidate, Effect, Engine, Level, Note, SPAWN_TIMEOUT};
 use crate::process::{Exit, InstanceId, Pid, Role, Slot};
 use crate::spec::{Expect, JobSpec};
@@ -56,16 +57,21 @@ impl Engine {
         let follows = matches!(spec.policy.expect, Expect::Fork | Expect::Daemon);
         let adopted =
             instance.processes.get(&Role::Main).is_some_and(|main| main.adopted.is_some());
-        if !follows || adopted || instance.hold != Some(Hold::Ready) || exit != Exit::Status(0) {
+        // A daemon that was too slow for `expect timeout` is still followed.
+        let late = instance.state == State::Running
+            && instance.hold.is_none()
+            && instance.warnings.contains(&Warning::ExpectMissed);
+        let awaited = late || instance.hold == Some(Hold::Ready);
+        if !follows || adopted || !awaited || exit != Exit::Status(0) {
             return false;
         }
         let until = match instance.due {
             Some((until, Due::Expect(_))) => until,
             Some(_) | None => self.now + spec.policy.expect_timeout,
         };
-        if let Some(main) =
-            self.instances.edit(&id).and_then(|instance| instance.processes.get_mut(&Role::Main))
-        {
+        let Some(instance) = self.instances.edit(&id) else { return false };
+        instance.hold = Some(Hold::Ready);
+        if let Some(main) = instance.processes.get_mut(&Role::Main) {
             main.left_by = Some(pid);
             main.pid = None;
         }
@@ -139,6 +145,7 @@ impl Engine {
             Process { slot, pid: None, since, overdue: false, adopted: Some(to), left_by: None };
         if let Some(instance) = self.instances.edit(&id) {
             instance.processes.insert(Role::Main, process);
+            instance.warnings.retain(|warning| *warning != Warning::ExpectMissed);
             instance.last_main = Some(slot);
             instance.hold = Some(Hold::Spawn);
         }

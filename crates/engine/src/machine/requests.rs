@@ -238,8 +238,8 @@ impl Engine {
         }
         self.supersede(id, &Superseder::Request(Asked::Restart));
         self.remember(id, Note::Asked(Asked::Restart));
-        let mut goal = Goal::Stop;
         let changed = self.has_changed(id);
+        let mut goal = Goal::Stop;
         if let Some(instance) = self.instances.edit(&id) {
             // Past `stopping` the goal would not become start again: it is on its way already.
             let on_its_way =

@@ -98,9 +98,9 @@ impl Engine {
         if over || (shutdown.killed && self.now >= shutdown.kill_at + LAST) {
             shutdown.quit = true;
             self.name_leftovers();
+            self.refuse_pending();
             // What was started after everything had been killed: a post-stop, a hook.
             self.kill_processes();
-            self.refuse_pending();
             self.out.push(Effect::Quit(0));
         }
         self.globals.shutdown = Some(shutdown);
@@ -143,15 +143,13 @@ impl Engine {
     }
 
     /// Reports whether a job may still be started by these events: only what `session-end` and the
-    /// events of stopping jobs ask for, and that only until everything is killed.
+    /// events of stopping jobs ask for, but not what such a job asks for in its turn, and that only
+    /// until everything is killed.
     pub(super) fn may_start(&self, events: &[EventId]) -> bool {
         let of_the_end = |id: &EventId| {
             self.events.look(id).is_some_and(|event| {
-                !event.late
-                    && matches!(
-                        event.name.text().bytes(),
-                        b"session-end" | b"stopping" | b"stopped"
-                    )
+                let name = event.name.text().bytes();
+                !event.late && matches!(name, b"session-end" | b"stopping" | b"stopped")
             })
         };
         match &self.globals.shutdown {

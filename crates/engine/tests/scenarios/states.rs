@@ -51,15 +51,15 @@ fn arrows(state: State) -> Vec<(State, String)> {
             let Some(next) = next else { continue };
             let words = match mains_words(&mains).as_str() {
                 "any" => format!("goal {goal}"),
-                mains => format!("goal {goal}, main {mains}"),
+                mains => format!("goal {goal} and main {mains}"),
             };
             conditions.entry(next).or_default().push(words);
         }
     }
     conditions
         .into_iter()
-        .map(|(next, words)| match words.join(" or ").as_str() {
-            "goal start or goal stop" => (next, String::new()),
+        .map(|(next, words)| match words.join(", or ").as_str() {
+            "goal start, or goal stop" => (next, String::new()),
             words => (next, format!(": {words}")),
         })
         .collect()

@@ -66,28 +66,16 @@ const HEADERS: &[(&str, Set)] = &[
         row.map(|row| w.level = row.0).ok_or_else(|| format!("there is no level {v}"))
     }),
     // `told`: what became of a spawn is an input; else every process runs at once.
-    ("keeper", |w, v| match v {
-        "told" => {
-            w.keeper = Keeper::Told;
-            Ok(())
-        }
-        _ => Err(format!("there is no keeper {v}")),
+    ("keeper", |w, v| {
+        w.keeper = Keeper::Told;
+        (v == "told").then_some(()).ok_or_else(|| format!("there is no keeper {v}"))
     }),
     // KEY=VALUE of the table that all jobs start from.
-    ("table", |w, v| {
-        w.config.table = v.split(' ').map(Text::from).collect();
-        Ok(())
-    }),
+    ("table", |w, v| rows(v).map(|rows| w.config.table = rows)),
     // KEY=VALUE of Upright's own environment.
-    ("own", |w, v| {
-        w.config.own = v.split(' ').map(Text::from).collect();
-        Ok(())
-    }),
+    ("own", |w, v| rows(v).map(|rows| w.config.own = rows)),
     // KEY=VALUE given to every process last.
-    ("forced", |w, v| {
-        w.config.forced = v.split(' ').map(Text::from).collect();
-        Ok(())
-    }),
+    ("forced", |w, v| rows(v).map(|rows| w.config.forced = rows)),
 ];
 
 /// How the keeper comes to answer.
@@ -482,6 +470,13 @@ impl World {
 fn one<'a>(words: &[&'a str]) -> Result<&'a str, String> {
     let [word] = words else { return Err("one word is wanted".into()) };
     Ok(word)
+}
+
+/// Reads `KEY=VALUE`s.
+fn rows(words: &str) -> Result<Vec<Text>, String> {
+    let row = |word: &str| word.contains('=').then(|| Text::from(word));
+    let rows = words.split(' ').map(|word| row(word).ok_or(format!("{word} is no KEY=VALUE")));
+    rows.collect()
 }
 
 fn texts(words: &[&str]) -> Vec<Text> {

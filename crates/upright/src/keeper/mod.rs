@@ -17,7 +17,7 @@ use engine::process::Slot;
 use engine::time::{Mono, Span};
 use held::Held;
 use orphans::Orphans;
-use peer::{Heard, Peer};
+use peer::{Again, Heard, Peer};
 use std::collections::VecDeque;
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
@@ -236,11 +236,14 @@ impl Keeper {
                 }
                 (None, Change::Exited(exit)) if self.daemon.pid() == Some(pid) => {
                     self.hear_last_of_daemon();
-                    self.daemon.ended(exit, &self.epoll, self.now);
+                    let again = if self.ending.is_some() { Again::No } else { Again::Yes };
+                    self.daemon.ended(exit, again, &self.epoll, self.now);
                 }
                 (None, Change::Exited(exit)) if self.logger.pid() == Some(pid) => {
                     self.hear_logger(LEFT_OVER);
-                    self.logger.ended(exit, &self.epoll, self.now);
+                    let told = self.ending.is_some_and(|ending| ending.finish == Finish::Told);
+                    let again = if told { Again::No } else { Again::Yes };
+                    self.logger.ended(exit, again, &self.epoll, self.now);
                 }
                 (None, Change::Exited(exit)) => self.orphans.ended(pid, exit),
                 (None, Change::Stopped(_)) => {}
@@ -288,10 +291,14 @@ impl Keeper {
             match self.logger.hear(&mut buffer) {
                 Heard::Message(received) => {
                     let message = buffer.get(..received.length).unwrap_or(&[]);
-                    if let Some(LogWire::Eof { slot }) = LogWire::decode(message) {
-                        if let Some(index) = self.table.find(slot) {
-                            self.table.read_out(index);
+                    match LogWire::decode(message) {
+                        Some(LogWire::Eof { slot }) => {
+                            if let Some(index) = self.table.find(slot) {
+                                self.table.read_out(index);
+                            }
                         }
+                        Some(LogWire::Ready) => self.logger.ready(),
+                        Some(LogWire::Pipe { .. } | LogWire::Daemon | LogWire::Finish) | None => {}
                     }
                 }
                 Heard::Nothing => break,

@@ -65,6 +65,15 @@ enum Sending {
     Refused(Mono),
 }
 
+/// Whether a process that has ended is started again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Again {
+    /// It is.
+    Yes,
+    /// It is not: it was asked to end.
+    No,
+}
+
 /// What came of a send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Blocked;
@@ -153,7 +162,7 @@ impl Peer {
     }
 
     /// It has ended and is reaped. Everything it said must have been heard before.
-    pub fn ended(&mut self, exit: Exit, epoll: &Epoll, now: Mono) {
+    pub fn ended(&mut self, exit: Exit, again: Again, epoll: &Epoll, now: Mono) {
         let State::Alive(pid, since) = self.state else { return };
         self.hang_up(epoll);
         if self.ready == Ready::No {
@@ -164,10 +173,12 @@ impl Peer {
         }
         let wait = wait(self.starts);
         self.state = State::Due(now + wait);
+        if again == Again::No {
+            self.state = State::Over;
+            return;
+        }
         let name = self.name;
         match exit {
-            // How it ends when it was asked to.
-            Exit::Status(0) => {}
             Exit::Status(status) => sys::say::line(format_args!(
                 "upright: {name} (process {pid}) exited with status {status}; starting it again after {wait}"
             )),

@@ -155,7 +155,7 @@ impl Keeper {
         let fate = if !ours && sys::wait::is_child(pid) {
             Fate::Running(pid, 0)
         } else {
-            Fate::Ended(pid, 0, self.orphans.take(pid).unwrap_or(Exit::Unknown))
+            Fate::Gone(pid, self.orphans.take(pid).unwrap_or(Exit::Unknown))
         };
         self.table.insert(slot, fate, None);
     }

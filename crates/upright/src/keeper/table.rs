@@ -51,6 +51,8 @@ pub enum Fate {
     Running(Pid, u32),
     /// It has ended.
     Ended(Pid, u32, Exit),
+    /// It had ended before it was adopted: it is not told as spawned.
+    Gone(Pid, Exit),
     /// It never ran.
     Failed(Step, i32),
 }
@@ -217,18 +219,24 @@ impl Table {
         self.progress(epoll, index);
         let Some(row) = self.row(index) else { return };
         let pid = row.pid();
+        let mut told = false;
         match row.fate {
             // Unreachable but for a report that cannot be read: then what is known is the exit.
             Fate::Spawning(pid, _) => row.fate = Fate::Ended(pid, 0, exit),
             Fate::Running(pid, warnings) => row.fate = Fate::Ended(pid, warnings, exit),
-            Fate::Failing(_, step, errno) => row.fate = Fate::Failed(step, errno),
-            Fate::Ended(..) | Fate::Failed(..) => return,
+            Fate::Failing(_, step, errno) => {
+                row.fate = Fate::Failed(step, errno);
+                told = step == Step::Timeout;
+            }
+            Fate::Ended(..) | Fate::Gone(..) | Fate::Failed(..) => return,
         }
         row.stopped = None;
         if let Some(pid) = pid {
             self.by_pid.remove(&pid);
         }
-        self.tell(index, Facts::OVER);
+        if !told {
+            self.tell(index, Facts::OVER);
+        }
         self.forget_if_done(index);
     }
 
@@ -283,11 +291,18 @@ impl Table {
         }
     }
 
-    /// Passes every output on once more, to a new logger.
+    /// Passes every output on once more, to a new logger: the oldest first, so that what a process
+    /// wrote comes before what the next one of its job did.
     pub fn pass_all(&mut self) {
         for index in self.indices() {
             self.pass(index);
         }
+        let rows = &self.rows;
+        let age = |index: &Index| {
+            let place = usize::try_from(*index).ok().and_then(|index| rows.get(index));
+            place.and_then(Option::as_ref).map(|row| row.slot.generation)
+        };
+        self.to_pass.make_contiguous().sort_unstable_by_key(age);
     }
 
     /// Returns what is to be told next.
@@ -387,7 +402,7 @@ impl Row {
     pub fn pid(&self) -> Option<Pid> {
         match self.fate {
             Fate::Spawning(pid, _) | Fate::Failing(pid, ..) | Fate::Running(pid, _) => Some(pid),
-            Fate::Ended(..) | Fate::Failed(..) => None,
+            Fate::Ended(..) | Fate::Gone(..) | Fate::Failed(..) => None,
         }
     }
 
@@ -401,7 +416,7 @@ impl Row {
         match self.fate {
             Fate::Spawning(..) | Fate::Running(..) => false,
             Fate::Failing(_, step, _) => step == Step::Timeout,
-            Fate::Ended(..) | Fate::Failed(..) => true,
+            Fate::Ended(..) | Fate::Gone(..) | Fate::Failed(..) => true,
         }
     }
 
@@ -427,7 +442,7 @@ impl Row {
             (Fate::Running(..), Facts::STOPPED) => {
                 self.stopped.map(|signal| FromKeeper::Stopped { slot, signal })
             }
-            (Fate::Ended(pid, _, exit), Facts::OVER) => {
+            (Fate::Ended(pid, _, exit) | Fate::Gone(pid, exit), Facts::OVER) => {
                 Some(FromKeeper::Exited { slot, pid: *pid, exit: *exit })
             }
             (Fate::Failed(step, errno), Facts::OVER) => {
@@ -438,5 +453,123 @@ impl Row {
             }
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::process::{InstanceId, Role};
+    use std::ffi::CString;
+    use std::os::unix::ffi::OsStringExt;
+    use std::process::Command;
+    use sys::limits::Inherited;
+    use sys::plan::Plan;
+    use sys::spawn::{spawn, Launch, Source};
+
+    fn slot(generation: u64) -> Slot {
+        Slot { instance: InstanceId(1), role: Role::Main, generation }
+    }
+
+    fn told(table: &mut Table) -> Vec<FromKeeper> {
+        let mut all = Vec::new();
+        while let Some((index, message)) = table.next_to_tell() {
+            all.push(message);
+            table.told(index);
+        }
+        all
+    }
+
+    /// A child that opens a fifo which nobody reads, as one would enter a dead network mount.
+    fn hanging_child() -> (Pid, Report) {
+        let fifo = std::env::temp_dir().join(format!("upright-hangs-{}", std::process::id()));
+        let made = Command::new("mkfifo").arg(&fifo).status().unwrap();
+        assert!(made.success());
+        let path = CString::new(fifo.clone().into_os_string().into_vec()).unwrap();
+        let plan = Plan::new(c"/bin/true".to_owned(), vec![c"true".to_owned()]);
+        let plan = Plan { cgroups: vec![path], ..plan }.encode();
+        let (inherited, plan) = (Inherited::capture(), Source::Bytes(&plan));
+        let launch = Launch { plan, null: None, log: None, script: None, inherited: &inherited };
+        let spawned = spawn(&launch).unwrap();
+        // It has the fifo open, or waits for that, once it sleeps.
+        while sys::procfs::stat(spawned.pid).unwrap().state != b'S' {
+            std::thread::yield_now();
+        }
+        std::fs::remove_file(fifo).unwrap();
+        (spawned.pid, spawned.report)
+    }
+
+    #[test]
+    fn a_set_up_that_takes_too_long_is_told_once_and_its_row_stays_until_it_is_reaped() {
+        let (mut table, epoll) = (Table::default(), Epoll::new(1).unwrap());
+        let (pid, report) = hanging_child();
+        table.reserve().unwrap();
+        let index = table.insert(slot(1), Fate::Spawning(pid, report), None);
+        table.progress(&epoll, index);
+        assert_eq!(told(&mut table), [], "it goes on");
+        table.release(index);
+        table.timed_out(&epoll, index);
+        let failed =
+            FromKeeper::SpawnFailed { slot: slot(1), step: Step::Timeout, errno: TIMED_OUT };
+        assert_eq!(told(&mut table), [failed]);
+        table.tell_all();
+        assert_eq!(told(&mut table), [failed], "to a new daemon too");
+        table.release(index);
+        assert_eq!(table.find_pid(pid), Some(index), "its end must be known for its own");
+        sys::signals::send(pid, engine::signal::Signal::KILL).unwrap();
+        let exit = sys::wait::exit_of(pid).unwrap();
+        table.ended(&epoll, index, exit);
+        assert_eq!(told(&mut table), []);
+        assert_eq!((table.find_pid(pid), table.find(slot(1))), (None, None));
+    }
+
+    #[test]
+    fn rows_come_and_go_in_any_order_and_none_is_left_over_or_told_twice() {
+        let (mut table, epoll) = (Table::default(), Epoll::new(1).unwrap());
+        let (mut live, mut over, mut next): (Vec<Slot>, Vec<Slot>, u64) = Default::default();
+        let (mut begun, mut ended) = (0, 0);
+        let mut numbers = 0x9e37_79b9_7f4a_7c15u64;
+        for _ in 0..20_000 {
+            numbers ^= numbers << 13;
+            numbers ^= numbers >> 7;
+            numbers ^= numbers << 17;
+            let pick = (numbers >> 32) as usize;
+            match numbers % 4 {
+                0 => {
+                    next += 1;
+                    table.reserve().unwrap();
+                    table.insert(slot(next), Fate::Running(next as Pid, 0), None);
+                    live.push(slot(next));
+                }
+                1 if !live.is_empty() => {
+                    let slot = live.swap_remove(pick % live.len());
+                    let index = table.find_pid(slot.generation as Pid).unwrap();
+                    assert_eq!(table.find(slot), Some(index));
+                    table.ended(&epoll, index, Exit::Status(0));
+                    over.push(slot);
+                }
+                2 if !over.is_empty() => {
+                    // Only what was told is released, as by the daemon.
+                    for message in told(&mut table) {
+                        match message {
+                            FromKeeper::Spawned { .. } => begun += 1,
+                            FromKeeper::Exited { .. } => ended += 1,
+                            other => panic!("{other:?}"),
+                        }
+                    }
+                    let slot = over.swap_remove(pick % over.len());
+                    let index = table.find(slot).unwrap();
+                    table.release(index);
+                    assert_eq!(table.find(slot), None);
+                }
+                _ => {}
+            }
+        }
+        let all = live.len() + over.len();
+        assert_eq!((table.by_slot.len(), table.by_pid.len()), (all, live.len()));
+        assert_eq!(table.rows.iter().flatten().count(), all);
+        assert_eq!(table.rows.len(), all + table.free.len());
+        let untold = told(&mut table).len();
+        assert_eq!(begun + ended + untold, 2 * (next as usize) - live.len());
     }
 }

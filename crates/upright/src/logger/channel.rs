@@ -41,6 +41,14 @@ impl Channel {
         self.flush();
     }
 
+    /// Tells the keeper that what it passed on has been caught up with.
+    pub fn ready(&mut self) {
+        let mut head = [0; HEAD];
+        LogWire::Ready.encode(&mut head);
+        self.outbox.push_back(head.to_vec());
+        self.flush();
+    }
+
     /// Tells the daemon something.
     pub fn tell(&mut self, message: &FromLogger) {
         if self.outbox.len() >= OUTBOX_MAX {

@@ -29,6 +29,9 @@ const MESSAGES: usize = 256;
 /// itself, and what no message ever filled takes no memory.
 const BUFFER: usize = 3 * RECEIVE_MAX;
 
+/// A logger that still runs after this time has caught up as well as it ever will.
+const CATCH_UP: Span = Span::secs(1);
+
 const KEEPER: u64 = u64::MAX;
 const DAEMON: u64 = u64::MAX - 1;
 const OUTLET: u64 = u64::MAX - 2;
@@ -44,6 +47,13 @@ pub enum Timer {
     Retry,
     /// Pipes that were grown and are quiet are shrunk.
     Quiet,
+}
+
+/// Whether what other loggers left has been read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Start {
+    Fresh,
+    CaughtUp,
 }
 
 /// Everything the logger knows.
@@ -125,8 +135,12 @@ impl Logger {
 
     fn go(mut self) -> i32 {
         let mut batch: Vec<Ready> = Vec::new();
+        let mut start = Start::Fresh;
         loop {
-            let wait = self.timers.first().map(|(at, _)| at.since(self.time()).0);
+            let wait = match start {
+                Start::Fresh => Some(0),
+                Start::CaughtUp => self.timers.first().map(|(at, _)| at.since(self.time()).0),
+            };
             match self.epoll.wait(wait) {
                 Ok(ready) => batch.extend(ready),
                 Err(errno) => {
@@ -135,6 +149,12 @@ impl Logger {
                 }
             }
             self.now = self.time();
+            if start == Start::Fresh && (batch.is_empty() || self.now > Mono(0) + CATCH_UP) {
+                start = Start::CaughtUp;
+                if let Some(keeper) = &mut self.keeper {
+                    keeper.ready();
+                }
+            }
             self.forwarder.now = self.now;
             for ready in batch.drain(..) {
                 self.dispatch(ready);
@@ -261,7 +281,7 @@ impl Logger {
             Some(LogWire::Pipe { slot, route }) => self.add(slot, route, fd),
             Some(LogWire::Daemon) => self.meet_daemon(fd),
             Some(LogWire::Finish) => self.finish = true,
-            Some(LogWire::Eof { .. }) | None => {
+            Some(LogWire::Eof { .. } | LogWire::Ready) | None => {
                 say("logger: the keeper sent a message that is not understood");
             }
         }

@@ -256,6 +256,7 @@ fn eof(from: &OwnedFd) -> Option<Slot> {
     match seqpacket::receive(from, &mut buffer) {
         Ok(received) if received.length > 0 => match LogWire::decode(&buffer[..received.length]) {
             Some(LogWire::Eof { slot }) => Some(slot),
+            Some(LogWire::Ready) => eof(from),
             other => panic!("not a message for a keeper: {other:?}"),
         },
         Ok(_) | Err(_) => None,

@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# Installs the software that tests run, where Debian's packages can be had and we are root.
+# What stays away is named; the tests that need it are then counted as skipped.
+set -uo pipefail
+
+# A row: a program, and its package.
+needs="
+python3          python3
+node             nodejs
+curl             curl
+sshd             openssh-server
+nagios4          nagios4-core
+busybox          busybox
+logger           bsdutils
+start-stop-daemon dpkg
+puma             puma
+ssh              openssh-client
+nginx            nginx-light
+dbus-daemon      dbus-daemon
+cron             cron
+haproxy          haproxy
+ip               iproute2
+"
+
+# Users that job files of examples/ name. They stay: whoever got a removed one's number next would own
+# what it left somewhere.
+users="node deploy"
+
+PATH=$PATH:/usr/sbin:/sbin
+if [ "$(id -u)" = 0 ]; then
+    for user in $users; do
+        getent passwd "$user" > /dev/null ||
+            useradd --system --user-group --no-create-home --shell /usr/sbin/nologin "$user" ||
+            echo "cannot make the user $user"
+    done
+fi
+missing= packages=
+while read -r program package; do
+    [ -n "$program" ] || continue
+    if ! command -v "$program" > /dev/null; then
+        missing="$missing $program"
+        packages="$packages $package"
+    fi
+done <<< "$needs"
+if [ -z "$missing" ]; then
+    echo "everything is there"
+    exit 0
+fi
+
+by_hand() {
+    echo "not there:$missing. The tests that need them are skipped. $1"
+    exit 0
+}
+command -v apt-get > /dev/null || by_hand "Install them by your system's means."
+[ "$(id -u)" = 0 ] || by_hand "As root: apt-get install --no-install-recommends$packages"
+
+# Packages must not start their services here.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+    printf '#!/bin/sh\nexit 101\n' > $policy
+    chmod 755 $policy
+    trap 'rm -f $policy' EXIT
+fi
+export DEBIAN_FRONTEND=noninteractive
+echo "installing$packages"
+install() { timeout 300 apt-get install -y -q --no-install-recommends "$@" > /dev/null; }
+# One that cannot be had must not keep the others away.
+# shellcheck disable=SC2086 # a list of words
+if ! { timeout 120 apt-get update -q > /dev/null && install $packages; }; then
+    for package in $packages; do
+        install "$package" || echo "cannot install $package; its tests are skipped"
+    done
+fi
+exit 0

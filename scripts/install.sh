@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Installs Upright: scripts/install.sh BIN_DIR DESTDIR PREFIX
+# Removes it:       scripts/install.sh --remove DESTDIR PREFIX
+# Nothing of the system is overwritten: names that Upstart had are links in PREFIX/lib/upright/bin.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# The names of Upstart's programs that the command line answers to, besides init.
+names="initctl start stop restart reload status emit list"
+
+[ $# = 3 ] || { echo "usage: scripts/install.sh BIN_DIR|--remove DESTDIR PREFIX" >&2; exit 2; }
+bin=$1
+root=$2$3
+case $3 in /*) ;; *) echo "install: PREFIX=$3: give an absolute path" >&2; exit 2 ;; esac
+lib=$root/lib/upright
+doc=$root/share/doc/upright
+
+if [ "$bin" = --remove ]; then
+    rm -f "$root/bin/upright"
+    rm -rf "$lib" "$doc"
+    echo "removed Upright from $root"
+    exit
+fi
+
+install -d "$root/bin" "$lib/bin" "$doc/docs"
+# A file that runs is replaced, not written over.
+install -m 755 "$bin/upright" "$root/bin/upright"
+install -m 755 "$bin/upright-core" "$lib/upright-core"
+ln -sfn ../upright-core "$lib/bin/init"
+for name in $names; do
+    ln -sfn ../../../bin/upright "$lib/bin/$name"
+done
+install -m 644 README.md ARCHITECTURE.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE "$doc/"
+install -m 644 docs/*.md "$doc/docs/"
+cat << TXT
+installed Upright in $root
+  bin/upright              the command line
+  lib/upright/upright-core keeper, daemon and logger
+  lib/upright/bin/         init, $(echo "$names" | sed 's/ /, /g')
+  share/doc/upright/       documents
+For Upstart's names, put $3/lib/upright/bin first in PATH.
+TXT

@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# Everything that can be checked, summed up in the last line: N passed, N failed, N skipped.
+# A test that cannot run here prints `passed over: WHY` and returns; it counts as skipped. Those with a
+# harness of their own print `skipped: TEST: WHY` and count it themselves, as ignored.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+corpus=../shared/corpus
+longest=1100 # seconds for the tests of the workspace, once built
+
+log=$(mktemp "${TMPDIR:-/tmp}/upright-test.XXXXXX")
+trap 'rm -f "$log"' EXIT
+passed=0 failed=0 skipped=0
+
+# step NAME COMMAND...: one thing that is right or wrong as a whole.
+step() {
+    local name=$1
+    shift
+    echo "== $name"
+    if "$@"; then
+        passed=$((passed + 1))
+    else
+        echo "FAILED: $name"
+        failed=$((failed + 1))
+    fi
+}
+
+skip() {
+    echo "passed over: $*"
+    skipped=$((skipped + 1))
+}
+
+# Prints the lines of the log that a person wants to see, once each.
+shown() {
+    grep --line-buffered -E '^ +(Running|Doc-tests) |^test result:|\.\.\. FAILED|^error|panicked at|^passed over:|^skipped:|^---- .* stdout'
+}
+
+# sum WORD: the total of `N WORD` in the result lines of the test programs.
+sum() {
+    sed -n "s/^test result:.* \([0-9][0-9]*\) $1;.*/\1/p" "$log" | awk '{ n += $1 } END { print n + 0 }'
+}
+
+echo "== what the tests need"
+scripts/install-test-needs.sh
+
+step "formatting, lints" make --no-print-directory check
+
+echo "== tests"
+timeout --kill-after=10 "$longest" \
+    cargo test --workspace --no-fail-fast -- --show-output > >(tee "$log" | shown) 2>&1
+result=$?
+wait # for the pipe to be read
+over=$(grep -c '^passed over: ' "$log")
+broken=$(sum failed)
+# A program that did not compile, was lost or took too long has no result line.
+if [ $result -ne 0 ] && [ "$broken" = 0 ]; then
+    tail -n 40 "$log"
+    echo "FAILED: cargo test ended with status $result"
+    broken=1
+fi
+passed=$((passed + $(sum passed) - over))
+failed=$((failed + broken))
+skipped=$((skipped + over + $(sum ignored)))
+if [ "$broken" != 0 ]; then
+    sed -n '/^failures:$/,/^test result:/p' "$log" | tail -n 200
+fi
+
+if [ -d $corpus ]; then
+    step "corpus" make --no-print-directory corpus CORPUS=$corpus
+else
+    skip "corpus: $corpus is not there"
+fi
+
+echo
+echo "took $((SECONDS / 60)) min $((SECONDS % 60)) s"
+echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed = 0 ]
