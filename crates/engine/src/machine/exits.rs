@@ -176,7 +176,8 @@ impl Engine {
 
     pub(super) fn exited(&mut self, slot: Slot, pid: Pid, exit: Exit) {
         self.out.push(Effect::Release(slot));
-        let Some(process) = self.process(slot) else { return };
+        // Told again: what the original left is being looked for already.
+        let Some(process) = self.process(slot).filter(|p| p.left_by.is_none()) else { return };
         let (id, role) = (slot.instance, slot.role);
         let Some(spec) = self.spec_of(id) else { return };
         self.say_ended(id, role, pid, exit, &spec.policy);
