@@ -139,6 +139,11 @@ pub fn rejoin(engine: &Engine, table: &Table) -> Catching {
     for (slot, signal, scope) in engine.endings().filter(|ending| table.phase(ending.0).is_some()) {
         catching.effects.push(Effect::Signal(slot, signal, scope));
     }
+    for (slot, phase) in table.rows().filter(|(slot, _)| engine.was_continued(*slot)) {
+        if let Phase::Running { stopped: Some(_), .. } = phase {
+            catching.effects.push(Effect::Signal(slot, Signal::CONT, SignalScope::Process));
+        }
+    }
     catching
 }
 
