@@ -136,7 +136,7 @@ pub fn rejoin(engine: &Engine, table: &Table) -> Catching {
     if engine.planted(crate::machine::Bug::SignalLost) {
         return catching;
     }
-    for (slot, signal, scope) in engine.endings().filter(|ending| table.phase(ending.0).is_some()) {
+    for (slot, signal, scope) in engine.endings() {
         catching.effects.push(Effect::Signal(slot, signal, scope));
     }
     for (slot, phase) in table.rows().filter(|(slot, _)| engine.was_continued(*slot)) {
