@@ -37,7 +37,7 @@ shown() {
 
 # sum WORD: the total of `N WORD` in the result lines of the test programs.
 sum() {
-    sed -n "s/^test result: .* \([0-9][0-9]*\) $1;.*/\1/p" "$log" | awk '{ n += $1 } END { print n + 0 }'
+    sed -n "s/^test result:.* \([0-9][0-9]*\) $1;.*/\1/p" "$log" | awk '{ n += $1 } END { print n + 0 }'
 }
 
 echo "== what the tests need"

@@ -28,7 +28,7 @@ impl Engine {
             self.out.push(Effect::Signal(slot, Signal::KILL, SignalScope::Group));
             return;
         };
-        if process.pid.is_some() {
+        if process.pid.is_some() || process.left_by.is_some() {
             return;
         }
         let now = self.now;

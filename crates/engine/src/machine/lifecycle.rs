@@ -320,6 +320,8 @@ impl Engine {
         output: Option<crate::process::Slot>,
     ) {
         let Some(instance) = self.instances.edit(&id) else { return };
+        // The events tell the first reason; whoever came to wait since then is told the one that
+        // keeps it from what it wanted.
         instance.failure.get_or_insert(failure);
         // A client that does not wait for the outcome is told where the turn ends.
         let (waiters, accepted) = core::mem::take(&mut instance.waiters)

@@ -170,7 +170,8 @@ impl Engine {
     }
 
     /// Takes one piece of news at the time `now` and appends what is to be done, in order. A time
-    /// before that of an earlier call counts as that time.
+    /// before that of an earlier call counts as that time. Deadlines pass with [`Input::Tick`] alone:
+    /// after the news of a turn, which may be what they wait for.
     pub fn handle(&mut self, now: Mono, input: Input, out: &mut Vec<Effect>) {
         self.now = self.now.max(now);
         self.globals.now = self.now;
@@ -189,9 +190,8 @@ impl Engine {
             Input::Survey(slot, candidates) => self.surveyed(slot, &candidates),
             Input::Swept(slot, left) => self.swept(slot, left),
             Input::Shutdown(kind) => self.shut_down(kind),
-            Input::Tick => {}
+            Input::Tick => self.pass_deadlines(),
         }
-        self.pass_deadlines();
         self.settle();
         self.answer_accepted();
         self.end_shutdown();

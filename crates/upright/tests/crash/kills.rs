@@ -58,7 +58,6 @@ pub fn nothing_is_lost_and_nothing_doubled() {
     Killer::new(&world, &clients).kill(kills, &mut table);
     let books = clients.finish();
 
-    let mut table = table;
     table.done("answers to clients", books.answers);
     table.lost("requests refused, lost or answered wrongly", books.wrong.clone());
     check_work(&world, &books, &mut table);
