@@ -136,6 +136,11 @@ const TESTS: &[Test] = &[
         needs: &[PYTHON],
         run: a_nameless_process_from_before_is_nobodys_daemon,
     },
+    Test {
+        name: "a_logger_that_was_killed_and_is_back_is_nobodys_daemon",
+        needs: &[],
+        run: a_logger_that_was_killed_and_is_back_is_nobodys_daemon,
+    },
 ];
 
 fn main() -> ExitCode {
@@ -283,4 +288,23 @@ fn a_nameless_process_from_before_is_nobodys_daemon() {
     machine.run("initctl start nothing");
     assert_eq!(machine.ok("initctl status nothing"), "nothing stop/waiting\n");
     assert!(machine.lives(stray), "a process that is nobody's was ended");
+}
+
+fn a_logger_that_was_killed_and_is_back_is_nobodys_daemon() {
+    let nothing = "expect fork\nscript\n  while [ ! -e /run/t/gate ]; do sleep 0.01; done\n\
+                   end script\n";
+    let machine = Machine::boot(&disk().job("nothing", nothing));
+    let logger = || machine.ok("pgrep -x upright-logger || true").trim().parse::<i32>().ok();
+    let first = machine.until("there is a logger", logger);
+    machine.ok("initctl start --no-wait nothing");
+    machine.ok(&format!("kill -KILL {first}"));
+    let another = || logger().filter(|logger| *logger != first);
+    let second = machine.until("there is another logger", another);
+    machine.ok("touch /run/t/gate");
+    machine.until("nothing has ended", || {
+        (machine.ok("initctl status nothing") == "nothing stop/waiting\n").then_some(())
+    });
+    assert_eq!(logger(), Some(second));
+    let console = machine.console();
+    assert!(console.contains("ended and left no process to follow") && !console.contains("became"));
 }
