@@ -6,6 +6,8 @@ use engine::names::{InstanceName, JobName};
 use engine::process::Pid;
 use engine::signal::Signal;
 use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use sys::procfs::{self, Stat};
 
 /// A look at all processes at one moment, shared by everything that one turn asks.
@@ -80,14 +82,24 @@ impl Search<'_> {
     }
 }
 
+fn runs_our_program(pid: Pid) -> bool {
+    let file = |of: &str| fs::metadata(format!("/proc/{of}/exe")).map(|m| (m.dev(), m.ino())).ok();
+    file(&pid.to_string()).is_some_and(|its| file("self") == Some(its))
+}
+
 fn names_a_job(env: &[Vec<u8>]) -> bool {
     env.iter().any(|row| row.starts_with(b"UPSTART_JOB="))
 }
 
 impl Census {
-    /// Looks at all processes.
-    pub fn take() -> Census {
-        let mut all: Vec<Stat> = procfs::all().into_iter().filter_map(procfs::stat).collect();
+    /// Looks at all processes but ours: the keeper may have started another logger just now, which
+    /// nobody shall take for a job's.
+    pub fn take(keeper: Pid) -> Census {
+        let ours = |stat: &Stat| {
+            stat.ppid == keeper && stat.comm.starts_with(b"upright-") && runs_our_program(stat.pid)
+        };
+        let all = procfs::all().into_iter().filter_map(procfs::stat);
+        let mut all: Vec<Stat> = all.filter(|stat| !ours(stat)).collect();
         all.sort_by_key(|stat| (stat.start_time, stat.pid));
         Census { all }
     }
@@ -143,7 +155,7 @@ impl Subject<'_> {
 
 /// Returns the audit session of a process; none where the kernel keeps no such record.
 fn login_session(pid: Pid) -> Option<Vec<u8>> {
-    std::fs::read(format!("/proc/{pid}/sessionid")).ok()
+    fs::read(format!("/proc/{pid}/sessionid")).ok()
 }
 
 /// Signals processes by number, each first opened and looked at again, so that a number that has
