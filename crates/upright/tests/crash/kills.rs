@@ -30,7 +30,7 @@ const UNREADY: u32 = 2;
 const SLACK: usize = 4;
 
 /// How much more memory a process may use after it all, in KiB.
-const GROWTH: u64 = 1024;
+const GROWTH: u64 = 2048;
 
 /// The main test.
 pub fn nothing_is_lost_and_nothing_doubled() {

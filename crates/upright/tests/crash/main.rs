@@ -35,6 +35,10 @@ const TESTS: &[(&str, fn())] = &[
     ),
     ("a_journal_stays_short", poison::a_journal_stays_short),
     (
+        "without_the_keeper_services_go_on_and_are_logged",
+        poison::without_the_keeper_services_go_on_and_are_logged,
+    ),
+    (
         "a_turn_that_uses_up_its_processor_time_is_ended",
         poison::a_turn_that_uses_up_its_processor_time_is_ended,
     ),

@@ -235,6 +235,35 @@ pub fn a_journal_stays_short() {
     world.tidy();
 }
 
+/// The keeper is killed, which nothing can start again: what it started goes on and is logged.
+pub fn without_the_keeper_services_go_on_and_are_logged() {
+    let world = world("keeper");
+    let before = mains(&world);
+    let [daemon, logger] = [Role::Daemon, Role::Logger].map(|role| world.other(role, None));
+    world.signal(world.keeper(), Signal::KILL);
+    let gone = |pid: Pid| {
+        move || sys::procfs::stat(pid).is_none_or(|stat| stat.state == b'Z').then_some(())
+    };
+    eventually("the daemon ends", gone(daemon));
+    let said = world.said();
+    assert!(said.contains("is gone: 3 processes go on, unsupervised"), "{said}");
+    assert!(!world.dir.join("run/upright/control").exists(), "nobody listens there any more");
+    for name in STEADY {
+        let written = || -> u64 {
+            world.lines(&format!("count/{name}")).first().and_then(|n| n.parse().ok()).unwrap_or(0)
+        };
+        let wanted = format!("{name} {}", written() + 5);
+        eventually("its lines are still logged", || {
+            world.lines(&format!("log/{name}.log")).contains(&wanted).then_some(())
+        });
+        assert!(runs(before[name], &world, name), "{name} is the process that it was");
+    }
+    fs::remove_file(world.dir.join("alive")).unwrap();
+    eventually("the logger ends with the last of them", gone(logger));
+    assert_eq!(world.lines("doubled"), Vec::<String>::new());
+    world.tidy();
+}
+
 /// What ends a daemon that spins.
 pub fn a_turn_that_uses_up_its_processor_time_is_ended() {
     let mut spinning =
