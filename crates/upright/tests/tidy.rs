@@ -188,7 +188,7 @@ fn switched_off(source: &Source) -> Vec<String> {
         .collect()
 }
 
-/// A look now and then (less than a millisecond), a random moment, and a pause whose comment says
+/// A look now and then (every five milliseconds at most), a random moment, and a pause whose comment says
 /// that it is no wait for a fact, are fine.
 fn sleeping(source: &Source) -> Vec<String> {
     // What a test's jobs run is a program like any other.
@@ -202,7 +202,7 @@ fn sleeping(source: &Source) -> Vec<String> {
         let number = unit.split('(').nth(1).unwrap_or_default();
         let digits: String = number.chars().take_while(char::is_ascii_digit).collect();
         let micros = if unit.starts_with("micros") { 1 } else { 1000 };
-        digits.parse::<u64>().is_ok_and(|number| number * micros >= 1000)
+        digits.parse::<u64>().is_ok_and(|number| number * micros >= 5000)
     };
     let mut found = Vec::new();
     let mut before = "";
