@@ -34,7 +34,7 @@ pub mod state;
 
 pub use changes::Changes;
 pub use event::{EventId, CHAIN_MAX};
-pub use history::{Entry, History, Note, HISTORY_MAX};
+pub use history::{Entry, History, Note, HISTORY_MAX, PAST_MAX};
 pub use input::{Candidate, Effect, Input, Level, Notice, ShutdownKind, SignalScope, SpawnOrder};
 pub use instance::{Due, Hold, Instance, Process, Waiter, Warning};
 pub(crate) use owed::Belief;
@@ -136,6 +136,8 @@ pub struct Engine {
     stops: BTreeMap<EventName, BTreeMap<JobName, BTreeSet<(InstanceName, InstanceId)>>>,
     deadlines: BTreeSet<(Mono, InstanceId)>,
     tokens: BTreeMap<Text, Found>,
+    /// Named instances that are gone and remembered, by the time of their last entry.
+    past: BTreeMap<JobName, BTreeSet<(Mono, InstanceName)>>,
     /// Of the turn that is being handled.
     now: Mono,
     out: Vec<Effect>,
@@ -171,6 +173,7 @@ impl Engine {
             stops: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             tokens: BTreeMap::new(),
+            past: BTreeMap::new(),
             now: Mono(0),
             out: Vec::new(),
         }
@@ -266,9 +269,11 @@ impl Engine {
 
     fn remember_of(&mut self, job: JobName, name: InstanceName, note: Note) {
         let entry = Entry { at: self.now, note };
+        self.unretire(&job, &name);
         let history = self.histories.entry((job.clone(), name.clone())).or_default();
         history.add(entry.at, entry.note.clone());
-        self.remembered.push(Remembering::Entry(job, name, entry));
+        self.remembered.push(Remembering::Entry(job.clone(), name.clone(), entry));
+        self.retire(job, name);
     }
 
     fn new_slot(&mut self, instance: InstanceId, role: crate::process::Role) -> Slot {
