@@ -4,6 +4,7 @@
 use engine::process::Pid;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 
 /// Clock ticks in a second, as programs are shown them. Source: USER_HZ, the same on every
 /// architecture that Rust's Linux targets have.
@@ -83,6 +84,14 @@ pub fn program(pid: Pid) -> Option<Vec<u8>> {
     let path = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
     let name = path.file_name()?.as_bytes();
     Some(name.strip_suffix(b" (deleted)").unwrap_or(name).to_vec())
+}
+
+/// Reports whether a process runs the very file that we do: another of Upright's own, or a child of
+/// one that has not executed its program yet.
+pub fn is_ours(pid: Pid) -> bool {
+    let file = |path: &str| fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
+    let own = file("/proc/self/exe");
+    own.is_some() && own == file(&format!("/proc/{pid}/exe"))
 }
 
 /// Returns the control group of a process in the unified hierarchy, `/` first.

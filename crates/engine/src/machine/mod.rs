@@ -23,6 +23,8 @@ mod look;
 mod offering;
 mod orders;
 mod owed;
+#[cfg(feature = "planted")]
+mod planted;
 mod ready;
 pub mod request;
 mod requests;
@@ -36,6 +38,8 @@ pub use history::{Entry, History, Note, HISTORY_MAX};
 pub use input::{Candidate, Effect, Input, Level, Notice, ShutdownKind, SignalScope, SpawnOrder};
 pub use instance::{Due, Hold, Instance, Process, Waiter, Warning};
 pub(crate) use owed::Belief;
+#[cfg(feature = "planted")]
+pub use planted::Bug;
 pub use requests::Found;
 
 use crate::names::{EventName, InstanceName, JobName};
@@ -81,6 +85,9 @@ pub struct Config {
     pub forced: Vec<Text>,
     /// Makes the jitter of back-offs differ between machines.
     pub seed: u64,
+    /// The bug that the simulation must find.
+    #[cfg(feature = "planted")]
+    pub planted: Option<Bug>,
 }
 
 /// The small things that every turn's record carries.

@@ -1,14 +1,14 @@
 //! What the machine still waits to be told of its processes: where a recovery compares it with the
 //! keeper's table.
 
-use super::instance::Due;
+use super::instance::{Due, Hold};
 use super::lifecycle::scope;
 use super::request::RequestId;
 use super::state::State;
 use super::{Engine, SignalScope};
 use crate::process::{Pid, Role, Slot};
 use crate::signal::Signal;
-use crate::spec::KillMode;
+use crate::spec::{Expect, KillMode};
 use alloc::vec::Vec;
 
 /// What the machine believes of a process that has not ended for it.
@@ -88,6 +88,16 @@ impl Engine {
                 Some((process.slot, signal, scope(policy?.kill_mode)))
             })
         })
+    }
+
+    /// Reports whether a process is the main of an `expect stop` that has been told to go on. Where
+    /// it is stopped all the same, that word may have been lost.
+    pub(crate) fn was_continued(&self, slot: Slot) -> bool {
+        let Some(instance) = self.instances.look(&slot.instance) else { return false };
+        let main = instance.processes.get(&Role::Main).is_some_and(|main| main.slot == slot);
+        let spec = self.jobs.look(&instance.job).map(|job| &job.spec);
+        main && spec.is_some_and(|spec| spec.policy.expect == Expect::Stop)
+            && !matches!(instance.hold, Some(Hold::Spawn | Hold::Ready))
     }
 
     /// Makes sure that the number of a slot, and of its instance, is never given again.

@@ -6,8 +6,9 @@ use engine::machine::{Effect, Engine, Input, Notice};
 use engine::process::{InstanceId, Pid, Role, Slot};
 use engine::signal::Signal;
 use engine::spec::RespawnLimit;
+use engine::text::Text;
 use engine::time::{Mono, Span};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A request that was committed.
 struct Asking {
@@ -34,6 +35,7 @@ pub struct Books {
     /// Instances whose original has ended as `expect` wants, and its number.
     pub owed: BTreeMap<InstanceId, Pid>,
     asked: BTreeMap<RequestId, Asking>,
+    tokens: BTreeSet<Text>,
     notices: u64,
     windows: BTreeMap<String, (Mono, u32)>,
     /// The limits of the descriptions that runs began with.
@@ -55,6 +57,10 @@ impl Books {
         self.turn += 1;
         match input {
             Input::Ask(id, token, request) => {
+                let again = token.clone().filter(|token| !self.tokens.insert(token.clone()));
+                if let Some(token) = again {
+                    self.wrong.push(format!("the request of {token} is carried out twice"));
+                }
                 let asking = Asking {
                     request: request.clone(),
                     turn: self.turn,

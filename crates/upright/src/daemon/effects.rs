@@ -211,7 +211,7 @@ impl Daemon {
     /// Finds what the original of a slot left behind.
     fn survey(&mut self, slot: Slot, original: Pid) {
         self.following.insert(slot);
-        let census = Census::take();
+        let census = Census::take(self.settings.keeper);
         let since = self.engine.awaited().find(|(of, _)| *of == slot).map(|(_, since)| since);
         let began = since.map_or(u64::MAX, |since| {
             let age = sys::clock::monotonic().since(since);
@@ -255,7 +255,7 @@ impl Daemon {
 
     /// Ends what is left of a slot's job.
     fn sweep(&mut self, slot: Slot, signal: Signal) {
-        let census = Census::take();
+        let census = Census::take(self.settings.keeper);
         let left = self.left_over(&census, slot);
         self.subject(slot, |subject| signal_all(&left, subject, signal));
         if !left.is_empty() {

@@ -133,7 +133,7 @@ impl Daemon {
         if !std::mem::take(&mut self.seen.uncounted) || self.sweeping.is_empty() {
             return;
         }
-        let census = Census::take();
+        let census = Census::take(self.settings.keeper);
         let slots: Vec<_> = self.sweeping.keys().copied().collect();
         for slot in slots {
             let left = self.left_over(&census, slot).len();

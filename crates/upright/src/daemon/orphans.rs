@@ -6,6 +6,8 @@ use engine::names::{InstanceName, JobName};
 use engine::process::Pid;
 use engine::signal::Signal;
 use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use sys::procfs::{self, Stat};
 
 /// A look at all processes at one moment, shared by everything that one turn asks.
@@ -71,10 +73,18 @@ impl Search<'_> {
         if stat.start_time < self.began || self.others.iter().any(|o| o.was(stat)) || named() {
             return false;
         }
+        if procfs::is_ours(stat.pid) {
+            return false;
+        }
         let program = procfs::program(stat.pid).unwrap_or_default();
         let runs = |traces: &Traces<'_>| traces.names(&stat.comm) || traces.names(&program);
         self.others.is_empty() || (runs(&self.own) && !self.others.iter().any(runs))
     }
+}
+
+fn runs_our_program(pid: Pid) -> bool {
+    let file = |of: &str| fs::metadata(format!("/proc/{of}/exe")).map(|m| (m.dev(), m.ino())).ok();
+    file(&pid.to_string()).is_some_and(|its| file("self") == Some(its))
 }
 
 fn names_a_job(env: &[Vec<u8>]) -> bool {
@@ -82,16 +92,21 @@ fn names_a_job(env: &[Vec<u8>]) -> bool {
 }
 
 impl Census {
-    /// Looks at all processes.
-    pub fn take() -> Census {
-        let mut all: Vec<Stat> = procfs::all().into_iter().filter_map(procfs::stat).collect();
+    /// Looks at all processes but ours: the keeper may have started another logger just now, which
+    /// nobody shall take for a job's.
+    pub fn take(keeper: Pid) -> Census {
+        let ours = |stat: &Stat| {
+            stat.ppid == keeper && stat.comm.starts_with(b"upright-") && runs_our_program(stat.pid)
+        };
+        let all = procfs::all().into_iter().filter_map(procfs::stat);
+        let mut all: Vec<Stat> = all.filter(|stat| !ours(stat)).collect();
         all.sort_by_key(|stat| (stat.start_time, stat.pid));
         Census { all }
     }
 
     /// Returns what the original of a job left behind, of the keeper's new children: those that are
-    /// of its session, carry the job's name or were the same program, oldest first; then those that
-    /// [`Search::may_have_left`].
+    /// of its session, carry the job's name or were the same program, oldest first. Only where there
+    /// is none of these, those that [`Search::may_have_left`].
     pub fn left_by(&self, search: &Search<'_>, subject: &Subject<'_>) -> Vec<Candidate> {
         let orphans = self.all.iter().filter(|stat| {
             stat.ppid == search.keeper && !subject.known.contains(&stat.pid) && stat.state != b'Z'
@@ -103,9 +118,9 @@ impl Census {
                 || subject.owns(stat.pid)
         });
         let nameless = others.into_iter().filter(|stat| search.may_have_left(stat));
-        theirs
+        let chosen = if theirs.is_empty() { nameless.collect() } else { theirs };
+        chosen
             .into_iter()
-            .chain(nameless)
             .map(|stat| Candidate { pid: stat.pid, session: stat.session, parent: stat.ppid })
             .collect()
     }
@@ -140,7 +155,7 @@ impl Subject<'_> {
 
 /// Returns the audit session of a process; none where the kernel keeps no such record.
 fn login_session(pid: Pid) -> Option<Vec<u8>> {
-    std::fs::read(format!("/proc/{pid}/sessionid")).ok()
+    fs::read(format!("/proc/{pid}/sessionid")).ok()
 }
 
 /// Signals processes by number, each first opened and looked at again, so that a number that has

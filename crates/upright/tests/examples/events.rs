@@ -63,6 +63,7 @@ pub fn alert() {
     machine.run("start broken");
     let line = machine.line(SYSTEM_LOG, "alert: broken: process");
     assert!(line.ends_with(": status 3"), "{line}");
+    machine.line(SYSTEM_LOG, "alert: broken: given up (main)");
 
     // A stop that was asked for is no alert.
     let before = logged(&machine, "alert").len();

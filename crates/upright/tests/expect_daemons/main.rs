@@ -12,14 +12,18 @@ use std::process::ExitCode;
 const SSHD: &str = "/usr/sbin/sshd";
 const PYTHON: &str = "/usr/bin/python3";
 
-/// Forks twice as daemons do, writes its number into the file that it is given, and sleeps. With a
-/// second argument it first overwrites its environment, as sshd and nginx do for their titles.
+/// Forks twice as daemons do, writes its number into the file that it is given, and sleeps. With the
+/// word `wipes` it first overwrites its environment, as sshd and nginx do for their titles; with `waits`
+/// it begins when there is a file `gate`.
 const DOUBLE_FORK: &str = r#"
-import os, signal, sys
+import os, select, signal, sys
+signal.alarm(20)
+while "waits" in sys.argv and not os.path.exists("/run/t/gate"): select.select([], [], [], 0.001)
+signal.alarm(0)
 if os.fork(): os._exit(0)
 os.setsid()
 if os.fork(): os._exit(0)
-if len(sys.argv) > 2:
+if "wipes" in sys.argv:
     fields = open("/proc/self/stat").read().rsplit(")", 1)[1].split()
     begin, end = int(fields[47]), int(fields[48])
     with open("/proc/self/mem", "r+b", 0) as memory:
@@ -132,6 +136,11 @@ const TESTS: &[Test] = &[
         needs: &[PYTHON],
         run: a_nameless_process_from_before_is_nobodys_daemon,
     },
+    Test {
+        name: "a_logger_that_was_killed_and_is_back_is_nobodys_daemon",
+        needs: &[],
+        run: a_logger_that_was_killed_and_is_back_is_nobodys_daemon,
+    },
 ];
 
 fn main() -> ExitCode {
@@ -212,15 +221,18 @@ fn an_sshd_that_does_not_fork_under_pid_1_is_followed_all_the_same() {
     assert!(machine.console().contains("sshd-fork main process: expect did not come about"));
 }
 
-fn twenty_at_once(wipes: &str) {
+/// A machine with twenty jobs that double-fork, none of them started.
+fn twenty(words: &str) -> Machine {
     let mut disk = disk();
     for number in 1..=20 {
         let expect = if number % 2 == 0 { "fork" } else { "daemon" };
-        let command = format!("{PYTHON} -I -S /etc/t/double /run/t/{number}.pid {wipes}");
+        let command = format!("{PYTHON} -I -S /etc/t/double /run/t/{number}.pid {words}");
         disk = disk.job(&format!("twin{number}"), &job(expect, &command));
     }
-    let machine = Machine::boot(&disk);
-    machine.ok("initctl emit go");
+    Machine::boot(&disk)
+}
+
+fn each_has_its_own(machine: &Machine) {
     for number in 1..=20 {
         let own = machine.pid_file(&format!("/run/t/{number}.pid"));
         assert_eq!(machine.main_of(&format!("twin{number}")), own, "twin{number}");
@@ -228,11 +240,25 @@ fn twenty_at_once(wipes: &str) {
 }
 
 fn twenty_double_forks_at_once_each_get_their_own_daemon() {
-    twenty_at_once("");
+    let machine = twenty("");
+    machine.ok("initctl emit go");
+    each_has_its_own(&machine);
 }
 
+/// They begin once Upright has seen all of them, as daemons do that read a configuration first.
 fn twenty_that_wipe_their_environment_at_once_each_get_their_own_daemon() {
-    twenty_at_once("wipes");
+    let machine = twenty("wipes waits");
+    machine.ok("initctl emit --no-wait go");
+    let all = |what: &str| {
+        machine.until(&format!("all are {what}"), || {
+            let list = machine.ok("initctl list");
+            (list.matches(&format!("start/{what}, process ")).count() == 20).then_some(())
+        });
+    };
+    all("spawned");
+    machine.ok("touch /run/t/gate");
+    all("running");
+    each_has_its_own(&machine);
 }
 
 fn a_daemon_that_a_shell_became_and_that_wipes_its_environment_is_found() {
@@ -262,4 +288,23 @@ fn a_nameless_process_from_before_is_nobodys_daemon() {
     machine.run("initctl start nothing");
     assert_eq!(machine.ok("initctl status nothing"), "nothing stop/waiting\n");
     assert!(machine.lives(stray), "a process that is nobody's was ended");
+}
+
+fn a_logger_that_was_killed_and_is_back_is_nobodys_daemon() {
+    let nothing = "expect fork\nscript\n  while [ ! -e /run/t/gate ]; do sleep 0.01; done\n\
+                   end script\n";
+    let machine = Machine::boot(&disk().job("nothing", nothing));
+    let logger = || machine.ok("pgrep -x upright-logger || true").trim().parse::<i32>().ok();
+    let first = machine.until("there is a logger", logger);
+    machine.ok("initctl start --no-wait nothing");
+    machine.ok(&format!("kill -KILL {first}"));
+    let another = || logger().filter(|logger| *logger != first);
+    let second = machine.until("there is another logger", another);
+    machine.ok("touch /run/t/gate");
+    machine.until("nothing has ended", || {
+        (machine.ok("initctl status nothing") == "nothing stop/waiting\n").then_some(())
+    });
+    assert_eq!(logger(), Some(second));
+    let console = machine.console();
+    assert!(console.contains("ended and left no process to follow") && !console.contains("became"));
 }
