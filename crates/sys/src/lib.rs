@@ -11,6 +11,7 @@ pub mod first;
 pub mod limits;
 pub mod logfile;
 pub mod memfd;
+pub mod memory;
 pub mod outlet;
 pub mod own;
 pub mod page;

@@ -3,7 +3,7 @@
 use super::journal::Journal;
 use super::link::{Sent, INLINE_MAX};
 use super::orphans::{signal_all, Census, Subject};
-use super::{planning, Daemon, Drain, DRAIN_TIMEOUT, TAIL};
+use super::{planning, Daemon, Drain, BUSY, DRAIN_TIMEOUT, TAIL};
 use engine::control::answer::Answer;
 use engine::control::notice::Notice;
 use engine::keeper::{held, Scope, ToKeeper, Wants};
@@ -38,6 +38,7 @@ impl Daemon {
                 self.lose_journal(errno);
             }
         }
+        self.bulky |= effects.len() >= BUSY;
         self.todo.extend(effects);
     }
 
@@ -66,6 +67,7 @@ impl Daemon {
                 }
             }
         }
+        self.todo.shrink_to(BUSY);
         self.confirm_orphans();
     }
 
@@ -80,7 +82,10 @@ impl Daemon {
         let Ok(journal) = begun else { return };
         let message = ToKeeper::Hold { key: held::JOURNAL };
         match self.link.send(&message, &[journal.fd()]) {
-            Sent::Yes => self.journal = Some(journal),
+            Sent::Yes => {
+                self.journal = Some(journal);
+                self.bulky = true;
+            }
             Sent::Full => self.keeper_full = true,
             Sent::Gone => self.ended = true,
         }

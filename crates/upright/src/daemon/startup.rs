@@ -64,7 +64,7 @@ pub(super) fn begin(options: Options, link: Link) -> Result<Daemon, String> {
         drains: Vec::new(),
         sweeping: BTreeMap::new(),
         troubles: BTreeMap::new(),
-        files: BTreeMap::new(),
+        bulky: true,
         orphans_seen: 0,
         level: Level::Message,
         ended: false,
@@ -165,8 +165,6 @@ impl Daemon {
         if lost {
             self.engine.hear(self.settings.options.level);
             self.reload(&mut effects);
-        } else {
-            self.find_files();
         }
         self.todo.extend(catching.effects);
         for input in catching.inputs {
@@ -176,11 +174,6 @@ impl Daemon {
         self.engine.take_changes();
         self.compact();
         self.say(Level::Info, "daemon restarted; all jobs go on");
-    }
-
-    fn find_files(&mut self) {
-        let found = super::sources::find(&self.settings.sources);
-        self.files = found.jobs.into_iter().map(|(name, files)| (name, files.conf)).collect();
     }
 
     pub(super) fn take_logger(&mut self, fd: OwnedFd) {
