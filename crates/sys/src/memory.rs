@@ -20,6 +20,26 @@ pub fn settle() {
     }
 }
 
+/// Unmaps the pages of our own program: those that only the start used stay unmapped, the others come
+/// back one by one, from the page cache. They are clean and shared, so nothing is lost, and a
+/// container that counts mapped pages counts those in use only.
+pub fn forget_code() {
+    unsafe extern "C" {
+        static __executable_start: u8;
+        static etext: u8;
+    }
+    const PAGE: usize = 4096;
+    let start = (&raw const __executable_start).addr().next_multiple_of(PAGE);
+    let end = (&raw const etext).addr() / PAGE * PAGE;
+    if let Some(length) = end.checked_sub(start) {
+        let start = std::ptr::without_provenance_mut(start);
+        // SAFETY: from the linker's first symbol to the end of the code everything is read from the
+        // program's file and never written after the start, so what is unmapped is read again as it
+        // was. A gap in between is an error without effect.
+        unsafe { libc::madvise(start, length, libc::MADV_DONTNEED) };
+    }
+}
+
 /// Gives free memory back to the kernel, also from between what is in use. Takes time in proportion
 /// to the heap: for quiet moments.
 pub fn give_back() {

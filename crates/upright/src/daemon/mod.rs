@@ -147,6 +147,7 @@ impl Daemon {
         });
         if ready.is_empty() && std::mem::take(&mut self.bulky) {
             sys::memory::give_back();
+            sys::memory::forget_code();
         }
         sys::timer::arm(TURN_CPU);
         self.take_batch(&ready);
