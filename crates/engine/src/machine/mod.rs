@@ -65,6 +65,9 @@ pub const TURN_STEPS: u32 = 20_000;
 /// How many events may be on their way at once; a request for one more is refused.
 pub const EVENTS_MAX: usize = 100_000;
 
+/// Room for how many steps is kept from turn to turn.
+const WORK_KEPT: usize = 64;
+
 /// How many requests may wait at once; one more is refused.
 pub const REQUESTS_MAX: usize = 10_000;
 
@@ -185,6 +188,8 @@ impl Engine {
     pub fn handle(&mut self, now: Mono, input: Input, out: &mut Vec<Effect>) {
         self.now = self.now.max(now);
         self.globals.now = self.now;
+        // Lent for the turn, so that what a large turn needed is not kept for ever.
+        self.out = core::mem::take(out);
         match input {
             Input::Define(spec) => self.define(spec),
             Input::Remove(name) => self.undefine(&name),
@@ -205,7 +210,7 @@ impl Engine {
         self.settle();
         self.answer_accepted();
         self.end_shutdown();
-        out.append(&mut self.out);
+        *out = core::mem::take(&mut self.out);
     }
 
     /// Returns when time will be news: `Input::Tick` is due then.
@@ -238,7 +243,7 @@ impl Engine {
             match self.globals.work.pop_front() {
                 Some(Work::Offer(event)) => self.offer(event),
                 Some(Work::Finish(event)) => self.finish(event),
-                None => return,
+                None => return self.globals.work.shrink_to(WORK_KEPT),
             }
         }
     }

@@ -213,6 +213,7 @@ impl Engine {
         }
         self.come_true(id, Asked::Start, events);
         if let Some(instance) = self.instances.edit(&id) {
+            given.shrink_to_fit();
             instance.given_next = Some(given);
             instance.depth = depth.unwrap_or(0);
             instance.respawn.failures = 0;

@@ -27,7 +27,7 @@ const READ_MAX: usize = 256 * 1024;
 const BACKLOG_MAX: usize = 256 * 1024;
 
 /// How many notices are kept for streams that are resumed.
-const KEPT_MAX: usize = 1024;
+const KEPT_MAX: usize = 256;
 
 /// A message that is begun must be finished within this time.
 const UNFINISHED_MAX: Span = Span::secs(30);

@@ -183,7 +183,6 @@ impl Daemon {
         for (level, line) in loaded.said {
             self.say(level, &line);
         }
-        self.files = loaded.jobs;
         loaded.inputs.into_iter().for_each(|input| self.handle(input, effects));
     }
 

@@ -17,8 +17,6 @@ pub struct Loaded {
     pub inputs: Vec<Input>,
     /// What is said.
     pub said: Vec<(Level, String)>,
-    /// Every job with its file.
-    pub jobs: BTreeMap<JobName, PathBuf>,
 }
 
 /// Reads all job files. A job in `known` whose file is gone, or does not parse any more, is removed.
@@ -27,11 +25,10 @@ pub fn load<'a>(directories: &[PathBuf], known: impl Iterator<Item = &'a JobName
     let Found { jobs, troubles } = sources::find(directories);
     let mut loaded = Loaded::default();
     loaded.said.extend(troubles.into_iter().map(|trouble| (Level::Error, trouble)));
-    let mut defined = BTreeMap::new();
+    let mut defined: BTreeMap<JobName, Arc<JobSpec>> = BTreeMap::new();
     for (name, files) in jobs {
         if let Some(spec) = read_job(&name, &files, &mut loaded.said) {
-            loaded.jobs.insert(name.clone(), files.conf);
-            defined.insert(name, spec);
+            defined.insert(name, Arc::new(spec));
         }
     }
     for name in known {
@@ -39,7 +36,7 @@ pub fn load<'a>(directories: &[PathBuf], known: impl Iterator<Item = &'a JobName
             loaded.inputs.push(Input::Remove(name.clone()));
         }
     }
-    loaded.inputs.extend(defined.into_values().map(|spec| Input::Define(Arc::new(spec))));
+    loaded.inputs.extend(defined.into_values().map(Input::Define));
     loaded
 }
 

@@ -23,7 +23,6 @@ use connections::{ConnectionId, Connections};
 use engine::control::rights::Rights;
 use engine::machine::request::{Reply, RequestId};
 use engine::machine::{Effect, Engine, Input, Level};
-use engine::names::JobName;
 use engine::process::Slot;
 use engine::signal::Signal;
 use engine::time::{Mono, Span};
@@ -34,7 +33,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
 use sys::epoll::{Epoll, Interest, Ready};
 use talk::Voice;
 
@@ -44,6 +42,12 @@ const TURN_CPU: Span = Span::secs(20);
 
 /// How long an answer that quotes a job's last lines waits for them.
 const DRAIN_TIMEOUT: Span = Span::millis(500);
+
+/// A turn with this many effects needed memory that is given back in the next quiet moment.
+const BUSY: usize = 256;
+
+/// How long a moment is without news until it is quiet.
+const QUIET: Span = Span::millis(100);
 
 /// How many bytes of a job's output are quoted.
 const TAIL: u32 = 2048;
@@ -86,8 +90,8 @@ struct Daemon {
     stacks: BTreeMap<Slot, u64>,
     /// Output that could not be written, by slot, in a sentence.
     troubles: BTreeMap<Slot, String>,
-    /// Every job with its file.
-    files: BTreeMap<JobName, PathBuf>,
+    /// Whether memory is to be given back in the next quiet moment.
+    bulky: bool,
     /// What is journalled and need not be told to a later daemon.
     seen: Seen,
     /// What had to be given up at the start, in a sentence.
@@ -165,6 +169,7 @@ impl Daemon {
             self.engine.next_deadline(),
             self.drains.iter().map(|drain| drain.until).min(),
             self.connections.next_deadline(),
+            self.bulky.then(|| now + QUIET),
         ];
         let first = deadlines.into_iter().flatten().min();
         let timeout = match (self.news.is_empty(), first) {
@@ -178,6 +183,10 @@ impl Daemon {
             self.say(Level::Error, &format!("waiting failed: {errno}"));
             Vec::new()
         });
+        if ready.is_empty() && std::mem::take(&mut self.bulky) {
+            sys::memory::give_back();
+            sys::memory::forget_code();
+        }
         sys::timer::arm(TURN_CPU);
         self.take_batch(&ready);
         self.end_turn();

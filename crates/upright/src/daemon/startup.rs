@@ -81,7 +81,7 @@ pub(super) fn begin(options: Options, link: Link) -> Result<Daemon, String> {
         following: BTreeSet::new(),
         stacks: BTreeMap::new(),
         troubles: BTreeMap::new(),
-        files: BTreeMap::new(),
+        bulky: true,
         seen: Seen::default(),
         given_up: None,
         journal_lost: false,
@@ -269,7 +269,6 @@ impl Daemon {
         }
         let (engine, catching) = recover(self.settings.config(), past.records, past.ticked, table);
         self.engine = engine;
-        self.find_files();
         self.following = self.engine.followed().collect();
         self.todo.extend(catching.effects);
         let mut effects = Vec::new();
@@ -337,11 +336,6 @@ impl Daemon {
                 Sent::Gone => return Err(String::from("the keeper is gone")),
             }
         }
-    }
-
-    fn find_files(&mut self) {
-        let found = super::sources::find(&self.settings.sources);
-        self.files = found.jobs.into_iter().map(|(name, files)| (name, files.conf)).collect();
     }
 
     pub(super) fn take_logger(&mut self, fd: OwnedFd) {
