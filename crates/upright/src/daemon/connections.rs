@@ -193,6 +193,8 @@ impl Connections {
     /// A stream that does not follow ends with what is kept.
     pub fn subscribe(&mut self, id: ConnectionId, after: Option<u64>, next: u64, follow: Follow) {
         let from = match (after, follow) {
+            // The numbers have begun anew since.
+            (Some(after), _) if after >= next => 0,
             (Some(after), _) => after,
             (None, Follow::On) => next.saturating_sub(1),
             (None, Follow::Off) => self.kept.front().map_or(0, |first| first.sequence - 1),
@@ -206,8 +208,11 @@ impl Connections {
         }
     }
 
-    /// Keeps a notice for all subscribers.
+    /// Keeps a notice for all subscribers; one that is kept already is not kept again.
     pub fn publish(&mut self, notice: Notice) {
+        if self.kept.back().is_some_and(|last| last.sequence >= notice.sequence) {
+            return;
+        }
         if self.kept.len() >= KEPT_MAX {
             self.kept.pop_front();
         }
