@@ -231,7 +231,9 @@ impl Daemon {
             Call::Version => Answer::Version(Version::own()),
             Call::GetLogPriority => Answer::Priority(Level::TABLE[usize::from(choice % 6)].0),
             Call::LogPath(_) => Answer::Path(text),
-            Call::GetEnv(EnvScope::Global, name) => return Err(Fault::NoSuchVariable(name.clone())),
+            Call::GetEnv(EnvScope::Global, name) => {
+                return Err(Fault::NoSuchVariable(name.clone()))
+            }
             Call::GetEnv(EnvScope::Instance(..), _) => Answer::Value(text),
             Call::ListEnv(_) => Answer::Variables(vec![text; usize::from(choice & 7)]),
             Call::Events(..)

@@ -91,8 +91,7 @@ fn changed(bytes: &mut Bytes<'_>) -> Vec<Record> {
 
 /// Replaces one value of a JSON text: the one that begins behind a chosen colon, comma or bracket.
 fn with_a_value_changed(json: &str, bytes: &mut Bytes<'_>) -> String {
-    let begins: Vec<usize> =
-        json.match_indices([':', ',', '[']).map(|(at, _)| at + 1).collect();
+    let begins: Vec<usize> = json.match_indices([':', ',', '[']).map(|(at, _)| at + 1).collect();
     if begins.is_empty() {
         return String::from(json);
     }
@@ -143,7 +142,11 @@ fn go_on(engine: &mut Engine, missed: Vec<Input>, bytes: &mut Bytes<'_>) {
     let slots: Vec<_> = engine.processes().collect();
     for (slot, pid) in slots {
         driver.slots.push(slot);
-        engine.handle(driver.now, Input::Exited(slot, pid.unwrap_or(1), Exit::Status(1)), &mut effects);
+        engine.handle(
+            driver.now,
+            Input::Exited(slot, pid.unwrap_or(1), Exit::Status(1)),
+            &mut effects,
+        );
     }
     machine::look(engine);
     for _ in 0..AFTER {

@@ -18,7 +18,15 @@ use std::sync::Arc;
 
 const JOBS: [&str; 4] = ["a", "b", "c", "d"];
 const EVENTS: [&str; 10] = [
-    "e", "f", "startup", "starting", "started", "stopping", "stopped", "exited", "e/failed",
+    "e",
+    "f",
+    "startup",
+    "starting",
+    "started",
+    "stopping",
+    "stopped",
+    "exited",
+    "e/failed",
     "session-end",
 ];
 const ROWS: [&str; 7] = ["N=1", "N=2", "N=", "X=$N", "JOB=a", "RESULT=ok", "plain"];
@@ -42,7 +50,7 @@ pub fn config() -> Config {
         table: vec![Text::from("PATH=/bin"), Text::from("TERM=linux")],
         own: vec![Text::from("X=own"), Text::from("HOME=/")],
         forced: vec![Text::from("UPSTART_SESSION=1")],
-        seed: 7,
+        ..Config::default()
     }
 }
 
@@ -213,8 +221,8 @@ fn policy(bytes: &mut Bytes<'_>, spec: &mut JobSpec) {
     let choice = bytes.byte();
     policy.task = choice & 1 != 0;
     policy.respawn = choice & 2 != 0;
-    policy.expect = [Expect::None, Expect::Stop, Expect::Fork, Expect::Daemon]
-        [usize::from(choice >> 2 & 3)];
+    policy.expect =
+        [Expect::None, Expect::Stop, Expect::Fork, Expect::Daemon][usize::from(choice >> 2 & 3)];
     policy.kill_mode = bytes.pick(&[KillMode::Group, KillMode::Tree, KillMode::Process]);
     let ends = |count| RespawnLimit::Within { count, interval: Span::secs(5) };
     policy.respawn_limit = bytes.pick(&[ends(10), ends(1), ends(0), RespawnLimit::Unlimited]);
