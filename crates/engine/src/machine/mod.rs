@@ -93,7 +93,8 @@ pub struct Config {
     pub planted: Option<Bug>,
 }
 
-/// The small things that every turn's record carries.
+/// The small things that every turn's record carries. No counter runs out by counting; they wrap so
+/// that one which a damaged record has run out breaks nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Globals {
     /// When the last turn was.
@@ -257,7 +258,7 @@ impl Engine {
 
     fn notice(&mut self, notice: Notice) {
         let sequence = self.globals.next_notice;
-        self.globals.next_notice += 1;
+        self.globals.next_notice = self.globals.next_notice.wrapping_add(1);
         self.out.push(Effect::Notice(sequence, notice));
     }
 
@@ -283,7 +284,7 @@ impl Engine {
 
     fn new_slot(&mut self, instance: InstanceId, role: crate::process::Role) -> Slot {
         let generation = self.globals.next_generation;
-        self.globals.next_generation += 1;
+        self.globals.next_generation = generation.wrapping_add(1);
         Slot { instance, role, generation }
     }
 
