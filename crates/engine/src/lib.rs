@@ -21,6 +21,7 @@ pub mod keeper;
 pub mod logroute;
 pub mod machine;
 pub mod names;
+pub mod plan;
 pub mod process;
 pub mod recovery;
 pub mod signal;

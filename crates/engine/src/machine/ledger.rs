@@ -51,6 +51,11 @@ impl<K: Ord + Clone, V: Clone> Ledger<K, V> {
         self.entries.iter()
     }
 
+    /// Returns the entries from a key on, it included, in the order of their keys.
+    pub fn from(&self, key: &K) -> btree_map::Range<'_, K, V> {
+        self.entries.range(key..)
+    }
+
     /// Returns all keys in order.
     pub fn keys(&self) -> impl Iterator<Item = &K> {
         self.entries.keys()

@@ -87,6 +87,7 @@ impl Books {
             | Input::Stopped(..)
             | Input::Survey(..)
             | Input::Swept(..)
+            | Input::Vary(..)
             | Input::Tick => {}
         }
         for effect in effects {

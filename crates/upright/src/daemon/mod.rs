@@ -4,6 +4,7 @@
 //! connections), handle, write the turn into the journal, perform the effects in order, flush.
 //! `inputs` is the only file that makes inputs, `effects` the only one that performs effects.
 
+mod catalogue;
 mod connections;
 mod effects;
 mod inputs;
@@ -12,17 +13,20 @@ mod link;
 mod loading;
 mod orphans;
 mod planning;
+mod reloading;
 mod settings;
 mod sources;
 mod startup;
 mod talk;
+mod variables;
+mod watching;
 
 use crate::options::{self, Asked};
+use catalogue::Catalogue;
 use connections::{ConnectionId, Connections};
 use engine::control::rights::Rights;
 use engine::machine::request::{Reply, RequestId};
 use engine::machine::{Effect, Engine, Input, Level};
-use engine::names::JobName;
 use engine::process::Slot;
 use engine::signal::Signal;
 use engine::time::{Mono, Span};
@@ -33,9 +37,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
 use sys::epoll::{Epoll, Interest, Ready};
 use talk::Voice;
+use watching::Watching;
 
 /// How much processor time one turn may use; a daemon that spins is ended, and a new one begins
 /// where it was.
@@ -51,6 +55,7 @@ const KEEPER: u64 = 1;
 const LOGGER: u64 = 2;
 const CONTROL: u64 = 3;
 const SESSION: u64 = 4;
+const WATCH: u64 = 5;
 
 /// The daemon's state beside the engine's. None of it needs to survive.
 struct Daemon {
@@ -77,8 +82,12 @@ struct Daemon {
     sweeping: BTreeMap<Slot, Signal>,
     /// Output that could not be written, by slot, in a sentence.
     troubles: BTreeMap<Slot, String>,
-    /// Every job with its file.
-    files: BTreeMap<JobName, PathBuf>,
+    /// Connections that have sent more calls than one turn took.
+    again: BTreeSet<ConnectionId>,
+    /// Every job with its files.
+    catalogue: Catalogue,
+    /// The directories of the job files.
+    watching: Watching,
     /// The last orphan's exit that has been seen.
     orphans_seen: u64,
     /// The level that the journal has.
@@ -128,9 +137,11 @@ impl Daemon {
             self.engine.next_deadline(),
             self.drains.iter().map(|drain| drain.until).min(),
             self.connections.next_deadline(),
+            self.watching.due(),
         ];
         let first = deadlines.into_iter().flatten().min();
-        let timeout = match (self.news.is_empty(), first) {
+        let idle = self.news.is_empty() && self.again.is_empty() && self.catalogue.is_settled();
+        let timeout = match (idle, first) {
             (false, _) => Some(0),
             (true, Some(at)) => Some(at.since(now).0),
             (true, None) => None,
@@ -157,6 +168,9 @@ impl Daemon {
         let ids: BTreeSet<ConnectionId> =
             ids.into_iter().chain(self.connections.with_output()).collect();
         ids.into_iter().for_each(|id| self.flush(id));
+        while let Some(id) = self.connections.greediest() {
+            self.close(id);
+        }
         let interest = if self.keeper_full { Interest::Both } else { Interest::Read };
         let _ = self.epoll.modify(self.link.fd(), KEEPER, interest);
     }
@@ -164,6 +178,8 @@ impl Daemon {
     fn flush(&mut self, id: ConnectionId) {
         if !self.connections.flush(id, &self.epoll) {
             self.close(id);
+        } else if self.connections.is_ready(id) {
+            self.again.insert(id);
         }
     }
 

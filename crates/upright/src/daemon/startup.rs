@@ -1,11 +1,13 @@
 //! How a daemon begins: it hears what the keeper has, makes the machine again or anew, and listens.
 
+use super::catalogue::Catalogue;
 use super::connections::Connections;
 use super::journal;
 use super::link::{Link, Sent};
 use super::settings::Settings;
 use super::talk::Voice;
-use super::{Daemon, CONTROL, KEEPER, LOGGER, SESSION};
+use super::watching::Watching;
+use super::{Daemon, CONTROL, KEEPER, LOGGER, SESSION, WATCH};
 use crate::options::{Mode, Options, Startup};
 use engine::keeper::{held, FromKeeper, ToKeeper};
 use engine::machine::{Engine, Input, Level};
@@ -64,7 +66,9 @@ pub(super) fn begin(options: Options, link: Link) -> Result<Daemon, String> {
         drains: Vec::new(),
         sweeping: BTreeMap::new(),
         troubles: BTreeMap::new(),
-        files: BTreeMap::new(),
+        again: BTreeSet::new(),
+        catalogue: Catalogue::new(settings.sources.clone()),
+        watching: Watching::new(),
         orphans_seen: 0,
         level: Level::Message,
         ended: false,
@@ -72,6 +76,10 @@ pub(super) fn begin(options: Options, link: Link) -> Result<Daemon, String> {
     };
     if let Some(logger) = told.logger {
         daemon.take_logger(logger);
+    }
+    if let Some(fd) = daemon.watching.fd() {
+        let watched = daemon.epoll.add(fd, WATCH, Interest::Read);
+        watched.map_err(|errno| format!("epoll: {errno}"))?;
     }
     let mut held = told.held;
     match held.remove(&held::JOURNAL) {
@@ -131,7 +139,8 @@ impl Daemon {
     fn begin_anew(&mut self) {
         self.engine.hear(self.settings.options.level);
         let mut effects = Vec::new();
-        self.reload(&mut effects);
+        self.reload();
+        self.read_all_files(&mut effects);
         for (name, env) in first_events(&self.settings.options) {
             match EventName::try_from(Text::from(name.as_str())) {
                 Ok(name) => self.handle(Input::Happened(name, env), &mut effects),
@@ -164,9 +173,11 @@ impl Daemon {
         let mut effects = Vec::new();
         if lost {
             self.engine.hear(self.settings.options.level);
-            self.reload(&mut effects);
+            self.reload();
+            self.read_all_files(&mut effects);
         } else {
-            self.find_files();
+            // What changed while nobody looked is found in the turns that follow.
+            self.walk_all();
         }
         self.todo.extend(catching.effects);
         for input in catching.inputs {
@@ -176,11 +187,6 @@ impl Daemon {
         self.engine.take_changes();
         self.compact();
         self.say(Level::Info, "daemon restarted; all jobs go on");
-    }
-
-    fn find_files(&mut self) {
-        let found = super::sources::find(&self.settings.sources);
-        self.files = found.jobs.into_iter().map(|(name, files)| (name, files.conf)).collect();
     }
 
     pub(super) fn take_logger(&mut self, fd: OwnedFd) {
