@@ -271,5 +271,37 @@ fn a_list_goes_on_where_it_was_for_a_client_that_reads_slowly() {
     assert!(
         matches!(world.ask(Call::List(None, Listed::Own)), Ok(Answer::Instances(all)) if all.len() == count)
     );
+    drop(stream);
+    world.check(&before);
+}
+
+#[test]
+fn calls_that_are_sent_ahead_are_all_answered() {
+    let world = World::start("pipelined", |conf| {
+        std::fs::write(conf.join("quick.conf"), "task\nexec true\n").unwrap();
+    });
+    let before = world.before();
+    let mut stream = world.connect();
+    let mut bytes = STATUS.repeat(300);
+    // One that waits, and those behind it.
+    let start = Request::Start(crate::world::target("quick"), Wait::Settled);
+    Call::Ask(start, None).encode(&mut bytes);
+    bytes.extend_from_slice(&STATUS.repeat(300));
+    assert!(send(&mut stream, &bytes));
+    for number in 0..601 {
+        let told = frame(&mut stream);
+        assert!(told.contains("\"instance\""), "answer {number}: {told}");
+    }
+    drop(stream);
+    world.check(&before);
+}
+
+#[test]
+fn a_daemon_without_a_descriptor_for_one_more_client_sleeps_and_goes_on_later() {
+    let world = World::start_limited("descriptors", 64, |_| {});
+    let before = world.before();
+    let streams: Vec<UnixStream> = (0..60).map(|_| world.connect()).collect();
+    world.check_while(&before);
+    drop(streams);
     world.check(&before);
 }

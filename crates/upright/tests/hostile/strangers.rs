@@ -16,9 +16,9 @@ fn as_nobody(world: &World, arguments: &[&str]) -> Option<Output> {
         std::fs::copy(env!("CARGO_BIN_EXE_upright"), &program).unwrap();
     }
     let ran = Command::new(program)
-        .args(["--socket".as_ref(), world.socket().as_os_str()])
         .args(arguments)
         .current_dir("/")
+        .env("UPRIGHT_SOCKET", world.socket())
         .env_remove("UPSTART_SESSION")
         .uid(65_534)
         .gid(65_534)

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use upright::cli::client::{Client, Trouble};
-use upright::cli::connect::{self, Address};
+use upright::cli::connect::Address;
 
 /// How long a fact is waited for before the test gives up.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -72,6 +72,22 @@ impl World {
 
     /// Starts Upright as a user.
     pub fn start_as(name: &str, uid: Option<u32>, prepare: impl FnOnce(&Path)) -> World {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_upright-core"));
+        if let Some(uid) = uid {
+            command.uid(uid).gid(uid);
+        }
+        World::start_by(name, command, prepare)
+    }
+
+    /// Starts Upright with no more than so many descriptors for each of its processes.
+    pub fn start_limited(name: &str, descriptors: u32, prepare: impl FnOnce(&Path)) -> World {
+        let mut command = Command::new("sh");
+        let script = format!("ulimit -n {descriptors} && exec \"$@\"");
+        command.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_upright-core")]);
+        World::start_by(name, command, prepare)
+    }
+
+    fn start_by(name: &str, mut command: Command, prepare: impl FnOnce(&Path)) -> World {
         let dir = std::env::temp_dir().join(format!("upright-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&dir);
         for part in ["conf", "log", "run"] {
@@ -84,7 +100,6 @@ impl World {
         fs::write(dir.join("conf").join(format!("{STEADY}.conf")), steady).unwrap();
         prepare(&dir.join("conf"));
         let said = fs::File::create(dir.join("said")).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_upright-core"));
         command
             .args(["--user", "--verbose", "--confdir"])
             .arg(dir.join("conf"))
@@ -97,9 +112,6 @@ impl World {
             .stdin(Stdio::null())
             .stdout(said.try_clone().unwrap())
             .stderr(said);
-        if let Some(uid) = uid {
-            command.uid(uid).gid(uid);
-        }
         let world = World { dir, keeper: command.spawn().unwrap() };
         eventually("Upright answers", || world.try_connect());
         eventually("the job runs", || world.main(STEADY));
