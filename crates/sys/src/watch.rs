@@ -24,8 +24,10 @@ pub enum What {
     MovedIn,
     /// An entry is gone.
     Gone,
-    /// The directory itself was deleted or moved.
-    Lost,
+    /// The directory itself was deleted, and everything in it before.
+    Deleted,
+    /// The directory itself was moved.
+    MovedAway,
     /// It is not watched any more.
     Ended,
     /// Events were lost: everything has to be looked at.
@@ -115,8 +117,8 @@ fn what(flags: ReadFlags) -> Option<What> {
     let table = [
         (ReadFlags::QUEUE_OVERFLOW, What::Overflow),
         (ReadFlags::IGNORED, What::Ended),
-        (ReadFlags::DELETE_SELF, What::Lost),
-        (ReadFlags::MOVE_SELF, What::Lost),
+        (ReadFlags::DELETE_SELF, What::Deleted),
+        (ReadFlags::MOVE_SELF, What::MovedAway),
         (ReadFlags::CREATE, What::Made),
         (ReadFlags::CLOSE_WRITE, What::Written),
         (ReadFlags::ATTRIB, What::Written),
@@ -159,7 +161,7 @@ mod tests {
             (What::Made, true, "c"),
             (What::Gone, false, "b"),
             (What::Gone, true, "c"),
-            (What::Lost, false, ""),
+            (What::Deleted, false, ""),
             (What::Ended, false, ""),
         ];
         assert_eq!(told, expected.map(|(what, dir, name)| (what, dir, name.to_owned())));

@@ -56,19 +56,14 @@ impl Daemon {
             }
         }
         self.watching.prune();
-        // Source: spec 2.3: a kernel without inotify is not worth a word.
-        if let Some(errno) = refused.filter(|errno| *errno != Errno::NOSYS) {
-            let (shown, why) = (source.display(), engine::errno::Errno(errno.raw_os_error()));
-            let line = format!("{shown}: Unable to watch configuration directory: {why}");
-            self.say(Level::Warn, &line);
-        }
+        self.say_unwatched(&source, refused);
         said.iter().for_each(|(level, line)| self.say(*level, line));
     }
 
     /// Looks at what the watched directories told, once it is time.
     pub(super) fn look_at_changes(&mut self) {
         let now = sys::clock::monotonic();
-        let Some(Changed { files, walks, lost }) = self.watching.take(now) else { return };
+        let Some(Changed { files, walks, lost, moved }) = self.watching.take(now) else { return };
         for (number, relative) in &files {
             if !walks.contains(number) {
                 self.catalogue.look(*number, relative);
@@ -76,20 +71,29 @@ impl Daemon {
         }
         for number in walks {
             let Some(source) = self.catalogue.sources().get(number).cloned() else { continue };
-            if !lost.contains(&number) || source.exists() {
+            let gone = lost.contains(&number) && !source.exists();
+            if gone {
+                let line = format!("{}: Configuration directory deleted", source.display());
+                self.say(Level::Warn, &line);
+            }
+            if !gone || !moved.contains(&number) {
                 self.walk(number);
                 continue;
             }
-            // Its jobs stay until a reload. Source: spec 2.3.
-            let shown = source.display();
-            self.say(Level::Warn, &format!("{shown}: Configuration directory deleted"));
+            // Nobody has deleted the files: their jobs stay until a reload. Source: spec 2.3.
             self.watching.leave(number);
-            if let Err(errno) = self.watching.await_source(number, &source) {
-                let why = engine::errno::Errno(errno.raw_os_error());
-                let line = format!("{shown}: Unable to watch configuration directory: {why}");
-                self.say(Level::Warn, &line);
-            }
+            let awaited = self.watching.await_source(number, &source);
             self.watching.prune();
+            self.say_unwatched(&source, awaited.err());
+        }
+    }
+
+    /// Source: spec 2.3: a kernel without inotify is not worth a word.
+    fn say_unwatched(&self, source: &Path, refused: Option<Errno>) {
+        if let Some(errno) = refused.filter(|errno| *errno != Errno::NOSYS) {
+            let (shown, why) = (source.display(), engine::errno::Errno(errno.raw_os_error()));
+            let line = format!("{shown}: Unable to watch configuration directory: {why}");
+            self.say(Level::Warn, &line);
         }
     }
 

@@ -53,6 +53,8 @@ pub struct Changed {
     pub walks: BTreeSet<usize>,
     /// Sources that were deleted or moved away, whatever is there now.
     pub lost: BTreeSet<usize>,
+    /// Those of them that were moved.
+    pub moved: BTreeSet<usize>,
 }
 
 /// The watched directories.
@@ -165,7 +167,9 @@ impl Watching {
                 Place::Above(source, name) if event.name == name.as_bytes() => {
                     self.changed.walks.insert(*source);
                 }
-                Place::Above(source, _) if event.what == What::Lost => {
+                Place::Above(source, _)
+                    if matches!(event.what, What::Deleted | What::MovedAway) =>
+                {
                     self.changed.walks.insert(*source);
                 }
                 Place::Above(..) => {}
@@ -181,10 +185,13 @@ impl Watching {
         let relative = directory.join(OsStr::from_bytes(&event.name));
         let root = directory.as_os_str().is_empty();
         match event.what {
-            What::Lost => {
+            What::Deleted | What::MovedAway => {
                 self.changed.walks.insert(source);
                 if root {
                     self.changed.lost.insert(source);
+                }
+                if root && event.what == What::MovedAway {
+                    self.changed.moved.insert(source);
                 }
             }
             What::Ended | What::Overflow => {}

@@ -107,6 +107,11 @@ fn a_source_that_is_deleted_is_told_and_watched_again_when_it_is_back() {
     await_jobs(&world, &["b", STEADY]);
     fs::write(world.conf().join("c.conf"), "exec sleep 1\n").unwrap();
     await_jobs(&world, &["b", "c", STEADY]);
+    fs::remove_dir_all(world.conf()).unwrap();
+    await_jobs(&world, &[STEADY]);
+    fs::create_dir(world.conf()).unwrap();
+    fs::write(world.conf().join("d.conf"), "exec sleep 1\n").unwrap();
+    await_jobs(&world, &["d", STEADY]);
     world.check(&before);
 }
 
@@ -125,9 +130,7 @@ fn a_file_that_is_broken_leaves_the_last_good_one_in_force_and_status_says_so() 
     await_usage(&world, "a", "better");
     assert_eq!(world.status("a").unwrap().warnings, [""; 0]);
     world.write("a.conf", "execute\n");
-    eventually("it is broken again", || {
-        (!world.status("a")?.warnings.is_empty()).then_some(())
-    });
+    eventually("it is broken again", || (!world.status("a")?.warnings.is_empty()).then_some(()));
     fs::remove_file(world.conf().join("a.conf")).unwrap();
     await_jobs(&world, &[STEADY]);
     world.check(&before);
