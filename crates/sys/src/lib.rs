@@ -31,6 +31,7 @@ pub mod start;
 pub mod timer;
 pub mod users;
 pub mod wait;
+pub mod watch;
 
 /// Why the kernel refused something.
 pub use rustix::io::Errno;

@@ -122,7 +122,7 @@ impl Engine {
         let (Some(condition), Some(event)) = (&spec.start_on, self.events.look(&id)) else {
             return 0;
         };
-        let env = || environment::build(&self.config.table, &spec.env, &self.config.own, &[]);
+        let env = || environment::build(self.table(), &spec.env, &self.config.own, &[]);
         let expanded = |text: &Text| expanded(text, &env);
         let mut kept = 0;
         for (index, node) in condition.nodes.iter().enumerate() {

@@ -103,10 +103,13 @@ impl Engine {
     fn enter_starting(&mut self, id: InstanceId) {
         self.adopt_redefinition(id);
         let Some(spec) = self.spec_of(id) else { return };
+        let given = self.instances.edit(&id).and_then(|instance| instance.given_next.take());
+        let built = given.map(|given| {
+            (environment::build(self.table(), &spec.env, &self.config.own, &given), given)
+        });
         let Some(instance) = self.instances.edit(&id) else { return };
-        if let Some(given) = instance.given_next.take() {
-            instance.env =
-                environment::build(&self.config.table, &spec.env, &self.config.own, &given);
+        if let Some((env, given)) = built {
+            instance.env = env;
             instance.given = given;
         }
         instance.stop_env = Vec::new();

@@ -31,6 +31,7 @@ mod requests;
 mod respawn;
 mod shutdown;
 pub mod state;
+mod variables;
 
 pub use changes::Changes;
 pub use event::{EventId, CHAIN_MAX};
@@ -41,6 +42,7 @@ pub(crate) use owed::Belief;
 #[cfg(feature = "planted")]
 pub use planted::Bug;
 pub use requests::Found;
+pub use variables::{Variation, Whose};
 
 use crate::names::{EventName, InstanceName, JobName};
 use crate::process::{InstanceId, Slot};
@@ -131,6 +133,8 @@ pub struct Engine {
     events: Ledger<EventId, Event>,
     requests: Ledger<RequestId, Pending>,
     answers: Ledger<u64, Answered>,
+    /// The table of variables, where it is not the one of the beginning.
+    variables: Ledger<(), Vec<Text>>,
     histories: BTreeMap<(JobName, InstanceName), History>,
     /// History entries since the last record.
     remembered: Vec<Remembering>,
@@ -170,6 +174,7 @@ impl Engine {
             events: Ledger::new(),
             requests: Ledger::new(),
             answers: Ledger::new(),
+            variables: Ledger::new(),
             histories: BTreeMap::new(),
             remembered: Vec::new(),
             names: BTreeMap::new(),
@@ -206,6 +211,7 @@ impl Engine {
             Input::Survey(slot, candidates) => self.surveyed(slot, &candidates),
             Input::Swept(slot, left) => self.swept(slot, left),
             Input::Shutdown(kind) => self.shut_down(kind),
+            Input::Vary(whose, variation) => self.vary(whose, &variation),
             Input::Tick => self.pass_deadlines(),
         }
         self.settle();

@@ -138,8 +138,8 @@ impl Engine {
         let (Some(condition), Some(event)) = (&job.spec.start_on, self.events.look(&id)) else {
             return Vec::new();
         };
-        let config = &self.config;
-        let env = || environment::build(&config.table, &job.spec.env, &config.own, &[]);
+        let (table, own) = (self.table(), &self.config.own);
+        let env = || environment::build(table, &job.spec.env, own, &[]);
         self.newly_matched(condition, &job.start.0, event, &env)
     }
 
@@ -313,7 +313,7 @@ impl Engine {
         if job.spec.instance.is_empty() {
             return Ok(InstanceName::default());
         }
-        let env = environment::build(&self.config.table, &job.spec.env, &self.config.own, given);
+        let env = environment::build(self.table(), &job.spec.env, &self.config.own, given);
         let name = expand::expand(&job.spec.instance, &env).map_err(|error| format!("{error}"))?;
         InstanceName::try_from(name).map_err(|error| format!("instance: {error}"))
     }

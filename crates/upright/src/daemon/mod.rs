@@ -4,6 +4,7 @@
 //! connections), handle, write the turn into the journal, perform the effects in order, flush.
 //! `inputs` is the only file that makes inputs, `effects` the only one that performs effects.
 
+mod catalogue;
 mod connections;
 mod effects;
 mod inputs;
@@ -13,12 +14,16 @@ mod loading;
 mod locks;
 mod orphans;
 mod planning;
+mod reloading;
 mod settings;
 mod sources;
 mod startup;
 mod talk;
+mod variables;
+mod watching;
 
 use crate::options::{self, Asked};
+use catalogue::Catalogue;
 use connections::{ConnectionId, Connections};
 use engine::control::rights::Rights;
 use engine::machine::request::{Reply, RequestId};
@@ -35,6 +40,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use sys::epoll::{Epoll, Interest, Ready};
 use talk::Voice;
+use watching::Watching;
 
 /// How much processor time one turn may use; a daemon that spins is ended, and a new one begins
 /// where it was.
@@ -59,6 +65,7 @@ const KEEPER: u64 = 1;
 const LOGGER: u64 = 2;
 const CONTROL: u64 = 3;
 const SESSION: u64 = 4;
+const WATCH: u64 = 5;
 
 /// The daemon's state beside the engine's. None of it needs to survive.
 struct Daemon {
@@ -98,6 +105,12 @@ struct Daemon {
     given_up: Option<String>,
     /// Whether it was said that there can be no journal.
     journal_lost: bool,
+    /// Connections that have sent more calls than one turn took.
+    again: BTreeSet<ConnectionId>,
+    /// Every job with its files.
+    catalogue: Catalogue,
+    /// The directories of the job files.
+    watching: Watching,
     /// The level that the journal has.
     level: Level,
     /// How many turns in a row had more of the keeper's news than time.
@@ -170,9 +183,11 @@ impl Daemon {
             self.drains.iter().map(|drain| drain.until).min(),
             self.connections.next_deadline(),
             self.bulky.then(|| now + QUIET),
+            self.watching.due(),
         ];
         let first = deadlines.into_iter().flatten().min();
-        let timeout = match (self.news.is_empty(), first) {
+        let idle = self.news.is_empty() && self.again.is_empty() && self.catalogue.is_settled();
+        let timeout = match (idle, first) {
             (false, _) => Some(0),
             (true, Some(_)) if self.behind > 0 => Some(BREATH.0),
             (true, Some(at)) => Some(at.since(now).0),
@@ -207,6 +222,9 @@ impl Daemon {
         let ids: BTreeSet<ConnectionId> =
             ids.into_iter().chain(self.connections.with_output()).collect();
         ids.into_iter().for_each(|id| self.flush(id));
+        while let Some(id) = self.connections.greediest() {
+            self.close(id);
+        }
         let interest = if self.keeper_full { Interest::Both } else { Interest::Read };
         let _ = self.epoll.modify(self.link.fd(), KEEPER, interest);
     }
@@ -214,6 +232,8 @@ impl Daemon {
     fn flush(&mut self, id: ConnectionId) {
         if !self.connections.flush(id, &self.epoll) {
             self.close(id);
+        } else if self.connections.is_ready(id) {
+            self.again.insert(id);
         }
     }
 
