@@ -12,6 +12,7 @@ pub mod limits;
 pub mod lock;
 pub mod logfile;
 pub mod memfd;
+pub mod memory;
 pub mod outlet;
 pub mod own;
 pub mod page;
@@ -30,6 +31,7 @@ pub mod start;
 pub mod timer;
 pub mod users;
 pub mod wait;
+pub mod watch;
 
 /// Why the kernel refused something.
 pub use rustix::io::Errno;

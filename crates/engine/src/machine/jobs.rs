@@ -17,8 +17,14 @@ use alloc::vec::Vec;
 impl Engine {
     /// Registers a job, or replaces it: at once where nothing runs, else when the last instance is
     /// gone. A job is never started by becoming known.
-    pub(super) fn define(&mut self, spec: Arc<JobSpec>) {
+    pub(super) fn define(&mut self, mut spec: Arc<JobSpec>) {
         let name = spec.name.clone();
+        // Many jobs are alike, most of all those whose names are: what they have in common is kept
+        // once.
+        let like = self.jobs.before(&name).map(|(_, job)| &job.spec);
+        if let (Some(own), Some(like)) = (Arc::get_mut(&mut spec), like) {
+            own.share(like);
+        }
         let runs = self.has_instances(&name);
         match self.jobs.edit(&name) {
             Some(job) if job.spec == spec => job.next = Next::Same,
@@ -80,7 +86,7 @@ impl Engine {
             return;
         }
         let Some(instance) = self.instances.edit(&id) else { return };
-        let mut old = core::mem::replace(&mut instance.stop, Matches::of(spec.stop_on.as_ref()));
+        let mut old = core::mem::replace(&mut instance.stop, Matches::of(spec.stop_on.as_deref()));
         let instance_name = instance.name.clone();
         old.reset().into_iter().for_each(|event| self.unblock(event));
         // While the old description still says where it is.
@@ -90,7 +96,7 @@ impl Engine {
         }
         self.unindex_stops(id, &name, &instance_name);
         self.put_in_force(&name, spec.clone());
-        self.index_stops(id, &name, &instance_name, spec.stop_on.iter());
+        self.index_stops(id, &name, &instance_name, spec.stop_on.as_deref().into_iter());
         self.remember(id, Note::Redefined);
     }
 
@@ -101,7 +107,7 @@ impl Engine {
         let (old, mut matched) = (job.spec.clone(), job.start.clone());
         self.unindex_start(&old);
         self.index_start(&spec);
-        let mut start = Matches::of(spec.start_on.as_ref());
+        let mut start = Matches::of(spec.start_on.as_deref());
         let held: Vec<EventId> = matched.reset();
         for event in &held {
             let kept = self.match_again(&spec, &mut start, *event);
@@ -116,7 +122,7 @@ impl Engine {
         let (Some(condition), Some(event)) = (&spec.start_on, self.events.look(&id)) else {
             return 0;
         };
-        let env = || environment::build(&self.config.table, &spec.env, &self.config.own, &[]);
+        let env = || environment::build(self.table(), &spec.env, &self.config.own, &[]);
         let expanded = |text: &Text| expanded(text, &env);
         let mut kept = 0;
         for (index, node) in condition.nodes.iter().enumerate() {
@@ -189,13 +195,13 @@ impl Engine {
     }
 
     fn index_start(&mut self, spec: &JobSpec) {
-        for event in mentioned(spec.start_on.as_ref()) {
+        for event in mentioned(spec.start_on.as_deref()) {
             self.starts.entry(event).or_default().insert(spec.name.clone());
         }
     }
 
     fn unindex_start(&mut self, spec: &JobSpec) {
-        for event in mentioned(spec.start_on.as_ref()) {
+        for event in mentioned(spec.start_on.as_deref()) {
             if let Some(jobs) = self.starts.get_mut(&event) {
                 jobs.remove(&spec.name);
                 if jobs.is_empty() {
@@ -220,7 +226,7 @@ impl Engine {
 
     fn unindex_stops(&mut self, id: InstanceId, job: &JobName, name: &InstanceName) {
         let stop_on = self.jobs.look(job).and_then(|job| job.spec.stop_on.clone());
-        for event in mentioned(stop_on.as_ref()) {
+        for event in mentioned(stop_on.as_deref()) {
             let Some(by_job) = self.stops.get_mut(&event) else { continue };
             if let Some(instances) = by_job.get_mut(job) {
                 instances.remove(&(name.clone(), id));
@@ -239,7 +245,7 @@ impl Engine {
         self.unretire(&instance.job, &instance.name);
         self.names.insert((instance.job.clone(), instance.name.clone()), id);
         let stop_on = self.jobs.look(&instance.job).and_then(|job| job.spec.stop_on.clone());
-        self.index_stops(id, &instance.job, &instance.name, stop_on.iter());
+        self.index_stops(id, &instance.job, &instance.name, stop_on.as_deref().into_iter());
     }
 
     /// Forgets the name of an instance that is gone.
@@ -249,8 +255,20 @@ impl Engine {
         self.retire(instance.job.clone(), instance.name.clone());
     }
 
+    /// Keeps what jobs that were read from a journal have in common once.
+    fn share_specs(&mut self) {
+        let mut last: Option<Arc<JobSpec>> = None;
+        self.jobs.settle_each(|job| {
+            if let (Some(own), Some(like)) = (Arc::get_mut(&mut job.spec), &last) {
+                own.share(like);
+            }
+            last = Some(job.spec.clone());
+        });
+    }
+
     /// Makes everything again that can be made from the ledgers.
     pub(super) fn index(&mut self) {
+        self.share_specs();
         self.names.clear();
         self.starts.clear();
         self.stops.clear();

@@ -103,10 +103,13 @@ impl Engine {
     fn enter_starting(&mut self, id: InstanceId) {
         self.adopt_redefinition(id);
         let Some(spec) = self.spec_of(id) else { return };
+        let given = self.instances.edit(&id).and_then(|instance| instance.given_next.take());
+        let built = given.map(|given| {
+            (environment::build(self.table(), &spec.env, &self.config.own, &given), given)
+        });
         let Some(instance) = self.instances.edit(&id) else { return };
-        if let Some(given) = instance.given_next.take() {
-            instance.env =
-                environment::build(&self.config.table, &spec.env, &self.config.own, &given);
+        if let Some((env, given)) = built {
+            instance.env = env;
             instance.given = given;
         }
         instance.stop_env = Vec::new();
@@ -406,7 +409,7 @@ impl Engine {
         }
         let id = InstanceId(self.globals.next_instance);
         self.globals.next_instance = self.globals.next_instance.wrapping_add(1);
-        let stop_on = self.jobs.look(job).and_then(|job| job.spec.stop_on.as_ref());
+        let stop_on = self.jobs.look(job).and_then(|job| job.spec.stop_on.as_deref());
         let stop = super::condition::Matches::of(stop_on);
         let instance = Instance::new(job.clone(), name, stop, self.now);
         self.learn_names(id, &instance);

@@ -2,7 +2,7 @@
 
 use super::condition::Matches;
 use super::instance::{Due, Hold, Instance, Waiter, Warning};
-use super::job::Next;
+use super::job::{Job, Next};
 use super::state::{Goal, State};
 use super::{Engine, EventId, Note};
 use crate::names::{InstanceName, JobName};
@@ -44,12 +44,8 @@ impl Engine {
     /// given one on (it included), at most `most`.
     pub fn list(&self, from: Option<&(JobName, InstanceName)>, most: usize) -> Vec<InstanceView> {
         let first = from.cloned();
-        let jobs = self
-            .jobs
-            .iter()
-            .skip_while(|(name, _)| first.as_ref().is_some_and(|(job, _)| *name < job));
         let mut views = Vec::new();
-        for (name, _) in jobs {
+        for (name, _) in self.jobs_from(from.map(|(job, _)| job)) {
             let begin = (name.clone(), InstanceName::default());
             let mut any = false;
             let of_job = self.names.range(begin..).take_while(|((job, _), _)| job == name);
@@ -71,6 +67,19 @@ impl Engine {
         views
     }
 
+    fn jobs_from(&self, first: Option<&JobName>) -> impl Iterator<Item = (&JobName, &Job)> {
+        let from = first.map(|first| self.jobs.from(first));
+        let all = first.is_none().then(|| self.jobs.iter());
+        from.into_iter().flatten().chain(all.into_iter().flatten())
+    }
+
+    /// Returns what `show-config` shows of the jobs from the given one on (it included), at most
+    /// `most`.
+    pub fn job_views(&self, from: Option<&JobName>, most: usize) -> Vec<JobView> {
+        let jobs = self.jobs_from(from).take(most);
+        jobs.filter_map(|(name, _)| self.job_view(name)).collect()
+    }
+
     /// Returns how many jobs are known.
     pub fn job_count(&self) -> usize {
         self.jobs.len()
@@ -84,8 +93,8 @@ impl Engine {
             usage: spec.about.usage.clone(),
             description: spec.about.description.clone(),
             emits: spec.about.emits.clone(),
-            start_on: spec.start_on.clone(),
-            stop_on: spec.stop_on.clone(),
+            start_on: spec.start_on.as_deref().cloned(),
+            stop_on: spec.stop_on.as_deref().cloned(),
         })
     }
 
@@ -97,6 +106,17 @@ impl Engine {
     /// Returns the description of a job that is in force.
     pub fn spec(&self, name: &JobName) -> Option<&alloc::sync::Arc<crate::spec::JobSpec>> {
         self.jobs.look(name).map(|job| &job.spec)
+    }
+
+    /// Returns the description that a job has, or will have once its instances are gone; nothing
+    /// where it is not known or its file is gone.
+    pub fn wanted(&self, name: &JobName) -> Option<&alloc::sync::Arc<crate::spec::JobSpec>> {
+        let job = self.jobs.look(name)?;
+        match &job.next {
+            Next::Same => Some(&job.spec),
+            Next::Changed(spec) => Some(spec),
+            Next::Removed => None,
+        }
     }
 
     /// Returns what `why` answers for an instance, also for one that is gone.
@@ -124,9 +144,9 @@ impl Engine {
                 .push("its file is gone; the job is forgotten when it stops".to_string()),
         }
         Some(WhyView {
-            start_on: self.condition_words(spec.start_on.as_ref(), &registered.start),
+            start_on: self.condition_words(spec.start_on.as_deref(), &registered.start),
             stop_on: instance.map_or_else(Vec::new, |instance| {
-                self.condition_words(spec.stop_on.as_ref(), &instance.stop)
+                self.condition_words(spec.stop_on.as_deref(), &instance.stop)
             }),
             waiters: instance.map_or_else(Vec::new, |instance| self.waiter_words(instance)),
             history: history

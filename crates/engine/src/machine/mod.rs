@@ -31,6 +31,7 @@ mod requests;
 mod respawn;
 mod shutdown;
 pub mod state;
+mod variables;
 
 pub use changes::Changes;
 pub use event::{EventId, CHAIN_MAX};
@@ -41,6 +42,7 @@ pub(crate) use owed::Belief;
 #[cfg(feature = "planted")]
 pub use planted::Bug;
 pub use requests::Found;
+pub use variables::{Variation, Whose};
 
 use crate::names::{EventName, InstanceName, JobName};
 use crate::process::{InstanceId, Slot};
@@ -64,6 +66,9 @@ pub const TURN_STEPS: u32 = 20_000;
 
 /// How many events may be on their way at once; a request for one more is refused.
 pub const EVENTS_MAX: usize = 100_000;
+
+/// Room for how many steps is kept from turn to turn.
+const WORK_KEPT: usize = 64;
 
 /// How many requests may wait at once; one more is refused.
 pub const REQUESTS_MAX: usize = 10_000;
@@ -90,7 +95,8 @@ pub struct Config {
     pub planted: Option<Bug>,
 }
 
-/// The small things that every turn's record carries.
+/// The small things that every turn's record carries. No counter runs out by counting; they wrap so
+/// that one which a damaged record has run out breaks nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Globals {
     /// When the last turn was.
@@ -127,6 +133,8 @@ pub struct Engine {
     events: Ledger<EventId, Event>,
     requests: Ledger<RequestId, Pending>,
     answers: Ledger<u64, Answered>,
+    /// The table of variables, where it is not the one of the beginning.
+    variables: Ledger<(), Vec<Text>>,
     histories: BTreeMap<(JobName, InstanceName), History>,
     /// History entries since the last record.
     remembered: Vec<Remembering>,
@@ -166,6 +174,7 @@ impl Engine {
             events: Ledger::new(),
             requests: Ledger::new(),
             answers: Ledger::new(),
+            variables: Ledger::new(),
             histories: BTreeMap::new(),
             remembered: Vec::new(),
             names: BTreeMap::new(),
@@ -185,6 +194,8 @@ impl Engine {
     pub fn handle(&mut self, now: Mono, input: Input, out: &mut Vec<Effect>) {
         self.now = self.now.max(now);
         self.globals.now = self.now;
+        // Lent for the turn, so that what a large turn needed is not kept for ever.
+        self.out = core::mem::take(out);
         match input {
             Input::Define(spec) => self.define(spec),
             Input::Remove(name) => self.undefine(&name),
@@ -200,12 +211,13 @@ impl Engine {
             Input::Survey(slot, candidates) => self.surveyed(slot, &candidates),
             Input::Swept(slot, left) => self.swept(slot, left),
             Input::Shutdown(kind) => self.shut_down(kind),
+            Input::Vary(whose, variation) => self.vary(whose, &variation),
             Input::Tick => self.pass_deadlines(),
         }
         self.settle();
         self.answer_accepted();
         self.end_shutdown();
-        out.append(&mut self.out);
+        *out = core::mem::take(&mut self.out);
     }
 
     /// Returns when time will be news: `Input::Tick` is due then.
@@ -238,7 +250,7 @@ impl Engine {
             match self.globals.work.pop_front() {
                 Some(Work::Offer(event)) => self.offer(event),
                 Some(Work::Finish(event)) => self.finish(event),
-                None => return,
+                None => return self.globals.work.shrink_to(WORK_KEPT),
             }
         }
     }
@@ -252,7 +264,7 @@ impl Engine {
 
     fn notice(&mut self, notice: Notice) {
         let sequence = self.globals.next_notice;
-        self.globals.next_notice += 1;
+        self.globals.next_notice = self.globals.next_notice.wrapping_add(1);
         self.out.push(Effect::Notice(sequence, notice));
     }
 
@@ -278,7 +290,7 @@ impl Engine {
 
     fn new_slot(&mut self, instance: InstanceId, role: crate::process::Role) -> Slot {
         let generation = self.globals.next_generation;
-        self.globals.next_generation += 1;
+        self.globals.next_generation = generation.wrapping_add(1);
         Slot { instance, role, generation }
     }
 

@@ -28,7 +28,7 @@ impl Engine {
         reports: Option<JobName>,
     ) -> EventId {
         let id = EventId(self.globals.next_event);
-        self.globals.next_event += 1;
+        self.globals.next_event = id.0.wrapping_add(1);
         let event = Event {
             name,
             env,
@@ -138,8 +138,8 @@ impl Engine {
         let (Some(condition), Some(event)) = (&job.spec.start_on, self.events.look(&id)) else {
             return Vec::new();
         };
-        let config = &self.config;
-        let env = || environment::build(&config.table, &job.spec.env, &config.own, &[]);
+        let (table, own) = (self.table(), &self.config.own);
+        let env = || environment::build(table, &job.spec.env, own, &[]);
         self.newly_matched(condition, &job.start.0, event, &env)
     }
 
@@ -213,6 +213,7 @@ impl Engine {
         }
         self.come_true(id, Asked::Start, events);
         if let Some(instance) = self.instances.edit(&id) {
+            given.shrink_to_fit();
             instance.given_next = Some(given);
             instance.depth = depth.unwrap_or(0);
             instance.respawn.failures = 0;
@@ -252,7 +253,7 @@ impl Engine {
 
     pub(super) fn block(&mut self, id: EventId, times: usize) {
         if let Some(event) = self.events.edit(&id) {
-            event.blockers += times as u32;
+            event.blockers = event.blockers.saturating_add(times as u32);
         }
     }
 
@@ -312,7 +313,7 @@ impl Engine {
         if job.spec.instance.is_empty() {
             return Ok(InstanceName::default());
         }
-        let env = environment::build(&self.config.table, &job.spec.env, &self.config.own, given);
+        let env = environment::build(self.table(), &job.spec.env, &self.config.own, given);
         let name = expand::expand(&job.spec.instance, &env).map_err(|error| format!("{error}"))?;
         InstanceName::try_from(name).map_err(|error| format!("instance: {error}"))
     }

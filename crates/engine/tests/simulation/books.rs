@@ -96,6 +96,7 @@ impl Books {
             | Input::Stopped(..)
             | Input::Survey(..)
             | Input::Swept(..)
+            | Input::Vary(..)
             | Input::Tick => {}
         }
         for effect in effects {

@@ -4,6 +4,7 @@
 //! connections), handle, write the turn into the journal, perform the effects in order, flush.
 //! `inputs` is the only file that makes inputs, `effects` the only one that performs effects.
 
+mod catalogue;
 mod connections;
 mod effects;
 mod inputs;
@@ -13,17 +14,20 @@ mod loading;
 mod locks;
 mod orphans;
 mod planning;
+mod reloading;
 mod settings;
 mod sources;
 mod startup;
 mod talk;
+mod variables;
+mod watching;
 
 use crate::options::{self, Asked};
+use catalogue::Catalogue;
 use connections::{ConnectionId, Connections};
 use engine::control::rights::Rights;
 use engine::machine::request::{Reply, RequestId};
 use engine::machine::{Effect, Engine, Input, Level};
-use engine::names::JobName;
 use engine::process::Slot;
 use engine::signal::Signal;
 use engine::time::{Mono, Span};
@@ -34,9 +38,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
 use sys::epoll::{Epoll, Interest, Ready};
 use talk::Voice;
+use watching::Watching;
 
 /// How much processor time one turn may use; a daemon that spins is ended, and a new one begins
 /// where it was.
@@ -44,6 +48,12 @@ const TURN_CPU: Span = Span::secs(20);
 
 /// How long an answer that quotes a job's last lines waits for them.
 const DRAIN_TIMEOUT: Span = Span::millis(500);
+
+/// A turn with this many effects needed memory that is given back in the next quiet moment.
+const BUSY: usize = 256;
+
+/// How long a moment is without news until it is quiet.
+const QUIET: Span = Span::millis(100);
 
 /// How many bytes of a job's output are quoted.
 const TAIL: u32 = 2048;
@@ -55,6 +65,7 @@ const KEEPER: u64 = 1;
 const LOGGER: u64 = 2;
 const CONTROL: u64 = 3;
 const SESSION: u64 = 4;
+const WATCH: u64 = 5;
 
 /// The daemon's state beside the engine's. None of it needs to survive.
 struct Daemon {
@@ -86,14 +97,20 @@ struct Daemon {
     stacks: BTreeMap<Slot, u64>,
     /// Output that could not be written, by slot, in a sentence.
     troubles: BTreeMap<Slot, String>,
-    /// Every job with its file.
-    files: BTreeMap<JobName, PathBuf>,
+    /// Whether memory is to be given back in the next quiet moment.
+    bulky: bool,
     /// What is journalled and need not be told to a later daemon.
     seen: Seen,
     /// What had to be given up at the start, in a sentence.
     given_up: Option<String>,
     /// Whether it was said that there can be no journal.
     journal_lost: bool,
+    /// Connections that have sent more calls than one turn took.
+    again: BTreeSet<ConnectionId>,
+    /// Every job with its files.
+    catalogue: Catalogue,
+    /// The directories of the job files.
+    watching: Watching,
     /// The level that the journal has.
     level: Level,
     /// How many turns in a row had more of the keeper's news than time.
@@ -185,9 +202,12 @@ impl Daemon {
             self.engine.next_deadline(),
             self.drains.iter().map(|drain| drain.until).min(),
             self.connections.next_deadline(),
+            self.bulky.then(|| now + QUIET),
+            self.watching.due(),
         ];
         let first = deadlines.into_iter().flatten().min();
-        let timeout = match (self.news.is_empty(), first) {
+        let idle = self.news.is_empty() && self.again.is_empty() && self.catalogue.is_settled();
+        let timeout = match (idle, first) {
             (false, _) => Some(0),
             (true, Some(_)) if self.behind > 0 => Some(BREATH.0),
             (true, Some(at)) => Some(at.since(now).0),
@@ -198,6 +218,10 @@ impl Daemon {
             self.say(Level::Error, &format!("waiting failed: {errno}"));
             Vec::new()
         });
+        if ready.is_empty() && std::mem::take(&mut self.bulky) {
+            sys::memory::give_back();
+            sys::memory::forget_code();
+        }
         sys::timer::arm(TURN_CPU);
         self.take_batch(&ready);
         self.end_turn();
@@ -218,6 +242,9 @@ impl Daemon {
         let ids: BTreeSet<ConnectionId> =
             ids.into_iter().chain(self.connections.with_output()).collect();
         ids.into_iter().for_each(|id| self.flush(id));
+        while let Some(id) = self.connections.greediest() {
+            self.close(id);
+        }
         let interest = if self.keeper_full { Interest::Both } else { Interest::Read };
         let _ = self.epoll.modify(self.link.fd(), KEEPER, interest);
     }
@@ -225,6 +252,8 @@ impl Daemon {
     fn flush(&mut self, id: ConnectionId) {
         if !self.connections.flush(id, &self.epoll) {
             self.close(id);
+        } else if self.connections.is_ready(id) {
+            self.again.insert(id);
         }
     }
 

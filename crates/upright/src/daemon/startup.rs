@@ -1,11 +1,13 @@
 //! How a daemon begins: it hears what the keeper has, makes the machine again or anew, and listens.
 
+use super::catalogue::Catalogue;
 use super::connections::Connections;
 use super::journal;
 use super::link::{Link, Sent};
 use super::settings::Settings;
 use super::talk::Voice;
-use super::{Daemon, Seen, Standing, CONTROL, KEEPER, LOGGER, SESSION, TURN_CPU};
+use super::watching::Watching;
+use super::{Daemon, Seen, Standing, CONTROL, KEEPER, LOGGER, SESSION, TURN_CPU, WATCH};
 use crate::options::{Mode, Options, Startup};
 use engine::control::notice::Notice;
 use engine::journal::{undone, Record};
@@ -81,10 +83,13 @@ pub(super) fn begin(options: Options, link: Link) -> Result<Daemon, String> {
         following: BTreeSet::new(),
         stacks: BTreeMap::new(),
         troubles: BTreeMap::new(),
-        files: BTreeMap::new(),
+        bulky: true,
         seen: Seen::default(),
         given_up: None,
         journal_lost: false,
+        again: BTreeSet::new(),
+        catalogue: Catalogue::new(settings.sources.clone()),
+        watching: Watching::new(),
         level: Level::Message,
         behind: 0,
         standing: Standing::Starting,
@@ -107,6 +112,10 @@ pub(super) fn begin(options: Options, link: Link) -> Result<Daemon, String> {
     }
     if let Some(logger) = told.logger.take() {
         daemon.take_logger(logger);
+    }
+    if let Some(fd) = daemon.watching.fd() {
+        let watched = daemon.epoll.add(fd, WATCH, Interest::Read);
+        watched.map_err(|errno| format!("epoll: {errno}"))?;
     }
     if let Err(why) = daemon.lock_logs(&mut told.held).and_then(|()| daemon.listen(&mut told.held))
     {
@@ -251,7 +260,8 @@ impl Daemon {
     fn begin_anew(&mut self) {
         self.engine.hear(self.settings.options.level);
         let mut effects = Vec::new();
-        self.reload(&mut effects);
+        self.reload();
+        self.read_all_files(&mut effects);
         for (name, env) in first_events(&self.settings.options) {
             match EventName::try_from(Text::from(name.as_str())) {
                 Ok(name) => self.handle(Input::Happened(name, env), &mut effects),
@@ -269,8 +279,9 @@ impl Daemon {
         }
         let (engine, catching) = recover(self.settings.config(), past.records, past.ticked, table);
         self.engine = engine;
-        self.find_files();
         self.following = self.engine.followed().collect();
+        // What changed while nobody looked is found in the turns that follow.
+        self.walk_all();
         self.todo.extend(catching.effects);
         let mut effects = Vec::new();
         for input in catching.inputs {
@@ -337,11 +348,6 @@ impl Daemon {
                 Sent::Gone => return Err(String::from("the keeper is gone")),
             }
         }
-    }
-
-    fn find_files(&mut self) {
-        let found = super::sources::find(&self.settings.sources);
-        self.files = found.jobs.into_iter().map(|(name, files)| (name, files.conf)).collect();
     }
 
     pub(super) fn take_logger(&mut self, fd: OwnedFd) {
