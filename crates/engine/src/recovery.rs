@@ -132,8 +132,17 @@ pub fn recover(
 /// believes to run and that still does. The effects are recorded like those of a turn.
 pub fn rejoin(engine: &Engine, table: &Table) -> Catching {
     let mut catching = reconcile(engine, table, &[]);
-    for (slot, signal, scope) in engine.endings().filter(|ending| table.phase(ending.0).is_some()) {
+    #[cfg(feature = "planted")]
+    if engine.planted(crate::machine::Bug::SignalLost) {
+        return catching;
+    }
+    for (slot, signal, scope) in engine.endings() {
         catching.effects.push(Effect::Signal(slot, signal, scope));
+    }
+    for (slot, phase) in table.rows().filter(|(slot, _)| engine.was_continued(*slot)) {
+        if let Phase::Running { stopped: Some(_), .. } = phase {
+            catching.effects.push(Effect::Signal(slot, Signal::CONT, SignalScope::Process));
+        }
     }
     catching
 }
@@ -147,6 +156,12 @@ fn reconcile(engine: &Engine, table: &Table, undone: &[Effect]) -> Catching {
         known.insert(slot);
         match table.phase(slot) {
             Some(phase) => catch_up(slot, belief, phase, &mut catching),
+            #[cfg(feature = "planted")]
+            None if belief == Belief::Asked
+                && engine.planted(crate::machine::Bug::SpawnedAgain) =>
+            {
+                catching.inputs.push(Input::SpawnFailed(slot, Step::Fork, 11));
+            }
             None => miss(slot, belief, table, undone, &mut catching),
         }
     }

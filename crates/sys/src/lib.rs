@@ -9,6 +9,7 @@ pub mod entry;
 pub mod epoll;
 pub mod first;
 pub mod limits;
+pub mod lock;
 pub mod logfile;
 pub mod memfd;
 pub mod outlet;

@@ -59,7 +59,18 @@ impl Engine {
             globals: self.globals.clone(),
             jobs: self.jobs.take_touched(),
             instances: self.instances.take_touched(),
-            events: self.events.take_touched(),
+            events: {
+                let events = self.events.take_touched();
+                #[cfg(feature = "planted")]
+                let events = match self.planted(super::Bug::NotJournalled) {
+                    true => events
+                        .into_iter()
+                        .filter(|(_, e)| !e.as_ref().is_some_and(|e| e.failed))
+                        .collect(),
+                    false => events,
+                };
+                events
+            },
             requests: self.requests.take_touched(),
             answers: self.answers.take_touched(),
             variables: self.variables.take_touched(),

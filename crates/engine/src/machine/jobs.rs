@@ -84,6 +84,10 @@ impl Engine {
         let instance_name = instance.name.clone();
         old.reset().into_iter().for_each(|event| self.unblock(event));
         // While the old description still says where it is.
+        #[cfg(feature = "planted")]
+        if self.planted(super::Bug::StaleIndex) {
+            self.put_in_force(&name, spec.clone());
+        }
         self.unindex_stops(id, &name, &instance_name);
         self.put_in_force(&name, spec.clone());
         self.index_stops(id, &name, &instance_name, spec.stop_on.iter());
@@ -223,6 +227,10 @@ impl Engine {
             self.instances.iter().map(|(id, instance)| (*id, instance.clone())).collect();
         for (id, instance) in &instances {
             self.learn_names(*id, instance);
+            #[cfg(feature = "planted")]
+            if self.planted(super::Bug::DeadlineNotRestored) {
+                continue;
+            }
             self.set_due_of(*id, None, instance.due);
         }
         for (_, answered) in self.answers.iter() {

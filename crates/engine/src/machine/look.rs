@@ -7,7 +7,7 @@ use super::state::{Goal, State};
 use super::{Engine, EventId, Note};
 use crate::names::{InstanceName, JobName};
 use crate::process::{InstanceId, Role, Slot};
-use crate::spec::{Arg, Condition, Node, Operand};
+use crate::spec::{Arg, Condition, Expect, Node, Operand};
 use crate::time::{Mono, Span};
 use crate::view::{InstanceView, JobView, Remembered, WhyView};
 use alloc::format;
@@ -163,6 +163,18 @@ impl Engine {
     pub fn processes(&self) -> impl Iterator<Item = (Slot, Option<crate::process::Pid>)> + '_ {
         let all = self.instances.iter().flat_map(|(_, instance)| instance.processes.values());
         all.map(|process| (process.slot, process.pid))
+    }
+
+    /// Returns the slots whose daemon is not known yet (`expect fork` and `expect daemon`), each with
+    /// the time before which it cannot have been there.
+    pub fn awaited(&self) -> impl Iterator<Item = (Slot, Mono)> + '_ {
+        let all = self.instances.iter().filter(|(_, instance)| instance.state == State::Spawned);
+        all.filter_map(|(_, instance)| {
+            let expect = self.jobs.look(&instance.job)?.spec.policy.expect;
+            let main = instance.processes.get(&Role::Main)?;
+            let follows = matches!(expect, Expect::Fork | Expect::Daemon);
+            (follows && main.adopted.is_none()).then_some((main.slot, instance.since))
+        })
     }
 
     /// Returns the job and the instance name of an instance.

@@ -23,6 +23,8 @@ mod look;
 mod offering;
 mod orders;
 mod owed;
+#[cfg(feature = "planted")]
+mod planted;
 mod ready;
 pub mod request;
 mod requests;
@@ -37,6 +39,8 @@ pub use history::{Entry, History, Note, HISTORY_MAX};
 pub use input::{Candidate, Effect, Input, Level, Notice, ShutdownKind, SignalScope, SpawnOrder};
 pub use instance::{Due, Hold, Instance, Process, Waiter, Warning};
 pub(crate) use owed::Belief;
+#[cfg(feature = "planted")]
+pub use planted::Bug;
 pub use requests::Found;
 pub use variables::{Variation, Whose};
 
@@ -83,6 +87,9 @@ pub struct Config {
     pub forced: Vec<Text>,
     /// Makes the jitter of back-offs differ between machines.
     pub seed: u64,
+    /// The bug that the simulation must find.
+    #[cfg(feature = "planted")]
+    pub planted: Option<Bug>,
 }
 
 /// The small things that every turn's record carries.
@@ -175,7 +182,8 @@ impl Engine {
     }
 
     /// Takes one piece of news at the time `now` and appends what is to be done, in order. A time
-    /// before that of an earlier call counts as that time.
+    /// before that of an earlier call counts as that time. Deadlines pass with [`Input::Tick`] alone:
+    /// after the news of a turn, which may be what they wait for.
     pub fn handle(&mut self, now: Mono, input: Input, out: &mut Vec<Effect>) {
         self.now = self.now.max(now);
         self.globals.now = self.now;
@@ -195,9 +203,8 @@ impl Engine {
             Input::Swept(slot, left) => self.swept(slot, left),
             Input::Shutdown(kind) => self.shut_down(kind),
             Input::Vary(whose, variation) => self.vary(whose, &variation),
-            Input::Tick => {}
+            Input::Tick => self.pass_deadlines(),
         }
-        self.pass_deadlines();
         self.settle();
         self.answer_accepted();
         self.end_shutdown();

@@ -170,6 +170,10 @@ impl Engine {
         if !stops {
             self.change_goal(instance_id, Goal::Stop);
         }
+        #[cfg(feature = "planted")]
+        if stops && self.planted(super::Bug::BlockersLeak) {
+            return;
+        }
         matched.into_iter().flatten().for_each(|event| self.unblock(event));
     }
 
@@ -255,6 +259,10 @@ impl Engine {
     pub(super) fn unblock(&mut self, id: EventId) {
         let Some(event) = self.events.edit(&id) else { return };
         event.blockers = event.blockers.saturating_sub(1);
+        #[cfg(feature = "planted")]
+        if event.failed && self.config.planted == Some(super::Bug::EventNeverFinishes) {
+            return;
+        }
         if event.blockers == 0 && event.offered {
             self.globals.work.push_back(Work::Finish(id));
         }
@@ -318,6 +326,10 @@ impl Engine {
         output: Option<crate::process::Slot>,
     ) {
         let Some(pending) = self.requests.remove(&id) else { return };
+        #[cfg(feature = "planted")]
+        if pending.token.is_some() && self.planted(super::Bug::ReplyTwice) {
+            self.out.push(Effect::Reply(id, reply.clone(), output));
+        }
         self.keep_answer(pending, &reply);
         self.out.push(Effect::Reply(id, reply, output));
     }

@@ -47,7 +47,12 @@ impl Engine {
 
     /// Returns what became of the request of a token; nothing where the token is new.
     pub fn find_token(&self, token: &Text) -> Option<Found> {
-        self.tokens.get(token).cloned()
+        let found = self.tokens.get(token).cloned();
+        #[cfg(feature = "planted")]
+        let found = found.filter(|found| {
+            matches!(found, Found::Answered(_)) || !self.planted(super::Bug::AskedTwice)
+        });
+        found
     }
 
     pub(super) fn ask(&mut self, id: RequestId, token: Option<Text>, request: Request) {
@@ -239,6 +244,8 @@ impl Engine {
             // Past `stopping` the goal would not become start again: it is on its way already.
             let on_its_way =
                 matches!(instance.state, State::Stopping | State::Killed | State::PostStop);
+            #[cfg(feature = "planted")]
+            let on_its_way = on_its_way && self.config.planted != Some(super::Bug::RestartLost);
             if on_its_way {
                 goal = Goal::Start;
             }

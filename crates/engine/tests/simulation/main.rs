@@ -7,6 +7,8 @@
 mod agenda;
 mod books;
 mod client;
+#[cfg(feature = "planted")]
+mod harvest;
 mod kernel;
 mod paper;
 mod plant;

@@ -78,7 +78,7 @@ fn manners(rng: &mut Rng, mood: Mood) -> Program {
         Mood::Calm => (ends, Span::ZERO),
         Mood::Wild => (
             rng.weighted(&[(7, ends), (3, Polite::Ignores)]),
-            if rng.chance(8) { rng.span(500, 25_000) } else { Span::ZERO },
+            if rng.chance(12) { rng.span(500, 25_000) } else { Span::ZERO },
         ),
     };
     Program { acts: Vec::new(), polite, stubborn }

@@ -428,6 +428,8 @@ impl Connections {
     /// A stream that does not follow ends with what is kept.
     pub fn subscribe(&mut self, id: ConnectionId, after: Option<u64>, next: u64, follow: Follow) {
         let from = match (after, follow) {
+            // The numbers have begun anew since.
+            (Some(after), _) if after >= next => 0,
             (Some(after), _) => after,
             (None, Follow::On) => next.saturating_sub(1),
             (None, Follow::Off) => self.kept.front().map_or(0, |first| first.sequence - 1),
@@ -441,9 +443,12 @@ impl Connections {
         }
     }
 
-    /// Keeps a notice for all subscribers. Where one turn brings many, who reads fast is sent some
-    /// before the oldest are forgotten.
+    /// Keeps a notice for all subscribers; one that is kept already is not kept again. Where one turn
+    /// brings many, who reads fast is sent some before the oldest are forgotten.
     pub fn publish(&mut self, notice: Notice) {
+        if self.kept.back().is_some_and(|last| last.sequence >= notice.sequence) {
+            return;
+        }
         self.kept_bytes += size(&notice);
         self.kept.push_back(notice);
         self.unsent += 1;

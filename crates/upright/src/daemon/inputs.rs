@@ -2,12 +2,12 @@
 
 use super::connections::{of_token, Accepting, ConnectionId, Cursor, Heard};
 use super::orphans::Census;
-use super::{planning, Daemon, CONTROL, KEEPER, LOGGER, SESSION, WATCH};
+use super::{planning, Daemon, Standing, CONTROL, KEEPER, LOGGER, SESSION, WATCH};
 use crate::options::Mode;
 use engine::control::answer::{Answer, Version};
 use engine::control::call::Call;
 use engine::control::fault::Fault;
-use engine::keeper::{FromKeeper, ToKeeper};
+use engine::keeper::FromKeeper;
 use engine::logroute::{self, FromLogger, ToLogger};
 use engine::machine::request::{Refusal, Request, Target};
 use engine::machine::{Effect, Found, Input, Level, ShutdownKind, Variation, Whose};
@@ -23,6 +23,13 @@ use sys::{seqpacket, Errno};
 /// How many messages of the keeper are taken in one turn.
 const KEEPER_BATCH: usize = 2048;
 
+/// So many messages of the keeper in one turn show that it may have more to tell, as when this
+/// process was stopped for a while.
+const BEHIND: usize = 32;
+
+/// How many turns in a row deadlines wait for that.
+const BEHIND_MAX: u32 = 100;
+
 /// How many calls of one connection are taken in one turn.
 const CALLS_BATCH: usize = 64;
 
@@ -35,14 +42,22 @@ impl Daemon {
         let mut effects = Vec::new();
         let news: Vec<Input> = self.news.drain(..).collect();
         news.into_iter().for_each(|input| self.handle(input, &mut effects));
+        let mut told = 0;
         for event in ready {
             match event.token {
-                KEEPER => self.hear_keeper(&mut effects),
+                KEEPER => told = self.hear_keeper(&mut effects),
                 LOGGER => self.hear_logger(),
                 _ => {}
             }
         }
-        self.handle(Input::Tick, &mut effects);
+        self.count_again();
+        // A deadline has not passed as long as what it waits for may be among the news: the channel
+        // holds few, and the keeper tells the rest when there is room.
+        let behind = told >= BEHIND && self.behind < BEHIND_MAX;
+        self.behind = if behind { self.behind + 1 } else { 0 };
+        if !behind {
+            self.handle(Input::Tick, &mut effects);
+        }
         self.give_up_drains();
         let again = std::mem::take(&mut self.again).into_iter().map(|id| (id, false));
         let mut clients: BTreeMap<ConnectionId, bool> = again.collect();
@@ -91,9 +106,10 @@ impl Daemon {
         self.engine.handle(sys::clock::monotonic(), input, effects);
     }
 
-    fn hear_keeper(&mut self, effects: &mut Vec<Effect>) {
+    /// Takes what the keeper tells; returns how many messages there were.
+    fn hear_keeper(&mut self, effects: &mut Vec<Effect>) -> usize {
         self.keeper_full = false;
-        for _ in 0..KEEPER_BATCH {
+        for told in 0..KEEPER_BATCH {
             match self.link.receive() {
                 Ok(Some((message, fd))) => {
                     if let (FromKeeper::Logger, Some(fd)) = (message, fd) {
@@ -101,18 +117,20 @@ impl Daemon {
                     }
                     self.hear(message, effects);
                 }
-                Ok(None) => return,
+                Ok(None) => return told,
                 Err(_) => {
-                    self.ended = true;
-                    return;
+                    self.standing = Standing::Ended;
+                    return told;
                 }
             }
         }
+        KEEPER_BATCH
     }
 
     pub(super) fn hear(&mut self, message: FromKeeper, effects: &mut Vec<Effect>) {
         match message {
             FromKeeper::Spawned { slot, pid, warnings } => {
+                self.note_original(slot, pid);
                 self.handle(Input::Spawned(slot, pid, warnings), effects);
             }
             FromKeeper::SpawnFailed { slot, step, errno } => {
@@ -125,10 +143,13 @@ impl Daemon {
                 self.handle(Input::Exited(slot, pid, exit), effects);
             }
             FromKeeper::OrphanExited { sequence, .. } => {
-                self.orphans_seen = self.orphans_seen.max(sequence);
-                self.count_again();
+                self.seen.orphan = self.seen.orphan.max(sequence);
+                self.seen.uncounted = true;
             }
-            FromKeeper::Signalled { signal } => self.signalled(signal, effects),
+            FromKeeper::Signalled { signal } => {
+                self.seen.signals.insert(signal);
+                self.signalled(signal, effects);
+            }
             FromKeeper::Welcome { .. }
             | FromKeeper::Held { .. }
             | FromKeeper::Logger
@@ -136,12 +157,12 @@ impl Daemon {
         }
     }
 
-    /// An orphan has ended: what is left of jobs that are being swept is counted again.
+    /// Where orphans have ended, counts again what is left of jobs that are being swept.
     fn count_again(&mut self) {
-        if self.sweeping.is_empty() {
+        if !std::mem::take(&mut self.seen.uncounted) || self.sweeping.is_empty() {
             return;
         }
-        let census = Census::take();
+        let census = Census::take(self.settings.keeper);
         let slots: Vec<_> = self.sweeping.keys().copied().collect();
         for slot in slots {
             let left = self.left_over(&census, slot).len();
@@ -415,8 +436,9 @@ impl Daemon {
         Ok(self.troubled(view.unwrap_or_else(|| self.engine.view_at_rest(&job))))
     }
 
-    /// Adds what the logger said of an instance's output.
+    /// Adds what the logger said of an instance's output, and what the daemon had to give up.
     fn troubled(&self, mut view: InstanceView) -> InstanceView {
+        view.warnings.extend(self.given_up.clone());
         for (slot, trouble) in &self.troubles {
             let named = self.engine.name_of(slot.instance);
             if named.is_some_and(|(job, name)| *job == view.job && *name == view.instance) {
@@ -438,16 +460,6 @@ impl Daemon {
         match path {
             Some(path) => Ok(Answer::Path(Text::from(path.as_os_str().as_bytes()))),
             None => Err(Fault::Unavailable(format!("{job}: its output is not kept in a file"))),
-        }
-    }
-
-    /// Tells the keeper which orphans' exits need not be told again.
-    pub(super) fn confirm_orphans(&mut self) {
-        if self.orphans_seen > 0 && !self.keeper_full {
-            let message = ToKeeper::OrphansSeen { sequence: self.orphans_seen };
-            if self.link.send(&message, &[]) == super::link::Sent::Yes {
-                self.orphans_seen = 0;
-            }
         }
     }
 }

@@ -11,6 +11,7 @@ mod inputs;
 mod journal;
 mod link;
 mod loading;
+mod locks;
 mod orphans;
 mod planning;
 mod reloading;
@@ -51,6 +52,9 @@ const DRAIN_TIMEOUT: Span = Span::millis(500);
 /// How many bytes of a job's output are quoted.
 const TAIL: u32 = 2048;
 
+/// How long the keeper is given to tell more of what it could not tell before.
+const BREATH: Span = Span::millis(2);
+
 const KEEPER: u64 = 1;
 const LOGGER: u64 = 2;
 const CONTROL: u64 = 3;
@@ -80,6 +84,11 @@ struct Daemon {
     drains: Vec<Drain>,
     /// Slots whose leftovers are being ended.
     sweeping: BTreeMap<Slot, Signal>,
+    /// Slots whose original has ended as `expect` wanted: the end of what it left may be among those
+    /// of orphans.
+    following: BTreeSet<Slot>,
+    /// Where the stacks of originals of `expect` began, while their daemons are not known.
+    stacks: BTreeMap<Slot, u64>,
     /// Output that could not be written, by slot, in a sentence.
     troubles: BTreeMap<Slot, String>,
     /// Connections that have sent more calls than one turn took.
@@ -88,11 +97,39 @@ struct Daemon {
     catalogue: Catalogue,
     /// The directories of the job files.
     watching: Watching,
-    /// The last orphan's exit that has been seen.
-    orphans_seen: u64,
+    /// What is journalled and need not be told to a later daemon.
+    seen: Seen,
+    /// What had to be given up at the start, in a sentence.
+    given_up: Option<String>,
+    /// Whether it was said that there can be no journal.
+    journal_lost: bool,
     /// The level that the journal has.
     level: Level,
-    ended: bool,
+    /// How many turns in a row had more of the keeper's news than time.
+    behind: u32,
+    standing: Standing,
+}
+
+/// News of the keeper's that it tells again until it is told that they are journalled.
+#[derive(Default)]
+struct Seen {
+    /// The last orphan's exit.
+    orphan: u64,
+    /// Whether one has come since the leftovers were last counted.
+    uncounted: bool,
+    /// Signals.
+    signals: BTreeSet<u8>,
+}
+
+/// How far the daemon has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// What its start has to do is not all done; should it die, the keeper counts that.
+    Starting,
+    /// It goes on from turn to turn.
+    Going,
+    /// The keeper is gone or has said so.
+    Ended,
 }
 
 /// An answer that waits for the last lines of a slot's output.
@@ -125,7 +162,7 @@ pub fn run(arguments: Vec<CString>) -> i32 {
 impl Daemon {
     fn serve(&mut self) -> i32 {
         self.end_turn();
-        while !self.ended {
+        while self.standing != Standing::Ended {
             self.turn();
         }
         0
@@ -143,6 +180,7 @@ impl Daemon {
         let idle = self.news.is_empty() && self.again.is_empty() && self.catalogue.is_settled();
         let timeout = match (idle, first) {
             (false, _) => Some(0),
+            (true, Some(_)) if self.behind > 0 => Some(BREATH.0),
             (true, Some(at)) => Some(at.since(now).0),
             (true, None) => None,
         };
@@ -156,10 +194,13 @@ impl Daemon {
         self.end_turn();
     }
 
-    /// Records the turn, performs what it decided, and sends what there is to send.
+    /// Performs what the turn decided, now that it is recorded, and sends what there is to send.
     fn end_turn(&mut self) {
-        self.perform_todo();
-        self.compact();
+        if self.keep_journal() {
+            self.perform_todo();
+            self.keep_journal();
+        }
+        self.say_ready();
         self.connections.send_all_notices();
         let ids = match self.todo.is_empty() {
             true => std::mem::take(&mut self.touched).into_iter().collect(),
