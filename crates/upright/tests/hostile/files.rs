@@ -104,10 +104,10 @@ fn a_file_that_may_not_be_read_is_told_with_the_reason() {
     let world = World::start_as("unreadable", other, |_| {});
     let secret = world.conf().join("secret.conf");
     fs::write(&secret, "exec sleep 1\n").unwrap();
-    fs::set_permissions(&secret, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o0)).unwrap();
     let closed = world.conf().join("closed");
     fs::create_dir(&closed).unwrap();
-    fs::set_permissions(&closed, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o0)).unwrap();
     fs::write(world.conf().join("good.conf"), "exec sleep 1\n").unwrap();
     reload(&world);
     world.await_said("secret.conf: Error while loading configuration file: Permission denied\n");
