@@ -15,6 +15,7 @@ pub mod errno;
 pub mod expand;
 #[cfg(test)]
 mod expect;
+pub mod few;
 pub mod glob;
 pub mod journal;
 pub mod keeper;
@@ -24,6 +25,7 @@ pub mod names;
 pub mod plan;
 pub mod process;
 pub mod recovery;
+pub mod shared;
 pub mod signal;
 pub mod spec;
 pub mod text;

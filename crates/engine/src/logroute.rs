@@ -7,8 +7,10 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
-/// What the logger must know to write one pipe's bytes, on its own, whoever else has died.
+/// What the logger must know to write one pipe's bytes, on its own, whoever else has died. On the
+/// wire a row without names: the keeper holds one for every process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Row", into = "Row")]
 pub struct LogRoute {
     /// `job` or `job (instance)`, for messages and for the prefix of forwarded lines.
     pub label: String,
@@ -19,7 +21,7 @@ pub struct LogRoute {
 }
 
 /// A log file and its rotation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogFile {
     /// Absolute path.
     pub path: Text,
@@ -35,6 +37,35 @@ pub struct LogFile {
     pub gid: Option<u32>,
     /// What happens when it cannot be written.
     pub on_full: OnFull,
+}
+
+type Row = (String, Option<FileRow>, bool);
+type FileRow = (Text, u64, u32, u16, Option<u32>, Option<u32>, OnFull);
+
+impl From<LogRoute> for Row {
+    fn from(route: LogRoute) -> Row {
+        let LogRoute { label, file, forward } = route;
+        let row = |file: LogFile| {
+            let LogFile { path, rotate_size, rotate_count, mode, uid, gid, on_full } = file;
+            (path, rotate_size, rotate_count, mode, uid, gid, on_full)
+        };
+        (label, file.map(row), forward)
+    }
+}
+
+impl From<Row> for LogRoute {
+    fn from((label, file, forward): Row) -> LogRoute {
+        let file = file.map(|(path, rotate_size, rotate_count, mode, uid, gid, on_full)| LogFile {
+            path,
+            rotate_size,
+            rotate_count,
+            mode,
+            uid,
+            gid,
+            on_full,
+        });
+        LogRoute { label, file, forward }
+    }
 }
 
 /// What the daemon asks of the logger.

@@ -245,11 +245,12 @@ fn to_redo(effect: &Effect, table: &Table) -> bool {
 mod tests {
     use super::*;
     use crate::machine::request::{Request, Target, Wait, Which};
-    use crate::names::JobName;
+    use crate::names::{EventName, JobName};
     use crate::process::{InstanceId, Role};
     use crate::spec::{Command, JobSpec};
     use crate::text::Text;
     use crate::time::Mono;
+    use alloc::format;
     use alloc::sync::Arc;
     use alloc::vec;
 
@@ -354,5 +355,34 @@ mod tests {
         engine.handle(Mono(1), Input::Ask(engine.next_request(), None, start), &mut effects);
         let slot = Slot { instance: InstanceId(10), role: Role::Main, generation: 81 };
         assert!(effects.contains(&Effect::Spawn(slot)), "{effects:?}");
+    }
+
+    #[test]
+    fn counters_that_a_damaged_record_has_run_out_break_nothing() {
+        for counter in ["instance", "generation", "event", "request", "answer", "notice"]
+            .map(|of| format!("\"next_{of}\":"))
+        {
+            let (records, _) = journalled(3);
+            let spent = |record: &Record| {
+                let json = serde_json::to_string(record).unwrap();
+                let (before, after) = json.split_once(&counter).unwrap();
+                let rest = after.trim_start_matches(|digit: char| digit.is_ascii_digit());
+                let most =
+                    if counter.contains("instance") { u64::from(u32::MAX) } else { u64::MAX };
+                serde_json::from_str(&format!("{before}{counter}{most}{rest}")).unwrap()
+            };
+            let records: Vec<Record> = records.iter().map(spent).collect();
+            let (mut engine, catching) = recover(Config::default(), records, DONE, &table(&[]));
+            let token = Some(Text::from("t"));
+            let name = EventName::try_from("e").unwrap();
+            let emit = Request::Emit(Text::from("e"), Vec::new(), Wait::Settled);
+            let news =
+                [Input::Happened(name, Vec::new()), Input::Ask(engine.next_request(), token, emit)];
+            let mut effects = Vec::new();
+            for input in catching.inputs.into_iter().chain(news) {
+                engine.handle(Mono(2), input, &mut effects);
+            }
+            assert!(!effects.is_empty(), "{counter}");
+        }
     }
 }

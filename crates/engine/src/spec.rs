@@ -1,12 +1,13 @@
 //! What a job file says, once it is understood: `JobSpec` = attributes for the kernel, policy for
 //! the engine, conditions. Stanzas and options of one meaning share a field.
 
+use crate::few::Few;
 use crate::names::{EventName, JobName};
 use crate::process::Role;
+use crate::shared::Shared;
 use crate::signal::Signal;
 use crate::text::Text;
 use crate::time::Span;
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
@@ -16,13 +17,13 @@ pub struct JobSpec {
     /// The name it is known by.
     pub name: JobName,
     /// What people read.
-    pub about: About,
+    pub about: Shared<About>,
     /// What the kernel is told for each process.
-    pub attrs: Attrs,
+    pub attrs: Shared<Attrs>,
     /// What the engine decides by.
-    pub policy: Policy,
+    pub policy: Shared<Policy>,
     /// The commands, by role.
-    pub commands: BTreeMap<Role, Command>,
+    pub commands: Few<Role, Command>,
     /// The `env` stanzas in their order.
     pub env: Vec<EnvRow>,
     /// Variables of the job that its events carry.
@@ -30,9 +31,9 @@ pub struct JobSpec {
     /// The template of the instance name; empty for the one unnamed instance.
     pub instance: Text,
     /// When to start by itself.
-    pub start_on: Option<Condition>,
+    pub start_on: Option<Shared<Condition>>,
     /// When to stop by itself.
-    pub stop_on: Option<Condition>,
+    pub stop_on: Option<Shared<Condition>>,
 }
 
 impl JobSpec {
@@ -40,15 +41,29 @@ impl JobSpec {
     pub fn new(name: JobName) -> JobSpec {
         JobSpec {
             name,
-            about: About::default(),
-            attrs: Attrs::default(),
-            policy: Policy::default(),
-            commands: BTreeMap::new(),
+            about: Shared::default(),
+            attrs: Shared::default(),
+            policy: Shared::default(),
+            commands: Few::new(),
             env: Vec::new(),
             export: Vec::new(),
             instance: Text::default(),
             start_on: None,
             stop_on: None,
+        }
+    }
+
+    /// Keeps what is the same as in another job only once. Most jobs are alike in most things.
+    pub fn share(&mut self, other: &JobSpec) {
+        self.about.share(&other.about);
+        self.attrs.share(&other.attrs);
+        self.policy.share(&other.policy);
+        for (own, other) in
+            [(&mut self.start_on, &other.start_on), (&mut self.stop_on, &other.stop_on)]
+        {
+            if let (Some(own), Some(other)) = (own, other) {
+                own.share(other);
+            }
         }
     }
 }
@@ -136,7 +151,7 @@ pub struct Attrs {
     /// oom_score_adj -1000 to 1000; none: inherited.
     pub oom_score_adj: Option<i16>,
     /// Resource limits by resource.
-    pub limits: BTreeMap<Resource, Limits>,
+    pub limits: Few<Resource, Limits>,
     /// New root directory.
     pub chroot: Option<Text>,
     /// Working directory.
@@ -302,7 +317,7 @@ pub struct Policy {
     /// How long an `expect` may take before the original is taken for main.
     pub expect_timeout: Span,
     /// Time limits of the other processes, by role; none: unlimited.
-    pub timeouts: BTreeMap<Role, Span>,
+    pub timeouts: Few<Role, Span>,
 }
 
 impl Default for Policy {
@@ -319,7 +334,7 @@ impl Default for Policy {
             reload_signal: Some(Signal::HUP),
             expect: Expect::None,
             expect_timeout: Span::secs(5),
-            timeouts: BTreeMap::new(),
+            timeouts: Few::new(),
         }
     }
 }

@@ -7,76 +7,77 @@ use alloc::{borrow::Cow, string::String, sync::Arc, vec::Vec};
 use core::fmt;
 use serde::{de, Deserialize, Deserializer, Serialize, Serializer};
 
-/// An immutable byte string, cheap to clone.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Text(Arc<[u8]>);
+/// An immutable byte string, cheap to clone. An empty one takes no memory and is always `None`.
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Text(Option<Arc<[u8]>>);
 
 impl Text {
     /// Returns the bytes.
     pub fn bytes(&self) -> &[u8] {
-        &self.0
+        self.0.as_deref().unwrap_or(&[])
     }
 
     /// Returns the text for a person: invalid UTF-8 becomes U+FFFD.
     pub fn lossy(&self) -> Cow<'_, str> {
-        String::from_utf8_lossy(&self.0)
+        String::from_utf8_lossy(self.bytes())
     }
 
     /// Returns the text where it is UTF-8.
     pub fn utf8(&self) -> Option<&str> {
-        core::str::from_utf8(&self.0).ok()
+        core::str::from_utf8(self.bytes()).ok()
     }
 
     /// Reports whether there is no byte.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.is_none()
     }
 
     /// Returns the number of bytes.
     pub fn len(&self) -> usize {
-        self.0.len()
-    }
-}
-
-impl Default for Text {
-    fn default() -> Self {
-        Text(Arc::from(&[][..]))
+        self.bytes().len()
     }
 }
 
 impl From<&str> for Text {
     fn from(text: &str) -> Self {
-        Text(Arc::from(text.as_bytes()))
+        Text::from(text.as_bytes())
     }
 }
 
 impl From<&[u8]> for Text {
     fn from(bytes: &[u8]) -> Self {
-        Text(Arc::from(bytes))
+        Text((!bytes.is_empty()).then(|| Arc::from(bytes)))
     }
 }
 
 impl<const N: usize> From<&[u8; N]> for Text {
     fn from(bytes: &[u8; N]) -> Self {
-        Text(Arc::from(&bytes[..]))
+        Text::from(&bytes[..])
     }
 }
 
 impl From<Vec<u8>> for Text {
     fn from(bytes: Vec<u8>) -> Self {
-        Text(Arc::from(bytes))
+        Text((!bytes.is_empty()).then(|| Arc::from(bytes)))
     }
 }
 
 impl From<String> for Text {
     fn from(text: String) -> Self {
-        Text(Arc::from(text.into_bytes()))
+        Text::from(text.into_bytes())
+    }
+}
+
+impl core::hash::Hash for Text {
+    /// As the bytes, which [`core::borrow::Borrow`] promises.
+    fn hash<H: core::hash::Hasher>(&self, hasher: &mut H) {
+        self.bytes().hash(hasher);
     }
 }
 
 impl core::borrow::Borrow<[u8]> for Text {
     fn borrow(&self) -> &[u8] {
-        &self.0
+        self.bytes()
     }
 }
 
@@ -113,7 +114,7 @@ impl Serialize for Text {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.utf8() {
             Some(text) => serializer.serialize_str(text),
-            None => Wrapped { b64: base64_encode(&self.0) }.serialize(serializer),
+            None => Wrapped { b64: base64_encode(self.bytes()) }.serialize(serializer),
         }
     }
 }

@@ -3,6 +3,7 @@
 use crate::machine::state::{Goal, State};
 use crate::names::{InstanceName, JobName};
 use crate::process::{Exit, Pid, Role, Step};
+use crate::shared::Shared;
 use crate::spec::{About, Condition, JobSpec};
 use crate::text::Text;
 use crate::time::Span;
@@ -104,7 +105,8 @@ impl From<JobView> for JobSpec {
     /// Returns the job with what the view tells of it and nothing else.
     fn from(view: JobView) -> JobSpec {
         let JobView { name, usage, description, emits, start_on, stop_on } = view;
-        let about = About { description, usage, emits, ..About::default() };
+        let about = About { description, usage, emits, ..About::default() }.into();
+        let (start_on, stop_on) = (start_on.map(Shared::from), stop_on.map(Shared::from));
         JobSpec { about, start_on, stop_on, ..JobSpec::new(name) }
     }
 }

@@ -12,6 +12,7 @@ pub mod limits;
 pub mod lock;
 pub mod logfile;
 pub mod memfd;
+pub mod memory;
 pub mod outlet;
 pub mod own;
 pub mod page;

@@ -55,6 +55,7 @@ impl Engine {
             ("stop conditions", again.stops == self.stops),
             ("deadlines", again.deadlines == self.deadlines),
             ("tokens", again.tokens == self.tokens),
+            ("instances that are gone", again.past == self.past),
         ];
         let differing = same.into_iter().filter(|(_, same)| !same);
         wrong.extend(differing.map(|(index, _)| format!("the index of {index} is not as remade")));
@@ -124,7 +125,7 @@ impl Engine {
 
     fn audit_jobs(&self, wrong: &mut Vec<String>) {
         for (name, job) in self.jobs.iter() {
-            if is_true(job.spec.start_on.as_ref(), &job.start) {
+            if is_true(job.spec.start_on.as_deref(), &job.start) {
                 wrong.push(format!("{name}: start on is true and was not taken up"));
             }
             if job.next != Next::Same && !self.has_instances(name) {
@@ -139,7 +140,7 @@ impl Engine {
             wrong.push(String::from("it has no job"));
             return;
         };
-        if is_true(spec.stop_on.as_ref(), &instance.stop) {
+        if is_true(spec.stop_on.as_deref(), &instance.stop) {
             wrong.push(String::from("stop on is true and was not taken up"));
         }
         let (goal, state, main) = (instance.goal, instance.state, instance.main);

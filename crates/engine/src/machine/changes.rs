@@ -112,6 +112,9 @@ impl Engine {
                         engine.histories.entry((job, name)).or_default().add(entry.at, entry.note);
                     }
                     Remembering::Forget(job) => engine.forget_histories(&job),
+                    Remembering::ForgetInstance(job, name) => {
+                        engine.histories.remove(&(job, name));
+                    }
                 }
             }
         }

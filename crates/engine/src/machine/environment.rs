@@ -46,5 +46,6 @@ pub fn build(table: &[Text], stanzas: &[EnvRow], own: &[Text], given: &[Text]) -
         }
     }
     given.iter().for_each(|row| set(&mut env, row));
+    env.shrink_to_fit();
     env
 }

@@ -1,5 +1,6 @@
 //! One run of a job: everything that is decided about it.
 
+use crate::few::Few;
 use crate::machine::condition::Matches;
 use crate::machine::event::EventId;
 use crate::machine::request::{Failure, RequestId};
@@ -8,7 +9,6 @@ use crate::names::{InstanceName, JobName};
 use crate::process::{Pid, Role, Slot};
 use crate::text::Text;
 use crate::time::Mono;
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
@@ -42,7 +42,7 @@ pub struct Instance {
     /// What the stop gave it; only for pre-stop and post-stop.
     pub stop_env: Vec<Text>,
     /// Its processes.
-    pub processes: BTreeMap<Role, Process>,
+    pub processes: Few<Role, Process>,
     /// How far `stop on` is met.
     pub stop: Matches,
     /// Who waits for it to settle.
@@ -183,7 +183,7 @@ impl Instance {
             given_next: None,
             env: Vec::new(),
             stop_env: Vec::new(),
-            processes: BTreeMap::new(),
+            processes: Few::new(),
             stop,
             waiters: Vec::new(),
             failure: None,

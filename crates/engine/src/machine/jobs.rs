@@ -5,7 +5,7 @@ use super::instance::Instance;
 use super::job::{Job, Next};
 use super::offering::expanded;
 use super::requests::Found;
-use super::{environment, Engine, EventId, Note, Remembering};
+use super::{environment, Engine, EventId, History, Note, Remembering, PAST_MAX};
 use crate::names::{EventName, InstanceName, JobName};
 use crate::process::InstanceId;
 use crate::spec::{Condition, JobSpec, Node};
@@ -17,8 +17,14 @@ use alloc::vec::Vec;
 impl Engine {
     /// Registers a job, or replaces it: at once where nothing runs, else when the last instance is
     /// gone. A job is never started by becoming known.
-    pub(super) fn define(&mut self, spec: Arc<JobSpec>) {
+    pub(super) fn define(&mut self, mut spec: Arc<JobSpec>) {
         let name = spec.name.clone();
+        // Many jobs are alike, most of all those whose names are: what they have in common is kept
+        // once.
+        let like = self.jobs.before(&name).map(|(_, job)| &job.spec);
+        if let (Some(own), Some(like)) = (Arc::get_mut(&mut spec), like) {
+            own.share(like);
+        }
         let runs = self.has_instances(&name);
         match self.jobs.edit(&name) {
             Some(job) if job.spec == spec => job.next = Next::Same,
@@ -80,7 +86,7 @@ impl Engine {
             return;
         }
         let Some(instance) = self.instances.edit(&id) else { return };
-        let mut old = core::mem::replace(&mut instance.stop, Matches::of(spec.stop_on.as_ref()));
+        let mut old = core::mem::replace(&mut instance.stop, Matches::of(spec.stop_on.as_deref()));
         let instance_name = instance.name.clone();
         old.reset().into_iter().for_each(|event| self.unblock(event));
         // While the old description still says where it is.
@@ -90,7 +96,7 @@ impl Engine {
         }
         self.unindex_stops(id, &name, &instance_name);
         self.put_in_force(&name, spec.clone());
-        self.index_stops(id, &name, &instance_name, spec.stop_on.iter());
+        self.index_stops(id, &name, &instance_name, spec.stop_on.as_deref().into_iter());
         self.remember(id, Note::Redefined);
     }
 
@@ -101,7 +107,7 @@ impl Engine {
         let (old, mut matched) = (job.spec.clone(), job.start.clone());
         self.unindex_start(&old);
         self.index_start(&spec);
-        let mut start = Matches::of(spec.start_on.as_ref());
+        let mut start = Matches::of(spec.start_on.as_deref());
         let held: Vec<EventId> = matched.reset();
         for event in &held {
             let kept = self.match_again(&spec, &mut start, *event);
@@ -141,6 +147,38 @@ impl Engine {
         self.remembered.push(Remembering::Forget(name.clone()));
     }
 
+    /// Forgets the instance of the job that is gone for the longest where this one, which is gone,
+    /// is one too many. Without names there is one for each job.
+    pub(super) fn retire(&mut self, job: JobName, name: InstanceName) {
+        let key = (job, name);
+        if key.1.text().is_empty() || self.names.contains_key(&key) {
+            return;
+        }
+        let Some(last) = self.histories.get(&key).and_then(History::last) else { return };
+        let past = self.past.entry(key.0.clone()).or_default();
+        past.insert((last, key.1));
+        if past.len() <= PAST_MAX {
+            return;
+        }
+        if let Some((_, oldest)) = past.pop_first() {
+            let key = (key.0, oldest);
+            self.histories.remove(&key);
+            self.remembered.push(Remembering::ForgetInstance(key.0, key.1));
+        }
+    }
+
+    /// Takes an instance from among those that are gone.
+    pub(super) fn unretire(&mut self, job: &JobName, name: &InstanceName) {
+        let key = (job.clone(), name.clone());
+        let Some(last) = self.histories.get(&key).and_then(History::last) else { return };
+        if let Some(past) = self.past.get_mut(job) {
+            past.remove(&(last, key.1));
+            if past.is_empty() {
+                self.past.remove(job);
+            }
+        }
+    }
+
     /// Forgets what is remembered of a job.
     pub(super) fn forget_histories(&mut self, name: &JobName) {
         let from = (name.clone(), InstanceName::default());
@@ -153,16 +191,17 @@ impl Engine {
         gone.iter().for_each(|key| {
             self.histories.remove(key);
         });
+        self.past.remove(name);
     }
 
     fn index_start(&mut self, spec: &JobSpec) {
-        for event in mentioned(spec.start_on.as_ref()) {
+        for event in mentioned(spec.start_on.as_deref()) {
             self.starts.entry(event).or_default().insert(spec.name.clone());
         }
     }
 
     fn unindex_start(&mut self, spec: &JobSpec) {
-        for event in mentioned(spec.start_on.as_ref()) {
+        for event in mentioned(spec.start_on.as_deref()) {
             if let Some(jobs) = self.starts.get_mut(&event) {
                 jobs.remove(&spec.name);
                 if jobs.is_empty() {
@@ -187,7 +226,7 @@ impl Engine {
 
     fn unindex_stops(&mut self, id: InstanceId, job: &JobName, name: &InstanceName) {
         let stop_on = self.jobs.look(job).and_then(|job| job.spec.stop_on.clone());
-        for event in mentioned(stop_on.as_ref()) {
+        for event in mentioned(stop_on.as_deref()) {
             let Some(by_job) = self.stops.get_mut(&event) else { continue };
             if let Some(instances) = by_job.get_mut(job) {
                 instances.remove(&(name.clone(), id));
@@ -203,24 +242,39 @@ impl Engine {
 
     /// Makes a new instance known by its name and by the events that may stop it.
     pub(super) fn learn_names(&mut self, id: InstanceId, instance: &Instance) {
+        self.unretire(&instance.job, &instance.name);
         self.names.insert((instance.job.clone(), instance.name.clone()), id);
         let stop_on = self.jobs.look(&instance.job).and_then(|job| job.spec.stop_on.clone());
-        self.index_stops(id, &instance.job, &instance.name, stop_on.iter());
+        self.index_stops(id, &instance.job, &instance.name, stop_on.as_deref().into_iter());
     }
 
     /// Forgets the name of an instance that is gone.
     pub(super) fn forget_names(&mut self, id: InstanceId, instance: &Instance) {
         self.names.remove(&(instance.job.clone(), instance.name.clone()));
         self.unindex_stops(id, &instance.job, &instance.name);
+        self.retire(instance.job.clone(), instance.name.clone());
+    }
+
+    /// Keeps what jobs that were read from a journal have in common once.
+    fn share_specs(&mut self) {
+        let mut last: Option<Arc<JobSpec>> = None;
+        self.jobs.settle_each(|job| {
+            if let (Some(own), Some(like)) = (Arc::get_mut(&mut job.spec), &last) {
+                own.share(like);
+            }
+            last = Some(job.spec.clone());
+        });
     }
 
     /// Makes everything again that can be made from the ledgers.
     pub(super) fn index(&mut self) {
+        self.share_specs();
         self.names.clear();
         self.starts.clear();
         self.stops.clear();
         self.deadlines.clear();
         self.tokens.clear();
+        self.past.clear();
         let specs: Vec<Arc<JobSpec>> = self.jobs.iter().map(|(_, job)| job.spec.clone()).collect();
         specs.iter().for_each(|spec| self.index_start(spec));
         let instances: Vec<(InstanceId, Instance)> =
@@ -233,6 +287,8 @@ impl Engine {
             }
             self.set_due_of(*id, None, instance.due);
         }
+        let remembered: Vec<_> = self.histories.keys().cloned().collect();
+        remembered.into_iter().for_each(|(job, name)| self.retire(job, name));
         for (_, answered) in self.answers.iter() {
             let found = Found::Answered(answered.reply.clone());
             self.tokens.insert(answered.token.clone(), found);

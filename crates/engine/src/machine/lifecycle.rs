@@ -409,7 +409,7 @@ impl Engine {
         }
         let id = InstanceId(self.globals.next_instance);
         self.globals.next_instance = self.globals.next_instance.wrapping_add(1);
-        let stop_on = self.jobs.look(job).and_then(|job| job.spec.stop_on.as_ref());
+        let stop_on = self.jobs.look(job).and_then(|job| job.spec.stop_on.as_deref());
         let stop = super::condition::Matches::of(stop_on);
         let instance = Instance::new(job.clone(), name, stop, self.now);
         self.learn_names(id, &instance);

@@ -93,8 +93,8 @@ impl Engine {
             usage: spec.about.usage.clone(),
             description: spec.about.description.clone(),
             emits: spec.about.emits.clone(),
-            start_on: spec.start_on.clone(),
-            stop_on: spec.stop_on.clone(),
+            start_on: spec.start_on.as_deref().cloned(),
+            stop_on: spec.stop_on.as_deref().cloned(),
         })
     }
 
@@ -144,9 +144,9 @@ impl Engine {
                 .push("its file is gone; the job is forgotten when it stops".to_string()),
         }
         Some(WhyView {
-            start_on: self.condition_words(spec.start_on.as_ref(), &registered.start),
+            start_on: self.condition_words(spec.start_on.as_deref(), &registered.start),
             stop_on: instance.map_or_else(Vec::new, |instance| {
-                self.condition_words(spec.stop_on.as_ref(), &instance.stop)
+                self.condition_words(spec.stop_on.as_deref(), &instance.stop)
             }),
             waiters: instance.map_or_else(Vec::new, |instance| self.waiter_words(instance)),
             history: history

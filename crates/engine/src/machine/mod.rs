@@ -35,7 +35,7 @@ mod variables;
 
 pub use changes::Changes;
 pub use event::{EventId, CHAIN_MAX};
-pub use history::{Entry, History, Note, HISTORY_MAX};
+pub use history::{Entry, History, Note, HISTORY_MAX, PAST_MAX};
 pub use input::{Candidate, Effect, Input, Level, Notice, ShutdownKind, SignalScope, SpawnOrder};
 pub use instance::{Due, Hold, Instance, Process, Waiter, Warning};
 pub(crate) use owed::Belief;
@@ -67,6 +67,9 @@ pub const TURN_STEPS: u32 = 20_000;
 /// How many events may be on their way at once; a request for one more is refused.
 pub const EVENTS_MAX: usize = 100_000;
 
+/// Room for how many steps is kept from turn to turn.
+const WORK_KEPT: usize = 64;
+
 /// How many requests may wait at once; one more is refused.
 pub const REQUESTS_MAX: usize = 10_000;
 
@@ -92,7 +95,8 @@ pub struct Config {
     pub planted: Option<Bug>,
 }
 
-/// The small things that every turn's record carries.
+/// The small things that every turn's record carries. No counter runs out by counting; they wrap so
+/// that one which a damaged record has run out breaks nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Globals {
     /// When the last turn was.
@@ -140,6 +144,8 @@ pub struct Engine {
     stops: BTreeMap<EventName, BTreeMap<JobName, BTreeSet<(InstanceName, InstanceId)>>>,
     deadlines: BTreeSet<(Mono, InstanceId)>,
     tokens: BTreeMap<Text, Found>,
+    /// Named instances that are gone and remembered, by the time of their last entry.
+    past: BTreeMap<JobName, BTreeSet<(Mono, InstanceName)>>,
     /// Of the turn that is being handled.
     now: Mono,
     out: Vec<Effect>,
@@ -176,6 +182,7 @@ impl Engine {
             stops: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             tokens: BTreeMap::new(),
+            past: BTreeMap::new(),
             now: Mono(0),
             out: Vec::new(),
         }
@@ -187,6 +194,8 @@ impl Engine {
     pub fn handle(&mut self, now: Mono, input: Input, out: &mut Vec<Effect>) {
         self.now = self.now.max(now);
         self.globals.now = self.now;
+        // Lent for the turn, so that what a large turn needed is not kept for ever.
+        self.out = core::mem::take(out);
         match input {
             Input::Define(spec) => self.define(spec),
             Input::Remove(name) => self.undefine(&name),
@@ -208,7 +217,7 @@ impl Engine {
         self.settle();
         self.answer_accepted();
         self.end_shutdown();
-        out.append(&mut self.out);
+        *out = core::mem::take(&mut self.out);
     }
 
     /// Returns when time will be news: `Input::Tick` is due then.
@@ -241,7 +250,7 @@ impl Engine {
             match self.globals.work.pop_front() {
                 Some(Work::Offer(event)) => self.offer(event),
                 Some(Work::Finish(event)) => self.finish(event),
-                None => return,
+                None => return self.globals.work.shrink_to(WORK_KEPT),
             }
         }
     }
@@ -255,7 +264,7 @@ impl Engine {
 
     fn notice(&mut self, notice: Notice) {
         let sequence = self.globals.next_notice;
-        self.globals.next_notice += 1;
+        self.globals.next_notice = self.globals.next_notice.wrapping_add(1);
         self.out.push(Effect::Notice(sequence, notice));
     }
 
@@ -272,14 +281,16 @@ impl Engine {
 
     fn remember_of(&mut self, job: JobName, name: InstanceName, note: Note) {
         let entry = Entry { at: self.now, note };
+        self.unretire(&job, &name);
         let history = self.histories.entry((job.clone(), name.clone())).or_default();
         history.add(entry.at, entry.note.clone());
-        self.remembered.push(Remembering::Entry(job, name, entry));
+        self.remembered.push(Remembering::Entry(job.clone(), name.clone(), entry));
+        self.retire(job, name);
     }
 
     fn new_slot(&mut self, instance: InstanceId, role: crate::process::Role) -> Slot {
         let generation = self.globals.next_generation;
-        self.globals.next_generation += 1;
+        self.globals.next_generation = generation.wrapping_add(1);
         Slot { instance, role, generation }
     }
 

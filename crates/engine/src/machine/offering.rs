@@ -28,7 +28,7 @@ impl Engine {
         reports: Option<JobName>,
     ) -> EventId {
         let id = EventId(self.globals.next_event);
-        self.globals.next_event += 1;
+        self.globals.next_event = id.0.wrapping_add(1);
         let event = Event {
             name,
             env,
@@ -213,6 +213,7 @@ impl Engine {
         }
         self.come_true(id, Asked::Start, events);
         if let Some(instance) = self.instances.edit(&id) {
+            given.shrink_to_fit();
             instance.given_next = Some(given);
             instance.depth = depth.unwrap_or(0);
             instance.respawn.failures = 0;
@@ -252,7 +253,7 @@ impl Engine {
 
     pub(super) fn block(&mut self, id: EventId, times: usize) {
         if let Some(event) = self.events.edit(&id) {
-            event.blockers += times as u32;
+            event.blockers = event.blockers.saturating_add(times as u32);
         }
     }
 

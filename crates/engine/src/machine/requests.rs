@@ -59,7 +59,7 @@ impl Engine {
         if id.0 < self.globals.next_request {
             return;
         }
-        self.globals.next_request = id.0 + 1;
+        self.globals.next_request = id.0.wrapping_add(1);
         if let Some(token) = &token {
             self.tokens.insert(token.clone(), Found::Pending(id));
         }
@@ -99,7 +99,7 @@ impl Engine {
         let Some(token) = pending.token else { return };
         self.tokens.insert(token.clone(), Found::Answered(reply.clone()));
         let number = self.globals.next_answer;
-        self.globals.next_answer += 1;
+        self.globals.next_answer = number.wrapping_add(1);
         self.answers.insert(number, Answered { token, reply: reply.clone() });
         while self.answers.len() > ANSWERS_MAX {
             let Some(oldest) = self.answers.keys().next().copied() else { return };

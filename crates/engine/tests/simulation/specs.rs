@@ -44,7 +44,9 @@ pub fn job(rng: &mut Rng, index: usize, ring: Ring) -> Arc<JobSpec> {
     policy(rng, &mut spec);
     if spec.policy.task {
         // Without main a task rests in running for ever, and whoever waits for it with it.
-        spec.commands.entry(Role::Main).or_insert(Command::Exec(Text::from("main")));
+        if !spec.commands.contains_key(&Role::Main) {
+            spec.commands.insert(Role::Main, Command::Exec(Text::from("main")));
+        }
     }
     if rng.chance(20) {
         spec.instance = Text::from("$N");
@@ -54,10 +56,10 @@ pub fn job(rng: &mut Rng, index: usize, ring: Ring) -> Arc<JobSpec> {
         spec.export.push(Text::from("V"));
     }
     if rng.chance(60) {
-        spec.start_on = Some(condition(rng, index, ring, Side::Start));
+        spec.start_on = Some(condition(rng, index, ring, Side::Start).into());
     }
     if rng.chance(45) {
-        spec.stop_on = Some(condition(rng, index, ring, Side::Stop));
+        spec.stop_on = Some(condition(rng, index, ring, Side::Stop).into());
     }
     Arc::new(spec)
 }

@@ -297,7 +297,9 @@ impl World {
     }
 
     fn new_client(&mut self) {
-        let client = Client::new(&mut self.rng, self.clients.len());
+        let mut jobs: Vec<JobName> = self.files.keys().cloned().collect();
+        jobs.push(specs::name(0));
+        let client = Client::new(&mut self.rng, self.clients.len(), &jobs);
         let words =
             format!("client {}: {:?} {:?}", self.clients.len(), client.request, client.token);
         self.say(|| words);

@@ -3,6 +3,7 @@
 use crate::{read, Difference, Outcome};
 use engine::dialect::upstart::{apply_override, check, parse, show};
 use engine::dialect::{render, Parsed};
+use engine::few::Few;
 use engine::names::JobName;
 use engine::process::Role;
 use engine::spec::{
@@ -302,7 +303,7 @@ fn variable(row: &EnvRow) -> String {
     }
 }
 
-fn processes(commands: &BTreeMap<Role, Command>, profile: &Option<Text>) -> Value {
+fn processes(commands: &Few<Role, Command>, profile: &Option<Text>) -> Value {
     let mut object = Map::new();
     for (role, command) in commands {
         let (script, text) = match command {
@@ -335,7 +336,7 @@ fn console(console: Console) -> &'static str {
     }
 }
 
-fn limits(limits: &BTreeMap<Resource, Limits>) -> Value {
+fn limits(limits: &Few<Resource, Limits>) -> Value {
     let value = |limit: Option<u64>| limit.map_or(json!(-1), |limit| json!(limit));
     let name = |resource: &Resource| {
         let row = Resource::TABLE.iter().find(|row| row.0 == *resource);

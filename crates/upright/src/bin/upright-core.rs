@@ -16,6 +16,7 @@ extern "C" fn main(_count: c_int, arguments: RawArguments) -> c_int {
 
 /// Runs the role that the arguments ask for, on what is left of them.
 fn role(mut arguments: Vec<CString>) -> i32 {
+    sys::memory::settle();
     let role = arguments.get(1).map(|role| role.as_bytes());
     match role {
         Some(b"--role=daemon") => {

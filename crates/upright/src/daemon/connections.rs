@@ -45,11 +45,11 @@ const PAGES_MAX: usize = 128 * 1024;
 const HELD_MAX: usize = 16 * 1024 * 1024;
 
 /// How many notices are kept for streams that are resumed, and about how many bytes.
-const KEPT_MAX: usize = 1024;
+const KEPT_MAX: usize = 256;
 const KEPT_BYTES: usize = 1024 * 1024;
 
 /// After so many notices subscribers are sent theirs in the middle of a turn.
-const UNSENT_MAX: usize = 256;
+const UNSENT_MAX: usize = 128;
 
 /// A message that is begun must be finished within this time.
 const UNFINISHED_MAX: Span = Span::secs(30);

@@ -3,7 +3,7 @@
 use super::journal::Journal;
 use super::link::{Sent, INLINE_MAX};
 use super::orphans::{signal_all, Census, Search, Subject, Traces};
-use super::{planning, Daemon, Drain, Standing, DRAIN_TIMEOUT, TAIL};
+use super::{planning, Daemon, Drain, Standing, BUSY, DRAIN_TIMEOUT, TAIL};
 use engine::control::answer::Answer;
 use engine::control::notice::Notice;
 use engine::keeper::{held, Scope, ToKeeper, Wants};
@@ -41,6 +41,7 @@ impl Daemon {
                 self.lose_journal(errno);
             }
         }
+        self.bulky |= effects.len() >= BUSY;
         self.todo.extend(effects);
     }
 
@@ -72,6 +73,7 @@ impl Daemon {
                 }
             }
         }
+        self.todo.shrink_to(BUSY);
         self.confirm_seen();
     }
 
@@ -95,6 +97,7 @@ impl Daemon {
             Sent::Yes => {
                 self.journal = Some(journal);
                 self.journal_lost = false;
+                self.bulky = true;
             }
             Sent::Full => self.keeper_full = true,
             Sent::Gone => self.standing = Standing::Ended,

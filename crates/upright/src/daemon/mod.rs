@@ -49,6 +49,12 @@ const TURN_CPU: Span = Span::secs(20);
 /// How long an answer that quotes a job's last lines waits for them.
 const DRAIN_TIMEOUT: Span = Span::millis(500);
 
+/// A turn with this many effects needed memory that is given back in the next quiet moment.
+const BUSY: usize = 256;
+
+/// How long a moment is without news until it is quiet.
+const QUIET: Span = Span::millis(100);
+
 /// How many bytes of a job's output are quoted.
 const TAIL: u32 = 2048;
 
@@ -91,18 +97,20 @@ struct Daemon {
     stacks: BTreeMap<Slot, u64>,
     /// Output that could not be written, by slot, in a sentence.
     troubles: BTreeMap<Slot, String>,
-    /// Connections that have sent more calls than one turn took.
-    again: BTreeSet<ConnectionId>,
-    /// Every job with its files.
-    catalogue: Catalogue,
-    /// The directories of the job files.
-    watching: Watching,
+    /// Whether memory is to be given back in the next quiet moment.
+    bulky: bool,
     /// What is journalled and need not be told to a later daemon.
     seen: Seen,
     /// What had to be given up at the start, in a sentence.
     given_up: Option<String>,
     /// Whether it was said that there can be no journal.
     journal_lost: bool,
+    /// Connections that have sent more calls than one turn took.
+    again: BTreeSet<ConnectionId>,
+    /// Every job with its files.
+    catalogue: Catalogue,
+    /// The directories of the job files.
+    watching: Watching,
     /// The level that the journal has.
     level: Level,
     /// How many turns in a row had more of the keeper's news than time.
@@ -174,6 +182,7 @@ impl Daemon {
             self.engine.next_deadline(),
             self.drains.iter().map(|drain| drain.until).min(),
             self.connections.next_deadline(),
+            self.bulky.then(|| now + QUIET),
             self.watching.due(),
         ];
         let first = deadlines.into_iter().flatten().min();
@@ -189,6 +198,10 @@ impl Daemon {
             self.say(Level::Error, &format!("waiting failed: {errno}"));
             Vec::new()
         });
+        if ready.is_empty() && std::mem::take(&mut self.bulky) {
+            sys::memory::give_back();
+            sys::memory::forget_code();
+        }
         sys::timer::arm(TURN_CPU);
         self.take_batch(&ready);
         self.end_turn();

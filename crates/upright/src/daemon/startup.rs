@@ -83,12 +83,13 @@ pub(super) fn begin(options: Options, link: Link) -> Result<Daemon, String> {
         following: BTreeSet::new(),
         stacks: BTreeMap::new(),
         troubles: BTreeMap::new(),
-        again: BTreeSet::new(),
-        catalogue: Catalogue::new(settings.sources.clone()),
-        watching: Watching::new(),
+        bulky: true,
         seen: Seen::default(),
         given_up: None,
         journal_lost: false,
+        again: BTreeSet::new(),
+        catalogue: Catalogue::new(settings.sources.clone()),
+        watching: Watching::new(),
         level: Level::Message,
         behind: 0,
         standing: Standing::Starting,
@@ -290,9 +291,9 @@ impl Daemon {
         }
         let (engine, catching) = recover(self.settings.config(), past.records, past.ticked, table);
         self.engine = engine;
+        self.following = self.engine.followed().collect();
         // What changed while nobody looked is found in the turns that follow.
         self.walk_all();
-        self.following = self.engine.followed().collect();
         self.todo.extend(catching.effects);
         let mut effects = Vec::new();
         for input in catching.inputs {

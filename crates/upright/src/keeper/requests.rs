@@ -40,7 +40,11 @@ impl Keeper {
             Some(ToKeeper::Adopt { slot, pid }) => self.adopt(slot, pid),
             Some(ToKeeper::Hold { key }) => self.hold(key, fds),
             Some(ToKeeper::Drop { key }) => self.held.drop(key),
-            Some(ToKeeper::Ready) => self.daemon.ready(),
+            Some(ToKeeper::Ready) => {
+                self.daemon.ready();
+                // What the start used is not needed any more.
+                sys::memory::forget_code();
+            }
             Some(ToKeeper::OrphansSeen { sequence }) => self.orphans.seen(sequence),
             Some(ToKeeper::SignalSeen { signal }) => {
                 self.unseen = self.unseen.without(signal.number());

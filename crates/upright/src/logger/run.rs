@@ -134,6 +134,7 @@ impl Logger {
     }
 
     fn go(mut self) -> i32 {
+        sys::memory::forget_code();
         let mut batch: Vec<Ready> = Vec::new();
         let mut start = Start::Fresh;
         loop {

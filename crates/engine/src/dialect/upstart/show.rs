@@ -136,8 +136,8 @@ fn line(out: &mut Vec<u8>, pieces: &[&[u8]]) {
 }
 
 fn conditions(spec: &JobSpec) -> impl Iterator<Item = (&'static [u8], &Condition)> {
-    let start = spec.start_on.iter().map(|on| (&b"start on "[..], on));
-    start.chain(spec.stop_on.iter().map(|on| (&b"stop on "[..], on)))
+    let start = spec.start_on.as_deref().into_iter().map(|on| (&b"start on "[..], on));
+    start.chain(spec.stop_on.as_deref().into_iter().map(|on| (&b"stop on "[..], on)))
 }
 
 /// Returns the job that an operand is about, where its event is one of a job, and the arguments

@@ -108,7 +108,7 @@ pub const STANZAS: &[Stanza] = &[
         start_on(d)
     }),
     row("stop on", "EVENT [KEY=VALUE]... [and|or ...]", "stops the job by itself", INIT5, |d| {
-        d.spec.stop_on = Some(condition::read(&mut d.reader)?.condition);
+        d.spec.stop_on = Some(condition::read(&mut d.reader)?.condition.into());
         Ok(())
     }),
     row("manual", "", "forgets the `start on` given before", INIT5, |d| {
@@ -331,7 +331,7 @@ fn start_on(draft: &mut Draft<'_>) -> Result<(), Fault> {
         draft.reader.remark(fault.help("put `manual` behind the last `start on`"));
     }
     draft.notes.variables = variables;
-    draft.spec.start_on = Some(condition);
+    draft.spec.start_on = Some(condition.into());
     Ok(())
 }
 
