@@ -115,6 +115,8 @@ new_child() {
 for program in upright upright-core; do
     [ -x "$bin/$program" ] || fail "$bin/$program is not there: build it first"
 done
+# The kernel shows that number for every user whom it cannot name, so Upright trusts nobody who has it.
+[ "$(id -u)" != 65534 ] || fail "run it as another user: nobody (65534) owns nothing in Upright"
 mkdir "$dir/bin"
 ln -s "$bin/upright" "$dir/bin/upright"
 ln -s "$bin/upright" "$dir/bin/initctl"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Everything that can be checked, summed up in the last line: N passed, N failed, N skipped.
-# A test that cannot run here prints `passed over: WHY` and returns; it counts as skipped.
+# A test that cannot run here prints `passed over: WHY` and returns; it counts as skipped. Those with a
+# harness of their own print `skipped: TEST: WHY` and count it themselves, as ignored.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -31,12 +32,12 @@ skip() {
 
 # Prints the lines of the log that a person wants to see, once each.
 shown() {
-    grep --line-buffered -E '^ +(Running|Doc-tests) |^test result:|\.\.\. FAILED|^error|panicked at|^passed over:|^---- .* stdout'
+    grep --line-buffered -E '^ +(Running|Doc-tests) |^test result:|\.\.\. FAILED|^error|panicked at|^passed over:|^skipped:|^---- .* stdout'
 }
 
 # sum WORD: the total of `N WORD` in the result lines of the test programs.
 sum() {
-    sed -n "s/^test result: .* \([0-9][0-9]*\) $1;.*/\1/p" "$log" | awk '{ n += $1 } END { print n + 0 }'
+    sed -n "s/^test result:.* \([0-9][0-9]*\) $1;.*/\1/p" "$log" | awk '{ n += $1 } END { print n + 0 }'
 }
 
 echo "== what the tests need"

@@ -132,8 +132,17 @@ pub fn recover(
 /// believes to run and that still does. The effects are recorded like those of a turn.
 pub fn rejoin(engine: &Engine, table: &Table) -> Catching {
     let mut catching = reconcile(engine, table, &[]);
-    for (slot, signal, scope) in engine.endings().filter(|ending| table.phase(ending.0).is_some()) {
+    #[cfg(feature = "planted")]
+    if engine.planted(crate::machine::Bug::SignalLost) {
+        return catching;
+    }
+    for (slot, signal, scope) in engine.endings() {
         catching.effects.push(Effect::Signal(slot, signal, scope));
+    }
+    for (slot, phase) in table.rows().filter(|(slot, _)| engine.was_continued(*slot)) {
+        if let Phase::Running { stopped: Some(_), .. } = phase {
+            catching.effects.push(Effect::Signal(slot, Signal::CONT, SignalScope::Process));
+        }
     }
     catching
 }
@@ -147,6 +156,12 @@ fn reconcile(engine: &Engine, table: &Table, undone: &[Effect]) -> Catching {
         known.insert(slot);
         match table.phase(slot) {
             Some(phase) => catch_up(slot, belief, phase, &mut catching),
+            #[cfg(feature = "planted")]
+            None if belief == Belief::Asked
+                && engine.planted(crate::machine::Bug::SpawnedAgain) =>
+            {
+                catching.inputs.push(Input::SpawnFailed(slot, Step::Fork, 11));
+            }
             None => miss(slot, belief, table, undone, &mut catching),
         }
     }
@@ -230,11 +245,12 @@ fn to_redo(effect: &Effect, table: &Table) -> bool {
 mod tests {
     use super::*;
     use crate::machine::request::{Request, Target, Wait, Which};
-    use crate::names::JobName;
+    use crate::names::{EventName, JobName};
     use crate::process::{InstanceId, Role};
     use crate::spec::{Command, JobSpec};
     use crate::text::Text;
     use crate::time::Mono;
+    use alloc::format;
     use alloc::sync::Arc;
     use alloc::vec;
 
@@ -339,5 +355,34 @@ mod tests {
         engine.handle(Mono(1), Input::Ask(engine.next_request(), None, start), &mut effects);
         let slot = Slot { instance: InstanceId(10), role: Role::Main, generation: 81 };
         assert!(effects.contains(&Effect::Spawn(slot)), "{effects:?}");
+    }
+
+    #[test]
+    fn counters_that_a_damaged_record_has_run_out_break_nothing() {
+        for counter in ["instance", "generation", "event", "request", "answer", "notice"]
+            .map(|of| format!("\"next_{of}\":"))
+        {
+            let (records, _) = journalled(3);
+            let spent = |record: &Record| {
+                let json = serde_json::to_string(record).unwrap();
+                let (before, after) = json.split_once(&counter).unwrap();
+                let rest = after.trim_start_matches(|digit: char| digit.is_ascii_digit());
+                let most =
+                    if counter.contains("instance") { u64::from(u32::MAX) } else { u64::MAX };
+                serde_json::from_str(&format!("{before}{counter}{most}{rest}")).unwrap()
+            };
+            let records: Vec<Record> = records.iter().map(spent).collect();
+            let (mut engine, catching) = recover(Config::default(), records, DONE, &table(&[]));
+            let token = Some(Text::from("t"));
+            let name = EventName::try_from("e").unwrap();
+            let emit = Request::Emit(Text::from("e"), Vec::new(), Wait::Settled);
+            let news =
+                [Input::Happened(name, Vec::new()), Input::Ask(engine.next_request(), token, emit)];
+            let mut effects = Vec::new();
+            for input in catching.inputs.into_iter().chain(news) {
+                engine.handle(Mono(2), input, &mut effects);
+            }
+            assert!(!effects.is_empty(), "{counter}");
+        }
     }
 }

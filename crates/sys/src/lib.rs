@@ -9,6 +9,7 @@ pub mod entry;
 pub mod epoll;
 pub mod first;
 pub mod limits;
+pub mod lock;
 pub mod logfile;
 pub mod memfd;
 pub mod memory;
@@ -30,6 +31,7 @@ pub mod start;
 pub mod timer;
 pub mod users;
 pub mod wait;
+pub mod watch;
 
 /// Why the kernel refused something.
 pub use rustix::io::Errno;

@@ -3,6 +3,12 @@
 
 use engine::process::Pid;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+
+/// Clock ticks in a second, as programs are shown them. Source: USER_HZ, the same on every
+/// architecture that Rust's Linux targets have.
+pub const TICKS: u64 = 100;
 
 /// What `/proc/PID/stat` says. Source: proc_pid_stat(5).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +28,9 @@ pub struct Stat {
     pub session: Pid,
     /// When it started, in clock ticks since boot. With the number it names the process for ever.
     pub start_time: u64,
+    /// Where its stack began. A fork keeps it, an exec draws another at random: processes of one
+    /// place were one program. Zero where it has ended or is not ours to see.
+    pub stack: u64,
 }
 
 /// Returns what is known of a process; nothing where it is gone.
@@ -69,6 +78,22 @@ pub fn arguments(pid: Pid) -> Option<Vec<Vec<u8>>> {
     Some(all.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect())
 }
 
+/// Returns the file name of the program that a process runs; nothing where it is gone or not ours to
+/// read.
+pub fn program(pid: Pid) -> Option<Vec<u8>> {
+    let path = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+    let name = path.file_name()?.as_bytes();
+    Some(name.strip_suffix(b" (deleted)").unwrap_or(name).to_vec())
+}
+
+/// Reports whether a process runs the very file that we do: another of Upright's own, or a child of
+/// one that has not executed its program yet.
+pub fn is_ours(pid: Pid) -> bool {
+    let file = |path: &str| fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
+    let own = file("/proc/self/exe");
+    own.is_some() && own == file(&format!("/proc/{pid}/exe"))
+}
+
 /// Returns the control group of a process in the unified hierarchy, `/` first.
 pub fn cgroup(pid: Pid) -> Option<Vec<u8>> {
     let all = fs::read(format!("/proc/{pid}/cgroup")).ok()?;
@@ -92,6 +117,7 @@ fn parse(line: &[u8]) -> Option<Stat> {
         pgrp: number(2)?,
         session: number(3)?,
         start_time: fields.get(19)?.parse().ok()?,
+        stack: fields.get(25)?.parse().ok()?,
     })
 }
 
@@ -101,11 +127,12 @@ mod tests {
 
     #[test]
     fn a_name_with_blanks_and_brackets_does_not_shift_the_fields() {
-        let line = b"42 (a) S (b) R 7 8 9 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 12345 0 0";
+        let line = b"42 (a) S (b) R 7 8 9 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 12345 0 0 0 0 0 777 0";
         let stat = parse(line).unwrap();
         assert_eq!(stat.comm, b"a) S (b");
         assert_eq!((stat.pid, stat.state, stat.ppid), (42, b'R', 7));
         assert_eq!((stat.pgrp, stat.session, stat.start_time), (8, 9, 12345));
+        assert_eq!(stat.stack, 777);
         assert_eq!(parse(b"42 (a"), None);
         assert_eq!(parse(b")("), None);
     }
@@ -119,5 +146,8 @@ mod tests {
         let environment: Vec<_> = std::env::vars_os().collect();
         assert_eq!(environ(own).unwrap().len(), environment.len());
         assert_eq!(arguments(own).unwrap().len(), std::env::args_os().count());
+        let program = std::env::current_exe().unwrap();
+        assert_eq!(self::program(own).unwrap(), program.file_name().unwrap().as_bytes());
+        assert_ne!(stat.stack, 0);
     }
 }

@@ -51,6 +51,12 @@ pub struct Options {
     pub appended: Vec<PathBuf>,
     /// Where output goes.
     pub logdir: Option<PathBuf>,
+    /// Size and count of rotated log files.
+    pub log_rotate: Option<(u64, u32)>,
+    /// Permission bits of log files.
+    pub log_mode: Option<u16>,
+    /// Owner of log files, `USER[:GROUP]`.
+    pub log_owner: Option<Vec<u8>>,
     /// Where the control socket is made.
     pub socket: Option<PathBuf>,
     /// The first event.
@@ -80,6 +86,9 @@ impl Default for Options {
             prepended: Vec::new(),
             appended: Vec::new(),
             logdir: None,
+            log_rotate: None,
+            log_mode: None,
+            log_owner: None,
             socket: None,
             startup: Startup::Event(String::from("startup")),
             inherit: Inherit::All,
@@ -148,6 +157,40 @@ const OPTIONS: &[Row] = &[
             Ok(())
         }),
         help: "write the jobs' output to files in this directory",
+    },
+    Row {
+        long: "log-mode",
+        short: None,
+        effect: Effect::Value("OCTAL", |o, v| {
+            let mode = v.to_str().and_then(|text| u16::from_str_radix(text, 8).ok());
+            o.log_mode = Some(mode.filter(|mode| *mode <= 0o7777).ok_or_else(|| {
+                format!("invalid mode of log files: {}, expected octal digits", v.display())
+            })?);
+            Ok(())
+        }),
+        help: "permissions of log files, unless the job says otherwise (0640)",
+    },
+    Row {
+        long: "log-owner",
+        short: None,
+        effect: Effect::Value("USER[:GROUP]", |o, v| {
+            o.log_owner = Some(v.as_bytes().to_vec());
+            Ok(())
+        }),
+        help: "owner of log files, unless the job says otherwise",
+    },
+    Row {
+        long: "log-rotate",
+        short: None,
+        effect: Effect::Value("SIZE:COUNT", |o, v| {
+            let rotation = v.to_str().and_then(rotation).ok_or_else(|| {
+                format!("invalid rotation: {}, expected for example 10M:5", v.display())
+            })?;
+            o.log_rotate = Some(rotation);
+            Ok(())
+        }),
+        help:
+            "rotate log files of this size and keep so many, unless the job says otherwise (10M:5)",
     },
     Row {
         long: "no-cgroups",
@@ -302,6 +345,18 @@ pub fn read(arguments: &[OsString]) -> Result<Asked, String> {
     Ok(Asked::Run(Box::new(options)))
 }
 
+/// Reads `SIZE:COUNT`, the size in bytes or with K, M or G behind it.
+fn rotation(text: &str) -> Option<(u64, u32)> {
+    let (size, count) = text.split_once(':')?;
+    let (digits, unit) = match size.as_bytes().last()? {
+        b'K' => (&size[..size.len() - 1], 1 << 10),
+        b'M' => (&size[..size.len() - 1], 1 << 20),
+        b'G' => (&size[..size.len() - 1], 1 << 30),
+        _ => (size, 1),
+    };
+    Some((digits.parse::<u64>().ok()?.checked_mul(unit)?, count.parse().ok()?))
+}
+
 fn help(program: &str) -> String {
     let mut text =
         format!("Usage: {program} [OPTION]...\nProcess management daemon.\n\nOptions:\n");
@@ -350,9 +405,22 @@ mod tests {
             (&["--user=1"], "init: unexpected argument: --user=1"),
             (&["--logdir"], "init: missing argument: --logdir"),
             (&["--default-console", "x"], "init: invalid console type specified: x"),
+            (
+                &["--log-rotate", "10X:1"],
+                "init: invalid rotation: 10X:1, expected for example 10M:5",
+            ),
         ] {
             let told = reads(arguments).unwrap_err();
             assert_eq!(told, format!("{words}\nTry `init --help' for more information."));
+        }
+    }
+
+    #[test]
+    fn sizes_of_log_files_are_bytes_or_have_a_unit() {
+        assert_eq!(rotation("10M:5"), Some((10 << 20, 5)));
+        assert_eq!(rotation("4096:0"), Some((4096, 0)));
+        for wrong in ["", "5", ":5", "M:5", "1T:1", "-1:2", "99999999999G:1", "1:x"] {
+            assert_eq!(rotation(wrong), None, "{wrong}");
         }
     }
 

@@ -135,12 +135,20 @@ impl Answer {
     /// more than one and the caller did not say that it wants them.
     pub(super) fn encode(self, more: bool, out: &mut Vec<u8>) -> Result<(), Fault> {
         match self.body() {
-            Body::Many(name, items) => pages(name, items, more, out),
+            Body::Many(name, items) => pages(name, items, more, Continues::No, out),
             Body::One(one) => {
                 fits(one.len())?;
                 codec::write_frame(&one, Continues::No, out);
                 Ok(())
             }
+        }
+    }
+
+    /// Appends a part of a list, each frame saying that another follows. Nothing that is no list.
+    pub(super) fn encode_part(self, out: &mut Vec<u8>) -> Result<(), Fault> {
+        match self.body() {
+            Body::Many(name, items) => pages(name, items, true, Continues::Yes, out),
+            Body::One(_) => Ok(()),
         }
     }
 
@@ -262,7 +270,13 @@ fn why(view: WhyView) -> Vec<u8> {
 }
 
 /// Appends a list as frames that each are as full as they may be.
-fn pages(name: &str, items: Vec<Vec<u8>>, more: bool, out: &mut Vec<u8>) -> Result<(), Fault> {
+fn pages(
+    name: &str,
+    items: Vec<Vec<u8>>,
+    more: bool,
+    last: Continues,
+    out: &mut Vec<u8>,
+) -> Result<(), Fault> {
     let open = format!("{{\"{name}\":[").into_bytes();
     let begun = out.len();
     let mut page = open.clone();
@@ -284,7 +298,7 @@ fn pages(name: &str, items: Vec<Vec<u8>>, more: bool, out: &mut Vec<u8>) -> Resu
         page.extend_from_slice(&item);
     }
     page.extend_from_slice(b"]}");
-    codec::write_frame(&page, Continues::No, out);
+    codec::write_frame(&page, last, out);
     Ok(())
 }
 

@@ -51,6 +51,12 @@ impl Inbox {
         self.len() == 0
     }
 
+    /// Reports whether [`Inbox::take`] would return something.
+    pub fn is_ready(&self) -> bool {
+        let unsearched = self.bytes.get(self.searched..).unwrap_or_default();
+        self.len() > MESSAGE_MAX || unsearched.contains(&0)
+    }
+
     /// Takes the next whole message, without its NUL. After `TooLong` the inbox stays empty.
     pub fn take(&mut self) -> Option<Result<Vec<u8>, TooLong>> {
         let unsearched = self.bytes.get(self.searched..).unwrap_or_default();

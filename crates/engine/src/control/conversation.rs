@@ -68,6 +68,22 @@ impl Conversation {
         self.open.is_some()
     }
 
+    /// Returns how many bytes of messages wait to be taken.
+    pub fn unread(&self) -> usize {
+        self.inbox.len()
+    }
+
+    /// Reports whether there is a message to be taken and no call is being answered.
+    pub fn is_ready(&self) -> bool {
+        self.open.is_none() && !self.closing && self.inbox.is_ready()
+    }
+
+    /// Reports whether the open call is answered in as many frames as it takes.
+    pub fn takes_pages(&self) -> bool {
+        let pages = |open: &Open| open.row.replies == Replies::Pages && open.more && !open.oneway;
+        self.open.as_ref().is_some_and(pages)
+    }
+
     /// Adds what was read from the socket.
     pub fn feed(&mut self, bytes: &[u8]) {
         if !self.closing {
@@ -102,6 +118,18 @@ impl Conversation {
         }
         let written = answer.and_then(|answer| answer.encode(open.more, out));
         if let Err(fault) = written {
+            self.refuse(&fault, out);
+        }
+    }
+
+    /// Sends a part of the answer to the open call; the last part is the [`Self::answer`]. Nothing
+    /// happens where no such call is open.
+    pub fn page(&mut self, part: Answer, out: &mut Vec<u8>) {
+        if !self.takes_pages() {
+            return;
+        }
+        if let Err(fault) = part.encode_part(out) {
+            self.open = None;
             self.refuse(&fault, out);
         }
     }

@@ -85,7 +85,7 @@ impl Refused {
 pub fn code(refusal: &Refusal) -> &'static str {
     match refusal {
         Refusal::UnknownJob(..) => "unknown-job",
-        Refusal::UnknownInstance(..) => "unknown-instance",
+        Refusal::UnknownInstance(..) | Refusal::UnknownJobInstance(..) => "unknown-instance",
         Refusal::AlreadyRunning(..) => "already-running",
         Refusal::AlreadyStopped(..) => "already-stopped",
         Refusal::NotRunning(..) => "not-running",
@@ -118,7 +118,8 @@ impl From<&Refusal> for Refused {
             Refusal::UnknownInstance(instance) => {
                 Refused { instance: Some(instance.clone()), ..plain }
             }
-            Refusal::AlreadyRunning(job, instance)
+            Refusal::UnknownJobInstance(job, instance)
+            | Refusal::AlreadyRunning(job, instance)
             | Refusal::AlreadyStopped(job, instance)
             | Refusal::NotRunning(job, instance) => of(job, instance),
             Refusal::Failed(Asked::Start | Asked::Stop | Asked::Restart, job, instance, why) => {

@@ -296,6 +296,7 @@ fn sample_refusals() -> Vec<Refusal> {
     refusals.extend([
         Refusal::UnknownJob(Text::from(b"\xff")),
         Refusal::UnknownInstance(unnamed()),
+        Refusal::UnknownJobInstance(job(), unnamed()),
         Refusal::AlreadyRunning(job(), unnamed()),
         Refusal::AlreadyStopped(job(), unnamed()),
         Refusal::NotRunning(job(), unnamed()),

@@ -86,6 +86,7 @@ pub fn render(diagnostic: &Diagnostic, path: &str, file: &[u8]) -> String {
         out.push_str(&format!("{pad} | {}{}\n", " ".repeat(before), "^".repeat(marked.max(1))));
     }
     if let Some(help) = &diagnostic.help {
+        let help: String = help.chars().map(printable).collect();
         out.push_str(&format!("{} = help: {help}\n", " ".repeat(number.len())));
     }
     out
@@ -151,6 +152,14 @@ mod tests {
         let shown = render(&remark(8, 12), "web.conf", b"task\n\t\xc3\xa4exce \x1b[1m\nrespawn");
         let expected = "web.conf:2:3: error: Unknown stanza\n2 |  äexce \u{fffd}[1m\n  |   ^^^^\n  = help: did you mean `exec`?\n";
         assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn what_help_quotes_of_the_file_cannot_command_a_terminal() {
+        let help = Some("it is read from left to right: (a \u{1b}[2J\nor b)".into());
+        let shown = render(&Diagnostic { help, ..remark(0, 4) }, "web.conf", b"task");
+        let last = "  = help: it is read from left to right: (a \u{fffd}[2J\u{fffd}or b)\n";
+        assert!(shown.ends_with(last), "{shown:?}");
     }
 
     #[test]

@@ -55,6 +55,7 @@ impl Engine {
             ("stop conditions", again.stops == self.stops),
             ("deadlines", again.deadlines == self.deadlines),
             ("tokens", again.tokens == self.tokens),
+            ("instances that are gone", again.past == self.past),
         ];
         let differing = same.into_iter().filter(|(_, same)| !same);
         wrong.extend(differing.map(|(index, _)| format!("the index of {index} is not as remade")));

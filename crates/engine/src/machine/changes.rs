@@ -8,6 +8,7 @@ use super::requests::{Answered, Pending};
 use super::{Config, Engine, EventId, Globals, History, Remembering};
 use crate::names::{InstanceName, JobName};
 use crate::process::InstanceId;
+use crate::text::Text;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +30,8 @@ pub struct Changes {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     answers: Touched<u64, Answered>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    variables: Touched<(), Vec<Text>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     remembered: Vec<Remembering>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     histories: Vec<((JobName, InstanceName), History)>,
@@ -43,6 +46,7 @@ impl Changes {
             && self.events.is_empty()
             && self.requests.is_empty()
             && self.answers.is_empty()
+            && self.variables.is_empty()
             && self.remembered.is_empty()
             && self.histories.is_empty()
     }
@@ -55,9 +59,21 @@ impl Engine {
             globals: self.globals.clone(),
             jobs: self.jobs.take_touched(),
             instances: self.instances.take_touched(),
-            events: self.events.take_touched(),
+            events: {
+                let events = self.events.take_touched();
+                #[cfg(feature = "planted")]
+                let events = match self.planted(super::Bug::NotJournalled) {
+                    true => events
+                        .into_iter()
+                        .filter(|(_, e)| !e.as_ref().is_some_and(|e| e.failed))
+                        .collect(),
+                    false => events,
+                };
+                events
+            },
             requests: self.requests.take_touched(),
             answers: self.answers.take_touched(),
+            variables: self.variables.take_touched(),
             remembered: core::mem::take(&mut self.remembered),
             histories: Vec::new(),
         }
@@ -72,6 +88,7 @@ impl Engine {
             events: self.events.everything(),
             requests: self.requests.everything(),
             answers: self.answers.everything(),
+            variables: self.variables.everything(),
             remembered: Vec::new(),
             histories: self.histories.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
         }
@@ -87,6 +104,7 @@ impl Engine {
             engine.events.apply(changes.events);
             engine.requests.apply(changes.requests);
             engine.answers.apply(changes.answers);
+            engine.variables.apply(changes.variables);
             engine.histories.extend(changes.histories);
             for remembering in changes.remembered {
                 match remembering {
@@ -94,6 +112,9 @@ impl Engine {
                         engine.histories.entry((job, name)).or_default().add(entry.at, entry.note);
                     }
                     Remembering::Forget(job) => engine.forget_histories(&job),
+                    Remembering::ForgetInstance(job, name) => {
+                        engine.histories.remove(&(job, name));
+                    }
                 }
             }
         }

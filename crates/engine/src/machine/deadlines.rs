@@ -120,6 +120,11 @@ impl Engine {
         }
         self.fail(id, Failure::Unkillable(role), None);
         self.will_stop(id);
+        #[cfg(feature = "planted")]
+        if role == Role::Main && self.planted(super::Bug::DoubleMain) {
+            self.unhold(id);
+            self.advance(id);
+        }
     }
 
     /// Main is gone and the job's kill mode is tree: ends what can be attributed to it.

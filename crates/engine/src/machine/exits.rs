@@ -18,6 +18,10 @@ impl Engine {
     /// Returns the process of a slot; nothing where the slot is not in use any more.
     fn process(&self, slot: Slot) -> Option<Process> {
         let process = self.instances.look(&slot.instance)?.processes.get(&slot.role)?;
+        #[cfg(feature = "planted")]
+        if self.planted(super::Bug::StaleExit) {
+            return Some(*process);
+        }
         (process.slot == slot).then_some(*process)
     }
 
@@ -28,7 +32,7 @@ impl Engine {
             self.out.push(Effect::Signal(slot, Signal::KILL, SignalScope::Group));
             return;
         };
-        if process.pid.is_some() {
+        if process.pid.is_some() || process.left_by.is_some() {
             return;
         }
         let now = self.now;
@@ -172,7 +176,8 @@ impl Engine {
 
     pub(super) fn exited(&mut self, slot: Slot, pid: Pid, exit: Exit) {
         self.out.push(Effect::Release(slot));
-        let Some(process) = self.process(slot) else { return };
+        // Told again: what the original left is being looked for already.
+        let Some(process) = self.process(slot).filter(|p| p.left_by.is_none()) else { return };
         let (id, role) = (slot.instance, slot.role);
         let Some(spec) = self.spec_of(id) else { return };
         self.say_ended(id, role, pid, exit, &spec.policy);
@@ -199,6 +204,10 @@ impl Engine {
                 self.will_stop(id);
             }
             Role::PreStart | Role::PostStop | Role::PostStart | Role::PreStop | Role::Security => {}
+        }
+        #[cfg(feature = "planted")]
+        if role == Role::PostStart && self.planted(super::Bug::LostWakeUp) {
+            return;
         }
         self.process_gone(id, role);
     }
@@ -234,6 +243,10 @@ impl Engine {
         let Some(instance) = self.instances.edit(&id) else { return };
         // Whoever wants a start from now on wants a new main.
         instance.main = Main::Lost;
+        #[cfg(feature = "planted")]
+        if self.config.planted == Some(super::Bug::RunsWithoutMain) {
+            instance.main = Main::Absent;
+        }
         if matches!(instance.state, State::Stopping | State::Killed) || instance.goal == Goal::Stop
         {
             return;

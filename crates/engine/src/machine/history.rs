@@ -20,6 +20,10 @@ use serde::{Deserialize, Serialize};
 /// How many entries are kept for each instance name of each job.
 pub const HISTORY_MAX: usize = 40;
 
+/// How many instances of a job that are gone are remembered by their names; the one whose last entry
+/// is the oldest is forgotten first.
+pub const PAST_MAX: usize = 32;
+
 /// What is remembered of one instance name of one job.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
@@ -46,6 +50,8 @@ pub(crate) enum Remembering {
     Entry(JobName, InstanceName, Entry),
     /// The job is gone, and what was remembered of it.
     Forget(JobName),
+    /// Too many instances of the job are gone: what was remembered of this one goes, too.
+    ForgetInstance(JobName, InstanceName),
 }
 
 /// What may be remembered. Words are made when somebody asks.
@@ -93,6 +99,11 @@ pub enum Note {
 }
 
 impl History {
+    /// Returns when the last entry was.
+    pub fn last(&self) -> Option<Mono> {
+        self.entries.back().map(|entry| entry.at)
+    }
+
     /// Adds an entry and forgets the oldest where there are too many.
     pub fn add(&mut self, at: Mono, note: Note) {
         match note {

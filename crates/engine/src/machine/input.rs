@@ -1,6 +1,7 @@
 //! What the machine is told and what it wants done: the two enums between it and the world.
 
 use super::state::{Goal, State};
+use super::variables::{Variation, Whose};
 use crate::machine::request::{Reply, Request, RequestId};
 use crate::names::{EventName, InstanceName, JobName};
 use crate::process::{Exit, Pid, Slot, Step};
@@ -40,6 +41,8 @@ pub enum Input {
     Swept(Slot, u32),
     /// Stop everything in order, then end with this code.
     Shutdown(ShutdownKind),
+    /// Somebody changes variables.
+    Vary(Whose, Variation),
     /// Nothing happened but time.
     Tick,
 }

@@ -5,7 +5,7 @@ use super::instance::Instance;
 use super::job::{Job, Next};
 use super::offering::expanded;
 use super::requests::Found;
-use super::{environment, Engine, EventId, Note, Remembering};
+use super::{environment, Engine, EventId, History, Note, Remembering, PAST_MAX};
 use crate::names::{EventName, InstanceName, JobName};
 use crate::process::InstanceId;
 use crate::spec::{Condition, JobSpec, Node};
@@ -90,6 +90,10 @@ impl Engine {
         let instance_name = instance.name.clone();
         old.reset().into_iter().for_each(|event| self.unblock(event));
         // While the old description still says where it is.
+        #[cfg(feature = "planted")]
+        if self.planted(super::Bug::StaleIndex) {
+            self.put_in_force(&name, spec.clone());
+        }
         self.unindex_stops(id, &name, &instance_name);
         self.put_in_force(&name, spec.clone());
         self.index_stops(id, &name, &instance_name, spec.stop_on.as_deref().into_iter());
@@ -118,7 +122,7 @@ impl Engine {
         let (Some(condition), Some(event)) = (&spec.start_on, self.events.look(&id)) else {
             return 0;
         };
-        let env = || environment::build(&self.config.table, &spec.env, &self.config.own, &[]);
+        let env = || environment::build(self.table(), &spec.env, &self.config.own, &[]);
         let expanded = |text: &Text| expanded(text, &env);
         let mut kept = 0;
         for (index, node) in condition.nodes.iter().enumerate() {
@@ -143,6 +147,38 @@ impl Engine {
         self.remembered.push(Remembering::Forget(name.clone()));
     }
 
+    /// Forgets the instance of the job that is gone for the longest where this one, which is gone,
+    /// is one too many. Without names there is one for each job.
+    pub(super) fn retire(&mut self, job: JobName, name: InstanceName) {
+        let key = (job, name);
+        if key.1.text().is_empty() || self.names.contains_key(&key) {
+            return;
+        }
+        let Some(last) = self.histories.get(&key).and_then(History::last) else { return };
+        let past = self.past.entry(key.0.clone()).or_default();
+        past.insert((last, key.1));
+        if past.len() <= PAST_MAX {
+            return;
+        }
+        if let Some((_, oldest)) = past.pop_first() {
+            let key = (key.0, oldest);
+            self.histories.remove(&key);
+            self.remembered.push(Remembering::ForgetInstance(key.0, key.1));
+        }
+    }
+
+    /// Takes an instance from among those that are gone.
+    pub(super) fn unretire(&mut self, job: &JobName, name: &InstanceName) {
+        let key = (job.clone(), name.clone());
+        let Some(last) = self.histories.get(&key).and_then(History::last) else { return };
+        if let Some(past) = self.past.get_mut(job) {
+            past.remove(&(last, key.1));
+            if past.is_empty() {
+                self.past.remove(job);
+            }
+        }
+    }
+
     /// Forgets what is remembered of a job.
     pub(super) fn forget_histories(&mut self, name: &JobName) {
         let from = (name.clone(), InstanceName::default());
@@ -155,6 +191,7 @@ impl Engine {
         gone.iter().for_each(|key| {
             self.histories.remove(key);
         });
+        self.past.remove(name);
     }
 
     fn index_start(&mut self, spec: &JobSpec) {
@@ -205,6 +242,7 @@ impl Engine {
 
     /// Makes a new instance known by its name and by the events that may stop it.
     pub(super) fn learn_names(&mut self, id: InstanceId, instance: &Instance) {
+        self.unretire(&instance.job, &instance.name);
         self.names.insert((instance.job.clone(), instance.name.clone()), id);
         let stop_on = self.jobs.look(&instance.job).and_then(|job| job.spec.stop_on.clone());
         self.index_stops(id, &instance.job, &instance.name, stop_on.as_deref().into_iter());
@@ -214,6 +252,7 @@ impl Engine {
     pub(super) fn forget_names(&mut self, id: InstanceId, instance: &Instance) {
         self.names.remove(&(instance.job.clone(), instance.name.clone()));
         self.unindex_stops(id, &instance.job, &instance.name);
+        self.retire(instance.job.clone(), instance.name.clone());
     }
 
     /// Keeps what jobs that were read from a journal have in common once.
@@ -235,14 +274,21 @@ impl Engine {
         self.stops.clear();
         self.deadlines.clear();
         self.tokens.clear();
+        self.past.clear();
         let specs: Vec<Arc<JobSpec>> = self.jobs.iter().map(|(_, job)| job.spec.clone()).collect();
         specs.iter().for_each(|spec| self.index_start(spec));
         let instances: Vec<(InstanceId, Instance)> =
             self.instances.iter().map(|(id, instance)| (*id, instance.clone())).collect();
         for (id, instance) in &instances {
             self.learn_names(*id, instance);
+            #[cfg(feature = "planted")]
+            if self.planted(super::Bug::DeadlineNotRestored) {
+                continue;
+            }
             self.set_due_of(*id, None, instance.due);
         }
+        let remembered: Vec<_> = self.histories.keys().cloned().collect();
+        remembered.into_iter().for_each(|(job, name)| self.retire(job, name));
         for (_, answered) in self.answers.iter() {
             let found = Found::Answered(answered.reply.clone());
             self.tokens.insert(answered.token.clone(), found);

@@ -65,6 +65,11 @@ impl<K: Ord + Clone, V: Clone> Ledger<K, V> {
         self.entries.values_mut().map(|entry| &mut **entry).for_each(change);
     }
 
+    /// Returns the entries from a key on, it included, in the order of their keys.
+    pub fn from(&self, key: &K) -> impl Iterator<Item = (&K, &V)> {
+        self.entries.range(key..).map(|(key, value)| (key, &**value))
+    }
+
     /// Returns all keys in order.
     pub fn keys(&self) -> impl Iterator<Item = &K> {
         self.entries.keys()

@@ -24,8 +24,12 @@ impl Engine {
     pub(super) fn change_goal(&mut self, id: InstanceId, goal: Goal) {
         let Some(instance) = self.instances.edit(&id) else { return };
         let old = core::mem::replace(&mut instance.goal, goal);
+        #[cfg(feature = "planted")]
+        let careless = self.config.planted == Some(super::Bug::HeirsForgotten);
         let free = match (instance.hold, goal) {
             (None, _) => true,
+            #[cfg(feature = "planted")]
+            (Some(Hold::Ready), Goal::Stop) if careless => true,
             // What the original left is found first: else nobody would end it.
             (Some(Hold::Ready), Goal::Stop) => !instance.is_left(),
             (Some(Hold::Deadline), Goal::Stop) => matches!(
@@ -99,10 +103,13 @@ impl Engine {
     fn enter_starting(&mut self, id: InstanceId) {
         self.adopt_redefinition(id);
         let Some(spec) = self.spec_of(id) else { return };
+        let given = self.instances.edit(&id).and_then(|instance| instance.given_next.take());
+        let built = given.map(|given| {
+            (environment::build(self.table(), &spec.env, &self.config.own, &given), given)
+        });
         let Some(instance) = self.instances.edit(&id) else { return };
-        if let Some(given) = instance.given_next.take() {
-            instance.env =
-                environment::build(&self.config.table, &spec.env, &self.config.own, &given);
+        if let Some((env, given)) = built {
+            instance.env = env;
             instance.given = given;
         }
         instance.stop_env = Vec::new();
@@ -193,6 +200,10 @@ impl Engine {
             return;
         }
         self.signal(id, role, policy.kill_signal, scope(policy.kill_mode));
+        #[cfg(feature = "planted")]
+        if self.planted(super::Bug::KillTimerNotArmed) {
+            return;
+        }
         self.set_due(id, Some((self.now + policy.kill_timeout, Due::Kill(role))));
     }
 
@@ -320,6 +331,8 @@ impl Engine {
         output: Option<crate::process::Slot>,
     ) {
         let Some(instance) = self.instances.edit(&id) else { return };
+        // The events tell the first reason; whoever came to wait since then is told the one that
+        // keeps it from what it wanted.
         instance.failure.get_or_insert(failure);
         // A client that does not wait for the outcome is told where the turn ends.
         let (waiters, accepted) = core::mem::take(&mut instance.waiters)
@@ -370,6 +383,8 @@ impl Engine {
         for waiter in waiters {
             match waiter {
                 Waiter::Event(event) => self.unblock(event),
+                #[cfg(feature = "planted")]
+                Waiter::Request(_) if self.planted(super::Bug::ReplyNever) => {}
                 Waiter::Request(request) => {
                     let asked = self.asked(request);
                     let refusal = Refusal::Superseded(asked, job.clone(), name.clone(), by.clone());

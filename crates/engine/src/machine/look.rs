@@ -2,12 +2,12 @@
 
 use super::condition::Matches;
 use super::instance::{Due, Hold, Instance, Waiter, Warning};
-use super::job::Next;
+use super::job::{Job, Next};
 use super::state::{Goal, State};
 use super::{Engine, EventId, Note};
 use crate::names::{InstanceName, JobName};
 use crate::process::{InstanceId, Role, Slot};
-use crate::spec::{Arg, Condition, Node, Operand};
+use crate::spec::{Arg, Condition, Expect, Node, Operand};
 use crate::time::{Mono, Span};
 use crate::view::{InstanceView, JobView, Remembered, WhyView};
 use alloc::format;
@@ -44,12 +44,8 @@ impl Engine {
     /// given one on (it included), at most `most`.
     pub fn list(&self, from: Option<&(JobName, InstanceName)>, most: usize) -> Vec<InstanceView> {
         let first = from.cloned();
-        let jobs = self
-            .jobs
-            .iter()
-            .skip_while(|(name, _)| first.as_ref().is_some_and(|(job, _)| *name < job));
         let mut views = Vec::new();
-        for (name, _) in jobs {
+        for (name, _) in self.jobs_from(from.map(|(job, _)| job)) {
             let begin = (name.clone(), InstanceName::default());
             let mut any = false;
             let of_job = self.names.range(begin..).take_while(|((job, _), _)| job == name);
@@ -69,6 +65,19 @@ impl Engine {
             }
         }
         views
+    }
+
+    fn jobs_from(&self, first: Option<&JobName>) -> impl Iterator<Item = (&JobName, &Job)> {
+        let from = first.map(|first| self.jobs.from(first));
+        let all = first.is_none().then(|| self.jobs.iter());
+        from.into_iter().flatten().chain(all.into_iter().flatten())
+    }
+
+    /// Returns what `show-config` shows of the jobs from the given one on (it included), at most
+    /// `most`.
+    pub fn job_views(&self, from: Option<&JobName>, most: usize) -> Vec<JobView> {
+        let jobs = self.jobs_from(from).take(most);
+        jobs.filter_map(|(name, _)| self.job_view(name)).collect()
     }
 
     /// Returns how many jobs are known.
@@ -97,6 +106,17 @@ impl Engine {
     /// Returns the description of a job that is in force.
     pub fn spec(&self, name: &JobName) -> Option<&alloc::sync::Arc<crate::spec::JobSpec>> {
         self.jobs.look(name).map(|job| &job.spec)
+    }
+
+    /// Returns the description that a job has, or will have once its instances are gone; nothing
+    /// where it is not known or its file is gone.
+    pub fn wanted(&self, name: &JobName) -> Option<&alloc::sync::Arc<crate::spec::JobSpec>> {
+        let job = self.jobs.look(name)?;
+        match &job.next {
+            Next::Same => Some(&job.spec),
+            Next::Changed(spec) => Some(spec),
+            Next::Removed => None,
+        }
     }
 
     /// Returns what `why` answers for an instance, also for one that is gone.
@@ -143,6 +163,18 @@ impl Engine {
     pub fn processes(&self) -> impl Iterator<Item = (Slot, Option<crate::process::Pid>)> + '_ {
         let all = self.instances.iter().flat_map(|(_, instance)| instance.processes.values());
         all.map(|process| (process.slot, process.pid))
+    }
+
+    /// Returns the slots whose daemon is not known yet (`expect fork` and `expect daemon`), each with
+    /// the time before which it cannot have been there.
+    pub fn awaited(&self) -> impl Iterator<Item = (Slot, Mono)> + '_ {
+        let all = self.instances.iter().filter(|(_, instance)| instance.state == State::Spawned);
+        all.filter_map(|(_, instance)| {
+            let expect = self.jobs.look(&instance.job)?.spec.policy.expect;
+            let main = instance.processes.get(&Role::Main)?;
+            let follows = matches!(expect, Expect::Fork | Expect::Daemon);
+            (follows && main.adopted.is_none()).then_some((main.slot, instance.since))
+        })
     }
 
     /// Returns the job and the instance name of an instance.

@@ -23,20 +23,26 @@ mod look;
 mod offering;
 mod orders;
 mod owed;
+#[cfg(feature = "planted")]
+mod planted;
 mod ready;
 pub mod request;
 mod requests;
 mod respawn;
 mod shutdown;
 pub mod state;
+mod variables;
 
 pub use changes::Changes;
 pub use event::{EventId, CHAIN_MAX};
-pub use history::{Entry, History, Note, HISTORY_MAX};
+pub use history::{Entry, History, Note, HISTORY_MAX, PAST_MAX};
 pub use input::{Candidate, Effect, Input, Level, Notice, ShutdownKind, SignalScope, SpawnOrder};
 pub use instance::{Due, Hold, Instance, Process, Waiter, Warning};
 pub(crate) use owed::Belief;
+#[cfg(feature = "planted")]
+pub use planted::Bug;
 pub use requests::Found;
+pub use variables::{Variation, Whose};
 
 use crate::names::{EventName, InstanceName, JobName};
 use crate::process::{InstanceId, Slot};
@@ -84,9 +90,13 @@ pub struct Config {
     pub forced: Vec<Text>,
     /// Makes the jitter of back-offs differ between machines.
     pub seed: u64,
+    /// The bug that the simulation must find.
+    #[cfg(feature = "planted")]
+    pub planted: Option<Bug>,
 }
 
-/// The small things that every turn's record carries.
+/// The small things that every turn's record carries. No counter runs out by counting; they wrap so
+/// that one which a damaged record has run out breaks nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Globals {
     /// When the last turn was.
@@ -123,6 +133,8 @@ pub struct Engine {
     events: Ledger<EventId, Event>,
     requests: Ledger<RequestId, Pending>,
     answers: Ledger<u64, Answered>,
+    /// The table of variables, where it is not the one of the beginning.
+    variables: Ledger<(), Vec<Text>>,
     histories: BTreeMap<(JobName, InstanceName), History>,
     /// History entries since the last record.
     remembered: Vec<Remembering>,
@@ -132,6 +144,8 @@ pub struct Engine {
     stops: BTreeMap<EventName, BTreeMap<JobName, BTreeSet<(InstanceName, InstanceId)>>>,
     deadlines: BTreeSet<(Mono, InstanceId)>,
     tokens: BTreeMap<Text, Found>,
+    /// Named instances that are gone and remembered, by the time of their last entry.
+    past: BTreeMap<JobName, BTreeSet<(Mono, InstanceName)>>,
     /// Of the turn that is being handled.
     now: Mono,
     out: Vec<Effect>,
@@ -160,6 +174,7 @@ impl Engine {
             events: Ledger::new(),
             requests: Ledger::new(),
             answers: Ledger::new(),
+            variables: Ledger::new(),
             histories: BTreeMap::new(),
             remembered: Vec::new(),
             names: BTreeMap::new(),
@@ -167,13 +182,15 @@ impl Engine {
             stops: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             tokens: BTreeMap::new(),
+            past: BTreeMap::new(),
             now: Mono(0),
             out: Vec::new(),
         }
     }
 
     /// Takes one piece of news at the time `now` and appends what is to be done, in order. A time
-    /// before that of an earlier call counts as that time.
+    /// before that of an earlier call counts as that time. Deadlines pass with [`Input::Tick`] alone:
+    /// after the news of a turn, which may be what they wait for.
     pub fn handle(&mut self, now: Mono, input: Input, out: &mut Vec<Effect>) {
         self.now = self.now.max(now);
         self.globals.now = self.now;
@@ -194,9 +211,9 @@ impl Engine {
             Input::Survey(slot, candidates) => self.surveyed(slot, &candidates),
             Input::Swept(slot, left) => self.swept(slot, left),
             Input::Shutdown(kind) => self.shut_down(kind),
-            Input::Tick => {}
+            Input::Vary(whose, variation) => self.vary(whose, &variation),
+            Input::Tick => self.pass_deadlines(),
         }
-        self.pass_deadlines();
         self.settle();
         self.answer_accepted();
         self.end_shutdown();
@@ -247,7 +264,7 @@ impl Engine {
 
     fn notice(&mut self, notice: Notice) {
         let sequence = self.globals.next_notice;
-        self.globals.next_notice += 1;
+        self.globals.next_notice = self.globals.next_notice.wrapping_add(1);
         self.out.push(Effect::Notice(sequence, notice));
     }
 
@@ -264,14 +281,16 @@ impl Engine {
 
     fn remember_of(&mut self, job: JobName, name: InstanceName, note: Note) {
         let entry = Entry { at: self.now, note };
+        self.unretire(&job, &name);
         let history = self.histories.entry((job.clone(), name.clone())).or_default();
         history.add(entry.at, entry.note.clone());
-        self.remembered.push(Remembering::Entry(job, name, entry));
+        self.remembered.push(Remembering::Entry(job.clone(), name.clone(), entry));
+        self.retire(job, name);
     }
 
     fn new_slot(&mut self, instance: InstanceId, role: crate::process::Role) -> Slot {
         let generation = self.globals.next_generation;
-        self.globals.next_generation += 1;
+        self.globals.next_generation = generation.wrapping_add(1);
         Slot { instance, role, generation }
     }
 

@@ -28,7 +28,7 @@ impl Engine {
         reports: Option<JobName>,
     ) -> EventId {
         let id = EventId(self.globals.next_event);
-        self.globals.next_event += 1;
+        self.globals.next_event = id.0.wrapping_add(1);
         let event = Event {
             name,
             env,
@@ -138,8 +138,8 @@ impl Engine {
         let (Some(condition), Some(event)) = (&job.spec.start_on, self.events.look(&id)) else {
             return Vec::new();
         };
-        let config = &self.config;
-        let env = || environment::build(&config.table, &job.spec.env, &config.own, &[]);
+        let (table, own) = (self.table(), &self.config.own);
+        let env = || environment::build(table, &job.spec.env, own, &[]);
         self.newly_matched(condition, &job.start.0, event, &env)
     }
 
@@ -169,6 +169,10 @@ impl Engine {
         let matched = self.instances.edit(&instance_id).map(|instance| instance.stop.reset());
         if !stops {
             self.change_goal(instance_id, Goal::Stop);
+        }
+        #[cfg(feature = "planted")]
+        if stops && self.planted(super::Bug::BlockersLeak) {
+            return;
         }
         matched.into_iter().flatten().for_each(|event| self.unblock(event));
     }
@@ -249,13 +253,17 @@ impl Engine {
 
     pub(super) fn block(&mut self, id: EventId, times: usize) {
         if let Some(event) = self.events.edit(&id) {
-            event.blockers += times as u32;
+            event.blockers = event.blockers.saturating_add(times as u32);
         }
     }
 
     pub(super) fn unblock(&mut self, id: EventId) {
         let Some(event) = self.events.edit(&id) else { return };
         event.blockers = event.blockers.saturating_sub(1);
+        #[cfg(feature = "planted")]
+        if event.failed && self.config.planted == Some(super::Bug::EventNeverFinishes) {
+            return;
+        }
         if event.blockers == 0 && event.offered {
             self.globals.work.push_back(Work::Finish(id));
         }
@@ -305,7 +313,7 @@ impl Engine {
         if job.spec.instance.is_empty() {
             return Ok(InstanceName::default());
         }
-        let env = environment::build(&self.config.table, &job.spec.env, &self.config.own, given);
+        let env = environment::build(self.table(), &job.spec.env, &self.config.own, given);
         let name = expand::expand(&job.spec.instance, &env).map_err(|error| format!("{error}"))?;
         InstanceName::try_from(name).map_err(|error| format!("instance: {error}"))
     }
@@ -319,6 +327,10 @@ impl Engine {
         output: Option<crate::process::Slot>,
     ) {
         let Some(pending) = self.requests.remove(&id) else { return };
+        #[cfg(feature = "planted")]
+        if pending.token.is_some() && self.planted(super::Bug::ReplyTwice) {
+            self.out.push(Effect::Reply(id, reply.clone(), output));
+        }
         self.keep_answer(pending, &reply);
         self.out.push(Effect::Reply(id, reply, output));
     }

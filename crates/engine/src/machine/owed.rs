@@ -1,13 +1,15 @@
 //! What the machine still waits to be told of its processes: where a recovery compares it with the
 //! keeper's table.
 
-use super::instance::Due;
+use super::instance::{Due, Hold};
 use super::lifecycle::scope;
+use super::request::RequestId;
 use super::state::State;
 use super::{Engine, SignalScope};
 use crate::process::{Pid, Role, Slot};
 use crate::signal::Signal;
-use crate::spec::KillMode;
+use crate::spec::{Expect, KillMode};
+use alloc::vec::Vec;
 
 /// What the machine believes of a process that has not ended for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +39,31 @@ impl Engine {
         })
     }
 
+    /// Reports whether a slot's original has ended as `expect` wanted, or what it left is about to
+    /// become the slot's process.
+    pub fn follows(&self, slot: Slot) -> bool {
+        let instance = self.instances.look(&slot.instance);
+        let processes = instance.into_iter().flat_map(|instance| instance.processes.values());
+        processes.into_iter().any(|process| {
+            process.left_by.is_some() || (process.adopted.is_some() && process.pid.is_none())
+        })
+    }
+
+    /// Returns the slots that [`Engine::follows`].
+    pub fn followed(&self) -> impl Iterator<Item = Slot> + '_ {
+        let beliefs = self.beliefs().filter(|(_, belief)| match belief {
+            Belief::Left | Belief::Adopting(_) => true,
+            Belief::Asked | Belief::Runs(_) => false,
+        });
+        beliefs.map(|(slot, _)| slot)
+    }
+
+    /// Returns the requests whose clients cannot come back for the answer, as they gave no token.
+    pub fn without_token(&self) -> Vec<RequestId> {
+        let pending = self.requests.iter().filter(|(_, pending)| pending.token.is_none());
+        pending.map(|(id, _)| *id).collect()
+    }
+
     /// Returns the slots whose leftovers are being ended, and by which signal.
     pub(crate) fn sweeps(&self) -> impl Iterator<Item = (Slot, Signal)> + '_ {
         self.instances.iter().filter_map(|(_, instance)| {
@@ -63,8 +90,18 @@ impl Engine {
         })
     }
 
+    /// Reports whether a process is the main of an `expect stop` that has been told to go on. Where
+    /// it is stopped all the same, that word may have been lost.
+    pub(crate) fn was_continued(&self, slot: Slot) -> bool {
+        let Some(instance) = self.instances.look(&slot.instance) else { return false };
+        let main = instance.processes.get(&Role::Main).is_some_and(|main| main.slot == slot);
+        let spec = self.jobs.look(&instance.job).map(|job| &job.spec);
+        main && spec.is_some_and(|spec| spec.policy.expect == Expect::Stop)
+            && !matches!(instance.hold, Some(Hold::Spawn | Hold::Ready))
+    }
+
     /// Makes sure that the number of a slot, and of its instance, is never given again.
-    pub(crate) fn never_reuse(&mut self, slot: Slot) {
+    pub fn never_reuse(&mut self, slot: Slot) {
         let globals = &mut self.globals;
         globals.next_generation = globals.next_generation.max(slot.generation.saturating_add(1));
         globals.next_instance = globals.next_instance.max(slot.instance.0.saturating_add(1));

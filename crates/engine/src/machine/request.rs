@@ -82,6 +82,8 @@ pub enum Refusal {
     UnknownJob(Text),
     /// The job has no such instance.
     UnknownInstance(InstanceName),
+    /// This job has no such instance, and the client asked for both by name.
+    UnknownJobInstance(JobName, InstanceName),
     /// The goal is start already.
     AlreadyRunning(JobName, InstanceName),
     /// The goal is stop already.
@@ -205,6 +207,9 @@ impl fmt::Display for Refusal {
         match self {
             Refusal::UnknownJob(job) => write!(f, "Unknown job: {job}"),
             Refusal::UnknownInstance(instance) => write!(f, "Unknown instance: {instance}"),
+            Refusal::UnknownJobInstance(job, instance) => {
+                write!(f, "Unknown instance: {instance} of job {job}")
+            }
             Refusal::AlreadyRunning(job, instance) => {
                 write!(f, "Job is already running: {}", job.with_instance(instance))
             }

@@ -47,14 +47,19 @@ impl Engine {
 
     /// Returns what became of the request of a token; nothing where the token is new.
     pub fn find_token(&self, token: &Text) -> Option<Found> {
-        self.tokens.get(token).cloned()
+        let found = self.tokens.get(token).cloned();
+        #[cfg(feature = "planted")]
+        let found = found.filter(|found| {
+            matches!(found, Found::Answered(_)) || !self.planted(super::Bug::AskedTwice)
+        });
+        found
     }
 
     pub(super) fn ask(&mut self, id: RequestId, token: Option<Text>, request: Request) {
         if id.0 < self.globals.next_request {
             return;
         }
-        self.globals.next_request = id.0 + 1;
+        self.globals.next_request = id.0.wrapping_add(1);
         if let Some(token) = &token {
             self.tokens.insert(token.clone(), Found::Pending(id));
         }
@@ -94,7 +99,7 @@ impl Engine {
         let Some(token) = pending.token else { return };
         self.tokens.insert(token.clone(), Found::Answered(reply.clone()));
         let number = self.globals.next_answer;
-        self.globals.next_answer += 1;
+        self.globals.next_answer = number.wrapping_add(1);
         self.answers.insert(number, Answered { token, reply: reply.clone() });
         while self.answers.len() > ANSWERS_MAX {
             let Some(oldest) = self.answers.keys().next().copied() else { return };
@@ -239,6 +244,8 @@ impl Engine {
             // Past `stopping` the goal would not become start again: it is on its way already.
             let on_its_way =
                 matches!(instance.state, State::Stopping | State::Killed | State::PostStop);
+            #[cfg(feature = "planted")]
+            let on_its_way = on_its_way && self.config.planted != Some(super::Bug::RestartLost);
             if on_its_way {
                 goal = Goal::Start;
             }

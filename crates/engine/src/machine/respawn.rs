@@ -26,11 +26,21 @@ impl Engine {
         since: Mono,
     ) {
         let now = self.now;
+        #[cfg(feature = "planted")]
+        let over = self.planted(super::Bug::RespawnOverLimit);
         let Some(instance) = self.instances.edit(&id) else { return };
         if now.since(since) >= policy.backoff.reset {
             instance.respawn.failures = 0;
         }
-        if !instance.respawn.allow(now, policy.respawn_limit) {
+        let limit = policy.respawn_limit;
+        #[cfg(feature = "planted")]
+        let limit = match limit {
+            RespawnLimit::Within { count, interval } if count > 0 && over => {
+                RespawnLimit::Within { count: count + 1, interval }
+            }
+            RespawnLimit::Within { .. } | RespawnLimit::Unlimited => limit,
+        };
+        if !instance.respawn.allow(now, limit) {
             self.say(Level::Warn, |engine| {
                 format!("{} respawning too fast, stopped", engine.shown(id))
             });

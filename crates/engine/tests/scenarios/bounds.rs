@@ -3,7 +3,7 @@
 use engine::dialect::upstart;
 use engine::machine::request::{Refusal, Reply, Request, RequestId, Target, Wait, Which};
 use engine::machine::{Config, Effect, Engine, Input};
-use engine::machine::{HISTORY_MAX, REQUESTS_MAX, TURN_STEPS};
+use engine::machine::{HISTORY_MAX, PAST_MAX, REQUESTS_MAX, TURN_STEPS};
 use engine::names::{InstanceName, JobName};
 use engine::text::Text;
 use engine::time::Mono;
@@ -97,4 +97,33 @@ fn an_answer_is_kept_for_its_token_until_many_newer_ones_are() {
     assert!(engine.find_token(&token(999)).is_some());
     assert!(engine.find_token(&token(800)).is_some());
     assert_eq!(engine.find_token(&token(0)), None);
+}
+
+#[test]
+fn instances_that_are_gone_are_remembered_up_to_a_bound_the_oldest_forgotten_first() {
+    let mut engine = machine(&[("web", "instance $N")]);
+    let named = |number: usize| {
+        let which = Which::Env(vec![Text::from(format!("N={number}"))]);
+        Target { job: Text::from("web"), which }
+    };
+    let mut records = vec![engine.take_changes()];
+    for number in 0..PAST_MAX + 5 {
+        let mut effects = Vec::new();
+        let at = Mono(number as u64 + 1);
+        for request in [
+            Request::Start(named(number), Wait::Settled),
+            Request::Stop(named(number), Wait::Settled),
+        ] {
+            let id = engine.next_request();
+            engine.handle(at, Input::Ask(id, None, request), &mut effects);
+        }
+        records.push(engine.take_changes());
+    }
+    let again = Engine::restore(Config::default(), records);
+    for engine in [engine, again] {
+        let known = |number: &usize| engine.find_past(&named(*number)).is_ok();
+        let known: Vec<usize> = (0..PAST_MAX + 5).filter(known).collect();
+        assert_eq!(known, (5..PAST_MAX + 5).collect::<Vec<_>>());
+        assert_eq!(engine.audit(), Vec::<String>::new());
+    }
 }

@@ -6,8 +6,9 @@ use engine::machine::{Effect, Engine, Input, Notice};
 use engine::process::{InstanceId, Pid, Role, Slot};
 use engine::signal::Signal;
 use engine::spec::RespawnLimit;
+use engine::text::Text;
 use engine::time::{Mono, Span};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A request that was committed.
 struct Asking {
@@ -15,6 +16,8 @@ struct Asking {
     turn: u64,
     /// Whether its client may come back for the answer.
     token: bool,
+    /// The instance that is asked about.
+    shown: String,
     /// Whether it joins a run that has not begun to stop.
     joins: bool,
     answered: bool,
@@ -32,6 +35,7 @@ pub struct Books {
     /// Instances whose original has ended as `expect` wants, and its number.
     pub owed: BTreeMap<InstanceId, Pid>,
     asked: BTreeMap<RequestId, Asking>,
+    tokens: BTreeSet<Text>,
     notices: u64,
     windows: BTreeMap<String, (Mono, u32)>,
     /// The limits of the descriptions that runs began with.
@@ -53,10 +57,15 @@ impl Books {
         self.turn += 1;
         match input {
             Input::Ask(id, token, request) => {
+                let again = token.clone().filter(|token| !self.tokens.insert(token.clone()));
+                if let Some(token) = again {
+                    self.wrong.push(format!("the request of {token} is carried out twice"));
+                }
                 let asking = Asking {
                     request: request.clone(),
                     turn: self.turn,
                     token: token.is_some(),
+                    shown: shown(engine, request),
                     joins: joins(engine, request),
                     answered: false,
                     gone: false,
@@ -87,6 +96,7 @@ impl Books {
             | Input::Stopped(..)
             | Input::Survey(..)
             | Input::Swept(..)
+            | Input::Vary(..)
             | Input::Tick => {}
         }
         for effect in effects {
@@ -255,11 +265,8 @@ impl Books {
         if *settled != engine::machine::request::Wait::Settled {
             return;
         }
-        let shown = view.job.with_instance(&view.instance);
-        // The reply names a gone instance by its job alone.
-        let (job, named) = (view.job.to_string(), format!("{} (", view.job));
-        let of_job = |shown: &String| *shown == job || shown.starts_with(&named);
-        let spawned = self.mains.iter().any(|(shown, turn)| of_job(shown) && *turn >= asking.turn);
+        let shown = &asking.shown;
+        let spawned = self.mains.get(shown).is_some_and(|turn| *turn >= asking.turn);
         let running = (view.goal, view.state) == (Goal::Start, State::Running);
         let right = match asked {
             Asked::Start => running || spawned || asking.joins,
@@ -281,4 +288,15 @@ fn joins(engine: &Engine, request: &Request) -> bool {
     view.is_some_and(|view| {
         !matches!(view.state, State::Stopping | State::Killed | State::PostStop | State::Waiting)
     })
+}
+
+fn shown(engine: &Engine, request: &Request) -> String {
+    let target = match request {
+        Request::Start(target, _) | Request::Stop(target, _) | Request::Restart(target, _) => {
+            target
+        }
+        Request::Reload(_) | Request::Emit(..) => return String::new(),
+    };
+    let name = engine.find(target).ok().and_then(|(_, id)| engine.name_of(id?));
+    name.map_or_else(String::new, |(job, name)| job.with_instance(name))
 }

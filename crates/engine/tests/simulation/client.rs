@@ -3,7 +3,7 @@
 use crate::rng::Rng;
 use crate::specs;
 use engine::machine::request::{Reply, Request, RequestId, Target, Wait, Which};
-use engine::names::InstanceName;
+use engine::names::{InstanceName, JobName};
 use engine::text::Text;
 
 /// A client with one request.
@@ -30,10 +30,10 @@ pub enum Link {
 }
 
 impl Client {
-    /// Makes up a client; `number` makes its token.
-    pub fn new(rng: &mut Rng, number: usize) -> Client {
+    /// Makes up a client that asks about one of these jobs; `number` makes its token.
+    pub fn new(rng: &mut Rng, number: usize, jobs: &[JobName]) -> Client {
         let token = rng.chance(60).then(|| Text::from(format!("t{number}")));
-        Client { request: request(rng), token, id: None, link: Link::Up, answer: None }
+        Client { request: request(rng, jobs), token, id: None, link: Link::Up, answer: None }
     }
 
     /// Returns a client that asks this and waits.
@@ -43,21 +43,22 @@ impl Client {
     }
 }
 
-fn request(rng: &mut Rng) -> Request {
+fn request(rng: &mut Rng, jobs: &[JobName]) -> Request {
     let wait = rng.pick(&[Wait::Settled, Wait::Settled, Wait::Accepted]);
     match rng.weighted(&[(4, 0), (3, 1), (3, 2), (1, 3), (5, 4)]) {
-        0 => Request::Start(target(rng), wait),
-        1 => Request::Stop(target(rng), wait),
-        2 => Request::Restart(target(rng), wait),
-        3 => Request::Reload(target(rng)),
+        0 => Request::Start(target(rng, jobs), wait),
+        1 => Request::Stop(target(rng, jobs), wait),
+        2 => Request::Restart(target(rng, jobs), wait),
+        3 => Request::Reload(target(rng, jobs)),
         _ => Request::Emit(Text::from(specs::event(rng.below(specs::EVENTS))), given(rng), wait),
     }
 }
 
-fn target(rng: &mut Rng) -> Target {
+fn target(rng: &mut Rng, jobs: &[JobName]) -> Target {
     let job = match rng.below(40) {
         0 => Text::from("nobody"),
-        _ => specs::name(rng.below(specs::JOBS)).into(),
+        1..=3 => specs::name(rng.below(specs::JOBS)).into(),
+        _ => rng.pick(jobs).into(),
     };
     let which = match rng.below(12) {
         0 => Which::Named(InstanceName::default()),

@@ -241,9 +241,19 @@ impl Kernel {
         self.living().find(|(_, of)| *of == pid).map(|(slot, _)| slot)
     }
 
+    /// Tells all of a row. What is over may be told more than once, until it is released.
     fn tell(&mut self, slot: Slot) {
         if let Some(fate) = self.rows.get(&slot) {
             self.told.extend(messages(slot, *fate));
+            self.tell_again(slot);
+        }
+    }
+
+    fn tell_again(&mut self, slot: Slot) {
+        if let Some(Fate::Ended { .. } | Fate::Failed(..)) = self.rows.get(&slot) {
+            if self.mood == Mood::Wild && self.rng.chance(4) {
+                self.told.extend(messages(slot, self.rows[&slot]));
+            }
         }
     }
 
@@ -397,6 +407,7 @@ impl Kernel {
             Some(Fate::Running { pid, warnings, .. }) => {
                 self.rows.insert(slot, Fate::Ended { pid, warnings, exit });
                 self.told.push_back(FromKeeper::Exited { slot, pid, exit });
+                self.tell_again(slot);
             }
             Some(_) | None => {
                 self.rows.insert(slot, Fate::Failed(Step::Timeout, 110));

@@ -7,6 +7,8 @@
 mod agenda;
 mod books;
 mod client;
+#[cfg(feature = "planted")]
+mod harvest;
 mod kernel;
 mod paper;
 mod plant;
@@ -25,7 +27,7 @@ use world::{Broken, World};
 const SEEDS: u64 = 1_500;
 
 /// How many steps a world lives before it comes to rest.
-const STEPS: u64 = 160;
+const STEPS: u64 = 200;
 
 /// How many lines of a failed world are shown.
 const SHOWN: usize = 220;

@@ -5,8 +5,9 @@ use engine::machine::Config;
 /// The bug of a world; none unless the crate was built with `planted`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Plant {
+    /// Which.
     #[cfg(feature = "planted")]
-    bug: Option<engine::machine::Bug>,
+    pub bug: Option<engine::machine::Bug>,
 }
 
 #[cfg(not(feature = "planted"))]
@@ -22,5 +23,23 @@ impl Plant {
     /// Reports whether the daemon lets the keeper forget an exit before the journal has it.
     pub fn releases_early(self) -> bool {
         false
+    }
+}
+
+#[cfg(feature = "planted")]
+impl Plant {
+    /// Makes the machine have the bug.
+    pub fn sow(self, config: &mut Config) {
+        config.planted = self.bug;
+    }
+
+    /// Reports whether the daemon takes the wall clock for the time.
+    pub fn uses_wall_clock(self) -> bool {
+        self.bug == Some(engine::machine::Bug::WallClock)
+    }
+
+    /// Reports whether the daemon lets the keeper forget an exit before the journal has it.
+    pub fn releases_early(self) -> bool {
+        self.bug == Some(engine::machine::Bug::ReleasedTooEarly)
     }
 }

@@ -78,7 +78,7 @@ fn manners(rng: &mut Rng, mood: Mood) -> Program {
         Mood::Calm => (ends, Span::ZERO),
         Mood::Wild => (
             rng.weighted(&[(7, ends), (3, Polite::Ignores)]),
-            if rng.chance(8) { rng.span(500, 25_000) } else { Span::ZERO },
+            if rng.chance(12) { rng.span(500, 25_000) } else { Span::ZERO },
         ),
     };
     Program { acts: Vec::new(), polite, stubborn }
@@ -110,7 +110,7 @@ fn work(rng: &mut Rng, task: bool, mood: Mood) -> Vec<(Span, Act)> {
             Vec::from([(rng.span(0, 2000), Act::End(exit))])
         }
         (false, Mood::Wild) if rng.chance(50) => {
-            let long = rng.pick(&[50, 500, 5000]);
+            let long = rng.pick(&[50, 300, 1000]);
             Vec::from([(rng.span(0, long), Act::End(bad(rng)))])
         }
         (false, Mood::Wild | Mood::Calm) => Vec::new(),

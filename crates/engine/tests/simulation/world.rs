@@ -97,6 +97,8 @@ pub struct World {
     now: Mono,
     wall: i64,
     peril: Peril,
+    /// How often the daemon dies in a turn, in hundredths, and how often something dies idle.
+    deadly: (usize, usize),
     kernel: Kernel,
     files: BTreeMap<JobName, Arc<JobSpec>>,
     journal: Paper,
@@ -124,7 +126,9 @@ impl World {
         let bytes = rng.chance(20);
         let mut config = Config { seed, table: vec![Text::from("PATH=/bin")], ..Config::default() };
         plant.sow(&mut config);
+        let deadly = rng.pick(&[(1, 1), (2, 1), (2, 2), (6, 2), (2, 8)]);
         let mut world = World {
+            deadly,
             transcript: transcript.then(Vec::new),
             step: 0,
             ring,
@@ -213,7 +217,7 @@ impl World {
             (9, 5),
             (2, 6),
             (2, 7),
-            (1, 8),
+            (self.deadly.1, 8),
             (2, 9),
         ]);
         match choice {
@@ -293,7 +297,9 @@ impl World {
     }
 
     fn new_client(&mut self) {
-        let client = Client::new(&mut self.rng, self.clients.len());
+        let mut jobs: Vec<JobName> = self.files.keys().cloned().collect();
+        jobs.push(specs::name(0));
+        let client = Client::new(&mut self.rng, self.clients.len(), &jobs);
         let words =
             format!("client {}: {:?} {:?}", self.clients.len(), client.request, client.token);
         self.say(|| words);
@@ -357,8 +363,8 @@ impl World {
                 self.daemon_dies();
                 Ok(())
             }
-            3 => self.keeper_dies(),
-            4 if self.rng.chance(15) => {
+            3 | 4 => self.keeper_dies(),
+            5 if self.rng.chance(15) => {
                 self.news.push_back(News::Shutdown);
                 Ok(())
             }
@@ -437,7 +443,7 @@ impl World {
     }
 
     fn death(&mut self) -> Death {
-        if self.peril == Peril::Safe || !self.rng.chance(2) {
+        if self.peril == Peril::Safe || !self.rng.chance(self.deadly.0) {
             return Death::Never;
         }
         match self.rng.below(3) {

@@ -2,23 +2,34 @@
 
 use engine::control::answer::Answer;
 use engine::control::call::{Call, Follow};
-use engine::control::conversation::Conversation;
+use engine::control::conversation::{Conversation, OUT_MAX};
 use engine::control::fault::Fault;
 use engine::control::notice::Notice;
 use engine::control::rights::{Peer, Rights};
+use engine::machine;
 use engine::machine::request::RequestId;
+use engine::names::{InstanceName, JobName};
 use engine::time::{Mono, Span};
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use sys::epoll::{Epoll, Interest};
+use sys::Errno;
 
 /// How many clients may be connected at once.
 const CONNECTIONS_MAX: usize = 1024;
 
-/// How many of those may be of one user that is neither root nor the owner.
+/// How many of those may wait for an answer or for notices: the others can always be let go for
+/// somebody new.
+const WAITING_MAX: usize = CONNECTIONS_MAX - 128;
+
+/// How many of each may be of one user that is neither root nor the owner.
 const STRANGERS_MAX: usize = 128;
+const STRANGERS_WAITING_MAX: usize = STRANGERS_MAX - 32;
+
+/// How many connections are taken in one turn.
+const ACCEPT_BATCH: usize = 32;
 
 /// How many bytes one connection is read from in one turn.
 const READ_MAX: usize = 256 * 1024;
@@ -26,17 +37,40 @@ const READ_MAX: usize = 256 * 1024;
 /// A subscriber whose unsent bytes exceed this loses notices; it is told how many.
 const BACKLOG_MAX: usize = 256 * 1024;
 
-/// How many notices are kept for streams that are resumed.
+/// A list goes on while fewer than this many bytes wait to be sent.
+const PAGES_MAX: usize = 128 * 1024;
+
+/// How many bytes all clients together may leave unfinished or unread. Beyond it, who holds most is
+/// let go.
+const HELD_MAX: usize = 16 * 1024 * 1024;
+
+/// How many notices are kept for streams that are resumed, and about how many bytes.
 const KEPT_MAX: usize = 256;
+const KEPT_BYTES: usize = 1024 * 1024;
+
+/// After so many notices subscribers are sent theirs in the middle of a turn.
+const UNSENT_MAX: usize = 128;
 
 /// A message that is begun must be finished within this time.
 const UNFINISHED_MAX: Span = Span::secs(30);
 
+/// How long nobody is taken in when there is no descriptor for it.
+const PAUSE: Span = Span::millis(200);
+
 /// Identifies a connection; never given twice.
 pub type ConnectionId = u32;
 
+/// Where a list goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cursor {
+    /// The instances from this one on; from the first on where there is none.
+    Instances(Option<(JobName, InstanceName)>),
+    /// The jobs from this one on.
+    Jobs(Option<JobName>),
+}
+
 /// What the client of a connection waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Awaits {
     /// Nothing.
     Nothing,
@@ -44,6 +78,36 @@ pub enum Awaits {
     Reply(RequestId),
     /// Notices, after this one.
     Notices(u64),
+    /// The next pages of a list.
+    Pages(Cursor),
+    /// All job files to have been read.
+    Files,
+}
+
+/// What became of a connection that was read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// It is still there.
+    There,
+    /// It is broken.
+    Gone,
+}
+
+/// Whether somebody new can be taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accepting {
+    /// Whoever was there has been.
+    Yes,
+    /// There is no descriptor for it until one is given back.
+    Paused,
+}
+
+/// Whether the client has said its last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Speech {
+    GoesOn,
+    /// It has closed its side for sending, and may still want its answers.
+    Ended,
 }
 
 struct Connection {
@@ -52,7 +116,48 @@ struct Connection {
     out: Vec<u8>,
     awaits: Awaits,
     interest: Interest,
+    /// When the message that is not finished was begun.
     begun: Option<Mono>,
+    speech: Speech,
+}
+
+impl Connection {
+    fn waits(&self) -> bool {
+        match self.awaits {
+            Awaits::Nothing | Awaits::Pages(_) | Awaits::Files => false,
+            Awaits::Reply(_) | Awaits::Notices(_) => true,
+        }
+    }
+
+    fn reads(&self) -> bool {
+        self.conversation.reads() && self.speech == Speech::GoesOn
+    }
+
+    /// Says why the connection is going to be closed, unless it is in the middle of a frame.
+    fn tell(&self, why: &str) {
+        if self.out.is_empty() {
+            refuse(&self.stream, why);
+        }
+    }
+
+    /// Sends what can be sent now. Reports whether the other side is still there.
+    fn send(&mut self) -> bool {
+        let mut sent = 0;
+        while sent < self.out.len() {
+            match self.stream.write(self.out.get(sent..).unwrap_or(&[])) {
+                Ok(0) => return false,
+                Ok(length) => sent += length,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return false,
+            }
+        }
+        self.out.drain(..sent);
+        if self.out.is_empty() {
+            self.out.shrink_to(4096);
+        }
+        true
+    }
 }
 
 /// All connections, and the notices kept for them.
@@ -61,7 +166,10 @@ pub struct Connections {
     next: ConnectionId,
     waiting: BTreeMap<RequestId, Vec<ConnectionId>>,
     kept: VecDeque<Notice>,
+    kept_bytes: usize,
+    unsent: usize,
     rights: Rights,
+    paused: Option<Mono>,
 }
 
 /// The epoll token of a connection.
@@ -82,84 +190,162 @@ impl Connections {
             next: 1,
             waiting: BTreeMap::new(),
             kept: VecDeque::new(),
+            kept_bytes: 0,
+            unsent: 0,
             rights,
+            paused: None,
         }
     }
 
-    /// Takes in who has connected, at most a batch a turn.
-    pub fn accept(&mut self, listener: &UnixListener, epoll: &Epoll) {
-        const BATCH: usize = 64;
-        for _ in 0..BATCH {
+    /// Takes in who has connected, at most a batch a turn. Where there is no room, whoever has been
+    /// idle longest is let go.
+    pub fn accept(&mut self, listener: &UnixListener, epoll: &Epoll, now: Mono) -> Accepting {
+        const MFILE: i32 = Errno::MFILE.raw_os_error();
+        const NFILE: i32 = Errno::NFILE.raw_os_error();
+        const NOMEM: i32 = Errno::NOMEM.raw_os_error();
+        const NOBUFS: i32 = Errno::NOBUFS.raw_os_error();
+        for _ in 0..ACCEPT_BATCH {
             let stream = match listener.accept() {
                 Ok((stream, _)) => stream,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(_) => return,
+                Err(error) => match error.raw_os_error() {
+                    Some(MFILE | NFILE | NOMEM | NOBUFS) => {
+                        // The listener would stay ready: it is left alone for a while.
+                        self.let_idle_go(None, epoll);
+                        self.paused = Some(now + PAUSE);
+                        return Accepting::Paused;
+                    }
+                    _ if error.kind() == io::ErrorKind::WouldBlock => return Accepting::Yes,
+                    _ => continue,
+                },
             };
-            let Ok(peer) = sys::peer::of(&stream) else { continue };
-            if stream.set_nonblocking(true).is_err() {
-                continue;
-            }
-            if self.full_for(peer) {
-                refuse(&stream, "too many connections; try again later");
-                continue;
-            }
-            let id = self.next;
-            if epoll.add(&stream, token(id), Interest::Read).is_err() {
-                refuse(&stream, "no room for another connection; try again later");
-                continue;
-            }
-            self.next = self.next.wrapping_add(1).max(1);
-            let conversation = Conversation::new(peer, self.rights);
-            let connection = Connection {
-                stream,
-                conversation,
-                out: Vec::new(),
-                awaits: Awaits::Nothing,
-                interest: Interest::Read,
-                begun: None,
-            };
-            self.open.insert(id, connection);
+            self.take_in(stream, epoll);
         }
+        Accepting::Yes
+    }
+
+    fn take_in(&mut self, stream: UnixStream, epoll: &Epoll) {
+        let Ok(peer) = sys::peer::of(&stream) else { return };
+        if stream.set_nonblocking(true).is_err() {
+            return;
+        }
+        if self.full_for(peer) && !self.let_idle_go(Some(peer), epoll) {
+            refuse(&stream, "too many connections, and all of them wait; try again later");
+            return;
+        }
+        let id = self.next;
+        if epoll.add(&stream, token(id), Interest::Read).is_err() {
+            refuse(&stream, "no room for another connection; try again later");
+            return;
+        }
+        self.next = self.next.wrapping_add(1).max(1);
+        let conversation = Conversation::new(peer, self.rights);
+        let connection = Connection {
+            stream,
+            conversation,
+            out: Vec::new(),
+            awaits: Awaits::Nothing,
+            interest: Interest::Read,
+            begun: None,
+            speech: Speech::GoesOn,
+        };
+        self.open.insert(id, connection);
+    }
+
+    fn owns(&self, peer: Peer) -> bool {
+        peer.uid == 0 || peer.uid == self.rights.owner
     }
 
     fn full_for(&self, peer: Peer) -> bool {
-        if self.open.len() >= CONNECTIONS_MAX {
-            return true;
-        }
-        let owner = peer.uid == 0 || peer.uid == self.rights.owner;
         let same = |connection: &&Connection| connection.conversation.peer().uid == peer.uid;
-        !owner && self.open.values().filter(same).count() >= STRANGERS_MAX
+        self.open.len() >= CONNECTIONS_MAX
+            || (!self.owns(peer) && self.open.values().filter(same).count() >= STRANGERS_MAX)
     }
 
-    /// Reads what a client has sent. Reports whether it is still there.
-    pub fn read(&mut self, id: ConnectionId, now: Mono) -> bool {
-        let Some(connection) = self.open.get_mut(&id) else { return false };
+    /// Lets the connection go that has been idle longest: strangers first, and for a stranger only
+    /// one of the same user. Reports whether there was one.
+    fn let_idle_go(&mut self, comer: Option<Peer>, epoll: &Epoll) -> bool {
+        let idle = self.open.iter().filter(|(_, connection)| {
+            let peer = connection.conversation.peer();
+            !connection.waits()
+                && comer.is_none_or(|comer| self.owns(comer) || comer.uid == peer.uid)
+        });
+        let first = idle.min_by_key(|(id, connection)| {
+            let stranger = !self.owns(connection.conversation.peer());
+            let silent = connection.out.is_empty() && connection.begun.is_none();
+            (!stranger, !silent, **id)
+        });
+        let Some(id) = first.map(|(id, _)| *id) else { return false };
+        if let Some(connection) = self.open.get(&id) {
+            connection.tell("too many connections: this one was idle longest; connect again");
+        }
+        self.close(id, epoll);
+        true
+    }
+
+    /// Reports whether one more client of this connection's user may wait.
+    pub fn may_wait(&self, id: ConnectionId) -> Result<(), Fault> {
+        let Some(peer) = self.open.get(&id).map(|one| one.conversation.peer()) else {
+            return Ok(());
+        };
+        let mut waiting = (0, 0);
+        for connection in self.open.values().filter(|connection| connection.waits()) {
+            waiting.0 += 1;
+            waiting.1 += usize::from(connection.conversation.peer().uid == peer.uid);
+        }
+        let stranger = !self.owns(peer) && waiting.1 >= STRANGERS_WAITING_MAX;
+        if waiting.0 < WAITING_MAX && !stranger {
+            return Ok(());
+        }
+        let most = if stranger { STRANGERS_WAITING_MAX } else { WAITING_MAX };
+        Err(Fault::Unavailable(format!("{most} clients wait already; try again later")))
+    }
+
+    /// Reads what a client has sent.
+    pub fn read(&mut self, id: ConnectionId, hangup: bool) -> Heard {
+        let Some(connection) = self.open.get_mut(&id) else { return Heard::Gone };
         let mut buffer = [0; 16 * 1024];
         let mut read = 0;
-        while read < READ_MAX && connection.conversation.reads() {
+        while read < READ_MAX && connection.reads() {
             match connection.stream.read(&mut buffer) {
-                Ok(0) => return false,
+                Ok(0) => connection.speech = Speech::Ended,
                 Ok(length) => {
                     connection.conversation.feed(buffer.get(..length).unwrap_or(&[]));
-                    connection.begun.get_or_insert(now);
                     read += length;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return false,
+                Err(_) => return Heard::Gone,
             }
         }
-        true
+        // Gone altogether, and told so again and again for as long as it is not closed.
+        if hangup && !connection.reads() {
+            return Heard::Gone;
+        }
+        Heard::There
     }
 
     /// Returns the next call of a client that waits for nothing.
     pub fn take(&mut self, id: ConnectionId) -> Option<Call> {
         let connection = self.open.get_mut(&id)?;
-        let call = connection.conversation.take(&mut connection.out);
-        if call.is_some() {
+        connection.conversation.take(&mut connection.out)
+    }
+
+    /// Notes since when a client owes the rest of a message.
+    pub fn note_begun(&mut self, id: ConnectionId, now: Mono) {
+        let Some(connection) = self.open.get_mut(&id) else { return };
+        let conversation = &connection.conversation;
+        if conversation.waits() || conversation.unread() == 0 || conversation.is_ready() {
             connection.begun = None;
+        } else {
+            connection.begun.get_or_insert(now);
         }
-        call
+    }
+
+    /// Reports whether there is a call to be taken of a client that sends nothing more for now.
+    pub fn is_ready(&self, id: ConnectionId) -> bool {
+        self.open.get(&id).is_some_and(|connection| {
+            connection.conversation.is_ready() && connection.out.len() <= OUT_MAX
+        })
     }
 
     /// Answers a client's call.
@@ -167,6 +353,55 @@ impl Connections {
         let Some(connection) = self.open.get_mut(&id) else { return };
         connection.awaits = Awaits::Nothing;
         connection.conversation.answer(answer, &mut connection.out);
+    }
+
+    /// Begins a list, where the client takes it in parts.
+    pub fn begin_list(&mut self, id: ConnectionId, from: Cursor) -> bool {
+        let Some(connection) = self.open.get_mut(&id) else { return false };
+        let parts = connection.conversation.takes_pages();
+        if parts {
+            connection.awaits = Awaits::Pages(from);
+        }
+        parts
+    }
+
+    /// Returns where a client's list goes on, where there is room for more of it.
+    pub fn wants_page(&self, id: ConnectionId) -> Option<Cursor> {
+        let connection = self.open.get(&id)?;
+        match &connection.awaits {
+            Awaits::Pages(cursor) if connection.out.len() < PAGES_MAX => Some(cursor.clone()),
+            Awaits::Pages(_)
+            | Awaits::Nothing
+            | Awaits::Reply(_)
+            | Awaits::Notices(_)
+            | Awaits::Files => None,
+        }
+    }
+
+    /// Sends a part of a list that goes on there, or its last.
+    pub fn page(&mut self, id: ConnectionId, part: Answer, next: Option<Cursor>) {
+        let Some(next) = next else { return self.answer(id, Ok(part)) };
+        let Some(connection) = self.open.get_mut(&id) else { return };
+        connection.conversation.page(part, &mut connection.out);
+        connection.awaits = match connection.conversation.waits() {
+            true => Awaits::Pages(next),
+            false => Awaits::Nothing,
+        };
+    }
+
+    /// Lets a client wait until all job files have been read.
+    pub fn await_files(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.open.get_mut(&id) {
+            connection.awaits = Awaits::Files;
+        }
+    }
+
+    /// All job files have been read. Returns who waited for it.
+    pub fn files_read(&mut self) -> Vec<ConnectionId> {
+        let waiting = self.open.iter().filter(|(_, one)| one.awaits == Awaits::Files);
+        let ids: Vec<ConnectionId> = waiting.map(|(id, _)| *id).collect();
+        ids.iter().for_each(|id| self.answer(*id, Ok(Answer::Done)));
+        ids
     }
 
     /// Lets a client wait for the reply to a request.
@@ -193,6 +428,8 @@ impl Connections {
     /// A stream that does not follow ends with what is kept.
     pub fn subscribe(&mut self, id: ConnectionId, after: Option<u64>, next: u64, follow: Follow) {
         let from = match (after, follow) {
+            // The numbers have begun anew since.
+            (Some(after), _) if after >= next => 0,
             (Some(after), _) => after,
             (None, Follow::On) => next.saturating_sub(1),
             (None, Follow::Off) => self.kept.front().map_or(0, |first| first.sequence - 1),
@@ -206,22 +443,39 @@ impl Connections {
         }
     }
 
-    /// Keeps a notice for all subscribers.
+    /// Keeps a notice for all subscribers; one that is kept already is not kept again. Where one turn
+    /// brings many, who reads fast is sent some before the oldest are forgotten.
     pub fn publish(&mut self, notice: Notice) {
-        if self.kept.len() >= KEPT_MAX {
-            self.kept.pop_front();
+        if self.kept.back().is_some_and(|last| last.sequence >= notice.sequence) {
+            return;
         }
+        self.kept_bytes += size(&notice);
         self.kept.push_back(notice);
+        self.unsent += 1;
+        if self.unsent >= UNSENT_MAX {
+            self.send_all_notices();
+        }
+        while self.kept.len() > KEPT_MAX || self.kept_bytes > KEPT_BYTES {
+            let Some(oldest) = self.kept.pop_front() else { return };
+            self.kept_bytes -= size(&oldest);
+        }
     }
 
     /// Sends subscribers what they have not seen.
     pub fn send_all_notices(&mut self) {
+        self.unsent = 0;
         let subscribed = self.open.iter().filter(|(_, connection)| match connection.awaits {
             Awaits::Notices(_) => true,
-            Awaits::Nothing | Awaits::Reply(_) => false,
+            Awaits::Nothing | Awaits::Reply(_) | Awaits::Pages(_) | Awaits::Files => false,
         });
         let ids: Vec<ConnectionId> = subscribed.map(|(id, _)| *id).collect();
-        ids.into_iter().for_each(|id| self.send_notices(id));
+        for id in ids {
+            self.send_notices(id);
+            if let Some(connection) = self.open.get_mut(&id) {
+                // Who is gone is found out by the flush at the end of the turn.
+                connection.send();
+            }
+        }
     }
 
     fn send_notices(&mut self, id: ConnectionId) {
@@ -243,24 +497,20 @@ impl Connections {
     /// there.
     pub fn flush(&mut self, id: ConnectionId, epoll: &Epoll) -> bool {
         let Some(connection) = self.open.get_mut(&id) else { return false };
-        let mut sent = 0;
-        while sent < connection.out.len() {
-            match connection.stream.write(connection.out.get(sent..).unwrap_or(&[])) {
-                Ok(0) => return false,
-                Ok(length) => sent += length,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return false,
-            }
+        if !connection.send() {
+            return false;
         }
-        connection.out.drain(..sent);
+        let conversation = &connection.conversation;
+        let more = matches!(connection.awaits, Awaits::Pages(_));
         if connection.out.is_empty() {
-            connection.out.shrink_to(4096);
-            if connection.conversation.closing() {
+            let over = connection.speech == Speech::Ended
+                && !conversation.waits()
+                && !conversation.is_ready();
+            if conversation.closing() || over {
                 return false;
             }
         }
-        let interest = match (connection.conversation.reads(), connection.out.is_empty()) {
+        let interest = match (connection.reads(), connection.out.is_empty() && !more) {
             (true, true) => Interest::Read,
             (true, false) => Interest::Both,
             (false, false) => Interest::Write,
@@ -287,22 +537,45 @@ impl Connections {
         None
     }
 
-    /// Returns connections that have not finished a message in time.
+    /// Returns connections that have not finished a message in time; they are told.
     pub fn overdue(&self, now: Mono) -> Vec<ConnectionId> {
         let overdue = self.open.iter().filter(|(_, connection)| {
-            !connection.conversation.waits()
-                && connection.begun.is_some_and(|begun| now.since(begun) > UNFINISHED_MAX)
+            connection.begun.is_some_and(|begun| now.since(begun) > UNFINISHED_MAX)
         });
-        overdue.map(|(id, _)| *id).collect()
+        overdue
+            .map(|(id, connection)| {
+                connection.tell("the message was not finished within 30 s");
+                *id
+            })
+            .collect()
     }
 
-    /// Returns when the next unfinished message is overdue.
+    /// Returns who holds most, where all together hold too much; it is told.
+    pub fn greediest(&self) -> Option<ConnectionId> {
+        let held =
+            |connection: &Connection| connection.out.len() + connection.conversation.unread();
+        if self.open.values().map(held).sum::<usize>() <= HELD_MAX {
+            return None;
+        }
+        let (id, connection) = self.open.iter().max_by_key(|(_, connection)| held(connection))?;
+        connection.tell("the unfinished messages of all clients are too much");
+        Some(*id)
+    }
+
+    /// Returns when something here is due: an unfinished message, or the end of a pause.
     pub fn next_deadline(&self) -> Option<Mono> {
-        let begun = self.open.values().filter(|connection| !connection.conversation.waits());
-        begun
-            .filter_map(|connection| connection.begun)
-            .min()
-            .map(|begun| begun + UNFINISHED_MAX + Span::millis(1))
+        let begun = self.open.values().filter_map(|connection| connection.begun).min();
+        let overdue = begun.map(|begun| begun + UNFINISHED_MAX + Span::millis(1));
+        [overdue, self.paused].into_iter().flatten().min()
+    }
+
+    /// Ends a pause that is over. Reports whether there was one.
+    pub fn end_pause(&mut self, now: Mono) -> bool {
+        let over = self.paused.is_some_and(|until| until <= now);
+        if over {
+            self.paused = None;
+        }
+        over
     }
 
     /// Returns the connections that have something to be sent.
@@ -315,6 +588,16 @@ impl Connections {
     pub fn ids(&self) -> Vec<ConnectionId> {
         self.open.keys().copied().collect()
     }
+}
+
+/// About how many bytes a notice takes.
+fn size(notice: &Notice) -> usize {
+    const AROUND: usize = 128;
+    AROUND
+        + match &notice.what {
+            machine::Notice::Event { env, .. } => env.iter().map(|row| row.len()).sum(),
+            machine::Notice::State { .. } => 0,
+        }
 }
 
 /// Tells somebody who cannot be served why, as far as the socket takes it.

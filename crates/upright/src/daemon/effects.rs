@@ -2,19 +2,22 @@
 
 use super::journal::Journal;
 use super::link::{Sent, INLINE_MAX};
-use super::orphans::{signal_all, Census, Subject};
-use super::{planning, Daemon, Drain, BUSY, DRAIN_TIMEOUT, TAIL};
+use super::orphans::{signal_all, Census, Search, Subject, Traces};
+use super::{planning, Daemon, Drain, Standing, BUSY, DRAIN_TIMEOUT, TAIL};
 use engine::control::answer::Answer;
 use engine::control::notice::Notice;
 use engine::keeper::{held, Scope, ToKeeper, Wants};
 use engine::logroute::{self, ToLogger};
 use engine::machine::request::{Reply, RequestId};
 use engine::machine::{self, Effect, Input, Level, SignalScope};
-use engine::process::{Pid, Slot, Step};
+use engine::process::{Pid, Role, Slot, Step};
+use engine::signal::Signal;
+use engine::spec::Command;
 use engine::text::Text;
+use engine::time::Span;
 use std::collections::BTreeSet;
 use std::os::fd::{AsFd, BorrowedFd};
-use sys::{memfd, seqpacket, Errno};
+use sys::{memfd, procfs, seqpacket, Errno};
 
 /// What became of an effect.
 enum Done {
@@ -42,9 +45,12 @@ impl Daemon {
         self.todo.extend(effects);
     }
 
-    /// The journal could not be written: a new one is tried at every turn, and it is said.
+    /// The journal could not be written: a new one is tried at every turn, and it is said once.
     fn lose_journal(&mut self, errno: Errno) {
         self.journal = None;
+        if std::mem::replace(&mut self.journal_lost, true) {
+            return;
+        }
         self.say(
             Level::Error,
             &format!("the journal cannot be written ({errno}): until it can, a crash of the daemon forgets what happens now"),
@@ -68,26 +74,66 @@ impl Daemon {
             }
         }
         self.todo.shrink_to(BUSY);
-        self.confirm_orphans();
+        self.confirm_seen();
     }
 
-    /// Begins a new journal where the old one has become long, or there is none.
-    pub(super) fn compact(&mut self) {
+    /// Begins a new journal where the old one has become long, or there is none. Reports whether
+    /// what is in line may be done: nothing is before a journal has it, unless there can be none.
+    pub(super) fn keep_journal(&mut self) -> bool {
         if self.journal.as_ref().is_some_and(|journal| !journal.is_long()) || self.keeper_full {
-            return;
+            return self.journal.is_some();
         }
         // Everything that was touched is in the snapshot.
         let effects: Vec<Effect> = self.todo.iter().cloned().collect();
-        let begun = Journal::begin(self.engine.snapshot(), effects);
-        let Ok(journal) = begun else { return };
+        let journal = match Journal::begin(self.engine.snapshot(), effects) {
+            Ok(journal) => journal,
+            Err(errno) => {
+                self.lose_journal(errno);
+                return true;
+            }
+        };
         let message = ToKeeper::Hold { key: held::JOURNAL };
         match self.link.send(&message, &[journal.fd()]) {
             Sent::Yes => {
                 self.journal = Some(journal);
+                self.journal_lost = false;
                 self.bulky = true;
             }
             Sent::Full => self.keeper_full = true,
-            Sent::Gone => self.ended = true,
+            Sent::Gone => self.standing = Standing::Ended,
+        }
+        self.journal.is_some()
+    }
+
+    /// Tells the keeper that the start is over: everything is done that was to be done for it.
+    pub(super) fn say_ready(&mut self) {
+        let ready = self.standing == Standing::Starting && self.todo.is_empty();
+        if !ready || self.journal.is_none() || self.keeper_full {
+            return;
+        }
+        match self.link.send(&ToKeeper::Ready, &[]) {
+            Sent::Yes => self.standing = Standing::Going,
+            Sent::Full => self.keeper_full = true,
+            Sent::Gone => self.standing = Standing::Ended,
+        }
+    }
+
+    /// Tells the keeper what it need not tell a later daemon. Orphans' ends stay with it while one
+    /// may be that of a process which is about to become a slot's.
+    fn confirm_seen(&mut self) {
+        self.following.retain(|slot| self.engine.follows(*slot));
+        let orphans = (self.seen.orphan > 0 && self.following.is_empty())
+            .then_some(ToKeeper::OrphansSeen { sequence: self.seen.orphan });
+        let signals = self.seen.signals.iter().filter_map(|signal| Signal::new(*signal));
+        let signals = signals.map(|signal| ToKeeper::SignalSeen { signal });
+        for message in signals.chain(orphans) {
+            if self.link.send(&message, &[]) != Sent::Yes {
+                return;
+            }
+        }
+        self.seen.signals.clear();
+        if self.following.is_empty() {
+            self.seen.orphan = 0;
         }
     }
 
@@ -120,7 +166,7 @@ impl Daemon {
             Sent::Yes => Done::Yes,
             Sent::Full => Done::Later,
             Sent::Gone => {
-                self.ended = true;
+                self.standing = Standing::Ended;
                 Done::Yes
             }
         }
@@ -167,17 +213,52 @@ impl Daemon {
 
     /// Finds what the original of a slot left behind.
     fn survey(&mut self, slot: Slot, original: Pid) {
-        let census = Census::take();
-        let keeper = self.settings.keeper;
-        let candidates = self.subject(slot, |subject| census.left_by(original, keeper, subject));
+        self.following.insert(slot);
+        let census = Census::take(self.settings.keeper);
+        let since = self.engine.awaited().find(|(of, _)| *of == slot).map(|(_, since)| since);
+        let began = since.map_or(u64::MAX, |since| {
+            let age = sys::clock::monotonic().since(since);
+            (sys::clock::boot() - age).0 / (Span::secs(1).0 / procfs::TICKS)
+        });
+        let others = self.engine.awaited().filter(|(of, _)| *of != slot);
+        let search = Search {
+            original,
+            keeper: self.settings.keeper,
+            began,
+            own: self.traces(slot),
+            others: others.map(|(other, _)| self.traces(other)).collect(),
+        };
+        let candidates = self.subject(slot, |subject| census.left_by(&search, subject));
         if let Some(candidates) = candidates {
             self.news.push_back(Input::Survey(slot, candidates));
         }
     }
 
+    /// Takes note of what an original is while it lives, should its daemon be looked for.
+    pub(super) fn note_original(&mut self, slot: Slot, pid: Pid) {
+        if slot.role != Role::Main || self.engine.awaited().all(|(of, _)| of != slot) {
+            return;
+        }
+        let awaited: BTreeSet<Slot> = self.engine.awaited().map(|(of, _)| of).collect();
+        self.stacks.retain(|of, _| awaited.contains(of));
+        if let Some(stat) = procfs::stat(pid) {
+            self.stacks.insert(slot, stat.stack);
+        }
+    }
+
+    fn traces(&self, slot: Slot) -> Traces<'_> {
+        let job = self.engine.name_of(slot.instance).map(|(job, _)| job);
+        let spec = job.and_then(|job| self.engine.spec(job));
+        let command = spec.and_then(|spec| spec.commands.get(&slot.role));
+        let command = command.map_or(&b""[..], |command| match command {
+            Command::Exec(text) | Command::Script(text) => text.bytes(),
+        });
+        Traces { stack: self.stacks.get(&slot).copied(), command }
+    }
+
     /// Ends what is left of a slot's job.
-    fn sweep(&mut self, slot: Slot, signal: engine::signal::Signal) {
-        let census = Census::take();
+    fn sweep(&mut self, slot: Slot, signal: Signal) {
+        let census = Census::take(self.settings.keeper);
         let left = self.left_over(&census, slot);
         self.subject(slot, |subject| signal_all(&left, subject, signal));
         if !left.is_empty() {
@@ -252,6 +333,8 @@ impl Daemon {
 
     /// Everything has stopped: whoever waits is answered, then the keeper is told to end.
     fn quit(&mut self, code: i32) -> Done {
+        let waiting: BTreeSet<Slot> = self.drains.iter().map(|drain| drain.slot).collect();
+        waiting.into_iter().for_each(|slot| self.drained(slot, None));
         self.connections.ids().into_iter().for_each(|id| self.flush(id));
         super::startup::remove_files(&self.settings);
         self.send(&ToKeeper::Quit { code }, &[])

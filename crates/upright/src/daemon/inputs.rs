@@ -1,29 +1,40 @@
 //! News of the world becomes inputs of the engine. The only file that makes them.
 
-use super::connections::{of_token, ConnectionId};
+use super::connections::{of_token, Accepting, ConnectionId, Cursor, Heard};
 use super::orphans::Census;
-use super::{loading, planning, Daemon, CONTROL, KEEPER, LOGGER, SESSION};
+use super::{planning, Daemon, Standing, CONTROL, KEEPER, LOGGER, SESSION, WATCH};
 use crate::options::Mode;
 use engine::control::answer::{Answer, Version};
 use engine::control::call::Call;
 use engine::control::fault::Fault;
-use engine::keeper::{FromKeeper, ToKeeper};
+use engine::keeper::FromKeeper;
 use engine::logroute::{self, FromLogger, ToLogger};
 use engine::machine::request::{Refusal, Request, Target};
-use engine::machine::{Effect, Found, Input, Level, ShutdownKind};
+use engine::machine::{Effect, Found, Input, Level, ShutdownKind, Variation, Whose};
 use engine::names::{EventName, JobName};
 use engine::process::InstanceId;
 use engine::text::Text;
 use engine::view::InstanceView;
+use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
-use sys::epoll::Ready;
+use sys::epoll::{Interest, Ready};
 use sys::{seqpacket, Errno};
 
 /// How many messages of the keeper are taken in one turn.
 const KEEPER_BATCH: usize = 2048;
 
+/// So many messages of the keeper in one turn show that it may have more to tell, as when this
+/// process was stopped for a while.
+const BEHIND: usize = 32;
+
+/// How many turns in a row deadlines wait for that.
+const BEHIND_MAX: u32 = 100;
+
 /// How many calls of one connection are taken in one turn.
 const CALLS_BATCH: usize = 64;
+
+/// How many instances or jobs of a list are looked at together.
+const PAGE: usize = 128;
 
 impl Daemon {
     /// Takes everything that has come and hands it to the engine in order.
@@ -31,40 +42,74 @@ impl Daemon {
         let mut effects = Vec::new();
         let news: Vec<Input> = self.news.drain(..).collect();
         news.into_iter().for_each(|input| self.handle(input, &mut effects));
+        let mut told = 0;
         for event in ready {
             match event.token {
-                KEEPER => self.hear_keeper(&mut effects),
+                KEEPER => told = self.hear_keeper(&mut effects),
                 LOGGER => self.hear_logger(),
                 _ => {}
             }
         }
-        self.handle(Input::Tick, &mut effects);
+        self.count_again();
+        // A deadline has not passed as long as what it waits for may be among the news: the channel
+        // holds few, and the keeper tells the rest when there is room.
+        let behind = told >= BEHIND && self.behind < BEHIND_MAX;
+        self.behind = if behind { self.behind + 1 } else { 0 };
+        if !behind {
+            self.handle(Input::Tick, &mut effects);
+        }
         self.give_up_drains();
+        let again = std::mem::take(&mut self.again).into_iter().map(|id| (id, false));
+        let mut clients: BTreeMap<ConnectionId, bool> = again.collect();
         for event in ready {
             if let Some(id) = of_token(event.token) {
-                self.hear_client(id, &mut effects);
+                clients.insert(id, event.hangup);
             }
         }
+        clients.into_iter().for_each(|(id, hangup)| self.hear_client(id, hangup, &mut effects));
+        self.take_newcomers(ready);
+        if ready.iter().any(|event| event.token == WATCH) {
+            self.watching.hear(sys::clock::monotonic());
+        }
+        self.look_at_changes();
+        self.read_files(&mut effects);
+        self.record(effects);
+    }
+
+    /// Lets go who took too long and takes in who has connected.
+    fn take_newcomers(&mut self, ready: &[Ready]) {
         let now = sys::clock::monotonic();
         self.connections.overdue(now).into_iter().for_each(|id| self.close(id));
+        if self.connections.end_pause(now) {
+            self.watch_listeners(Interest::Read);
+        }
+        let mut accepting = Accepting::Yes;
         for event in ready {
-            if matches!(event.token, CONTROL | SESSION) {
-                let listener = self.listeners.iter().find(|(token, _)| *token == event.token);
-                if let Some((_, listener)) = listener {
-                    self.connections.accept(listener, &self.epoll);
-                }
+            let listener = self.listeners.iter().find(|(token, _)| *token == event.token);
+            let Some((CONTROL | SESSION, listener)) = listener else { continue };
+            if accepting == Accepting::Yes {
+                accepting = self.connections.accept(listener, &self.epoll, now);
             }
         }
-        self.record(effects);
+        if accepting == Accepting::Paused {
+            self.watch_listeners(Interest::Nothing);
+        }
+    }
+
+    fn watch_listeners(&self, interest: Interest) {
+        for (token, listener) in &self.listeners {
+            let _ = self.epoll.modify(listener, *token, interest);
+        }
     }
 
     pub(super) fn handle(&mut self, input: Input, effects: &mut Vec<Effect>) {
         self.engine.handle(sys::clock::monotonic(), input, effects);
     }
 
-    fn hear_keeper(&mut self, effects: &mut Vec<Effect>) {
+    /// Takes what the keeper tells; returns how many messages there were.
+    fn hear_keeper(&mut self, effects: &mut Vec<Effect>) -> usize {
         self.keeper_full = false;
-        for _ in 0..KEEPER_BATCH {
+        for told in 0..KEEPER_BATCH {
             match self.link.receive() {
                 Ok(Some((message, fd))) => {
                     if let (FromKeeper::Logger, Some(fd)) = (message, fd) {
@@ -72,18 +117,20 @@ impl Daemon {
                     }
                     self.hear(message, effects);
                 }
-                Ok(None) => return,
+                Ok(None) => return told,
                 Err(_) => {
-                    self.ended = true;
-                    return;
+                    self.standing = Standing::Ended;
+                    return told;
                 }
             }
         }
+        KEEPER_BATCH
     }
 
     pub(super) fn hear(&mut self, message: FromKeeper, effects: &mut Vec<Effect>) {
         match message {
             FromKeeper::Spawned { slot, pid, warnings } => {
+                self.note_original(slot, pid);
                 self.handle(Input::Spawned(slot, pid, warnings), effects);
             }
             FromKeeper::SpawnFailed { slot, step, errno } => {
@@ -96,10 +143,13 @@ impl Daemon {
                 self.handle(Input::Exited(slot, pid, exit), effects);
             }
             FromKeeper::OrphanExited { sequence, .. } => {
-                self.orphans_seen = self.orphans_seen.max(sequence);
-                self.count_again();
+                self.seen.orphan = self.seen.orphan.max(sequence);
+                self.seen.uncounted = true;
             }
-            FromKeeper::Signalled { signal } => self.signalled(signal, effects),
+            FromKeeper::Signalled { signal } => {
+                self.seen.signals.insert(signal);
+                self.signalled(signal, effects);
+            }
             FromKeeper::Welcome { .. }
             | FromKeeper::Held { .. }
             | FromKeeper::Logger
@@ -107,12 +157,12 @@ impl Daemon {
         }
     }
 
-    /// An orphan has ended: what is left of jobs that are being swept is counted again.
+    /// Where orphans have ended, counts again what is left of jobs that are being swept.
     fn count_again(&mut self) {
-        if self.sweeping.is_empty() {
+        if !std::mem::take(&mut self.seen.uncounted) || self.sweeping.is_empty() {
             return;
         }
-        let census = Census::take();
+        let census = Census::take(self.settings.keeper);
         let slots: Vec<_> = self.sweeping.keys().copied().collect();
         for slot in slots {
             let left = self.left_over(&census, slot).len();
@@ -134,7 +184,7 @@ impl Daemon {
         let first = self.settings.options.mode == Mode::System && self.settings.keeper == 1;
         let event = match signal {
             HUP => {
-                self.reload(effects);
+                self.reload();
                 return;
             }
             TERM => None,
@@ -149,20 +199,6 @@ impl Daemon {
             Some(Err(_)) => {}
             None => self.handle(Input::Shutdown(ShutdownKind::Shutdown), effects),
         }
-    }
-
-    /// Reads all job files again. Nothing is started by it.
-    pub(super) fn reload(&mut self, effects: &mut Vec<Effect>) {
-        self.say(Level::Info, "Reloading configuration");
-        for source in &self.settings.sources {
-            self.say(Level::Info, &format!("Loading configuration from {}", source.display()));
-        }
-        let known: Vec<JobName> = self.engine.job_names().cloned().collect();
-        let loaded = loading::load(&self.settings.sources, known.iter());
-        for (level, line) in loaded.said {
-            self.say(level, &line);
-        }
-        loaded.inputs.into_iter().for_each(|input| self.handle(input, effects));
     }
 
     fn hear_logger(&mut self) {
@@ -217,17 +253,19 @@ impl Daemon {
         name.map_or_else(String::new, |(job, instance)| job.with_instance(instance))
     }
 
-    fn hear_client(&mut self, id: ConnectionId, effects: &mut Vec<Effect>) {
-        let now = sys::clock::monotonic();
-        let there = self.connections.read(id, now);
+    fn hear_client(&mut self, id: ConnectionId, hangup: bool, effects: &mut Vec<Effect>) {
+        let heard = self.connections.read(id, hangup);
         for _ in 0..CALLS_BATCH {
             let Some(call) = self.connections.take(id) else { break };
             self.serve_call(id, call, effects);
         }
-        if there {
-            self.touched.insert(id);
-        } else {
-            self.close(id);
+        self.send_pages(id);
+        match heard {
+            Heard::There => {
+                self.connections.note_begun(id, sys::clock::monotonic());
+                self.touched.insert(id);
+            }
+            Heard::Gone => self.close(id),
         }
     }
 
@@ -235,19 +273,31 @@ impl Daemon {
         let answer = match call {
             Call::Ask(request, token) => {
                 let token = token.map(|token| Text::from(token.text()));
-                return self.ask(id, request, token, effects);
+                match self.connections.may_wait(id) {
+                    Ok(()) => return self.ask(id, request, token, effects),
+                    Err(fault) => Err(fault),
+                }
             }
-            Call::Events(after, follow) => {
-                let next = self.engine.next_notice();
-                return self.connections.subscribe(id, after, next, follow);
+            Call::Events(after, follow) => match self.connections.may_wait(id) {
+                Ok(()) => {
+                    let next = self.engine.next_notice();
+                    return self.connections.subscribe(id, after, next, follow);
+                }
+                Err(fault) => Err(fault),
+            },
+            Call::List(None, _) if self.connections.begin_list(id, Cursor::Instances(None)) => {
+                return;
+            }
+            Call::ShowConfig(None) if self.connections.begin_list(id, Cursor::Jobs(None)) => {
+                return;
             }
             Call::Shutdown => {
                 self.handle(Input::Shutdown(ShutdownKind::Shutdown), effects);
                 Ok(Answer::Done)
             }
             Call::ReloadConfiguration => {
-                self.reload(effects);
-                Ok(Answer::Done)
+                self.reload();
+                return self.connections.await_files(id);
             }
             Call::SetLogPriority(level) => {
                 self.engine.hear(level);
@@ -261,9 +311,7 @@ impl Daemon {
             | Call::SetEnv(..)
             | Call::UnsetEnv(..)
             | Call::ListEnv(..)
-            | Call::ResetEnv(..) => Err(Fault::Unavailable(String::from(
-                "the commands for the environment are not in this version",
-            ))),
+            | Call::ResetEnv(..) => self.serve_variables(call, effects),
             Call::Status(_)
             | Call::List(..)
             | Call::Why(_)
@@ -274,6 +322,31 @@ impl Daemon {
             | Call::LogPath(_) => self.look(call),
         };
         self.connections.answer(id, answer);
+    }
+
+    pub(super) fn vary(&mut self, whose: Whose, variation: Variation, effects: &mut Vec<Effect>) {
+        self.handle(Input::Vary(whose, variation), effects);
+    }
+
+    /// Goes on with a list for as long as there is room for it.
+    fn send_pages(&mut self, id: ConnectionId) {
+        while let Some(cursor) = self.connections.wants_page(id) {
+            let (part, next) = match cursor {
+                Cursor::Instances(from) => {
+                    let mut views = self.engine.list(from.as_ref(), PAGE + 1);
+                    let next = (views.len() > PAGE).then(|| views.pop()).flatten();
+                    let next = next.map(|view| Cursor::Instances(Some((view.job, view.instance))));
+                    let views = views.into_iter().map(|view| self.troubled(view)).collect();
+                    (Answer::Instances(views), next)
+                }
+                Cursor::Jobs(from) => {
+                    let mut views = self.engine.job_views(from.as_ref(), PAGE + 1);
+                    let next = (views.len() > PAGE).then(|| views.pop()).flatten();
+                    (Answer::Jobs(views), next.map(|view| Cursor::Jobs(Some(view.name))))
+                }
+            };
+            self.connections.page(id, part, next);
+        }
     }
 
     /// Carries out a request, or joins it to the one of the same token.
@@ -363,13 +436,17 @@ impl Daemon {
         Ok(self.troubled(view.unwrap_or_else(|| self.engine.view_at_rest(&job))))
     }
 
-    /// Adds what the logger said of an instance's output.
+    /// Adds what the logger said of an instance's output, and what the daemon had to give up.
     fn troubled(&self, mut view: InstanceView) -> InstanceView {
+        view.warnings.extend(self.given_up.clone());
         for (slot, trouble) in &self.troubles {
             let named = self.engine.name_of(slot.instance);
             if named.is_some_and(|(job, name)| *job == view.job && *name == view.instance) {
                 view.warnings.push(trouble.clone());
             }
+        }
+        if let Some(trouble) = self.catalogue.trouble(&view.job) {
+            view.warnings.push(format!("its file cannot be used, the last good one is: {trouble}"));
         }
         view
     }
@@ -383,16 +460,6 @@ impl Daemon {
         match path {
             Some(path) => Ok(Answer::Path(Text::from(path.as_os_str().as_bytes()))),
             None => Err(Fault::Unavailable(format!("{job}: its output is not kept in a file"))),
-        }
-    }
-
-    /// Tells the keeper which orphans' exits need not be told again.
-    pub(super) fn confirm_orphans(&mut self) {
-        if self.orphans_seen > 0 && !self.keeper_full {
-            let message = ToKeeper::OrphansSeen { sequence: self.orphans_seen };
-            if self.link.send(&message, &[]) == super::link::Sent::Yes {
-                self.orphans_seen = 0;
-            }
         }
     }
 }

@@ -1,78 +1,73 @@
 //! From files to jobs: parsing, and what is said about what does not parse.
 
-use super::sources::{self, Files, Found};
+use super::catalogue::Said;
+use super::sources;
 use engine::dialect::upstart::{apply_override, parse};
 use engine::dialect::{Parsed, Severity};
-use engine::machine::{Input, Level};
+use engine::machine::Level;
 use engine::names::JobName;
 use engine::spec::JobSpec;
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::io;
+use std::path::Path;
 
-/// What reading the directories came to.
-#[derive(Debug, Default)]
-pub struct Loaded {
-    /// What the machine is told, in the order of the jobs' names.
-    pub inputs: Vec<Input>,
-    /// What is said.
-    pub said: Vec<(Level, String)>,
+/// What the files of a job came to.
+pub enum Read {
+    /// This.
+    Good(JobSpec),
+    /// The file is not there any more.
+    Gone,
+    /// A file cannot be used.
+    Broken {
+        /// Which and why, in one line.
+        why: String,
+        /// The job without its override, where it is the override that cannot be used: a broken
+        /// override is not applied at all, and never half of it (spec 15, row 17).
+        without: Option<Box<JobSpec>>,
+    },
 }
 
-/// Reads all job files. A job in `known` whose file is gone, or does not parse any more, is removed.
-/// Source: spec 2.4, 2.5.
-pub fn load<'a>(directories: &[PathBuf], known: impl Iterator<Item = &'a JobName>) -> Loaded {
-    let Found { jobs, troubles } = sources::find(directories);
-    let mut loaded = Loaded::default();
-    loaded.said.extend(troubles.into_iter().map(|trouble| (Level::Error, trouble)));
-    let mut defined: BTreeMap<JobName, Arc<JobSpec>> = BTreeMap::new();
-    for (name, files) in jobs {
-        if let Some(spec) = read_job(&name, &files, &mut loaded.said) {
-            defined.insert(name, Arc::new(spec));
-        }
-    }
-    for name in known {
-        if !defined.contains_key(name) {
-            loaded.inputs.push(Input::Remove(name.clone()));
-        }
-    }
-    loaded.inputs.extend(defined.into_values().map(Input::Define));
-    loaded
-}
-
-fn read_job(name: &JobName, files: &Files, said: &mut Vec<(Level, String)>) -> Option<JobSpec> {
-    let text = read(&files.conf, said)?;
+/// Reads a job file and the override that applies.
+pub fn read_job(name: &JobName, conf: &Path, over: Option<&Path>, said: &mut Said) -> Read {
+    let text = match read(conf, said) {
+        Ok(Some(text)) => text,
+        Ok(None) => return Read::Gone,
+        Err(why) => return Read::Broken { why, without: None },
+    };
     let parsed = parse(name.clone(), &text);
-    tell(&parsed, &files.conf, said);
-    if parsed.error().is_some() {
-        return None;
+    if let Some(why) = tell(&parsed, conf, said) {
+        return Read::Broken { why, without: None };
     }
-    let Some(over) = &files.over else { return Some(parsed.spec) };
-    let Some(text) = read(over, said) else { return Some(parsed.spec) };
+    let Some(over) = over else { return Read::Good(parsed.spec) };
+    let without = || Some(Box::new(parsed.spec.clone()));
+    let text = match read(over, said) {
+        Ok(Some(text)) => text,
+        Ok(None) => return Read::Good(parsed.spec),
+        Err(why) => return Read::Broken { why, without: without() },
+    };
     let overridden = apply_override(&parsed.spec, &text);
-    tell(&overridden, over, said);
-    // A broken override is not applied at all, and never half of it.
-    match overridden.error() {
-        None => Some(overridden.spec),
-        Some(_) => Some(parsed.spec),
+    match tell(&overridden, over, said) {
+        Some(why) => Read::Broken { why, without: without() },
+        None => Read::Good(overridden.spec),
     }
 }
 
-fn read(path: &Path, said: &mut Vec<(Level, String)>) -> Option<Vec<u8>> {
+fn read(path: &Path, said: &mut Said) -> Result<Option<Vec<u8>>, String> {
     match sources::read(path) {
-        Ok(text) => Some(text),
+        Ok(text) => Ok(Some(text)),
+        // Gone since it was found: that will be told too.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => {
-            let shown = path.display();
-            let line = format!("{shown}: Error while loading configuration file: {error}");
-            said.push((Level::Error, line));
-            None
+            let (shown, why) = (path.display(), sources::words(&error));
+            let line = format!("{shown}: Error while loading configuration file: {why}");
+            said.push((Level::Error, line.clone()));
+            Err(line)
         }
     }
 }
 
 /// Says the errors in the one-line form that scripts parse: the first as the original says it, the
-/// others too; warnings where somebody listens.
-fn tell(parsed: &Parsed, path: &Path, said: &mut Vec<(Level, String)>) {
+/// others too; warnings where somebody listens. Returns the first error.
+fn tell(parsed: &Parsed, path: &Path, said: &mut Said) -> Option<String> {
     let shown = path.display().to_string();
     for diagnostic in &parsed.diagnostics {
         let level = match diagnostic.severity {
@@ -82,4 +77,5 @@ fn tell(parsed: &Parsed, path: &Path, said: &mut Vec<(Level, String)>) {
         };
         said.push((level, diagnostic.one_line(&shown)));
     }
+    parsed.error().map(|error| error.one_line(&shown))
 }

@@ -4,20 +4,26 @@
 //! connections), handle, write the turn into the journal, perform the effects in order, flush.
 //! `inputs` is the only file that makes inputs, `effects` the only one that performs effects.
 
+mod catalogue;
 mod connections;
 mod effects;
 mod inputs;
 mod journal;
 mod link;
 mod loading;
+mod locks;
 mod orphans;
 mod planning;
+mod reloading;
 mod settings;
 mod sources;
 mod startup;
 mod talk;
+mod variables;
+mod watching;
 
 use crate::options::{self, Asked};
+use catalogue::Catalogue;
 use connections::{ConnectionId, Connections};
 use engine::control::rights::Rights;
 use engine::machine::request::{Reply, RequestId};
@@ -34,6 +40,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use sys::epoll::{Epoll, Interest, Ready};
 use talk::Voice;
+use watching::Watching;
 
 /// How much processor time one turn may use; a daemon that spins is ended, and a new one begins
 /// where it was.
@@ -51,10 +58,14 @@ const QUIET: Span = Span::millis(100);
 /// How many bytes of a job's output are quoted.
 const TAIL: u32 = 2048;
 
+/// How long the keeper is given to tell more of what it could not tell before.
+const BREATH: Span = Span::millis(2);
+
 const KEEPER: u64 = 1;
 const LOGGER: u64 = 2;
 const CONTROL: u64 = 3;
 const SESSION: u64 = 4;
+const WATCH: u64 = 5;
 
 /// The daemon's state beside the engine's. None of it needs to survive.
 struct Daemon {
@@ -79,15 +90,54 @@ struct Daemon {
     drains: Vec<Drain>,
     /// Slots whose leftovers are being ended.
     sweeping: BTreeMap<Slot, Signal>,
+    /// Slots whose original has ended as `expect` wanted: the end of what it left may be among those
+    /// of orphans.
+    following: BTreeSet<Slot>,
+    /// Where the stacks of originals of `expect` began, while their daemons are not known.
+    stacks: BTreeMap<Slot, u64>,
     /// Output that could not be written, by slot, in a sentence.
     troubles: BTreeMap<Slot, String>,
     /// Whether memory is to be given back in the next quiet moment.
     bulky: bool,
-    /// The last orphan's exit that has been seen.
-    orphans_seen: u64,
+    /// What is journalled and need not be told to a later daemon.
+    seen: Seen,
+    /// What had to be given up at the start, in a sentence.
+    given_up: Option<String>,
+    /// Whether it was said that there can be no journal.
+    journal_lost: bool,
+    /// Connections that have sent more calls than one turn took.
+    again: BTreeSet<ConnectionId>,
+    /// Every job with its files.
+    catalogue: Catalogue,
+    /// The directories of the job files.
+    watching: Watching,
     /// The level that the journal has.
     level: Level,
-    ended: bool,
+    /// How many turns in a row had more of the keeper's news than time.
+    behind: u32,
+    standing: Standing,
+}
+
+/// News of the keeper's that it tells again until it is told that they are journalled.
+#[derive(Default)]
+struct Seen {
+    /// The last orphan's exit.
+    orphan: u64,
+    /// Whether one has come since the leftovers were last counted.
+    uncounted: bool,
+    /// Signals.
+    signals: BTreeSet<u8>,
+}
+
+/// How far the daemon has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// What its start has to do is not all done; should it die, the keeper counts that.
+    Starting,
+    /// It goes on from turn to turn.
+    Going,
+    /// The keeper is gone or has said so.
+    Ended,
 }
 
 /// An answer that waits for the last lines of a slot's output.
@@ -120,7 +170,7 @@ pub fn run(arguments: Vec<CString>) -> i32 {
 impl Daemon {
     fn serve(&mut self) -> i32 {
         self.end_turn();
-        while !self.ended {
+        while self.standing != Standing::Ended {
             self.turn();
         }
         0
@@ -133,10 +183,13 @@ impl Daemon {
             self.drains.iter().map(|drain| drain.until).min(),
             self.connections.next_deadline(),
             self.bulky.then(|| now + QUIET),
+            self.watching.due(),
         ];
         let first = deadlines.into_iter().flatten().min();
-        let timeout = match (self.news.is_empty(), first) {
+        let idle = self.news.is_empty() && self.again.is_empty() && self.catalogue.is_settled();
+        let timeout = match (idle, first) {
             (false, _) => Some(0),
+            (true, Some(_)) if self.behind > 0 => Some(BREATH.0),
             (true, Some(at)) => Some(at.since(now).0),
             (true, None) => None,
         };
@@ -154,10 +207,13 @@ impl Daemon {
         self.end_turn();
     }
 
-    /// Records the turn, performs what it decided, and sends what there is to send.
+    /// Performs what the turn decided, now that it is recorded, and sends what there is to send.
     fn end_turn(&mut self) {
-        self.perform_todo();
-        self.compact();
+        if self.keep_journal() {
+            self.perform_todo();
+            self.keep_journal();
+        }
+        self.say_ready();
         self.connections.send_all_notices();
         let ids = match self.todo.is_empty() {
             true => std::mem::take(&mut self.touched).into_iter().collect(),
@@ -166,6 +222,9 @@ impl Daemon {
         let ids: BTreeSet<ConnectionId> =
             ids.into_iter().chain(self.connections.with_output()).collect();
         ids.into_iter().for_each(|id| self.flush(id));
+        while let Some(id) = self.connections.greediest() {
+            self.close(id);
+        }
         let interest = if self.keeper_full { Interest::Both } else { Interest::Read };
         let _ = self.epoll.modify(self.link.fd(), KEEPER, interest);
     }
@@ -173,6 +232,8 @@ impl Daemon {
     fn flush(&mut self, id: ConnectionId) {
         if !self.connections.flush(id, &self.epoll) {
             self.close(id);
+        } else if self.connections.is_ready(id) {
+            self.again.insert(id);
         }
     }
 

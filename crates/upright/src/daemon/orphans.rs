@@ -6,6 +6,8 @@ use engine::names::{InstanceName, JobName};
 use engine::process::Pid;
 use engine::signal::Signal;
 use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use sys::procfs::{self, Stat};
 
 /// A look at all processes at one moment, shared by everything that one turn asks.
@@ -25,24 +27,100 @@ pub struct Subject<'a> {
     pub known: &'a BTreeSet<Pid>,
 }
 
+/// What tells a daemon whose environment is gone: sshd, nginx and others write their titles over it
+/// and leave every session and group they came from.
+#[derive(Clone, Copy)]
+pub struct Traces<'a> {
+    /// Where the stack of the original began; nothing where it was gone too soon, or became another
+    /// program since.
+    pub stack: Option<u64>,
+    /// What the job runs.
+    pub command: &'a [u8],
+}
+
+/// A search for what the original of a job left behind.
+pub struct Search<'a> {
+    /// The original, which has ended.
+    pub original: Pid,
+    /// Whose children orphans become.
+    pub keeper: Pid,
+    /// Nothing that is older is the job's. In clock ticks since boot.
+    pub began: u64,
+    /// What is known of this original.
+    pub own: Traces<'a>,
+    /// What is known of the others whose daemons are not known yet.
+    pub others: Vec<Traces<'a>>,
+}
+
+impl Traces<'_> {
+    /// Reports whether a process was the same program, without an exec between them.
+    fn was(&self, stat: &Stat) -> bool {
+        self.stack.is_some_and(|stack| stack != 0 && stack == stat.stack)
+    }
+
+    /// Reports whether the command names a program.
+    fn names(&self, program: &[u8]) -> bool {
+        let part = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-._".contains(byte);
+        !program.is_empty() && self.command.split(|byte| !part(byte)).any(|word| word == program)
+    }
+}
+
+impl Search<'_> {
+    /// Reports whether a process that names no job can only be of this one: nobody else waits for a
+    /// daemon, or this job's command alone names its program.
+    fn may_have_left(&self, stat: &Stat) -> bool {
+        let named = || procfs::environ(stat.pid).is_some_and(|env| names_a_job(&env));
+        if stat.start_time < self.began || self.others.iter().any(|o| o.was(stat)) || named() {
+            return false;
+        }
+        if procfs::is_ours(stat.pid) {
+            return false;
+        }
+        let program = procfs::program(stat.pid).unwrap_or_default();
+        let runs = |traces: &Traces<'_>| traces.names(&stat.comm) || traces.names(&program);
+        self.others.is_empty() || (runs(&self.own) && !self.others.iter().any(runs))
+    }
+}
+
+fn runs_our_program(pid: Pid) -> bool {
+    let file = |of: &str| fs::metadata(format!("/proc/{of}/exe")).map(|m| (m.dev(), m.ino())).ok();
+    file(&pid.to_string()).is_some_and(|its| file("self") == Some(its))
+}
+
+fn names_a_job(env: &[Vec<u8>]) -> bool {
+    env.iter().any(|row| row.starts_with(b"UPSTART_JOB="))
+}
+
 impl Census {
-    /// Looks at all processes.
-    pub fn take() -> Census {
-        let mut all: Vec<Stat> = procfs::all().into_iter().filter_map(procfs::stat).collect();
+    /// Looks at all processes but ours: the keeper may have started another logger just now, which
+    /// nobody shall take for a job's.
+    pub fn take(keeper: Pid) -> Census {
+        let ours = |stat: &Stat| {
+            stat.ppid == keeper && stat.comm.starts_with(b"upright-") && runs_our_program(stat.pid)
+        };
+        let all = procfs::all().into_iter().filter_map(procfs::stat);
+        let mut all: Vec<Stat> = all.filter(|stat| !ours(stat)).collect();
         all.sort_by_key(|stat| (stat.start_time, stat.pid));
         Census { all }
     }
 
-    /// Returns what the original of a job left behind: the keeper's new children that are of its
-    /// session or carry the job's name, oldest first.
-    pub fn left_by(&self, original: Pid, keeper: Pid, subject: &Subject<'_>) -> Vec<Candidate> {
+    /// Returns what the original of a job left behind, of the keeper's new children: those that are
+    /// of its session, carry the job's name or were the same program, oldest first. Only where there
+    /// is none of these, those that [`Search::may_have_left`].
+    pub fn left_by(&self, search: &Search<'_>, subject: &Subject<'_>) -> Vec<Candidate> {
         let orphans = self.all.iter().filter(|stat| {
-            stat.ppid == keeper && !subject.known.contains(&stat.pid) && stat.state != b'Z'
+            stat.ppid == search.keeper && !subject.known.contains(&stat.pid) && stat.state != b'Z'
         });
-        let theirs = orphans.filter(|stat| {
-            stat.session == original || stat.pgrp == original || subject.owns(stat.pid)
+        let (theirs, others): (Vec<&Stat>, Vec<&Stat>) = orphans.partition(|stat| {
+            stat.session == search.original
+                || stat.pgrp == search.original
+                || search.own.was(stat)
+                || subject.owns(stat.pid)
         });
-        theirs
+        let nameless = others.into_iter().filter(|stat| search.may_have_left(stat));
+        let chosen = if theirs.is_empty() { nameless.collect() } else { theirs };
+        chosen
+            .into_iter()
             .map(|stat| Candidate { pid: stat.pid, session: stat.session, parent: stat.ppid })
             .collect()
     }
@@ -77,7 +155,7 @@ impl Subject<'_> {
 
 /// Returns the audit session of a process; none where the kernel keeps no such record.
 fn login_session(pid: Pid) -> Option<Vec<u8>> {
-    std::fs::read(format!("/proc/{pid}/sessionid")).ok()
+    fs::read(format!("/proc/{pid}/sessionid")).ok()
 }
 
 /// Signals processes by number, each first opened and looked at again, so that a number that has
@@ -89,5 +167,31 @@ pub fn signal_all(pids: &[Pid], subject: &Subject<'_>, signal: Signal) {
             // An error means that it has ended meanwhile.
             let _ = sys::pidfd::send(&opened, signal);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_names_a_program_by_a_whole_word() {
+        let names = |command: &'static str, program: &str| {
+            Traces { stack: None, command: command.as_bytes() }.names(program.as_bytes())
+        };
+        assert!(names("exec /usr/sbin/nginx -g 'daemon on;'", "nginx"));
+        assert!(names("A=1 exec \"$D\"/haproxy", "haproxy"));
+        assert!(!names("/usr/sbin/nginx-debug", "nginx"));
+        assert!(!names("/usr/sbin/nginx", ""));
+    }
+
+    #[test]
+    fn a_process_was_the_same_program_where_its_stack_began_at_the_same_place() {
+        let own = procfs::stat(std::process::id() as Pid).unwrap();
+        let with = |stack| Traces { stack, command: b"" }.was(&own);
+        assert!(with(Some(own.stack)));
+        assert!(!with(Some(own.stack + 16)) && !with(None));
+        let unseen = Stat { stack: 0, ..own.clone() };
+        assert!(!Traces { stack: Some(0), command: b"" }.was(&unseen));
     }
 }

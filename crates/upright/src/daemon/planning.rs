@@ -192,17 +192,27 @@ pub fn log_path(settings: &Settings, job: &[u8], instance: &[u8]) -> Option<Path
     settings.logdir.as_ref().map(|directory| log_file(directory, job, instance))
 }
 
+/// Splits `USER[:GROUP]`.
+fn owner(text: &[u8]) -> (Text, Option<Text>) {
+    let mut halves = text.splitn(2, |byte| *byte == b':');
+    let user = Text::from(halves.next().unwrap_or_default());
+    (user, halves.next().map(Text::from))
+}
+
 fn log_file_of(settings: &Settings, policy: &LogPolicy, path: &Path) -> LogFile {
     let root = Path::new("/");
-    let named = policy.owner.as_ref();
+    let options = &settings.options;
+    let (size, count) = options.log_rotate.unwrap_or((ROTATE_SIZE, ROTATE_COUNT));
+    let general = options.log_owner.as_deref().map(owner);
+    let named = policy.owner.as_ref().or(general.as_ref());
     let user = named.and_then(|(name, _)| users::user(root, name.bytes()).ok());
     let group = named.and_then(|(_, group)| group.as_ref());
     let group = group.and_then(|name| users::group(root, name.bytes()).ok());
     LogFile {
         path: Text::from(path.as_os_str().as_bytes()),
-        rotate_size: policy.rotate_size.unwrap_or(ROTATE_SIZE),
-        rotate_count: policy.rotate_count.unwrap_or(ROTATE_COUNT),
-        mode: policy.mode.unwrap_or(LOG_MODE),
+        rotate_size: policy.rotate_size.unwrap_or(size),
+        rotate_count: policy.rotate_count.unwrap_or(count),
+        mode: policy.mode.or(options.log_mode).unwrap_or(LOG_MODE),
         uid: user.as_ref().map(|user| user.uid),
         gid: group.or(user.map(|user| user.gid)).or(settings.log_group),
         on_full: policy.on_full.unwrap_or_default(),

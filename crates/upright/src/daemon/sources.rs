@@ -1,13 +1,15 @@
-//! Job files: found in the directories, read within bounds. Source: spec 2.2, 2.6.
+//! Job files: found in the directories, told apart, read within bounds. Source: spec 2.2.
 
 use engine::names::JobName;
 use engine::text::Text;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 /// The longest job file. A longer one is no job file and is not read.
 pub const FILE_MAX: u64 = 1024 * 1024;
@@ -15,111 +17,199 @@ pub const FILE_MAX: u64 = 1024 * 1024;
 /// How deep directories may lie in each other.
 const DEPTH_MAX: usize = 16;
 
-/// How many files of all directories are looked at.
-const FILES_MAX: usize = 200_000;
+/// How many files and directories of one source are looked at.
+const ENTRIES_MAX: usize = 200_000;
 
-/// What was found: for each job its file, and what kept others from being read.
+/// A file that was changed so short a time before it was looked at may change again without its
+/// time telling: the kernel's clock for files ticks slowly.
+const TICK: Duration = Duration::from_millis(50);
+
+/// What a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// It defines a job.
+    Conf,
+    /// It changes one.
+    Override,
+}
+
+impl Kind {
+    const fn extension(self) -> &'static str {
+        match self {
+            Kind::Conf => ".conf",
+            Kind::Override => ".override",
+        }
+    }
+}
+
+/// What tells a file's content from what it was: device, inode, size, and when it was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+}
+
+/// A file of a job as it was when it was last looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Which of the sources has it.
+    pub source: usize,
+    /// What it is.
+    pub kind: Kind,
+    /// What tells its content.
+    pub identity: Identity,
+    /// Whether a later change must show in the identity.
+    pub settled: bool,
+}
+
+/// What one source has.
 #[derive(Debug, Default)]
-pub struct Found {
-    /// Jobs in the order of their names.
-    pub jobs: BTreeMap<JobName, Files>,
+pub struct Walked {
+    /// The files of each job.
+    pub jobs: BTreeMap<JobName, Vec<Seen>>,
     /// What could not be read, in sentences.
     pub troubles: Vec<String>,
 }
 
-/// The files of a job.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Files {
-    /// The job file.
-    pub conf: PathBuf,
-    /// The override that applies.
-    pub over: Option<PathBuf>,
-}
-
-/// Walks the directories. The first that has a job wins; its override is the first found up to
-/// there.
-pub fn find(sources: &[PathBuf]) -> Found {
-    let mut found = Found::default();
-    let mut overrides: BTreeMap<JobName, PathBuf> = BTreeMap::new();
-    for source in sources {
-        let mut walk = Walk { confs: Vec::new(), overrides: Vec::new(), seen: BTreeSet::new() };
-        if source.is_file() {
-            walk.file(source.parent().unwrap_or(Path::new("/")), source.clone());
-        } else {
-            walk.directory(source, &mut found.troubles);
-        }
-        for (name, path) in walk.overrides {
-            overrides.entry(name).or_insert(path);
-        }
-        for (name, conf) in walk.confs {
-            let over = overrides.get(&name).cloned();
-            found.jobs.entry(name).or_insert(Files { conf, over });
-        }
+/// Returns the directory that a source's files are named from: a source may be a single file.
+pub fn root(source: &Path) -> &Path {
+    match source.parent() {
+        Some(parent) if source.is_file() && parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) if source.is_file() => parent,
+        Some(_) | None => source,
     }
-    found
 }
 
-struct Walk {
-    confs: Vec<(JobName, PathBuf)>,
-    overrides: Vec<(JobName, PathBuf)>,
-    seen: BTreeSet<(u64, u64)>,
+/// Walks a source. `enter` is told each directory before it is read, relative to the source: what
+/// changes from then on is the caller's to notice.
+pub fn walk(source: &Path, number: usize, enter: &mut dyn FnMut(&Path)) -> Walked {
+    let mut walk = Walk { source: root(source), number, walked: Walked::default(), entries: 0 };
+    if source.is_file() {
+        enter(Path::new(""));
+        if let (Some(name), Ok(metadata)) = (source.file_name(), fs::metadata(source)) {
+            walk.file(Path::new(name), &metadata);
+        }
+    } else {
+        walk.directories(enter);
+    }
+    walk.walked
 }
 
-impl Walk {
-    fn directory(&mut self, source: &Path, troubles: &mut Vec<String>) {
-        let mut open = vec![(source.to_path_buf(), 0)];
-        while let Some((directory, depth)) = open.pop() {
-            let entries = match fs::read_dir(&directory) {
+struct Walk<'a> {
+    source: &'a Path,
+    number: usize,
+    walked: Walked,
+    entries: usize,
+}
+
+/// A directory to be read: where, and those that it lies in.
+struct Open {
+    relative: PathBuf,
+    above: Vec<(u64, u64)>,
+}
+
+impl Walk<'_> {
+    fn directories(&mut self, enter: &mut dyn FnMut(&Path)) {
+        let Ok(metadata) = fs::metadata(self.source) else { return };
+        let top = vec![(metadata.dev(), metadata.ino())];
+        let mut open = vec![Open { relative: PathBuf::new(), above: top }];
+        while let Some(directory) = open.pop() {
+            enter(&directory.relative);
+            let path = self.source.join(&directory.relative);
+            let entries = match fs::read_dir(&path) {
                 Ok(entries) => entries,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => {
-                    let shown = directory.display();
-                    troubles.push(format!("{shown}: Unable to load configuration: {error}"));
+                    let (shown, why) = (path.display(), words(&error));
+                    let trouble = format!("{shown}: Unable to load configuration: {why}");
+                    self.walked.troubles.push(trouble);
                     continue;
                 }
             };
             for entry in entries.flatten() {
-                let path = entry.path();
-                // Follows links, as the original's first walk does.
-                let Ok(metadata) = fs::metadata(&path) else { continue };
-                if metadata.is_dir() {
-                    let name = entry.file_name();
-                    let fresh = self.seen.insert((metadata.dev(), metadata.ino()));
-                    if fresh && depth < DEPTH_MAX && !is_debris(name.as_bytes()) {
-                        open.push((path, depth + 1));
-                    }
-                } else if metadata.is_file() && self.confs.len() < FILES_MAX {
-                    self.file(source, path);
+                self.entries += 1;
+                if self.entries > ENTRIES_MAX {
+                    let shown = self.source.display();
+                    self.walked.troubles.push(format!(
+                        "{shown}: more than {ENTRIES_MAX} files: the rest is not looked at"
+                    ));
+                    return;
                 }
+                open.extend(self.entry(&directory, &entry.file_name()));
             }
         }
-        self.confs.sort();
-        self.overrides.sort();
     }
 
-    fn file(&mut self, source: &Path, path: PathBuf) {
-        let Ok(relative) = path.strip_prefix(source) else { return };
-        let bytes = relative.as_os_str().as_bytes();
-        if let Some(name) = job_name(bytes, b".conf") {
-            self.confs.push((name, path));
-        } else if let Some(name) = job_name(bytes, b".override") {
-            self.overrides.push((name, path));
+    /// Follows links, as the original's first walk does.
+    fn entry(&mut self, directory: &Open, name: &OsStr) -> Option<Open> {
+        let relative = directory.relative.join(name);
+        let metadata = fs::metadata(self.source.join(&relative)).ok()?;
+        if metadata.is_file() {
+            self.file(&relative, &metadata);
+        }
+        if !metadata.is_dir() || is_debris(name.as_bytes()) {
+            return None;
+        }
+        let here = (metadata.dev(), metadata.ino());
+        if directory.above.contains(&here) || directory.above.len() >= DEPTH_MAX {
+            let shown = self.source.join(&relative);
+            let trouble = format!("{}: Too many levels of symbolic links", shown.display());
+            self.walked.troubles.push(trouble);
+            return None;
+        }
+        let above = directory.above.iter().copied().chain([here]).collect();
+        Some(Open { relative, above })
+    }
+
+    fn file(&mut self, relative: &Path, metadata: &Metadata) {
+        if let Some((name, kind)) = job_of(relative) {
+            let seen = seen(self.number, kind, metadata);
+            self.walked.jobs.entry(name).or_default().push(seen);
         }
     }
 }
 
-fn job_name(relative: &[u8], extension: &[u8]) -> Option<JobName> {
-    let name = relative.strip_suffix(extension)?;
-    let last = name.rsplit(|byte| *byte == b'/').next()?;
-    if last.is_empty() {
-        return None;
-    }
-    JobName::try_from(Text::from(name)).ok()
+fn seen(source: usize, kind: Kind, metadata: &Metadata) -> Seen {
+    let identity = Identity {
+        device: metadata.dev(),
+        inode: metadata.ino(),
+        size: metadata.size(),
+        modified: (metadata.mtime(), metadata.mtime_nsec()),
+    };
+    let age = metadata.modified().ok().and_then(|at| SystemTime::now().duration_since(at).ok());
+    Seen { source, kind, identity, settled: age.is_some_and(|age| age > TICK) }
+}
+
+/// Looks at one file of a source.
+pub fn look(source: &Path, number: usize, name: &JobName, kind: Kind) -> Option<Seen> {
+    let metadata = fs::metadata(path_of(source, name, kind)).ok()?;
+    metadata.is_file().then(|| seen(number, kind, &metadata))
+}
+
+/// Returns where a file of a job is.
+pub fn path_of(source: &Path, name: &JobName, kind: Kind) -> PathBuf {
+    let mut relative = name.text().bytes().to_vec();
+    relative.extend_from_slice(kind.extension().as_bytes());
+    root(source).join(OsStr::from_bytes(&relative))
+}
+
+/// Returns which job's file a path is, relative to its source.
+pub fn job_of(relative: &Path) -> Option<(JobName, Kind)> {
+    let bytes = relative.as_os_str().as_bytes();
+    [Kind::Conf, Kind::Override].into_iter().find_map(|kind| {
+        let name = bytes.strip_suffix(kind.extension().as_bytes())?;
+        if name.is_empty() || name.ends_with(b"/") {
+            return None;
+        }
+        Some((JobName::try_from(Text::from(name)).ok()?, kind))
+    })
 }
 
 /// Reports whether a directory is not one of jobs: hidden, a backup, an editor's, a revision
 /// control's or a package manager's. Source: spec 2.2.
-fn is_debris(name: &[u8]) -> bool {
+pub fn is_debris(name: &[u8]) -> bool {
     const NAMES: &[&[u8]] =
         &[b"RCS", b"CVS", b"CVS.adm", b"SCCS", b"BitKeeper", b"{arch}", b"_darcs"];
     const ENDS: &[&[u8]] = &[
@@ -148,17 +238,34 @@ fn is_debris(name: &[u8]) -> bool {
 /// Reads a file of at most [`FILE_MAX`] bytes; a pipe or a device is never opened for reading.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     const NONBLOCK: i32 = 0o4000;
-    let file = File::options().read(true).custom_flags(NONBLOCK).open(path)?;
+    const NOCTTY: i32 = 0o400;
+    let file = File::options().read(true).custom_flags(NONBLOCK | NOCTTY).open(path)?;
     let metadata: Metadata = file.metadata()?;
     if !metadata.is_file() {
         return Err(io::Error::other("not a regular file"));
     }
+    if metadata.len() > FILE_MAX {
+        return Err(too_long());
+    }
     let mut bytes = Vec::new();
     file.take(FILE_MAX + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > FILE_MAX {
-        return Err(io::Error::other("larger than 1 MiB: not a job file"));
+        return Err(too_long());
     }
     Ok(bytes)
+}
+
+fn too_long() -> io::Error {
+    io::Error::other("larger than 1 MiB: not a job file")
+}
+
+/// Returns the kernel's words for an error, without the number that Rust adds.
+pub fn words(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error ") {
+        Some((words, _)) => words.to_owned(),
+        None => text,
+    }
 }
 
 #[cfg(test)]
@@ -167,10 +274,13 @@ mod tests {
 
     #[test]
     fn names_are_made_as_upstart_makes_them() {
-        let named = |path: &str| job_name(path.as_bytes(), b".conf").map(|name| name.to_string());
-        assert_eq!(named("net/apache.conf").as_deref(), Some("net/apache"));
-        assert_eq!(named(".hidden.conf").as_deref(), Some(".hidden"));
-        assert_eq!(named("a.b.conf").as_deref(), Some("a.b"));
+        let named =
+            |path: &str| job_of(Path::new(path)).map(|(name, kind)| (name.to_string(), kind));
+        let conf = |name: &str| Some((name.to_owned(), Kind::Conf));
+        assert_eq!(named("net/apache.conf"), conf("net/apache"));
+        assert_eq!(named(".hidden.conf"), conf(".hidden"));
+        assert_eq!(named("a.b.conf"), conf("a.b"));
+        assert_eq!(named("a.override"), Some(("a".to_owned(), Kind::Override)));
         assert_eq!(named(".conf"), None);
         assert_eq!(named("net/.conf"), None);
         assert_eq!(named("x.conf~"), None);

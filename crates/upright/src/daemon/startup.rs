@@ -1,17 +1,24 @@
 //! How a daemon begins: it hears what the keeper has, makes the machine again or anew, and listens.
 
+use super::catalogue::Catalogue;
 use super::connections::Connections;
 use super::journal;
 use super::link::{Link, Sent};
 use super::settings::Settings;
 use super::talk::Voice;
-use super::{Daemon, CONTROL, KEEPER, LOGGER, SESSION};
+use super::watching::Watching;
+use super::{Daemon, Seen, Standing, CONTROL, KEEPER, LOGGER, SESSION, TURN_CPU, WATCH};
 use crate::options::{Mode, Options, Startup};
-use engine::keeper::{held, FromKeeper, ToKeeper};
-use engine::machine::{Engine, Input, Level};
+use engine::control::notice::Notice;
+use engine::journal::{undone, Record};
+use engine::keeper::{held, FromKeeper, Scope, ToKeeper};
+use engine::machine::{self, Effect, Engine, Input, Level};
 use engine::names::EventName;
-use engine::recovery::{recover, Table};
+use engine::process::{InstanceId, Role, Slot};
+use engine::recovery::{recover, Phase, Table};
+use engine::signal::Signal;
 use engine::text::Text;
+use engine::time::Span;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
@@ -28,6 +35,12 @@ const DISTRUST_TURNS: u32 = 3;
 /// How many before it distrusts the snapshot too.
 const DISTRUST_ALL: u32 = 6;
 
+/// How long processes that nobody knows any more are waited for after KILL.
+const STRANGERS: Span = Span::secs(10);
+
+/// How long to wait before the keeper is sent something again.
+const ROOM: Span = Span::millis(5);
+
 /// What the keeper told a new daemon.
 struct Told {
     attempt: u32,
@@ -35,16 +48,20 @@ struct Told {
     held: BTreeMap<u32, OwnedFd>,
     logger: Option<OwnedFd>,
     table: Table,
-    signals: Vec<u8>,
+    /// To be heard once there is a machine.
+    news: Vec<FromKeeper>,
+    /// Whether the table was told to its end.
+    whole: bool,
 }
 
 /// Begins: returns a daemon that is ready for its first turn.
 pub(super) fn begin(options: Options, link: Link) -> Result<Daemon, String> {
+    sys::timer::arm(TURN_CPU);
     let epoll = Epoll::new(256).map_err(|errno| format!("epoll: {errno}"))?;
     let watch = |fd, token| epoll.add(fd, token, Interest::Read);
     watch(link.fd(), KEEPER).map_err(|errno| format!("epoll: {errno}"))?;
     let mut epoll = epoll;
-    let told = listen_to_keeper(&link, &mut epoll)?;
+    let mut told = Told::listen(&link, &mut epoll)?;
     let settings = Settings::new(options, told.keeper);
     let voice = Voice::new(settings.options.mode);
     let rights = Daemon::rights(settings.uid);
@@ -63,117 +80,274 @@ pub(super) fn begin(options: Options, link: Link) -> Result<Daemon, String> {
         touched: BTreeSet::new(),
         drains: Vec::new(),
         sweeping: BTreeMap::new(),
+        following: BTreeSet::new(),
+        stacks: BTreeMap::new(),
         troubles: BTreeMap::new(),
         bulky: true,
-        orphans_seen: 0,
+        seen: Seen::default(),
+        given_up: None,
+        journal_lost: false,
+        again: BTreeSet::new(),
+        catalogue: Catalogue::new(settings.sources.clone()),
+        watching: Watching::new(),
         level: Level::Message,
-        ended: false,
+        behind: 0,
+        standing: Standing::Starting,
         settings,
     };
-    if let Some(logger) = told.logger {
+    let journal = told.held.remove(&held::JOURNAL);
+    let anew = journal.is_none() && told.table.rows().next().is_none();
+    if anew {
+        daemon.begin_anew();
+    } else {
+        let mut past = Past::read(journal.as_ref(), told.attempt);
+        daemon.given_up = past.given_up.take();
+        if let Some(given_up) = &daemon.given_up {
+            daemon.voice.say(Level::Error, given_up);
+        }
+        match past.records.is_empty() {
+            true => daemon.begin_again(&mut told)?,
+            false => daemon.recover(past, &told.table),
+        }
+    }
+    if let Some(logger) = told.logger.take() {
         daemon.take_logger(logger);
     }
-    let mut held = told.held;
-    match held.remove(&held::JOURNAL) {
-        Some(fd) => daemon.recover(&fd, &told.table, told.attempt),
-        None => daemon.begin_anew(),
+    if let Some(fd) = daemon.watching.fd() {
+        let watched = daemon.epoll.add(fd, WATCH, Interest::Read);
+        watched.map_err(|errno| format!("epoll: {errno}"))?;
     }
-    daemon.listen(&mut held)?;
-    let signals = told.signals.into_iter().map(|signal| FromKeeper::Signalled { signal });
+    if let Err(why) = daemon.lock_logs(&mut told.held).and_then(|()| daemon.listen(&mut told.held))
+    {
+        if anew {
+            // Nothing runs yet: the keeper need not try again what cannot be.
+            daemon.link.send(&ToKeeper::Quit { code: 1 }, &[]);
+        }
+        return Err(why);
+    }
     let mut effects = Vec::new();
-    signals.for_each(|message| daemon.hear(message, &mut effects));
+    std::mem::take(&mut told.news).into_iter().for_each(|news| daemon.hear(news, &mut effects));
     daemon.record(effects);
-    daemon.say_ready()?;
     Ok(daemon)
 }
 
-/// Hears the keeper out: what it holds, its table, then that this was all.
-fn listen_to_keeper(link: &Link, epoll: &mut Epoll) -> Result<Told, String> {
-    let mut told = Told {
-        attempt: 0,
-        keeper: 0,
-        held: BTreeMap::new(),
-        logger: None,
-        table: Table::default(),
-        signals: Vec::new(),
-    };
-    loop {
-        match link.receive() {
-            Ok(None) => {
-                epoll.wait(None).map_err(|errno| format!("epoll: {errno}"))?.for_each(drop);
+impl Told {
+    /// Hears the keeper out: what it holds, its table, then that this was all.
+    fn listen(link: &Link, epoll: &mut Epoll) -> Result<Told, String> {
+        let mut told = Told {
+            attempt: 0,
+            keeper: 0,
+            held: BTreeMap::new(),
+            logger: None,
+            table: Table::default(),
+            news: Vec::new(),
+            whole: false,
+        };
+        while !told.whole {
+            told.hear(link, epoll, None)?;
+        }
+        Ok(told)
+    }
+
+    /// Waits for what the keeper tells next, for at most so long, and takes it.
+    fn hear(
+        &mut self,
+        link: &Link,
+        epoll: &mut Epoll,
+        patience: Option<Span>,
+    ) -> Result<(), String> {
+        let mut heard = false;
+        while let Some((message, fd)) =
+            link.receive().map_err(|errno| format!("the keeper is gone: {errno}"))?
+        {
+            heard = true;
+            self.take(message, fd);
+            if message == FromKeeper::Told {
+                return Ok(());
             }
-            Ok(Some((message, fd))) => match message {
-                FromKeeper::Welcome { attempt, keeper } => {
-                    told.attempt = attempt;
-                    told.keeper = keeper;
+        }
+        if !heard {
+            let waited = epoll.wait(patience.map(|span| span.0));
+            waited.map_err(|errno| format!("epoll: {errno}"))?.for_each(drop);
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, message: FromKeeper, fd: Option<OwnedFd>) {
+        match message {
+            FromKeeper::Welcome { attempt, keeper } => {
+                self.attempt = attempt;
+                self.keeper = keeper;
+            }
+            FromKeeper::Held { key } => {
+                if let Some(fd) = fd {
+                    self.held.insert(key, fd);
                 }
-                FromKeeper::Held { key } => {
-                    if let Some(fd) = fd {
-                        told.held.insert(key, fd);
-                    }
-                }
-                FromKeeper::Logger => told.logger = fd,
-                FromKeeper::Told => return Ok(told),
-                FromKeeper::Signalled { signal } => told.signals.push(signal),
-                FromKeeper::Spawned { .. }
-                | FromKeeper::SpawnFailed { .. }
-                | FromKeeper::Stopped { .. }
-                | FromKeeper::Exited { .. }
-                | FromKeeper::OrphanExited { .. } => told.table.tell(&message),
-            },
-            Err(errno) => return Err(format!("the keeper is gone: {errno}")),
+            }
+            FromKeeper::Logger => self.logger = fd,
+            FromKeeper::Told => self.whole = true,
+            FromKeeper::Signalled { .. } => self.news.push(message),
+            FromKeeper::Spawned { .. }
+            | FromKeeper::SpawnFailed { .. }
+            | FromKeeper::Stopped { .. }
+            | FromKeeper::Exited { .. }
+            | FromKeeper::OrphanExited { .. } => self.table.tell(&message),
         }
     }
 }
 
+/// What a journal tells of the daemons before this one, as far as it is believed.
+struct Past {
+    records: Vec<Record>,
+    ticked: u64,
+    /// What had to be given up, in a sentence.
+    given_up: Option<String>,
+}
+
+impl Past {
+    /// Reads the journal, and believes less of it the more daemons have died of it.
+    fn read(fd: Option<&OwnedFd>, attempt: u32) -> Past {
+        let read = fd.map(journal::read);
+        let (mut records, mut ticked, fault) =
+            read.unwrap_or_else(|| (Vec::new(), 0, Some(String::from("there is no journal"))));
+        let mut given_up = fault.map(|fault| match records.is_empty() {
+            true => format!("{fault}; all services were ended and Upright began anew"),
+            false => format!("{fault}; what happened after that is forgotten"),
+        });
+        if attempt >= DISTRUST_ALL {
+            records.clear();
+            given_up = Some(format!(
+                "{attempt} daemons died in a row: all services were ended and Upright began anew"
+            ));
+        } else if attempt >= DISTRUST_TURNS {
+            records.truncate(1);
+            if let Some(snapshot) = records.first_mut() {
+                // What else was in line follows from the machine and the table once more.
+                let left = undone(std::slice::from_ref(snapshot), ticked);
+                let ends = left.into_iter().filter(|effect| matches!(effect, Effect::Quit(_)));
+                snapshot.effects = ends.collect();
+            }
+            ticked = 0;
+            given_up = Some(format!(
+                "{attempt} daemons died in a row: what happened after the last snapshot is forgotten"
+            ));
+        }
+        Past { records, ticked, given_up }
+    }
+
+    /// Returns what subscribers were told, or were about to be.
+    fn notices(&self) -> Vec<(u64, machine::Notice)> {
+        let effects = self.records.iter().flat_map(|record| &record.effects);
+        let notices = effects.filter_map(|effect| match effect {
+            Effect::Notice(sequence, notice) => Some((*sequence, notice.clone())),
+            Effect::Spawn(_)
+            | Effect::Signal(..)
+            | Effect::Release(_)
+            | Effect::Adopt(..)
+            | Effect::Survey(..)
+            | Effect::Sweep(..)
+            | Effect::Reply(..)
+            | Effect::Say(..)
+            | Effect::Quit(_) => None,
+        });
+        notices.collect()
+    }
+}
+
 impl Daemon {
-    /// The first daemon: reads the job files and emits what begins everything.
+    /// The first daemon, or one that can believe nothing: reads the job files and emits what begins
+    /// everything.
     fn begin_anew(&mut self) {
         self.engine.hear(self.settings.options.level);
         let mut effects = Vec::new();
-        self.reload(&mut effects);
+        self.reload();
+        self.read_all_files(&mut effects);
         for (name, env) in first_events(&self.settings.options) {
             match EventName::try_from(Text::from(name.as_str())) {
                 Ok(name) => self.handle(Input::Happened(name, env), &mut effects),
                 Err(error) => self.say(Level::Error, &format!("event `{name}`: {error}")),
             }
         }
-        // In the journal before it is done; the journal begins with what the turn came to.
         self.todo.extend(effects);
-        self.engine.take_changes();
-        self.compact();
     }
 
     /// A daemon after a crash: the machine of the journal, brought into step with the keeper.
-    fn recover(&mut self, fd: &OwnedFd, table: &Table, attempt: u32) {
-        let (mut records, mut ticked, mut trouble) = journal::read(fd);
-        if attempt >= DISTRUST_ALL {
-            records.clear();
-            trouble = Some(format!("{attempt} daemons died: starting from the job files alone"));
-        } else if attempt >= DISTRUST_TURNS {
-            records.truncate(1);
-            ticked = 0;
-            trouble = Some(format!("{attempt} daemons died: starting from the last snapshot"));
+    /// Nothing is done before a new journal has it all, so that this can be done again.
+    fn recover(&mut self, past: Past, table: &Table) {
+        for (sequence, what) in past.notices() {
+            self.connections.publish(Notice { sequence, missed: 0, what });
         }
-        let lost = records.is_empty();
-        let (engine, catching) = recover(self.settings.config(), records, ticked, table);
+        let (engine, catching) = recover(self.settings.config(), past.records, past.ticked, table);
         self.engine = engine;
-        if let Some(trouble) = trouble {
-            self.voice.say(Level::Error, &trouble);
-        }
-        let mut effects = Vec::new();
-        if lost {
-            self.engine.hear(self.settings.options.level);
-            self.reload(&mut effects);
-        }
+        self.following = self.engine.followed().collect();
+        // What changed while nobody looked is found in the turns that follow.
+        self.walk_all();
         self.todo.extend(catching.effects);
+        let mut effects = Vec::new();
         for input in catching.inputs {
             self.handle(input, &mut effects);
         }
+        // Their connections have ended with the daemon that had them.
+        for request in self.engine.without_token() {
+            self.handle(Input::Gone(request), &mut effects);
+        }
         self.todo.extend(effects);
-        self.engine.take_changes();
-        self.compact();
         self.say(Level::Info, "daemon restarted; all jobs go on");
+    }
+
+    /// Begins anew where processes run that nobody knows any more: they are ended first, so that
+    /// there is never a second main.
+    fn begin_again(&mut self, told: &mut Told) -> Result<(), String> {
+        for (slot, _) in told.table.rows() {
+            self.engine.never_reuse(slot);
+        }
+        // The table does not tell what is still being set up: generations count up by one, so those
+        // from here on are none that was ever given.
+        let generation = sys::clock::monotonic().0;
+        let instance = InstanceId(0);
+        self.engine.never_reuse(Slot { instance, role: Role::Main, generation });
+        self.end_strangers(told)?;
+        self.begin_anew();
+        Ok(())
+    }
+
+    /// Ends every process of the table and waits until it is gone, for a time.
+    fn end_strangers(&mut self, told: &mut Told) -> Result<(), String> {
+        let until = sys::clock::monotonic() + STRANGERS;
+        let lives = |phase: Phase| match phase {
+            Phase::Running { .. } => true,
+            Phase::Failed(..) | Phase::Exited { .. } => false,
+        };
+        let strangers: Vec<Slot> = told.table.rows().map(|(slot, _)| slot).collect();
+        for slot in &strangers {
+            if told.table.phase(*slot).is_some_and(lives) {
+                let (slot, signal, scope) = (*slot, Signal::KILL, Scope::Group);
+                self.tell(&ToKeeper::Signal { slot, signal, scope }, told)?;
+            }
+        }
+        while told.table.rows().any(|(_, phase)| lives(phase)) {
+            let left = until.since(sys::clock::monotonic());
+            if left == Span::ZERO {
+                self.say(Level::Error, "processes of an earlier daemon do not end, even by KILL");
+                break;
+            }
+            told.hear(&self.link, &mut self.epoll, Some(left))?;
+        }
+        for slot in strangers {
+            self.tell(&ToKeeper::Release { slot }, told)?;
+        }
+        Ok(())
+    }
+
+    /// Sends a message before there are turns; waits for room where there is none.
+    fn tell(&mut self, message: &ToKeeper<'_>, told: &mut Told) -> Result<(), String> {
+        loop {
+            match self.link.send(message, &[]) {
+                Sent::Yes => return Ok(()),
+                Sent::Full => told.hear(&self.link, &mut self.epoll, Some(ROOM))?,
+                Sent::Gone => return Err(String::from("the keeper is gone")),
+            }
+        }
     }
 
     pub(super) fn take_logger(&mut self, fd: OwnedFd) {
@@ -252,19 +426,14 @@ impl Daemon {
         else {
             return;
         };
-        let written = file
-            .parent()
-            .map_or(Ok(()), make_private)
-            .and_then(|()| write_new(file, &format!("UPSTART_SESSION=unix:abstract={session}\n")));
+        let text = format!("UPSTART_SESSION=unix:abstract={session}\n");
+        if fs::read(file).is_ok_and(|there| there == text.as_bytes()) {
+            return;
+        }
+        let written =
+            file.parent().map_or(Ok(()), make_private).and_then(|()| write_new(file, &text));
         if let Err(error) = written {
             self.voice_at(Level::Warn, &format!("session file {}: {error}", file.display()));
-        }
-    }
-
-    fn say_ready(&mut self) -> Result<(), String> {
-        match self.link.send(&ToKeeper::Ready, &[]) {
-            Sent::Yes => Ok(()),
-            Sent::Full | Sent::Gone => Err(String::from("the keeper does not listen")),
         }
     }
 }

@@ -79,6 +79,7 @@ impl Clients {
             if books.told("restart again", client.ask(call)) {
                 books.change(|books| books.restarted += 1);
             }
+            // No wait for a fact: at most fifty restarts a second, so that the job runs in between.
             std::thread::sleep(Duration::from_millis(20));
         });
         clients

@@ -32,12 +32,15 @@ fn main() -> ExitCode {
     }
     let filters: Vec<&String> = arguments.iter().filter(|one| !one.starts_with('-')).collect();
     let wanted = |name: &str| filters.is_empty() || filters.iter().any(|one| name.contains(*one));
-    let mut failed = 0;
+    let (mut count, mut failed) = (0, 0);
     for (name, test) in TESTS.iter().filter(|(name, _)| wanted(name)) {
         let passed = catch_unwind(AssertUnwindSafe(test)).is_ok();
         println!("test {name} ... {}", if passed { "ok" } else { "FAILED" });
         failed += usize::from(!passed);
+        count += 1;
     }
+    // The words of the usual harness, for who sums up.
+    println!("test result: {} passed; {failed} failed; 0 ignored;", count - failed);
     if failed == 0 {
         ExitCode::SUCCESS
     } else {

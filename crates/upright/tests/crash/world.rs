@@ -164,11 +164,6 @@ impl World {
         text.lines().map(str::to_owned).collect()
     }
 
-    /// Returns what Upright said.
-    pub fn said(&self) -> String {
-        String::from_utf8_lossy(&fs::read(self.dir.join("said")).unwrap_or_default()).into_owned()
-    }
-
     /// Asks Upright to end and waits until it has; returns its exit status.
     pub fn end(&mut self) -> Option<i32> {
         self.signal(self.keeper(), Signal::TERM);

@@ -19,7 +19,7 @@ impl Disk {
         if mounted.is_ok_and(|status| status.success()) {
             return Some(Disk(at.to_path_buf()));
         }
-        eprintln!("skipped: mounting a tmpfs is not allowed here");
+        println!("passed over: mounting a tmpfs is not allowed here");
         None
     }
 }

@@ -1,0 +1,155 @@
+//! A change of the job files as a value: what there was, what there shall be, and the difference.
+//!
+//! [`diff`] is pure; a [`Plan`] can be shown before anything is done, and done by handing its inputs
+//! to the machine. Doing it starts and stops nothing.
+
+use crate::machine::Input;
+use crate::names::JobName;
+use crate::spec::JobSpec;
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+
+/// Jobs by their names.
+pub type Jobs = BTreeMap<JobName, Arc<JobSpec>>;
+
+/// One job's part of a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The job becomes known.
+    Add(Arc<JobSpec>),
+    /// The job has another description: at once where nothing of it runs, else when that has ended.
+    Change(Arc<JobSpec>, Vec<&'static str>),
+    /// The job is forgotten, once nothing of it runs.
+    Remove(JobName),
+}
+
+/// What has to be done, in the order of the jobs' names; what is removed first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// The steps.
+    pub steps: Vec<Step>,
+}
+
+/// Returns what leads from the old jobs to the new ones.
+pub fn diff(old: &Jobs, new: &Jobs) -> Plan {
+    let gone = old.keys().filter(|name| !new.contains_key(*name));
+    let mut steps: Vec<Step> = gone.cloned().map(Step::Remove).collect();
+    for (name, spec) in new {
+        match old.get(name) {
+            None => steps.push(Step::Add(spec.clone())),
+            Some(before) if before == spec => {}
+            Some(before) => steps.push(Step::Change(spec.clone(), parts(before, spec))),
+        }
+    }
+    Plan { steps }
+}
+
+impl Plan {
+    /// Returns what the machine is told.
+    pub fn inputs(self) -> impl Iterator<Item = Input> {
+        self.steps.into_iter().map(|step| match step {
+            Step::Add(spec) | Step::Change(spec, _) => Input::Define(spec),
+            Step::Remove(name) => Input::Remove(name),
+        })
+    }
+
+    /// Reports whether there is nothing to be done.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+}
+
+/// Names the parts in which two descriptions differ.
+fn parts(old: &JobSpec, new: &JobSpec) -> Vec<&'static str> {
+    let JobSpec {
+        name: _,
+        about,
+        attrs,
+        policy,
+        commands,
+        env,
+        export,
+        instance,
+        start_on,
+        stop_on,
+    } = old;
+    let compared = [
+        ("description", *about == new.about),
+        ("attributes", *attrs == new.attrs),
+        ("policy", *policy == new.policy),
+        ("commands", *commands == new.commands),
+        ("env", *env == new.env),
+        ("export", *export == new.export),
+        ("instance", *instance == new.instance),
+        ("start on", *start_on == new.start_on),
+        ("stop on", *stop_on == new.stop_on),
+    ];
+    compared.into_iter().filter(|(_, same)| !same).map(|(part, _)| part).collect()
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Step::Add(spec) => write!(f, "+ {}", spec.name),
+            Step::Change(spec, parts) => write!(f, "~ {}: {}", spec.name, parts.join(", ")),
+            Step::Remove(name) => write!(f, "- {name}"),
+        }
+    }
+}
+
+impl fmt::Display for Plan {
+    /// One line for each step, each with its end.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.steps.iter().try_for_each(|step| writeln!(f, "{step}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::upstart::parse;
+    use alloc::string::ToString;
+
+    fn jobs(files: &[(&str, &str)]) -> Jobs {
+        let job = |(name, text): &(&str, &str)| {
+            let name = JobName::try_from(*name).unwrap();
+            (name.clone(), Arc::new(parse(name, text.as_bytes()).spec))
+        };
+        files.iter().map(job).collect()
+    }
+
+    fn check(old: &[(&str, &str)], new: &[(&str, &str)], plan: &str) {
+        assert_eq!(diff(&jobs(old), &jobs(new)).to_string(), plan);
+    }
+
+    #[test]
+    fn a_plan_names_what_comes_what_goes_and_the_parts_that_change() {
+        let old = [("db", "exec a\n"), ("old", "exec a\n"), ("web", "exec a\nnice 3\n")];
+        let new = [("db", "exec a\n"), ("new", "exec a\n"), ("web", "exec b\nstart on x\n")];
+        check(&old, &new, "- old\n+ new\n~ web: attributes, commands, start on\n");
+        check(&new, &new, "");
+    }
+
+    #[test]
+    fn a_comment_is_no_change() {
+        check(&[("a", "exec a\n")], &[("a", "# more\nexec   a\n")], "");
+    }
+
+    #[test]
+    fn after_the_inputs_of_a_plan_there_is_nothing_left_to_do() {
+        use crate::machine::{Config, Engine};
+        use crate::time::Mono;
+        let (old, new) = (jobs(&[("a", "exec a\n"), ("b", "")]), jobs(&[("b", "exec b\n")]));
+        let mut engine = Engine::new(Config::default());
+        for goal in [&old, &new] {
+            let had = engine.job_names().cloned().collect::<Vec<_>>();
+            let had = had.into_iter().filter_map(|n| Some((n.clone(), engine.wanted(&n)?.clone())));
+            let plan = diff(&had.collect(), goal);
+            plan.inputs().for_each(|input| engine.handle(Mono(1), input, &mut Vec::new()));
+            let has = goal.iter().all(|(name, spec)| engine.wanted(name) == Some(spec));
+            assert!(has && engine.job_count() == goal.len());
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! A lock on a directory, so that two of us do not write to it. It is held as long as anybody has
+//! the descriptor open, whoever dies meanwhile.
+
+use engine::process::Pid;
+use rustix::fs::{flock, open, FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+/// Why a directory is not ours.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// Somebody else has it; the process that took it, where it said so.
+    Taken(Option<Pid>),
+    /// The lock file cannot be made.
+    Failed(Errno),
+}
+
+/// The longest number of a process, in bytes.
+const DIGITS: usize = 16;
+
+/// Takes the lock of a directory: a file in it, which says that `owner` has it.
+pub fn take(directory: &Path, owner: Pid) -> Result<OwnedFd, Refused> {
+    let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let mode = Mode::from_raw_mode(0o644);
+    let fd = open(directory.join(".upright.lock"), flags, mode).map_err(Refused::Failed)?;
+    match flock(&fd, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(Errno::WOULDBLOCK) => {
+            let mut said = [0; DIGITS];
+            let read = rustix::io::pread(&fd, &mut said, 0).unwrap_or(0);
+            let said = std::str::from_utf8(said.get(..read).unwrap_or(&[])).unwrap_or("");
+            return Err(Refused::Taken(said.trim().parse().ok()));
+        }
+        Err(errno) => return Err(Refused::Failed(errno)),
+    }
+    // For people who look; nothing depends on it.
+    let _ = rustix::fs::ftruncate(&fd, 0);
+    let _ = rustix::io::pwrite(&fd, format!("{owner}\n").as_bytes(), 0);
+    Ok(fd)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_is_taken_once_and_free_again_when_the_last_copy_is_closed() {
+        let directory = std::env::temp_dir().join(format!("upright-lock-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let lock = take(&directory, 4711).unwrap();
+        assert_eq!(take(&directory, 1).unwrap_err(), Refused::Taken(Some(4711)));
+        let copy = lock.try_clone().unwrap();
+        drop(lock);
+        assert_eq!(take(&directory, 1).unwrap_err(), Refused::Taken(Some(4711)));
+        drop(copy);
+        assert!(take(&directory, 1).is_ok());
+        std::fs::remove_dir_all(&directory).unwrap();
+        assert_eq!(take(&directory, 1).unwrap_err(), Refused::Failed(Errno::NOENT));
+    }
+}

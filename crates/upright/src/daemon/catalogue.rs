@@ -1,0 +1,177 @@
+//! Every job with its files, which of them have changed, and what they come to. Source: spec 2.1 to
+//! 2.6.
+
+use super::loading::{self, Read};
+use super::sources::{self, Kind, Seen};
+use engine::machine::Level;
+use engine::names::JobName;
+use engine::plan::Jobs;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What is said of a file.
+pub type Said = Vec<(Level, String)>;
+
+/// The files of all jobs. What is in them is not kept.
+#[derive(Debug, Default)]
+pub struct Catalogue {
+    sources: Vec<PathBuf>,
+    jobs: BTreeMap<JobName, Entry>,
+    /// Jobs whose files have changed and have not been read.
+    dirty: BTreeSet<JobName>,
+    /// Jobs whose files cannot be used, and why.
+    broken: BTreeMap<JobName, String>,
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    /// In the order of the sources.
+    files: Vec<Seen>,
+    /// The source that its description is from.
+    origin: Option<usize>,
+}
+
+impl Catalogue {
+    /// Returns a catalogue of these sources in which nothing is known.
+    pub fn new(sources: Vec<PathBuf>) -> Catalogue {
+        Catalogue { sources, ..Catalogue::default() }
+    }
+
+    /// Returns the sources in their order.
+    pub fn sources(&self) -> &[PathBuf] {
+        &self.sources
+    }
+
+    /// Reports whether everything that changed has been read.
+    pub fn is_settled(&self) -> bool {
+        self.dirty.is_empty()
+    }
+
+    /// Returns why the file of a job cannot be used, where the last good description stands.
+    pub fn trouble(&self, name: &JobName) -> Option<&str> {
+        self.broken.get(name).map(String::as_str)
+    }
+
+    /// Walks a source again: jobs whose files there are not as they were have changed.
+    pub fn walk(&mut self, number: usize, said: &mut Said, enter: &mut dyn FnMut(&Path)) {
+        let Some(source) = self.sources.get(number) else { return };
+        let walked = sources::walk(source, number, enter);
+        said.extend(walked.troubles.into_iter().map(|trouble| (Level::Error, trouble)));
+        let mut found = walked.jobs;
+        let had = self.jobs.iter().filter(|(_, entry)| entry.files.iter().any(of(number)));
+        for name in had.map(|(name, _)| name) {
+            if !found.contains_key(name) {
+                found.insert(name.clone(), Vec::new());
+            }
+        }
+        for (name, files) in found {
+            self.note(&name, files, |seen| seen.source == number);
+        }
+    }
+
+    /// Looks at one file again.
+    pub fn look(&mut self, number: usize, relative: &Path) {
+        let Some(source) = self.sources.get(number) else { return };
+        let Some((name, kind)) = sources::job_of(relative) else { return };
+        let seen = sources::look(source, number, &name, kind);
+        let same = |seen: &Seen| seen.source == number && seen.kind == kind;
+        self.note(&name, seen.into_iter().collect(), same);
+    }
+
+    /// Takes over what is there now of those files of a job that are meant.
+    fn note(&mut self, name: &JobName, now: Vec<Seen>, meant: impl Fn(&Seen) -> bool) {
+        let entry = self.jobs.entry(name.clone()).or_default();
+        let (mut before, others): (Vec<Seen>, Vec<Seen>) =
+            entry.files.iter().partition(|seen| meant(seen));
+        before.sort_by_key(|seen| (seen.source, seen.kind));
+        let mut after = now;
+        after.sort_by_key(|seen| (seen.source, seen.kind));
+        let same = before.len() == after.len()
+            && before.iter().zip(&after).all(|(old, new)| {
+                old.kind == new.kind && old.identity == new.identity && old.settled
+            });
+        if !same || self.broken.contains_key(name) {
+            self.dirty.insert(name.clone());
+        }
+        entry.files = others.into_iter().chain(after).collect();
+        entry.files.sort_by_key(|seen| (seen.source, seen.kind));
+    }
+
+    /// Marks jobs that are known elsewhere and have no file: they are to be forgotten.
+    pub fn miss<'a>(&mut self, known: impl Iterator<Item = &'a JobName>) {
+        for name in known {
+            if self.jobs.get(name).is_none_or(|entry| entry.files.is_empty()) {
+                self.dirty.insert(name.clone());
+            }
+        }
+    }
+
+    /// Returns some of the jobs that have changed and takes them to be read.
+    pub fn take_dirty(&mut self, most: usize) -> Vec<JobName> {
+        let mut names = Vec::new();
+        while names.len() < most {
+            let Some(name) = self.dirty.pop_first() else { break };
+            names.push(name);
+        }
+        names
+    }
+
+    /// Reads the files of jobs. `old` is what they are now: where a file that was good cannot be
+    /// used any more, that stands.
+    pub fn read(&mut self, names: &[JobName], old: &Jobs, said: &mut Said) -> Jobs {
+        let mut new = Jobs::new();
+        for name in names {
+            if let Some(spec) = self.read_one(name, old, said) {
+                new.insert(name.clone(), spec);
+            }
+            if self.jobs.get(name).is_some_and(|entry| entry.files.is_empty()) {
+                self.jobs.remove(name);
+            }
+        }
+        new
+    }
+
+    fn read_one(
+        &mut self,
+        name: &JobName,
+        old: &Jobs,
+        said: &mut Said,
+    ) -> Option<Arc<engine::spec::JobSpec>> {
+        self.broken.remove(name);
+        let entry = self.jobs.get_mut(name)?;
+        let confs = entry.files.iter().filter(|seen| seen.kind == Kind::Conf);
+        for number in confs.map(|seen| seen.source) {
+            let path = |number: usize, kind: Kind| {
+                self.sources.get(number).map(|source| sources::path_of(source, name, kind))
+            };
+            let Some(conf) = path(number, Kind::Conf) else { continue };
+            let over = entry.files.iter().find(|seen| seen.kind == Kind::Override);
+            let over = over.filter(|seen| seen.source <= number);
+            let over = over.and_then(|seen| path(seen.source, Kind::Override));
+            let stands = old.get(name).filter(|_| entry.origin.is_none_or(|from| from == number));
+            match loading::read_job(name, &conf, over.as_deref(), said) {
+                Read::Good(spec) => {
+                    entry.origin = Some(number);
+                    return Some(Arc::new(spec));
+                }
+                Read::Gone => {}
+                Read::Broken { why, without } => {
+                    if let Some(old) = stands {
+                        self.broken.insert(name.clone(), why);
+                        return Some(old.clone());
+                    }
+                    if let Some(spec) = without {
+                        entry.origin = Some(number);
+                        return Some(Arc::new(*spec));
+                    }
+                }
+            }
+        }
+        None
+    }
+}
+
+fn of(number: usize) -> impl Fn(&Seen) -> bool {
+    move |seen| seen.source == number
+}

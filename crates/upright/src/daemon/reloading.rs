@@ -1,0 +1,117 @@
+//! Job files that change: noticed, walked, read a piece at a time. Source: spec 2.3, 2.4.
+
+use super::watching::Changed;
+use super::{sources, Daemon};
+use engine::machine::{Effect, Level};
+use engine::names::JobName;
+use engine::plan::{self, Jobs};
+use std::path::Path;
+use sys::Errno;
+
+/// How many jobs are read in one turn: what clients ask is answered in between.
+const TURN_FILES: usize = 256;
+
+impl Daemon {
+    /// Finds what has changed in all sources; it is read in the turns that follow. Nothing is
+    /// started by it.
+    pub(super) fn reload(&mut self) {
+        self.say(Level::Info, "Reloading configuration");
+        for source in self.catalogue.sources() {
+            self.say(Level::Info, &format!("Loading configuration from {}", source.display()));
+        }
+        self.walk_all();
+    }
+
+    /// As [`Daemon::reload`], without a word.
+    pub(super) fn walk_all(&mut self) {
+        (0..self.catalogue.sources().len()).for_each(|number| self.walk(number));
+        self.catalogue.miss(self.engine.job_names());
+    }
+
+    /// Reads everything that has changed, however long that takes.
+    pub(super) fn read_all_files(&mut self, effects: &mut Vec<Effect>) {
+        while !self.catalogue.is_settled() {
+            self.read_files(effects);
+        }
+    }
+
+    /// Walks a source; its directories are watched before they are read.
+    fn walk(&mut self, number: usize) {
+        let Some(source) = self.catalogue.sources().get(number).cloned() else { return };
+        let root = sources::root(&source).to_path_buf();
+        self.watching.leave(number);
+        let mut refused = None;
+        let mut said = Vec::new();
+        let watching = &mut self.watching;
+        self.catalogue.walk(number, &mut said, &mut |relative: &Path| {
+            match watching.enter(number, &root, relative) {
+                // One that may not be read is told by the walk itself.
+                Ok(()) | Err(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS) => {}
+                Err(errno) => refused = Some(errno),
+            }
+        });
+        if !source.exists() {
+            if let Err(errno) = self.watching.await_source(number, &source) {
+                refused = Some(errno);
+            }
+        }
+        self.watching.prune();
+        self.say_unwatched(&source, refused);
+        said.iter().for_each(|(level, line)| self.say(*level, line));
+    }
+
+    /// Looks at what the watched directories told, once it is time.
+    pub(super) fn look_at_changes(&mut self) {
+        let now = sys::clock::monotonic();
+        let Some(Changed { files, walks, lost, moved }) = self.watching.take(now) else { return };
+        for (number, relative) in &files {
+            if !walks.contains(number) {
+                self.catalogue.look(*number, relative);
+            }
+        }
+        for number in walks {
+            let Some(source) = self.catalogue.sources().get(number).cloned() else { continue };
+            let gone = lost.contains(&number) && !source.exists();
+            if gone {
+                let line = format!("{}: Configuration directory deleted", source.display());
+                self.say(Level::Warn, &line);
+            }
+            if !gone || !moved.contains(&number) {
+                self.walk(number);
+                continue;
+            }
+            // Nobody has deleted the files: their jobs stay until a reload. Source: spec 2.3.
+            self.watching.leave(number);
+            let awaited = self.watching.await_source(number, &source);
+            self.watching.prune();
+            self.say_unwatched(&source, awaited.err());
+        }
+    }
+
+    /// Source: spec 2.3: a kernel without inotify is not worth a word.
+    fn say_unwatched(&self, source: &Path, refused: Option<Errno>) {
+        if let Some(errno) = refused.filter(|errno| *errno != Errno::NOSYS) {
+            let (shown, why) = (source.display(), engine::errno::Errno(errno.raw_os_error()));
+            let line = format!("{shown}: Unable to watch configuration directory: {why}");
+            self.say(Level::Warn, &line);
+        }
+    }
+
+    /// Reads some of the files that have changed and tells the machine the difference.
+    pub(super) fn read_files(&mut self, effects: &mut Vec<Effect>) {
+        if !self.catalogue.is_settled() {
+            let names = self.catalogue.take_dirty(TURN_FILES);
+            let wanted = |name: &JobName| Some((name.clone(), self.engine.wanted(name)?.clone()));
+            let old: Jobs = names.iter().filter_map(wanted).collect();
+            let mut said = Vec::new();
+            let new = self.catalogue.read(&names, &old, &mut said);
+            said.iter().for_each(|(level, line)| self.say(*level, line));
+            let plan = plan::diff(&old, &new);
+            plan.steps.iter().for_each(|step| self.say(Level::Debug, &step.to_string()));
+            plan.inputs().for_each(|input| self.handle(input, effects));
+        }
+        if self.catalogue.is_settled() {
+            self.touched.extend(self.connections.files_read());
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! `examples/helloworld` and `examples/alert`, through `logger` into busybox's syslogd
+//! (`examples/syslog`) on a `/dev/log` of the machine's own.
+
+use crate::machine::{Disk, Machine};
+
+const SYSTEM_LOG: &str = "/var/log/messages";
+
+fn boot(disk: Disk) -> Machine {
+    let machine = Machine::boot(&disk.example_job("syslog/syslog.conf"));
+    machine.until("somebody listens at /dev/log", || {
+        machine.run("logger -t probe here").status.success().then_some(())
+    });
+    machine.line(SYSTEM_LOG, "probe: here");
+    machine
+}
+
+/// Returns the words that were logged under a name.
+fn logged(machine: &Machine, tag: &str) -> Vec<String> {
+    let log = machine.read(SYSTEM_LOG);
+    let lines = log.lines().filter_map(|line| line.split_once(&format!(" {tag}: ")));
+    lines.map(|(_, words)| String::from(words)).collect()
+}
+
+pub fn helloworld() {
+    let machine = boot(Disk::new().example_job("helloworld/helloworld.conf"));
+    machine.ok("initctl emit helloworld foo=bar baz=fizz");
+    machine.line(SYSTEM_LOG, "helloworld: PWD=/");
+    let mut lines = logged(&machine, "helloworld");
+    // The shell adds these; PATH is that of Upstart's init.
+    lines.retain(|line| !line.starts_with("OLDPWD=") && !line.starts_with("_="));
+    lines.sort();
+    let expected = [
+        "PATH=/usr/local/sbin:/usr/local/bin:/usr/bin:/usr/sbin:/sbin:/bin",
+        "PWD=/",
+        "TERM=linux",
+        "UPSTART_EVENTS=helloworld",
+        "UPSTART_INSTANCE=",
+        "UPSTART_JOB=helloworld",
+        "baz=fizz",
+        "foo=bar",
+    ];
+    assert_eq!(lines, expected);
+    assert_eq!(machine.ok("status helloworld"), "helloworld stop/waiting\n");
+
+    machine.ok("start helloworld key1=value1");
+    machine.line(SYSTEM_LOG, "helloworld: key1=value1");
+}
+
+pub fn alert() {
+    let web = "respawn\nrespawn limit 2 60\nexec sleep 1000\n";
+    let broken = "exec sh -c 'exit 3'\n";
+    let disk = Disk::new().example_job("alert/alert.conf").job("web", web);
+    let machine = boot(disk.job("broken", broken));
+    machine.ok("start web");
+    let first = machine.main_of("web");
+    machine.ok(&format!("kill -SEGV {first}"));
+    machine.line(SYSTEM_LOG, &format!("alert: web: process {first} ended after "));
+    let second = machine.another("web", first);
+    machine.ok(&format!("kill -KILL {second}"));
+    let third = machine.another("web", second);
+    machine.ok(&format!("kill -KILL {third}"));
+    machine.line(SYSTEM_LOG, "alert: web: given up (respawn)");
+    machine.run("start broken");
+    let line = machine.line(SYSTEM_LOG, "alert: broken: process");
+    assert!(line.ends_with(": status 3"), "{line}");
+    machine.line(SYSTEM_LOG, "alert: broken: given up (main)");
+
+    // A stop that was asked for is no alert.
+    let before = logged(&machine, "alert").len();
+    machine.ok("start web");
+    machine.ok("stop web");
+    machine.ok("logger -t probe there");
+    machine.line(SYSTEM_LOG, "probe: there");
+    assert_eq!(logged(&machine, "alert").len(), before, "{:?}", logged(&machine, "alert"));
+}

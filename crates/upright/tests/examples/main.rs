@@ -1,0 +1,65 @@
+//! The job files of `examples/` on the real software: start, status, kill and respawn, reload, stop,
+//! and what is in the logs.
+
+#[path = "../machine/mod.rs"]
+mod machine;
+
+mod complaints;
+mod events;
+mod nagios;
+mod node;
+mod puma;
+mod readme;
+mod ssh;
+
+use machine::bench::{self, Test};
+use std::process::ExitCode;
+
+const SSHD: &str = "/usr/sbin/sshd";
+const NAGIOS: &str = "/usr/sbin/nagios4";
+const BUSYBOX: &str = "/usr/bin/busybox";
+const NODE: &str = "/usr/bin/node";
+const CURL: &str = "/usr/bin/curl";
+const PUMA: &str = "/usr/bin/puma";
+
+const TESTS: &[Test] = &[
+    Test { name: "ssh_serves_logins_and_is_back_when_killed", needs: &[SSHD], run: ssh::serves },
+    Test { name: "ssh_is_stopped_by_runlevel_s", needs: &[SSHD], run: ssh::runlevel },
+    Test { name: "nagios_is_back_when_killed", needs: &[NAGIOS], run: nagios::is_back },
+    Test {
+        name: "nagios_is_tested_first_and_the_log_says_what_came_of_it",
+        needs: &[NAGIOS],
+        run: nagios::tested,
+    },
+    Test {
+        name: "helloworld_tells_the_system_log_its_event",
+        needs: &[BUSYBOX],
+        run: events::helloworld,
+    },
+    Test { name: "alert_tells_of_every_death", needs: &[BUSYBOX], run: events::alert },
+    Test {
+        name: "node_under_start_stop_daemon_keeps_its_pid_file",
+        needs: &[NODE, CURL],
+        run: node::start_stop_daemon,
+    },
+    Test { name: "node_runs_as_its_user_with_a_log", needs: &[NODE, CURL], run: node::plain },
+    Test {
+        name: "puma_is_reloaded_without_a_gap",
+        needs: &[PUMA, CURL, BUSYBOX],
+        run: puma::serves,
+    },
+    Test {
+        name: "puma_ended_by_term_is_no_failure",
+        needs: &[PUMA, CURL, BUSYBOX],
+        run: puma::normal_exit,
+    },
+    Test { name: "a_stranger_is_told_the_rule", needs: &[SSHD], run: complaints::stranger },
+    Test { name: "events_are_seen_passing", needs: &[SSHD], run: complaints::events },
+    Test { name: "the_readme_names_every_example", needs: &[], run: readme::names_every_example },
+    Test { name: "upright_up_runs_what_the_readme_says", needs: &[BUSYBOX], run: readme::up },
+    Test { name: "a_failing_start_shows_its_output", needs: &[], run: complaints::output },
+];
+
+fn main() -> ExitCode {
+    bench::run(TESTS)
+}
