@@ -195,10 +195,10 @@ fn spec(bytes: &mut Bytes<'_>) -> JobSpec {
         policy(bytes, &mut spec);
     }
     if commands & 0x40 != 0 {
-        spec.start_on = Some(condition(bytes));
+        spec.start_on = Some(condition(bytes).into());
     }
     if commands & 0x80 != 0 {
-        spec.stop_on = Some(condition(bytes));
+        spec.stop_on = Some(condition(bytes).into());
     }
     let more = bytes.byte();
     if more & 1 != 0 {
