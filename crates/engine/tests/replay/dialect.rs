@@ -112,6 +112,5 @@ fn shown_again(on: &Condition) {
     let file = [b"start on ", show::condition(on).bytes(), b"\n"].concat();
     let parsed = parse(JobName::try_from("web").expect("a name"), &file);
     let words = String::from_utf8_lossy(&file);
-    let again = parsed.spec.start_on.as_deref();
-    assert_eq!(again, Some(on), "{words}: {:?}", parsed.diagnostics);
+    assert_eq!(parsed.spec.start_on.as_deref(), Some(on), "{words}: {:?}", parsed.diagnostics);
 }
