@@ -19,7 +19,7 @@ use upright::cli::client::Trouble;
 use upright::cli::connect;
 
 /// How many kills of each there are unless `CRASH_KILLS` says otherwise.
-const KILLS: usize = 30;
+const KILLS: usize = 40;
 
 /// How many daemons in a row are killed before one has answered: at the third, Upright itself
 /// distrusts what it finds, which is another test.
