@@ -19,7 +19,7 @@ use upright::cli::client::Trouble;
 use upright::cli::connect;
 
 /// How many kills of each there are unless `CRASH_KILLS` says otherwise.
-const KILLS: usize = 40;
+const KILLS: usize = 30;
 
 /// How many daemons in a row are killed before one has answered: at the third, Upright itself
 /// distrusts what it finds, which is another test.
@@ -183,8 +183,8 @@ impl<'a> Killer<'a> {
         let count = |killer: &Self, what| killer.killed.get(what).copied().unwrap_or(0);
         while count(&self, DAEMON) < kills as u64 || count(&self, LOGGER) < kills as u64 {
             let blow = match self.chance.below(8) {
-                0..=1 => Blow::Daemon,
-                2..=3 => Blow::Logger,
+                0 => Blow::Daemon,
+                1..=3 => Blow::Logger,
                 4 => Blow::Both,
                 5 => Blow::Asked,
                 6 => Blow::Stopped,
