@@ -154,7 +154,7 @@ impl Engine {
         };
         match &self.globals.shutdown {
             None => true,
-            Some(shutdown) => !shutdown.killed && events.iter().any(of_the_end),
+            Some(shutdown) => !(shutdown.killed || shutdown.quit) && events.iter().any(of_the_end),
         }
     }
 

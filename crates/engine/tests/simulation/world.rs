@@ -20,7 +20,7 @@ use engine::signal::Signal;
 use engine::spec::JobSpec;
 use engine::text::Text;
 use engine::time::{Mono, Span};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// What is not as it must be.
@@ -108,6 +108,8 @@ pub struct World {
     dead: Option<Engine>,
     since: Mono,
     inner: VecDeque<Input>,
+    /// Slots that were asked for.
+    spawned: BTreeSet<Slot>,
     /// Effects that are committed and not done.
     line: VecDeque<Effect>,
     news: VecDeque<News>,
@@ -147,6 +149,7 @@ impl World {
             dead: None,
             since: Mono(0),
             inner: VecDeque::new(),
+            spawned: BTreeSet::new(),
             line: VecDeque::new(),
             news: VecDeque::new(),
             clients: Vec::new(),
@@ -632,8 +635,11 @@ impl World {
                     if let Some((job, name)) = engine.name_of(slot.instance) {
                         self.books.names.insert(slot.instance, job.with_instance(name));
                     }
+                    self.spawned.insert(*slot);
                     self.kernel.asked.push_back(Ask::Spawn(*slot, order.spec));
                 }
+                // Asked for again, and meanwhile answered.
+                None if self.spawned.contains(slot) => {}
                 None => return self.broken(format!("{slot:?} shall be spawned without an order")),
             },
             Effect::Signal(slot, signal, scope) => {
