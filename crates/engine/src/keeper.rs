@@ -214,8 +214,8 @@ pub enum LogWire<'a> {
         /// Whose output it was.
         slot: Slot,
     },
-    /// Logger to keeper: it has caught up with what it was given. The count of its early deaths
-    /// begins anew.
+    /// Logger to keeper: it has taken what there was to take and serves it. The count of its early
+    /// deaths begins anew.
     Ready,
 }
 

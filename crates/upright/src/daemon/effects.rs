@@ -100,7 +100,7 @@ impl Daemon {
                 self.bulky = true;
             }
             Sent::Full => self.keeper_full = true,
-            Sent::Gone => self.standing = Standing::Ended,
+            Sent::Gone => self.standing = Standing::Lost,
         }
         self.journal.is_some()
     }
@@ -114,7 +114,7 @@ impl Daemon {
         match self.link.send(&ToKeeper::Ready, &[]) {
             Sent::Yes => self.standing = Standing::Going,
             Sent::Full => self.keeper_full = true,
-            Sent::Gone => self.standing = Standing::Ended,
+            Sent::Gone => self.standing = Standing::Lost,
         }
     }
 
@@ -166,7 +166,7 @@ impl Daemon {
             Sent::Yes => Done::Yes,
             Sent::Full => Done::Later,
             Sent::Gone => {
-                self.standing = Standing::Ended;
+                self.standing = Standing::Lost;
                 Done::Yes
             }
         }
@@ -337,6 +337,10 @@ impl Daemon {
         waiting.into_iter().for_each(|slot| self.drained(slot, None));
         self.connections.ids().into_iter().for_each(|id| self.flush(id));
         super::startup::remove_files(&self.settings);
-        self.send(&ToKeeper::Quit { code }, &[])
+        let done = self.send(&ToKeeper::Quit { code }, &[]);
+        if let (Done::Yes, Standing::Starting | Standing::Going) = (&done, self.standing) {
+            self.standing = Standing::Over;
+        }
+        done
     }
 }

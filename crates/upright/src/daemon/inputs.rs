@@ -119,7 +119,7 @@ impl Daemon {
                 }
                 Ok(None) => return told,
                 Err(_) => {
-                    self.standing = Standing::Ended;
+                    self.standing = Standing::Lost;
                     return told;
                 }
             }

@@ -42,7 +42,7 @@ impl Link {
         let [a, b, c, d] = parts;
         match seqpacket::send(&self.channel, &[&head, a, b, c, d], fds) {
             Ok(()) => Sent::Yes,
-            Err(Errno::AGAIN | Errno::NOBUFS | Errno::NOMEM) => Sent::Full,
+            Err(Errno::AGAIN | Errno::NOBUFS | Errno::NOMEM | Errno::TOOMANYREFS) => Sent::Full,
             Err(_) => Sent::Gone,
         }
     }

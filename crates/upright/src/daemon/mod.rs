@@ -136,8 +136,10 @@ enum Standing {
     Starting,
     /// It goes on from turn to turn.
     Going,
-    /// The keeper is gone or has said so.
-    Ended,
+    /// The keeper has been told to end.
+    Over,
+    /// The keeper is gone, which was not to be.
+    Lost,
 }
 
 /// An answer that waits for the last lines of a slot's output.
@@ -170,10 +172,28 @@ pub fn run(arguments: Vec<CString>) -> i32 {
 impl Daemon {
     fn serve(&mut self) -> i32 {
         self.end_turn();
-        while self.standing != Standing::Ended {
-            self.turn();
+        loop {
+            match self.standing {
+                Standing::Starting | Standing::Going => self.turn(),
+                Standing::Over => return 0,
+                Standing::Lost => return self.lose_keeper(),
+            }
         }
-        0
+    }
+
+    /// Without a keeper nothing can be started and no end is heard of. Services go on, and the logger
+    /// as long as one of them may write; nobody claims any more to look after them.
+    fn lose_keeper(&mut self) -> i32 {
+        let running = self.engine.processes().filter(|(_, pid)| pid.is_some()).count();
+        self.say(
+            Level::Fatal,
+            &format!(
+                "the keeper (process {}) is gone: {running} processes go on, unsupervised; their output is still written; end them before Upright is started again",
+                self.settings.keeper
+            ),
+        );
+        startup::remove_files(&self.settings);
+        1
     }
 
     fn turn(&mut self) {

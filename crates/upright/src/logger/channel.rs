@@ -41,7 +41,7 @@ impl Channel {
         self.flush();
     }
 
-    /// Tells the keeper that what it passed on has been caught up with.
+    /// Tells the keeper that it has been heard out.
     pub fn ready(&mut self) {
         let mut head = [0; HEAD];
         LogWire::Ready.encode(&mut head);

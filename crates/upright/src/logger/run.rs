@@ -29,9 +29,6 @@ const MESSAGES: usize = 256;
 /// itself, and what no message ever filled takes no memory.
 const BUFFER: usize = 3 * RECEIVE_MAX;
 
-/// A logger that still runs after this time has caught up as well as it ever will.
-const CATCH_UP: Span = Span::secs(1);
-
 const KEEPER: u64 = u64::MAX;
 const DAEMON: u64 = u64::MAX - 1;
 const OUTLET: u64 = u64::MAX - 2;
@@ -49,7 +46,7 @@ pub enum Timer {
     Quiet,
 }
 
-/// Whether what other loggers left has been read.
+/// Whether the keeper has been heard out, and what it had passed on was served.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Start {
     Fresh,
@@ -150,7 +147,8 @@ impl Logger {
                 }
             }
             self.now = self.time();
-            if start == Start::Fresh && (batch.is_empty() || self.now > Mono(0) + CATCH_UP) {
+            let news = batch.iter().any(|ready| ready.token == KEEPER);
+            if start == Start::Fresh && !news {
                 start = Start::CaughtUp;
                 if let Some(keeper) = &mut self.keeper {
                     keeper.ready();

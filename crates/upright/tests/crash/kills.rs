@@ -183,8 +183,8 @@ impl<'a> Killer<'a> {
         let count = |killer: &Self, what| killer.killed.get(what).copied().unwrap_or(0);
         while count(&self, DAEMON) < kills as u64 || count(&self, LOGGER) < kills as u64 {
             let blow = match self.chance.below(8) {
-                0..=1 => Blow::Daemon,
-                2..=3 => Blow::Logger,
+                0 => Blow::Daemon,
+                1..=3 => Blow::Logger,
                 4 => Blow::Both,
                 5 => Blow::Asked,
                 6 => Blow::Stopped,

@@ -164,6 +164,11 @@ impl World {
         text.lines().map(str::to_owned).collect()
     }
 
+    /// Returns what Upright said.
+    pub fn said(&self) -> String {
+        String::from_utf8_lossy(&fs::read(self.dir.join("said")).unwrap_or_default()).into_owned()
+    }
+
     /// Asks Upright to end and waits until it has; returns its exit status.
     pub fn end(&mut self) -> Option<i32> {
         self.signal(self.keeper(), Signal::TERM);
@@ -204,9 +209,10 @@ pub fn descriptors(pid: Pid) -> usize {
     fs::read_dir(Path::new("/proc").join(pid.to_string()).join("fd")).map_or(0, Iterator::count)
 }
 
-/// Returns the proportional share of memory of a process, in KiB.
+/// Returns the memory that is a process's own and in no file, in KiB. What of its program is in
+/// memory depends on who else runs it.
 pub fn memory(pid: Pid) -> u64 {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
+    let line = text.lines().find_map(|line| line.strip_prefix("Pss_Anon:"));
     line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok()).unwrap_or(0)
 }

@@ -1,0 +1,275 @@
+//! Journals that cannot be believed: damaged ones, and such that daemons die of.
+
+use crate::clients;
+use crate::world::{eventually, target, within, Role, World};
+use engine::control::answer::Answer;
+use engine::control::call::Call;
+use engine::journal::{self, Header, Record, COMMITTED_AT, RECORDS_AT, TICKED_AT};
+use engine::machine::request::{Request, Wait};
+use engine::machine::state::State;
+use engine::process::Pid;
+use engine::signal::Signal;
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
+
+const STEADY: [&str; 3] = ["one", "two", "three"];
+
+/// A journal of so many bytes takes a new daemon longer to read than it takes to be killed.
+const SLOW: usize = 24 * 1024 * 1024;
+
+/// A journal is begun anew when it is longer than this and than four times its snapshot.
+const COMPACT_FROM: u64 = 512 * 1024;
+
+fn world(name: &str) -> World {
+    let mut jobs: Vec<(String, String)> = STEADY
+        .iter()
+        .map(|name| {
+            let text = format!("start on startup\nexec PROGRAM steady DIR {name}\n");
+            ((*name).to_owned(), text)
+        })
+        .collect();
+    jobs.push((String::from("late"), String::from("exec PROGRAM steady DIR late\n")));
+    let world = World::start(name, &jobs);
+    eventually("the jobs run", || (mains(&world).len() == STEADY.len()).then_some(()));
+    // So that the snapshot has them.
+    restart(&world);
+    world
+}
+
+fn mains(world: &World) -> BTreeMap<String, Pid> {
+    let running = world.list().into_iter().filter(|view| view.state == State::Running);
+    let mains = running.filter_map(|view| Some((view.job.to_string(), view.processes.first()?.1)));
+    mains.filter(|(name, _)| !world.lines(&format!("count/{name}")).is_empty()).collect()
+}
+
+fn kill(world: &World) -> Pid {
+    let daemon = world.other(Role::Daemon, None);
+    world.signal(daemon, Signal::KILL);
+    world.other(Role::Daemon, Some(daemon))
+}
+
+/// Kills the daemon and waits for the next one to answer.
+fn restart(world: &World) {
+    kill(world);
+    world.ask(Call::Version).unwrap();
+}
+
+fn start_late(world: &World) {
+    world.ask(Call::Ask(Request::Start(target("late"), Wait::Settled), None)).unwrap();
+    eventually("the late job writes", || (!world.lines("count/late").is_empty()).then_some(()));
+}
+
+/// The keeper's copy of the journal.
+struct Held(File);
+
+impl Held {
+    fn of(world: &World) -> Held {
+        let fds = format!("/proc/{}/fd", world.keeper());
+        let path = eventually("the keeper holds a journal", || {
+            let mut fds = fs::read_dir(&fds).ok()?.flatten().map(|entry| entry.path());
+            fds.find(|path| {
+                let to = fs::read_link(path).unwrap_or_default();
+                to.to_string_lossy().starts_with("/memfd:upright-journal")
+            })
+        });
+        Held(OpenOptions::new().read(true).write(true).open(path).unwrap())
+    }
+
+    fn read(&self) -> (Header, Vec<Record>) {
+        let mut bytes = vec![0; self.0.metadata().unwrap().len() as usize];
+        self.0.read_exact_at(&mut bytes, 0).unwrap();
+        let (header, decoded) = journal::read(&bytes).unwrap();
+        assert_eq!(decoded.fault, None);
+        (header, decoded.records)
+    }
+
+    fn damage(&self, record_at: u64) {
+        let at = RECORDS_AT as u64 + record_at + 40;
+        self.0.write_all_at(b"\0damage\0", at).unwrap();
+    }
+
+    /// Repeats the last record until reading them all takes long: they are whole, and change
+    /// nothing any more.
+    fn make_slow(&self) {
+        let (header, records) = self.read();
+        let last = records.last().unwrap();
+        let effects = last.effects.len() as u64;
+        let bytes = journal::encode(last);
+        let times = (SLOW / bytes.len() + 1) as u64;
+        let at = RECORDS_AT as u64 + header.committed;
+        for time in 0..times {
+            self.0.write_all_at(&bytes, at + time * bytes.len() as u64).unwrap();
+        }
+        let store = |at: usize, word: u64| self.0.write_all_at(&word.to_ne_bytes(), at as u64);
+        store(TICKED_AT, header.ticked + effects * times).unwrap();
+        store(COMMITTED_AT, header.committed + bytes.len() as u64 * times).unwrap();
+    }
+}
+
+fn warned(world: &World, job: &str) -> String {
+    world.status(job).warnings.join("\n")
+}
+
+fn ended(world: &mut World) {
+    assert_eq!(world.end(), Some(0));
+    assert_eq!(world.lines("doubled"), Vec::<String>::new());
+}
+
+/// A snapshot that cannot be read: what runs is ended, and then everything begins as at the start.
+pub fn a_journal_damaged_at_its_beginning_is_said_and_everything_begins_anew() {
+    let mut world = world("damaged");
+    let before = mains(&world);
+    start_late(&world);
+    Held::of(&world).damage(0);
+    restart(&world);
+    let after = eventually("the jobs run again", || {
+        let mains = mains(&world);
+        STEADY.iter().all(|name| mains.contains_key(*name)).then_some(mains)
+    });
+    for name in STEADY {
+        assert_ne!(before[name], after[name], "{name} was ended and started again");
+        assert_eq!(world.lines(&format!("starts/{name}")).len(), 2, "{name}");
+        assert!(warned(&world, name).contains("Upright began anew"), "{}", warned(&world, name));
+    }
+    assert_eq!(world.status("late").state, State::Waiting, "nobody asked for it since");
+    let said = world.said();
+    assert!(said.contains("journal: the record at byte 0 is damaged"), "{said}");
+    restart(&world);
+    assert_eq!(mains(&world), after, "what began anew survives as ever");
+    assert_eq!(warned(&world, "one"), "", "and nothing had to be given up for that");
+    ended(&mut world);
+    world.tidy();
+}
+
+/// A later record that cannot be read: what came before it is kept.
+pub fn a_journal_damaged_later_keeps_what_came_before() {
+    let mut world = world("torn");
+    let before = mains(&world);
+    let held = Held::of(&world);
+    let (header, _) = held.read();
+    start_late(&world);
+    held.damage(header.committed);
+    restart(&world);
+    let said = world.said();
+    assert!(said.contains("what happened after that is forgotten"), "{said}");
+    assert_eq!(mains(&world), before, "what ran before goes on");
+    let gone =
+        || sys::procfs::all().into_iter().all(|pid| !runs(pid, &world, "late")).then_some(());
+    eventually("what nobody knows any more is ended", gone);
+    start_late(&world);
+    ended(&mut world);
+    world.tidy();
+}
+
+fn runs(pid: Pid, world: &World, name: &str) -> bool {
+    let words = sys::procfs::arguments(pid).unwrap_or_default();
+    let dir = world.dir.display().to_string();
+    let has = |wanted: &str| words.iter().any(|word| word == wanted.as_bytes());
+    has("job") && has(&dir) && has(name)
+}
+
+/// Three daemons that die before they are ready: the next one believes the snapshot alone; after six
+/// nothing.
+pub fn after_three_daemons_the_snapshot_is_believed_and_after_six_nothing() {
+    let mut world = world("ladder");
+    let before = mains(&world);
+    for (deaths, said) in [
+        (3, "3 daemons died in a row: what happened after the last snapshot is forgotten"),
+        (6, "6 daemons died in a row: all services were ended and Upright began anew"),
+    ] {
+        start_late(&world);
+        Held::of(&world).make_slow();
+        // The first one was ready.
+        for _ in 0..deaths + 1 {
+            kill(&world);
+        }
+        world.ask(Call::Version).unwrap();
+        assert!(world.said().contains(said), "{}", world.said());
+        assert!(warned(&world, "one").contains(said), "{}", warned(&world, "one"));
+        let gone =
+            || sys::procfs::all().into_iter().all(|pid| !runs(pid, &world, "late")).then_some(());
+        eventually("what nobody knows any more is ended", gone);
+        let after = eventually("the jobs run", || {
+            let mains = mains(&world);
+            STEADY.iter().all(|name| mains.contains_key(*name)).then_some(mains)
+        });
+        match deaths {
+            3 => assert_eq!(after, before, "what the snapshot has goes on"),
+            _ => assert!(STEADY.iter().all(|name| before[*name] != after[*name]), "{after:?}"),
+        }
+    }
+    ended(&mut world);
+    world.tidy();
+}
+
+/// A busy daemon begins a new journal by itself before the old one is long.
+pub fn a_journal_stays_short() {
+    let mut world = world("short");
+    let daemon = world.find(Role::Daemon);
+    let file = || Held::of(&world).0.metadata().unwrap();
+    let first = file().ino();
+    let mut longest = 0;
+    let mut client = world.client();
+    for _ in 0..20_000 {
+        let answer = client.ask(clients::emit("something-that-nobody-waits-for")).unwrap();
+        assert_eq!(answer, Answer::Instance(None));
+        let now = file();
+        longest = longest.max(now.len());
+        if now.ino() != first {
+            break;
+        }
+    }
+    assert_ne!(file().ino(), first, "no new journal after {longest} bytes");
+    assert!(longest < COMPACT_FROM + 64 * 1024, "{longest} bytes");
+    assert_eq!(world.find(Role::Daemon), daemon, "it was the same daemon all the time");
+    let fds = fs::read_dir(format!("/proc/{}/fd", world.keeper())).unwrap().flatten();
+    let journals = fds.filter(|entry| {
+        let to = fs::read_link(entry.path()).unwrap_or_default();
+        to.to_string_lossy().starts_with("/memfd:upright-journal")
+    });
+    assert_eq!(journals.count(), 1, "the old journal is let go of");
+    ended(&mut world);
+    world.tidy();
+}
+
+/// The keeper is killed, which nothing can start again: what it started goes on and is logged.
+pub fn without_the_keeper_services_go_on_and_are_logged() {
+    let world = world("keeper");
+    let before = mains(&world);
+    let [daemon, logger] = [Role::Daemon, Role::Logger].map(|role| world.other(role, None));
+    world.signal(world.keeper(), Signal::KILL);
+    let gone = |pid: Pid| {
+        move || sys::procfs::stat(pid).is_none_or(|stat| stat.state == b'Z').then_some(())
+    };
+    eventually("the daemon ends", gone(daemon));
+    let said = world.said();
+    assert!(said.contains("is gone: 3 processes go on, unsupervised"), "{said}");
+    assert!(!world.dir.join("run/upright/control").exists(), "nobody listens there any more");
+    for name in STEADY {
+        let written = || -> u64 {
+            world.lines(&format!("count/{name}")).first().and_then(|n| n.parse().ok()).unwrap_or(0)
+        };
+        let wanted = format!("{name} {}", written() + 5);
+        eventually("its lines are still logged", || {
+            world.lines(&format!("log/{name}.log")).contains(&wanted).then_some(())
+        });
+        assert!(runs(before[name], &world, name), "{name} is the process that it was");
+    }
+    fs::remove_file(world.dir.join("alive")).unwrap();
+    eventually("the logger ends with the last of them", gone(logger));
+    assert_eq!(world.lines("doubled"), Vec::<String>::new());
+    world.tidy();
+}
+
+/// What ends a daemon that spins.
+pub fn a_turn_that_uses_up_its_processor_time_is_ended() {
+    let mut spinning =
+        Command::new(std::env::current_exe().unwrap()).args(["job", "spin", "50"]).spawn().unwrap();
+    let ended = within(crate::world::PATIENCE, || spinning.try_wait().unwrap());
+    let _ = spinning.kill();
+    const PROF: i32 = 27;
+    assert_eq!(ended.and_then(|status| status.signal()), Some(PROF));
+}
