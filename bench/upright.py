@@ -26,7 +26,7 @@ class Upright(Adapter):
         ctx.launch([CORE, "--user", "--confdir", ctx.dir + "/conf", "--logdir", ctx.dir + "/logs", "--socket", ctx.dir + "/sock"])
     def stop(self, ctx):
         with contextlib.suppress(OSError): os.kill(ctx.root.pid, signal.SIGTERM)
-    def status_cmd(self, ctx, i): return [CLI, "--socket", ctx.dir + "/sock", "status", ctx.sid(i)]
-    def status_all_cmd(self, ctx): return [CLI, "--socket", ctx.dir + "/sock", "status"]
+    def status_cmd(self, ctx, i): return [CLI, "status", "--socket", ctx.dir + "/sock", ctx.sid(i)]
+    def status_all_cmd(self, ctx): return [CLI, "status", "--socket", ctx.dir + "/sock"]
     def logfile(self, ctx, i): return f"{ctx.dir}/logs/{ctx.sid(i)}.log"
     def binaries(self): return [CORE, CLI]
