@@ -6,7 +6,7 @@ DIALECT ?= all
 # Where the binaries are that `demo` shows and `install` copies; by default those of `release`.
 BIN ?= out
 
-.PHONY: help demo test check corpus release install uninstall built
+.PHONY: help demo test check corpus bench release install uninstall built
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -25,6 +25,9 @@ check: ## formatting, lints (warnings are errors), dependencies where cargo-deny
 
 corpus: ## compare with recorded verdicts and specs: CORPUS=DIR DIALECT=upstart|supervisor|all
 	@cargo run --release -q -p upright --example corpus -- --corpus $(CORPUS) --dialect $(DIALECT)
+
+bench: built ## measure next to the floor (root, gcc, python3; SUPBENCH=DIR of the harness)
+	@BIN=$(BIN) bench/run.sh
 
 release: ## build the static binaries into out/ and print their sizes
 	@scripts/release.sh
