@@ -8,7 +8,9 @@ core_max=1300000 # bytes
 
 host=$(rustc -vV | sed -n 's/^host: //p')
 # Only with a named target do the flags spare what runs while building (procedural macros).
-RUSTFLAGS="-C target-feature=+crt-static" \
+# Not position independent: the relocations would be 70 KB of the file, and what they change 40 KiB
+# of memory in each of our three processes.
+RUSTFLAGS="-C target-feature=+crt-static -C relocation-model=static" \
     cargo build --release --quiet --target "$host" -p upright --bins --example demo-web
 mkdir -p out/examples
 for program in upright upright-core examples/demo-web; do

@@ -1,4 +1,5 @@
 //! What the targets run: the bodies that the tests of `engine` and `sys` replay, by path.
+#![forbid(unsafe_code)]
 
 #[path = "../../crates/engine/tests/replay/bytes.rs"]
 pub mod bytes;

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 pub const MAGIC: [u8; 8] = *b"upright\n";
 
 /// The version of the format; a daemon that finds another one starts from the keeper's table.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// How many bytes of the first page the header uses.
 pub const HEADER: usize = 32;
@@ -210,12 +210,17 @@ fn decode(rest: &[u8], at: usize) -> Result<(Record, &[u8]), Fault> {
 }
 
 /// Tells a damaged record from a whole one. Not against intent: only the daemon can write there.
-/// Source: FNV-1a, 64 bits, folded.
+/// Source: FNV-1a, 64 bits, over words of eight bytes in place of bytes (a turn of a thousand jobs
+/// writes megabytes), each scattered before the next, and folded.
 fn checksum(bytes: &[u8]) -> u32 {
-    let mut sum: u64 = 0xcbf2_9ce4_8422_2325;
-    for byte in bytes {
-        sum = (sum ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    }
+    let mut sum: u64 = 0xcbf2_9ce4_8422_2325 ^ bytes.len() as u64;
+    let mut add = |word: u64| {
+        sum = (sum ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        sum ^= sum >> 29;
+    };
+    let (words, rest) = bytes.as_chunks::<8>();
+    words.iter().for_each(|word| add(u64::from_le_bytes(*word)));
+    rest.iter().for_each(|byte| add(u64::from(*byte)));
     (sum ^ sum >> 32) as u32
 }
 

@@ -24,6 +24,7 @@ pub fn settle() {
 /// back one by one, from the page cache. They are clean and shared, so nothing is lost, and a
 /// container that counts mapped pages counts those in use only.
 pub fn forget_code() {
+    // SAFETY: the linker defines both; only their addresses are taken.
     unsafe extern "C" {
         static __executable_start: u8;
         static etext: u8;

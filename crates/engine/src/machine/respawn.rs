@@ -125,10 +125,15 @@ pub fn wait(backoff: &Backoff, failures: u32, seed: u64) -> Span {
         if span >= backoff.cap {
             break;
         }
-        span = Span(span.0.saturating_mul(u64::from(backoff.factor_percent)) / 100);
+        let next = Span(span.0.saturating_mul(u64::from(backoff.factor_percent)) / 100);
+        // What does not change now never will: however many failures, few steps.
+        if next == span {
+            break;
+        }
+        span = next;
     }
     span = span.min(backoff.cap.max(backoff.delay));
-    let share = span.0 / 100 * u64::from(backoff.jitter_percent);
+    let share = (span.0 / 100).saturating_mul(u64::from(backoff.jitter_percent));
     let random = mix(seed.wrapping_add(u64::from(failures)));
     Span(span.0.saturating_add(if share == 0 { 0 } else { random % share }))
 }
@@ -179,5 +184,21 @@ mod tests {
             let span = wait(&jittered, failures, 7);
             assert!(span >= wait(&backoff, failures, 7) && span < Span::millis(9600));
         }
+    }
+
+    #[test]
+    fn a_wait_that_does_not_grow_is_found_at_once_however_often_it_failed() {
+        let steady = Backoff { delay: Span::secs(1), factor_percent: 100, ..Backoff::default() };
+        assert_eq!(wait(&steady, u32::MAX, 7), Span::secs(1));
+        let shrinking = Backoff { factor_percent: 50, ..steady };
+        assert_eq!(wait(&shrinking, u32::MAX, 7), Span::ZERO);
+    }
+
+    #[test]
+    fn the_longest_wait_with_the_greatest_jitter_is_the_longest_wait() {
+        let most = Span(u64::MAX);
+        let longest =
+            Backoff { delay: most, cap: most, jitter_percent: u32::MAX, ..Backoff::default() };
+        assert_eq!(wait(&longest, 3, 7), most);
     }
 }

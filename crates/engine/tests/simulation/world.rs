@@ -108,6 +108,8 @@ pub struct World {
     dead: Option<Engine>,
     since: Mono,
     inner: VecDeque<Input>,
+    /// Effects that are committed and not done.
+    line: VecDeque<Effect>,
     news: VecDeque<News>,
     clients: Vec<Client>,
     errands: Agenda<Errand>,
@@ -145,6 +147,7 @@ impl World {
             dead: None,
             since: Mono(0),
             inner: VecDeque::new(),
+            line: VecDeque::new(),
             news: VecDeque::new(),
             clients: Vec::new(),
             errands: Agenda::new(),
@@ -257,7 +260,10 @@ impl World {
 
     fn busy(&self) -> bool {
         self.daemon.is_some()
-            && !(self.inner.is_empty() && self.news.is_empty() && self.kernel.told.is_empty())
+            && !(self.inner.is_empty()
+                && self.news.is_empty()
+                && self.line.is_empty()
+                && self.kernel.told.is_empty())
     }
 
     fn keeper_serves(&mut self) -> bool {
@@ -489,7 +495,8 @@ impl World {
         self.perform_all(engine, &effects, death)?;
         if self.records > 24 {
             if let Some(engine) = self.daemon.take() {
-                self.compact(&engine, Vec::new());
+                let line = self.line.iter().cloned().collect();
+                self.compact(&engine, line);
                 self.daemon = Some(engine);
             }
         }
@@ -589,26 +596,30 @@ impl World {
         self.commit(&Record { changes: engine.snapshot(), effects });
     }
 
+    /// Does what is in line and these effects after it, as far as the keeper listens and the daemon
+    /// lives.
     fn perform_all(&mut self, engine: Engine, effects: &[Effect], death: Death) -> Done {
-        for (index, effect) in effects.iter().enumerate() {
-            match death {
-                Death::Performing(at, Tick::Written) if at == index => {
-                    self.say(|| format!("the daemon dies before effect {index}"));
-                    self.dead = Some(engine);
-                    self.daemon_dies();
-                    return Ok(());
+        self.line.extend(effects.iter().cloned());
+        let stalls = self.peril == Peril::Perilous && self.rng.chance(4);
+        let most = if stalls { self.rng.below(6) } else { usize::MAX };
+        for index in 0..most {
+            let Some(effect) = self.line.front().cloned() else { break };
+            let (last, tick) = match death {
+                Death::Performing(at, tick) => (at == index, tick),
+                Death::Never | Death::BeforeCommit => (false, Tick::Written),
+            };
+            if last {
+                if tick == Tick::Lost {
+                    self.perform(&engine, &effect)?;
                 }
-                Death::Performing(at, Tick::Lost) if at == index => {
-                    self.perform(&engine, effect)?;
-                    self.say(|| format!("the daemon dies after effect {index}, not ticked"));
-                    self.dead = Some(engine);
-                    self.daemon_dies();
-                    return Ok(());
-                }
-                Death::Never | Death::BeforeCommit | Death::Performing(..) => {}
+                self.say(|| format!("the daemon dies at {effect:?}, tick {tick:?}"));
+                self.dead = Some(engine);
+                self.daemon_dies();
+                return Ok(());
             }
-            self.perform(&engine, effect)?;
+            self.perform(&engine, &effect)?;
             self.journal.tick();
+            self.line.pop_front();
         }
         self.daemon = Some(engine);
         Ok(())
@@ -674,6 +685,7 @@ impl World {
         self.say(|| "the daemon is dead".into());
         self.shadow = None;
         self.inner.clear();
+        self.line.clear();
         // What it had sent lies in the keeper's socket and is read.
         while self.keeper_serves() {}
         self.news.retain(|news| !matches!(news, News::Gone(_)));
@@ -745,6 +757,9 @@ impl World {
         let peril = std::mem::replace(&mut self.peril, Peril::Safe);
         self.turn(last, Vec::new())?;
         self.peril = peril;
+        if self.quit {
+            return Ok(());
+        }
         let table = self.kernel.keeper_dies();
         self.kernel_words();
         let Some(mut engine) = self.daemon.take() else { return Ok(()) };

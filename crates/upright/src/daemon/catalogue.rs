@@ -153,7 +153,7 @@ impl Catalogue {
             match loading::read_job(name, &conf, over.as_deref(), said) {
                 Read::Good(spec) => {
                     entry.origin = Some(number);
-                    return Some(Arc::new(spec));
+                    return Some(spec);
                 }
                 Read::Gone => {}
                 Read::Broken { why, without } => {
@@ -163,7 +163,7 @@ impl Catalogue {
                     }
                     if let Some(spec) = without {
                         entry.origin = Some(number);
-                        return Some(Arc::new(*spec));
+                        return Some(spec);
                     }
                 }
             }

@@ -9,11 +9,12 @@ use engine::names::JobName;
 use engine::spec::JobSpec;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 /// What the files of a job came to.
 pub enum Read {
     /// This.
-    Good(JobSpec),
+    Good(Arc<JobSpec>),
     /// The file is not there any more.
     Gone,
     /// A file cannot be used.
@@ -22,7 +23,7 @@ pub enum Read {
         why: String,
         /// The job without its override, where it is the override that cannot be used: a broken
         /// override is not applied at all, and never half of it (spec 15, row 17).
-        without: Option<Box<JobSpec>>,
+        without: Option<Arc<JobSpec>>,
     },
 }
 
@@ -37,17 +38,17 @@ pub fn read_job(name: &JobName, conf: &Path, over: Option<&Path>, said: &mut Sai
     if let Some(why) = tell(&parsed, conf, said) {
         return Read::Broken { why, without: None };
     }
-    let Some(over) = over else { return Read::Good(parsed.spec) };
-    let without = || Some(Box::new(parsed.spec.clone()));
+    let Some(over) = over else { return Read::Good(Arc::new(parsed.spec)) };
+    let without = || Some(Arc::new(parsed.spec.clone()));
     let text = match read(over, said) {
         Ok(Some(text)) => text,
-        Ok(None) => return Read::Good(parsed.spec),
+        Ok(None) => return Read::Good(Arc::new(parsed.spec)),
         Err(why) => return Read::Broken { why, without: without() },
     };
     let overridden = apply_override(&parsed.spec, &text);
     match tell(&overridden, over, said) {
         Some(why) => Read::Broken { why, without: without() },
-        None => Read::Good(overridden.spec),
+        None => Read::Good(Arc::new(overridden.spec)),
     }
 }
 

@@ -100,23 +100,12 @@ pub(super) fn begin(options: Options, link: Link) -> Result<Daemon, String> {
     if anew {
         daemon.begin_anew();
     } else {
-        let mut past = Past::read(journal.as_ref(), told.attempt);
-        daemon.given_up = past.given_up.take();
-        if let Some(given_up) = &daemon.given_up {
-            daemon.voice.say(Level::Error, given_up);
-        }
-        match past.records.is_empty() {
-            true => daemon.begin_again(&mut told)?,
-            false => daemon.recover(past, &told.table),
-        }
+        daemon.go_on(&mut told, journal.as_ref())?;
     }
     if let Some(logger) = told.logger.take() {
         daemon.take_logger(logger);
     }
-    if let Some(fd) = daemon.watching.fd() {
-        let watched = daemon.epoll.add(fd, WATCH, Interest::Read);
-        watched.map_err(|errno| format!("epoll: {errno}"))?;
-    }
+    daemon.wait_for_changes()?;
     if let Err(why) = daemon.lock_logs(&mut told.held).and_then(|()| daemon.listen(&mut told.held))
     {
         if anew {
@@ -269,6 +258,29 @@ impl Daemon {
             }
         }
         self.todo.extend(effects);
+    }
+
+    /// A later daemon: goes on where the last one was, as far as there is a record of it.
+    fn go_on(&mut self, told: &mut Told, journal: Option<&OwnedFd>) -> Result<(), String> {
+        let mut past = Past::read(journal, told.attempt);
+        self.given_up = past.given_up.take();
+        if let Some(given_up) = &self.given_up {
+            self.voice.say(Level::Error, given_up);
+        }
+        match past.records.is_empty() {
+            true => self.begin_again(told),
+            false => {
+                self.recover(past, &told.table);
+                Ok(())
+            }
+        }
+    }
+
+    /// Wakes up for changes of the job files.
+    fn wait_for_changes(&self) -> Result<(), String> {
+        let Some(fd) = self.watching.fd() else { return Ok(()) };
+        let watched = self.epoll.add(fd, WATCH, Interest::Read);
+        watched.map_err(|errno| format!("epoll: {errno}"))
     }
 
     /// A daemon after a crash: the machine of the journal, brought into step with the keeper.

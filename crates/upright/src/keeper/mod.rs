@@ -44,7 +44,11 @@ const FINISH: Span = Span::secs(5);
 
 /// How many events, messages and exits are taken in one turn of the loop.
 const EVENTS: usize = 64;
-const MESSAGES: usize = 256;
+
+/// Few messages: each may be a spawn, whose report is a descriptor until it is read, and every child
+/// is born with a copy of all descriptors, which its exec closes one by one.
+const MESSAGES: usize = 16;
+
 const EXITS: usize = 512;
 
 /// How many messages a dead peer's channel can possibly still have.

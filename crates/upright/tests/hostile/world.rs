@@ -54,7 +54,7 @@ fn within<T>(patience: Duration, mut look: impl FnMut() -> Option<T>) -> Option<
         if Instant::now() >= until {
             return None;
         }
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::sleep(Duration::from_micros(900));
     }
 }
 
@@ -247,9 +247,12 @@ impl World {
     pub fn check_while(&self, before: &Before) {
         assert_eq!(self.main(STEADY), Some(before.steady), "the job was disturbed");
         assert_eq!(self.daemon(), before.daemon, "the daemon died; it said:\n{}", self.said());
+        // Whoever spins is given the processor again and again in any tenth of a second.
+        let (mut silence, _other) = UnixStream::pair().unwrap();
+        silence.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
         eventually("the daemon sleeps", || {
             let turns = switches(before.daemon);
-            std::thread::sleep(Duration::from_millis(100));
+            assert!(silence.read(&mut [0]).is_err(), "nobody speaks");
             (switches(before.daemon) == turns).then_some(())
         });
     }
