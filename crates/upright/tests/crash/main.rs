@@ -35,6 +35,10 @@ const TESTS: &[(&str, fn())] = &[
     ),
     ("a_journal_stays_short", poison::a_journal_stays_short),
     (
+        "where_descriptors_run_out_the_journal_is_still_handed_over",
+        poison::where_descriptors_run_out_the_journal_is_still_handed_over,
+    ),
+    (
         "without_the_keeper_services_go_on_and_are_logged",
         poison::without_the_keeper_services_go_on_and_are_logged,
     ),

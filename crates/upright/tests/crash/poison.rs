@@ -264,6 +264,35 @@ pub fn without_the_keeper_services_go_on_and_are_logged() {
     world.tidy();
 }
 
+/// Services may use up the keeper's descriptors, but not those by which a journal is handed over: a
+/// spawn needs more of them for a moment than it keeps.
+pub fn where_descriptors_run_out_the_journal_is_still_handed_over() {
+    let count = 70;
+    let text = "start on startup\nexec PROGRAM steady DIR ";
+    let jobs = (0..count).map(|number| (format!("n{number}"), format!("{text}n{number}\n")));
+    let mut jobs: Vec<(String, String)> = jobs.collect();
+    jobs.push((String::from("silent"), String::from("console none\nexec sleep 1000\n")));
+    let mut world = World::start_with("few", &jobs, "ulimit -n 64");
+    let running = eventually("as many jobs run as there is room for", || {
+        let running = mains(&world);
+        let refused = world.list().iter().filter(|view| !view.waits_for.is_empty()).count();
+        (running.len() > 20 && running.len() + refused == count).then_some(running)
+    });
+    for _ in 0..2 {
+        restart(&world);
+        let now = mains(&world);
+        let kept = running.iter().all(|(name, pid)| now.get(name) == Some(pid));
+        assert!(kept, "the journal had them all: {running:?}, then {now:?}");
+    }
+    let start = Call::Ask(Request::Start(target("silent"), Wait::Settled), None);
+    world.ask(start).unwrap();
+    let silent = world.status("silent").processes;
+    restart(&world);
+    assert_eq!(world.status("silent").processes, silent, "and what came later");
+    ended(&mut world);
+    world.tidy();
+}
+
 /// What ends a daemon that spins.
 pub fn a_turn_that_uses_up_its_processor_time_is_ended() {
     let mut spinning =

@@ -65,6 +65,11 @@ impl World {
     /// Starts Upright with these job files, each a name and a text, in which `PROGRAM` becomes what
     /// the jobs run and `DIR` the directory.
     pub fn start(name: &str, jobs: &[(String, String)]) -> World {
+        World::start_with(name, jobs, "ulimit -c 0")
+    }
+
+    /// As [`World::start`], after a command of the shell.
+    pub fn start_with(name: &str, jobs: &[(String, String)], before: &str) -> World {
         let dir = std::env::temp_dir().join(format!("upright-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&dir);
         for part in ["conf", "log", "run", "starts", "count", "ends"] {
@@ -78,7 +83,9 @@ impl World {
             fs::write(dir.join("conf").join(format!("{job}.conf")), text).unwrap();
         }
         let said = fs::File::create(dir.join("said")).unwrap();
-        let keeper = Command::new(env!("CARGO_BIN_EXE_upright-core"))
+        let keeper = Command::new("/bin/sh")
+            .args(["-c", &format!("{before} && exec \"$0\" \"$@\"")])
+            .arg(env!("CARGO_BIN_EXE_upright-core"))
             .args(["--user", "--verbose", "--confdir"])
             .arg(dir.join("conf"))
             .arg("--logdir")
