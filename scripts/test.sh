@@ -8,7 +8,9 @@ cd "$(dirname "$0")/.."
 corpus=../shared/corpus
 longest=1100 # seconds for the tests of the workspace, once built
 
-log=$(mktemp "${TMPDIR:-/tmp}/upright-test.XXXXXX")
+# Not in /tmp, where others may clean up.
+mkdir -p target
+log=$(mktemp target/test.XXXXXX)
 trap 'rm -f "$log"' EXIT
 passed=0 failed=0 skipped=0
 
