@@ -5,10 +5,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-SUPBENCH=${SUPBENCH:-../shared/bench}
+SUPBENCH=${SUPBENCH:-}
 BIN=${BIN:-out}
 if [ ! -f "$SUPBENCH/supbench.py" ]; then
-    echo "bench: no harness at $SUPBENCH; name the directory of supbench.py with SUPBENCH=" >&2
+    echo "bench: no harness at \"$SUPBENCH\"; name the directory of supbench.py with SUPBENCH=" >&2
     exit 1
 fi
 [ -x "$BIN/upright-core" ] || scripts/release.sh
