@@ -134,11 +134,22 @@ pub enum Due {
     Unkillable(Role),
     /// `expect` has not come about. The time it started.
     Expect(Mono),
-    /// What the original left has had time to settle. When the original ended, and when `expect`
-    /// ends.
-    Settle(Mono, Mono),
+    /// What the original left has had time to settle. When the original ended, when `expect` ends,
+    /// and what was seen of it.
+    Settle(Mono, Mono, Survey),
     /// What main left has had time to end politely.
     Sweep,
+}
+
+/// What looking for the leavings of an original has shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Survey {
+    /// Nobody has looked, or there was something.
+    First,
+    /// There was nothing. A look at all processes is not one moment: what forks and ends while it
+    /// goes on is in none of its places, so it takes two to say so.
+    Empty,
 }
 
 /// Who waits for an instance to settle.
