@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # The names of Upstart's programs that the command line answers to, besides init.
-names="initctl start stop restart reload status emit list"
+names="initctl start stop restart reload status emit list telinit runlevel shutdown halt poweroff reboot"
 
 [ $# = 3 ] || { echo "usage: scripts/install.sh BIN_DIR|--remove DESTDIR PREFIX" >&2; exit 2; }
 bin=$1

@@ -20,6 +20,7 @@ pub mod peer;
 pub mod pidfd;
 pub mod pipe;
 pub mod plan;
+pub mod power;
 pub mod procfs;
 pub mod pty;
 pub mod report;
@@ -30,6 +31,7 @@ pub mod spawn;
 pub mod start;
 pub mod timer;
 pub mod users;
+pub mod utmp;
 pub mod wait;
 pub mod watch;
 
