@@ -26,9 +26,9 @@ pub(super) fn minutes(text: &[u8], clock: Shown) -> Result<u32, &'static str> {
 pub(super) fn is_told(left: u32) -> bool {
     match left {
         0..10 => true,
-        10..60 => left % 15 == 0,
-        60..180 => left % 30 == 0,
-        180.. => left % 60 == 0,
+        10..60 => left.is_multiple_of(15),
+        60..180 => left.is_multiple_of(30),
+        180.. => left.is_multiple_of(60),
     }
 }
 
