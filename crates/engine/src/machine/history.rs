@@ -84,6 +84,8 @@ pub enum Note {
     Signalled(Role, Signal),
     /// A client asked for a reload and this was sent to main.
     Reloads(Signal),
+    /// Upright got this signal and passed it on to main.
+    Passed(Signal),
     /// The original of `expect` ended and this process was taken for main.
     Followed(Pid, Pid),
     /// `expect` did not come about in its time.
@@ -125,6 +127,7 @@ impl History {
             | Note::Retries(..)
             | Note::Signalled(..)
             | Note::Reloads(_)
+            | Note::Passed(_)
             | Note::Followed(..)
             | Note::ExpectMissed(_)
             | Note::Refused(..)
@@ -181,6 +184,9 @@ impl Note {
             }
             Note::Reloads(signal) => {
                 ("a client asked for a reload".into(), format!("sent {signal} to main"))
+            }
+            Note::Passed(signal) => {
+                (format!("Upright got {signal}"), format!("sent {signal} to main"))
             }
             Note::Followed(from, to) => (
                 format!("process {from} ended and left process {to}"),
