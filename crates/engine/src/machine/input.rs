@@ -1,5 +1,6 @@
 //! What the machine is told and what it wants done: the two enums between it and the world.
 
+use super::instance::Remaining;
 use super::state::{Goal, State};
 use super::variables::{Variation, Whose};
 use crate::machine::request::{Reply, Request, RequestId};
@@ -41,6 +42,8 @@ pub enum Input {
     Swept(Slot, u32),
     /// The answer to [`Effect::SweepAll`]: how many of them still live.
     SweptAll(u32),
+    /// What lives in the group of a main that is about to be told as ended, or has been.
+    Remains(Slot, Remaining),
     /// Stop everything in order, then end.
     Shutdown(ShutdownKind),
     /// Upright got a signal that is for the essential jobs.

@@ -38,7 +38,7 @@ pub use changes::Changes;
 pub use event::{EventId, CHAIN_MAX};
 pub use history::{Entry, History, Note, HISTORY_MAX, PAST_MAX};
 pub use input::{Candidate, Effect, Input, Level, Notice, ShutdownKind, SignalScope, SpawnOrder};
-pub use instance::{Due, Hold, Instance, Process, Waiter, Warning};
+pub use instance::{Due, Hold, Instance, Process, Remaining, Waiter, Warning};
 pub(crate) use owed::Belief;
 #[cfg(feature = "planted")]
 pub use planted::Bug;
@@ -219,6 +219,7 @@ impl Engine {
             Input::SweptAll(left) => self.swept_all(left),
             Input::Shutdown(kind) => self.shut_down(kind, 0),
             Input::Pass(signal) => self.pass(signal),
+            Input::Remains(slot, remaining) => self.remains(slot, remaining),
             Input::Vary(whose, variation) => self.vary(whose, &variation),
             Input::Tick => self.pass_deadlines(),
         }

@@ -98,6 +98,7 @@ impl Books {
             | Input::Swept(..)
             | Input::SweptAll(_)
             | Input::Pass(_)
+            | Input::Remains(..)
             | Input::Vary(..)
             | Input::Tick => {}
         }

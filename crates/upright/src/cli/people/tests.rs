@@ -1,6 +1,6 @@
 //! The commands for people against a server that follows a script.
 
-use super::commands::COMMANDS;
+use super::commands::{Talks, COMMANDS};
 use super::*;
 use crate::cli::client::fake::{Act, Server};
 use engine::control::answer::Version;
