@@ -158,11 +158,6 @@ impl History {
 impl Note {
     /// Returns the cause and the decision in words.
     pub fn words(&self) -> (String, String) {
-        let verb = |asked: &Asked| match asked {
-            Asked::Start => "start",
-            Asked::Stop => "stop",
-            Asked::Restart => "restart",
-        };
         match self {
             Note::Asked(asked) => {
                 (format!("a client asked for a {}", verb(asked)), format!("goal {}", goal(asked)))
@@ -228,6 +223,14 @@ impl Note {
             }
             Note::Redefined => ("the job's file changed".into(), "the new one is in force".into()),
         }
+    }
+}
+
+fn verb(asked: &Asked) -> &'static str {
+    match asked {
+        Asked::Start => "start",
+        Asked::Stop => "stop",
+        Asked::Restart => "restart",
     }
 }
 
