@@ -68,6 +68,9 @@ pub fn run(world: &mut World<'_>) -> u8 {
         initctl::run(world)
     } else if let Some(row) = sysv::find(&world.program) {
         sysv::run(world, row)
+    } else if world.program == "tini" {
+        world.args.insert(0, b"run".to_vec());
+        people::run(world)
     } else {
         people::run(world)
     }
