@@ -131,7 +131,8 @@ impl Effect {
             | Effect::Signal(..)
             | Effect::Adopt(..)
             | Effect::Survey(..)
-            | Effect::Sweep(..) => 0,
+            | Effect::Sweep(..)
+            | Effect::SweepAll(_) => 0,
             Effect::Release(_) => 1,
             Effect::Say(..) => 2,
             Effect::Reply(..) | Effect::Notice(..) => 3,
