@@ -6,7 +6,7 @@ DIALECT ?= all
 # Where the binaries are that `demo` shows and `install` copies; by default those of `release`.
 BIN ?= out
 
-.PHONY: help demo test check corpus bench release install uninstall built
+.PHONY: help demo test test-boot check corpus bench release install uninstall built
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -17,6 +17,9 @@ demo: built ## build, then show real services under supervision (two minutes at 
 
 test: ## install what the tests need, run everything, sum up
 	@scripts/test.sh
+
+test-boot: built ## boot a Debian with Upright as PID 1 in QEMU, three times (root, x86_64)
+	@scripts/test-boot.sh "$(BIN)"
 
 check: ## formatting, lints (warnings are errors), dependencies where cargo-deny is there
 	cargo fmt --all --check

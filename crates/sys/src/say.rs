@@ -1,6 +1,7 @@
 //! Words of the keeper on its standard error: no memory is taken, nothing is waited for.
 
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use std::fmt::{Arguments, Display, Formatter, Write};
 use std::io::IsTerminal;
@@ -105,6 +106,16 @@ pub fn line(text: Arguments<'_>) {
     let mut room = [0; LINE];
     let length = fill(&mut room, text);
     write(rustix::stdio::stderr(), room.get(..length).unwrap_or(&[]));
+}
+
+/// Writes one line to the kernel's log, as urgent as `urgency` (0 to 7, as syslog counts); cut off as
+/// [`line`]. Fails where it cannot be written, as in most containers.
+pub fn kernel(urgency: u8, text: Arguments<'_>) -> Result<(), Errno> {
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let log = rustix::fs::open(c"/dev/kmsg", flags, Mode::empty())?;
+    let mut line = [0; LINE];
+    let length = fill(&mut line, format_args!("<{urgency}>{text}"));
+    rustix::io::write(log, line.get(..length).unwrap_or(&[])).map(drop)
 }
 
 /// Writes a whole text and a newline to standard output, however long that takes.

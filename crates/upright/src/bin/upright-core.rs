@@ -31,7 +31,12 @@ fn role(mut arguments: Vec<CString>) -> i32 {
             upright::logger::run()
         }
         Some(b"--role=run") => upright::run::run(arguments.split_off(2)),
-        Some(_) | None => keep(arguments),
+        Some(_) | None => {
+            if sys::own::is_first() {
+                sys::first::prepare();
+            }
+            sys::first::end_instead(keep(arguments))
+        }
     }
 }
 
@@ -56,6 +61,10 @@ fn keep(arguments: Vec<CString>) -> i32 {
         }
         Err(mistake) => {
             mistake.lines().for_each(|line| sys::say::line(format_args!("{line}")));
+            if sys::own::is_first() && sys::first::in_machine() {
+                // From the boot loader: a machine with a word too much should come up all the same.
+                return upright::keeper::run(arguments.into_iter().take(1).collect());
+            }
             1
         }
     }

@@ -15,6 +15,7 @@ mod locks;
 mod orphans;
 mod planning;
 mod reloading;
+mod rescue;
 mod settings;
 mod sources;
 mod startup;

@@ -63,7 +63,7 @@ pub(super) fn begin(options: Options, link: Link) -> Result<Daemon, String> {
     let mut epoll = epoll;
     let mut told = Told::listen(&link, &mut epoll)?;
     let settings = Settings::new(options, told.keeper);
-    let voice = Voice::new(settings.options.mode);
+    let voice = Voice::new(settings.options.mode, settings.keeper);
     let rights = Daemon::rights(settings.uid);
     let mut daemon = Daemon {
         engine: Engine::new(settings.config()),
@@ -253,6 +253,7 @@ impl Daemon {
         let mut effects = Vec::new();
         self.reload();
         self.read_all_files(&mut effects);
+        self.rescue(&mut effects);
         for (name, env) in first_events(&self.settings.options) {
             match EventName::try_from(Text::from(name.as_str())) {
                 Ok(name) => self.handle(Input::Happened(name, env), &mut effects),

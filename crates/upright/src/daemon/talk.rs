@@ -2,6 +2,7 @@
 
 use crate::options::Mode;
 use engine::machine::Level;
+use engine::process::Pid;
 use sys::say::{Lines, Pace, Stream};
 
 /// Where Upright's own lines go. Source: spec 9: a user's init writes what matters to standard error
@@ -10,12 +11,24 @@ use sys::say::{Lines, Pace, Stream};
 pub struct Voice {
     mode: Mode,
     pace: Pace,
+    place: Place,
+}
+
+/// Who hears a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Whoever has our standard output and error.
+    Streams,
+    /// The kernel's log, which shows it on the console too: we are a machine's PID 1.
+    Kernel,
 }
 
 impl Voice {
-    /// Returns the voice of a mode.
-    pub fn new(mode: Mode) -> Voice {
-        Voice { mode, pace: sys::say::pace() }
+    /// Returns the voice of a mode, whose keeper is this process.
+    pub fn new(mode: Mode, keeper: Pid) -> Voice {
+        let first = mode == Mode::System && keeper == 1 && sys::first::in_machine();
+        let place = if first { Place::Kernel } else { Place::Streams };
+        Voice { mode, pace: sys::say::pace(), place }
     }
 
     /// Says a line.
@@ -40,7 +53,7 @@ pub struct Speech {
 impl Speech {
     /// Adds a line where it fits to those that are there; the first one always does.
     pub fn add(&mut self, level: Level, line: &str) -> bool {
-        let Voice { mode, pace } = self.voice;
+        let Voice { mode, pace, place } = self.voice;
         let name = match mode {
             Mode::System | Mode::User => "init",
             Mode::Up => "upright",
@@ -49,14 +62,20 @@ impl Speech {
             Level::Warn | Level::Error | Level::Fatal => false,
             Level::Debug | Level::Info | Level::Message => mode == Mode::User,
         };
+        // A path before the first colon: libnih leaves the blank out. Source: spec 2.5.
+        let gap =
+            if line.split(':').next().is_some_and(|path| path.contains(' ')) { " " } else { "" };
+        if place == Place::Kernel {
+            let told = sys::say::kernel(urgency(level), format_args!("{name}:{gap}{line}"));
+            if told.is_ok() {
+                return true;
+            }
+        }
         let to = if plain { Stream::Output } else { Stream::Error };
         let lines = self.lines.get_or_insert_with(|| Lines::new(to, pace));
         if plain {
             return lines.add(to, format_args!("{line}"));
         }
-        // A path before the first colon: libnih leaves the blank out. Source: spec 2.5.
-        let gap =
-            if line.split(':').next().is_some_and(|path| path.contains(' ')) { " " } else { "" };
         lines.add(to, format_args!("{name}:{gap}{line}"))
     }
 
@@ -65,5 +84,17 @@ impl Speech {
         if let Some(lines) = self.lines {
             lines.write();
         }
+    }
+}
+
+/// Returns the kernel's number for a level. Source: libnih, nih_logger_syslog.
+fn urgency(level: Level) -> u8 {
+    match level {
+        Level::Debug => 7,
+        Level::Info => 6,
+        Level::Message => 5,
+        Level::Warn => 4,
+        Level::Error => 3,
+        Level::Fatal => 2,
     }
 }

@@ -1,0 +1,244 @@
+#!/usr/bin/env python3
+"""Boots the machine that build.sh has made, looks at it, shuts it down, looks at its disks.
+
+boot.py DIR NAME KILLS: one boot, in which the daemon is killed KILLS times. Where NAME is rescue,
+PID 1 finds no job, and a shell on the console is what is waited for.
+Prints what was found with the time of each; ends with status 1 where something is not right.
+"""
+
+import os
+import queue
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+
+PATIENCE = 240  # seconds for any one fact: an emulated machine beside others is slow
+
+
+class Wrong(Exception):
+    pass
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Machine:
+    """A running QEMU with its console."""
+
+    def __init__(self, directory, words):
+        self.directory = directory
+        self.ports = {22: free_port(), 80: free_port()}
+        forwards = ",".join(
+            f"hostfwd=tcp:127.0.0.1:{here}-:{there}" for there, here in self.ports.items())
+        disks = []
+        for name in ("root", "srv"):
+            disks += ["-drive", f"file={directory}/{name}.run.img,if=virtio,format=raw,cache=unsafe"]
+        self.began = time.monotonic()
+        self.qemu = subprocess.Popen(
+            ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-m", "512", "-smp", "1",
+             "-display", "none", "-monitor", "none", "-serial", "stdio", "-no-reboot",
+             "-kernel", f"{directory}/vmlinuz", "-initrd", f"{directory}/initramfs.gz",
+             "-append", f"console=ttyS0 net.ifnames=0 panic=-1 random.trust_cpu=on {words}",
+             *disks, "-netdev", f"user,id=net,restrict=on,{forwards}",
+             "-device", "virtio-net-pci,netdev=net,romfile=", "-device", "virtio-rng-pci"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.said = ""
+        self.lines = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        while True:
+            piece = os.read(self.qemu.stdout.fileno(), 65536)
+            self.lines.put(piece)
+            if not piece:
+                return
+
+    def age(self):
+        return time.monotonic() - self.began
+
+    def hear(self, seconds):
+        """Waits for words on the console; false where it is at its end."""
+        try:
+            piece = self.lines.get(timeout=seconds)
+        except queue.Empty:
+            return True
+        self.said += piece.decode(errors="replace")
+        return bool(piece)
+
+    def until(self, fact, look):
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            found = look()
+            if found is not None and found is not False:
+                return found
+            if not self.hear(0.2) and self.qemu.poll() is not None:
+                raise Wrong(f"the machine ended before {fact}")
+        raise Wrong(f"in {PATIENCE} s it did not come about that {fact}")
+
+    def type(self, line):
+        self.qemu.stdin.write(line.encode() + b"\n")
+        self.qemu.stdin.flush()
+
+    def ssh(self, command):
+        return subprocess.run(
+            ["ssh", "-q", "-F", "/dev/null", "-i", f"{self.directory}/key",
+             "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
+             "-o", "BatchMode=yes", "-o", "ConnectTimeout=20",
+             "-p", str(self.ports[22]), "root@127.0.0.1", command],
+            capture_output=True, text=True, timeout=PATIENCE)
+
+    def ok(self, command):
+        done = self.ssh(command)
+        if done.returncode != 0:
+            raise Wrong(f"`{command}` ended with {done.returncode}\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+    def end(self):
+        if self.qemu.poll() is None:
+            self.qemu.send_signal(signal.SIGKILL)
+        self.qemu.wait()
+
+
+def row(name, what, seconds):
+    print(f"{name}: {what:<44} {seconds:6.1f} s", flush=True)
+
+
+def served(machine):
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{machine.ports[80]}/", timeout=10) as page:
+            return b"nginx" in page.read()
+    except OSError:
+        return False
+
+
+def look(machine, name, kills):
+    """What a machine that is up must be."""
+    machine.until("a getty waits", lambda: re.search(r"upright-test login: ", machine.said))
+    row(name, "a getty waits on the console", machine.age())
+    machine.until("sshd answers a login", lambda: machine.ssh("true").returncode == 0)
+    row(name, "sshd answers a login", machine.age())
+    machine.until("nginx serves", lambda: served(machine))
+    row(name, "nginx serves", machine.age())
+    machine.until("the boot is over", lambda: machine.ssh("test -s /run/test-booted").returncode == 0)
+    machine.ok("udevadm settle --timeout=30 && test -e /dev/disk/by-label/srv")
+    row(name, "udev has settled, /dev/disk is there", machine.age())
+    mounts = machine.ok("cat /proc/mounts")
+    for wanted in (r"^/dev/\S+ / ext4 rw", r"^/dev/vdb /srv ext4 rw", r"^proc /proc proc",
+                   r"^\S+ /sys sysfs", r"^\S+ /dev devtmpfs", r"^\S+ /dev/pts devpts",
+                   r"^tmpfs /run tmpfs", r"^tmpfs /dev/shm tmpfs"):
+        if not re.search(wanted, mounts, re.M):
+            raise Wrong(f"no mount is as {wanted}\n{mounts}")
+    row(name, "file systems are mounted, the root is writable", machine.age())
+    if machine.ok("cat /proc/1/comm").strip() != "upright-keeper":
+        raise Wrong("PID 1 is not Upright")
+    if machine.ok("runlevel").strip() != "N 2":
+        raise Wrong("the runlevel is not 2")
+    machine.ok("who -b | grep 'system boot' && who -r | grep 'run-level 2'")
+    jobs = machine.ok("initctl list")
+    for wanted in ("ssh start/running", "console start/running", "udev start/running"):
+        if wanted not in jobs:
+            raise Wrong(f"no `{wanted}` in\n{jobs}")
+    done = machine.ssh("cat /run/test-kills").stdout.splitlines()
+    if len(done) != kills:
+        raise Wrong(f"the daemon was killed {len(done)} times, not {kills}")
+    if kills:
+        over = float(machine.ok("cat /run/test-booted"))
+        early = sum(float(line.split()[-1]) < over for line in done)
+        print(f"{name}: the daemon was killed {kills} times, {early} of them before the boot was over; "
+              f"on the console: {len(re.findall('daemon', machine.said))} lines name it", flush=True)
+        if not re.search(r"upright: the daemon|upright: daemon", machine.said):
+            raise Wrong("the deaths of the daemon are not told on the console")
+    if "Kernel panic" in machine.said:
+        raise Wrong("the kernel speaks of a panic")
+    machine.ok("logger -t test hello 2> /dev/null; echo written > /srv/file; echo written > /root/file")
+
+
+def clean(image):
+    """The file system was unmounted, and nothing is wrong with it."""
+    head = subprocess.run(["dumpe2fs", "-h", image], capture_output=True, text=True).stdout
+    if not re.search(r"^Filesystem state: +clean$", head, re.M) or "needs_recovery" in head:
+        raise Wrong(f"{image} is not clean\n{head}")
+    done = subprocess.run(["e2fsck", "-f", "-n", image], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise Wrong(f"{image}: e2fsck ended with {done.returncode}\n{done.stdout}")
+    written = subprocess.run(["debugfs", "-R", f"cat {'/root/file' if 'root' in image else '/file'}",
+                              image], capture_output=True, text=True).stdout
+    if written != "written\n":
+        raise Wrong(f"{image}: what was written is not there: {written!r}")
+
+
+def attempt(directory, name, words, course):
+    for disk in ("root", "srv"):
+        subprocess.run(["cp", "--sparse=always", f"{directory}/{disk}.img",
+                        f"{directory}/{disk}.run.img"], check=True)
+    machine = Machine(directory, words)
+    try:
+        course(machine)
+    except (Wrong, OSError, subprocess.SubprocessError) as wrong:
+        print(f"---- the console\n{machine.said}\n----\n{name}: FAILED: {wrong}", flush=True)
+        return False
+    finally:
+        machine.end()
+        with open(f"{directory}/{name}.console", "w", encoding="utf-8") as file:
+            file.write(machine.said)
+    return True
+
+
+def rescue(directory, name):
+    def course(machine):
+        machine.until("a shell has the console", lambda: re.search(r"# $", machine.said))
+        row(name, "no jobs: a shell has the console", machine.age())
+        if "there are no jobs in /nonexistent" not in machine.said:
+            raise Wrong("nobody says why")
+        machine.type("echo answer $((6 * 7)); cat /proc/1/comm")
+        machine.until("it answers", lambda: "answer 42" in machine.said)
+        machine.until("PID 1 is Upright", lambda: "upright-keeper" in machine.said)
+        machine.type("exit")
+        machine.until("it is there again", lambda: machine.said.count("starting shell") == 2
+                      or re.search(r"exit\s[^#]*# $", machine.said))
+        machine.type("poweroff -f")
+        machine.until("it is off", lambda: "Power down" in machine.said)
+
+    return attempt(directory, name, "-- --confdir=/nonexistent", course)
+
+
+def boot(directory, name, kills):
+    def course(machine):
+        look(machine, name, kills)
+        asked = time.monotonic()
+        machine.ssh("shutdown -h now")
+        while machine.hear(5):
+            if time.monotonic() - asked > PATIENCE:
+                raise Wrong("the machine did not switch itself off")
+        machine.qemu.wait(30)
+        row(name, "shutdown -h now has switched it off", time.monotonic() - asked)
+        if "Power down" not in machine.said:
+            raise Wrong("the kernel did not switch off")
+        for disk in ("root", "srv"):
+            clean(f"{directory}/{disk}.run.img")
+        print(f"{name}: both file systems are clean", flush=True)
+
+    return attempt(directory, name, f"killer={kills}", course)
+
+
+def main():
+    directory = sys.argv[1]
+    name, kills = sys.argv[2], int(sys.argv[3])
+    for program in ("qemu-system-x86_64", "ssh", "e2fsck", "dumpe2fs", "debugfs"):
+        if shutil.which(program) is None:
+            print(f"passed over: {program} is not installed")
+            sys.exit(3)
+    fine = rescue(directory, name) if name == "rescue" else boot(directory, name, kills)
+    sys.exit(0 if fine else 1)
+
+
+main()
