@@ -90,6 +90,8 @@ pub enum Note {
     Signalled(Role, Signal),
     /// A client asked for a reload and this was sent to main.
     Reloads(Signal),
+    /// A client asked for this signal and it was sent to main.
+    Signals(Signal),
     /// The original of `expect` ended and this process was taken for main.
     Followed(Pid, Pid),
     /// `expect` did not come about in its time.
@@ -137,6 +139,7 @@ impl History {
             | Note::Retries(..)
             | Note::Signalled(..)
             | Note::Reloads(_)
+            | Note::Signals(_)
             | Note::Followed(..)
             | Note::ExpectMissed(_)
             | Note::Refused(..)
@@ -194,6 +197,9 @@ impl Note {
             }
             Note::Reloads(signal) => {
                 ("a client asked for a reload".into(), format!("sent {signal} to main"))
+            }
+            Note::Signals(signal) => {
+                ("a client asked for a signal".into(), format!("sent {signal} to main"))
             }
             Note::Followed(from, to) => (
                 format!("process {from} ended and left process {to}"),

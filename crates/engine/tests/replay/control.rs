@@ -228,7 +228,7 @@ impl Daemon {
                 Answer::Jobs(names.filter_map(|name| self.engine.job_view(name)).collect())
             }
             Call::Usage(_) => Answer::Usage((choice & 1 == 0).then_some(text)),
-            Call::Version => Answer::Version(Version::own()),
+            Call::Version => Answer::Version(Version::own(1)),
             Call::GetLogPriority => Answer::Priority(Level::TABLE[usize::from(choice % 6)].0),
             Call::LogPath(_) => Answer::Path(text),
             Call::GetEnv(EnvScope::Global, name) => {

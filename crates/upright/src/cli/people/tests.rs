@@ -281,7 +281,7 @@ fn answers_in_json_are_those_of_the_interface() {
     let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(json["instances"][2]["processes"][0]["pid"], 123);
     assert_eq!(json["instances"][0]["last_exit"]["errno"], 2);
-    let ran = answered("upright version --json", Answer::Version(Version::own()));
+    let ran = answered("upright version --json", Answer::Version(Version::own(1)));
     let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(json["compatible"], "init (upstart 1.13.2)");
     let ran = answered("upright reload-configuration --json", Answer::Done);
