@@ -92,6 +92,8 @@ pub enum Note {
     Reloads(Signal),
     /// A client asked for this signal and it was sent to main.
     Signals(Signal),
+    /// Upright got this signal and passed it on to main.
+    Passed(Signal),
     /// The original of `expect` ended and this process was taken for main.
     Followed(Pid, Pid),
     /// `expect` did not come about in its time.
@@ -140,6 +142,7 @@ impl History {
             | Note::Signalled(..)
             | Note::Reloads(_)
             | Note::Signals(_)
+            | Note::Passed(_)
             | Note::Followed(..)
             | Note::ExpectMissed(_)
             | Note::Refused(..)
@@ -158,11 +161,6 @@ impl History {
 impl Note {
     /// Returns the cause and the decision in words.
     pub fn words(&self) -> (String, String) {
-        let verb = |asked: &Asked| match asked {
-            Asked::Start => "start",
-            Asked::Stop => "stop",
-            Asked::Restart => "restart",
-        };
         match self {
             Note::Asked(asked) => {
                 (format!("a client asked for a {}", verb(asked)), format!("goal {}", goal(asked)))
@@ -201,6 +199,9 @@ impl Note {
             Note::Signals(signal) => {
                 ("a client asked for a signal".into(), format!("sent {signal} to main"))
             }
+            Note::Passed(signal) => {
+                (format!("Upright got {signal}"), format!("sent {signal} to main"))
+            }
             Note::Followed(from, to) => (
                 format!("process {from} ended and left process {to}"),
                 format!("main is process {to}"),
@@ -228,6 +229,14 @@ impl Note {
             }
             Note::Redefined => ("the job's file changed".into(), "the new one is in force".into()),
         }
+    }
+}
+
+fn verb(asked: &Asked) -> &'static str {
+    match asked {
+        Asked::Start => "start",
+        Asked::Stop => "stop",
+        Asked::Restart => "restart",
     }
 }
 

@@ -22,6 +22,7 @@ use std::collections::VecDeque;
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
 use sys::epoll::{Epoll, Interest, Ready};
+use sys::ground::Grounds;
 use sys::limits::Inherited;
 use sys::own::{Argv, Binary};
 use sys::signals::{SignalFd, SignalSet};
@@ -30,8 +31,9 @@ use sys::{seqpacket, Errno};
 use table::{Index, Table};
 use telling::Stage;
 
-/// The signals that are the daemon's to answer: INT, TERM, HUP, QUIT, USR1, USR2, WINCH, PWR.
-const TOLD: [u8; 8] = [1, 2, 3, 10, 12, 15, 28, 30];
+/// The signals that are the daemon's to answer: INT, TERM, HUP, QUIT, USR1, USR2, WINCH, PWR, and
+/// RTMIN+3, which container engines send an entry point that is called init.
+const TOLD: [u8; 9] = [1, 2, 3, 10, 12, 15, 28, 30, 37];
 
 /// SIGCHLD.
 const CHILD: u8 = 17;
@@ -91,6 +93,7 @@ struct Keeper {
     own: Binary,
     null: Option<OwnedFd>,
     inherited: Inherited,
+    grounds: Grounds,
     table: Table,
     orphans: Orphans,
     held: Held,
@@ -143,6 +146,7 @@ impl Keeper {
             own: Binary::open()?,
             null: None,
             inherited,
+            grounds: Grounds::new(),
             table: Table::default(),
             orphans: Orphans::default(),
             held: Held::new(),
@@ -182,6 +186,7 @@ impl Keeper {
             }
             self.now = sys::clock::monotonic();
             batch.iter().for_each(|ready| self.handle(*ready));
+            self.grounds.trim();
         }
     }
 
