@@ -22,8 +22,9 @@ impl Engine {
         // Many jobs are alike, most of all those whose names are: what they have in common is kept
         // once.
         let like = self.jobs.before(&name).map(|(_, job)| &job.spec);
-        if let (Some(own), Some(like)) = (Arc::get_mut(&mut spec), like) {
-            own.share(like);
+        if let Some(like) = like {
+            // Whoever told still has it, perhaps; what is kept here is shared all the same.
+            Arc::make_mut(&mut spec).share(like);
         }
         let runs = self.has_instances(&name);
         match self.jobs.edit(&name) {
