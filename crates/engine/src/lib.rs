@@ -22,6 +22,7 @@ pub mod keeper;
 pub mod logroute;
 pub mod machine;
 pub mod names;
+pub mod pack;
 pub mod plan;
 pub mod process;
 pub mod recovery;
