@@ -20,10 +20,17 @@ pub fn settle() {
     }
 }
 
+/// Gives back what a busy moment needed and a quiet one does not: free memory and the program's own
+/// pages. To be called just before a long wait: what is run afterwards is mapped again.
+pub fn rest() {
+    give_back();
+    forget_code();
+}
+
 /// Unmaps the pages of our own program: those that only the start used stay unmapped, the others come
 /// back one by one, from the page cache. They are clean and shared, so nothing is lost, and a
 /// container that counts mapped pages counts those in use only.
-pub fn forget_code() {
+fn forget_code() {
     // SAFETY: the linker defines both; only their addresses are taken.
     unsafe extern "C" {
         static __executable_start: u8;
@@ -43,7 +50,7 @@ pub fn forget_code() {
 
 /// Gives free memory back to the kernel, also from between what is in use. Takes time in proportion
 /// to the heap: for quiet moments.
-pub fn give_back() {
+fn give_back() {
     #[cfg(target_env = "gnu")]
     // SAFETY: a plain number; the allocator is the process's own and not in use elsewhere.
     unsafe {

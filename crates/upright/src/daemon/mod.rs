@@ -218,9 +218,9 @@ impl Daemon {
             self.say(Level::Error, &format!("waiting failed: {errno}"));
             Vec::new()
         });
-        if ready.is_empty() && std::mem::take(&mut self.bulky) {
-            sys::memory::give_back();
-            sys::memory::forget_code();
+        if idle && ready.is_empty() && std::mem::take(&mut self.bulky) {
+            // And back to waiting: each piece of code that is run now would stay.
+            return sys::memory::rest();
         }
         sys::timer::arm(TURN_CPU);
         self.take_batch(&ready);

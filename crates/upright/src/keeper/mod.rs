@@ -42,6 +42,9 @@ const SETUP: Span = Span::secs(30);
 /// How long the logger may take to write what is left when everything ends.
 const FINISH: Span = Span::secs(5);
 
+/// How long a moment is without news until it is quiet.
+const QUIET: Span = Span::millis(100);
+
 /// How many events, messages and exits are taken in one turn of the loop.
 const EVENTS: usize = 64;
 
@@ -110,6 +113,8 @@ struct Keeper {
     buffer: Vec<u8>,
     reap_again: bool,
     found_strange: bool,
+    /// Whether memory is to be given back in the next quiet moment.
+    bulky: bool,
     now: Mono,
 }
 
@@ -157,6 +162,7 @@ impl Keeper {
             buffer: vec![0; MESSAGE_MAX],
             reap_again: true,
             found_strange: false,
+            bulky: false,
             now: sys::clock::monotonic(),
         })
     }
@@ -177,11 +183,27 @@ impl Keeper {
             }
             self.watch();
             batch.clear();
-            if let Ok(ready) = self.epoll.wait(self.timeout()) {
-                batch.extend(ready.take(EVENTS));
-            }
+            self.wait(&mut batch);
             self.now = sys::clock::monotonic();
             batch.iter().for_each(|ready| self.handle(*ready));
+        }
+    }
+
+    fn wait(&mut self, batch: &mut Vec<Ready>) {
+        let timeout = self.timeout();
+        if self.bulky && timeout.is_none_or(|timeout| timeout > QUIET.0) {
+            match self.epoll.wait(Some(QUIET.0)) {
+                Ok(ready) => batch.extend(ready.take(EVENTS)),
+                Err(_) => return,
+            }
+            if !batch.is_empty() {
+                return;
+            }
+            self.bulky = false;
+            sys::memory::rest();
+        }
+        if let Ok(ready) = self.epoll.wait(timeout) {
+            batch.extend(ready.take(EVENTS));
         }
     }
 
@@ -301,7 +323,10 @@ impl Keeper {
                                 self.table.read_out(index);
                             }
                         }
-                        Some(LogWire::Ready) => self.logger.ready(),
+                        Some(LogWire::Ready) => {
+                            self.logger.ready();
+                            self.bulky = true;
+                        }
                         Some(LogWire::Pipe { .. } | LogWire::Daemon | LogWire::Finish) | None => {}
                     }
                 }

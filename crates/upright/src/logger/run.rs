@@ -25,6 +25,12 @@ const BATCH: usize = 64;
 /// How many messages of one channel are taken between two looks at everything else.
 const MESSAGES: usize = 256;
 
+/// So many new pipes needed memory that is given back in the next quiet moment, as the start did.
+const BUSY: usize = 256;
+
+/// How long a moment is without news until it is quiet.
+const QUIET: Span = Span::millis(100);
+
 /// The buffer for messages. Three times as long as the longest of them: then the allocator maps it by
 /// itself, and what no message ever filled takes no memory.
 const BUFFER: usize = 3 * RECEIVE_MAX;
@@ -77,6 +83,8 @@ pub struct Logger {
     started: Instant,
     /// Where the next round of tries begins.
     pub(super) retry_from: u32,
+    /// How many pipes have come since memory was given back.
+    pub(super) new_pipes: usize,
     buffer: Vec<u8>,
     outlet_watched: bool,
     finish: bool,
@@ -124,6 +132,7 @@ impl Logger {
             now: Mono(0),
             started: Instant::now(),
             retry_from: 0,
+            new_pipes: 0,
             buffer: Vec::new(),
             outlet_watched: false,
             finish: false,
@@ -131,13 +140,12 @@ impl Logger {
     }
 
     fn go(mut self) -> i32 {
-        sys::memory::forget_code();
         let mut batch: Vec<Ready> = Vec::new();
         let mut start = Start::Fresh;
         loop {
             let wait = match start {
                 Start::Fresh => Some(0),
-                Start::CaughtUp => self.timers.first().map(|(at, _)| at.since(self.time()).0),
+                Start::CaughtUp => self.until_news(),
             };
             match self.epoll.wait(wait) {
                 Ok(ready) => batch.extend(ready),
@@ -146,10 +154,16 @@ impl Logger {
                     return 71;
                 }
             }
+            if batch.is_empty() && self.new_pipes >= BUSY && start == Start::CaughtUp {
+                self.new_pipes = 0;
+                sys::memory::rest();
+                continue;
+            }
             self.now = self.time();
             let news = batch.iter().any(|ready| ready.token == KEEPER);
             if start == Start::Fresh && !news {
                 start = Start::CaughtUp;
+                self.new_pipes = BUSY;
                 if let Some(keeper) = &mut self.keeper {
                     keeper.ready();
                 }
@@ -168,6 +182,13 @@ impl Logger {
                 return 0;
             }
         }
+    }
+
+    /// Returns how long to wait: for a timer, or for a quiet moment.
+    fn until_news(&self) -> Option<u64> {
+        let timer = self.timers.first().map(|(at, _)| at.since(self.time()).0);
+        let quiet = (self.new_pipes >= BUSY).then_some(QUIET.0);
+        [timer, quiet].into_iter().flatten().min()
     }
 
     fn time(&self) -> Mono {
