@@ -19,6 +19,7 @@ pub mod few;
 pub mod glob;
 pub mod journal;
 pub mod keeper;
+pub mod list;
 pub mod logroute;
 pub mod machine;
 pub mod names;
