@@ -1,5 +1,7 @@
 //! How the allocator deals with the kernel: what a busy moment needed is given back.
 
+use rustix::mm::{madvise, Advice};
+
 /// Blocks of at least this many bytes are mapped by themselves and go back when they are freed.
 /// glibc's own default moves with the largest block that was ever freed: after one large journal it
 /// would keep megabytes.
@@ -20,17 +22,11 @@ pub fn settle() {
     }
 }
 
-/// Gives back what a busy moment needed and a quiet one does not: free memory and the program's own
-/// pages. To be called just before a long wait: what is run afterwards is mapped again.
-pub fn rest() {
-    give_back();
-    forget_code();
-}
-
 /// Unmaps the pages of our own program: those that only the start used stay unmapped, the others come
 /// back one by one, from the page cache. They are clean and shared, so nothing is lost, and a
 /// container that counts mapped pages counts those in use only.
-fn forget_code() {
+#[inline(always)]
+pub fn forget_code() {
     // SAFETY: the linker defines both; only their addresses are taken.
     unsafe extern "C" {
         static __executable_start: u8;
@@ -44,13 +40,13 @@ fn forget_code() {
         // SAFETY: from the linker's first symbol to the end of the code everything is read from the
         // program's file and never written after the start, so what is unmapped is read again as it
         // was. A gap in between is an error without effect.
-        unsafe { libc::madvise(start, length, libc::MADV_DONTNEED) };
+        let _ = unsafe { madvise(start, length, Advice::LinuxDontNeed) };
     }
 }
 
 /// Gives free memory back to the kernel, also from between what is in use. Takes time in proportion
 /// to the heap: for quiet moments.
-fn give_back() {
+pub fn give_back() {
     #[cfg(target_env = "gnu")]
     // SAFETY: a plain number; the allocator is the process's own and not in use elsewhere.
     unsafe {

@@ -42,9 +42,6 @@ const SETUP: Span = Span::secs(30);
 /// How long the logger may take to write what is left when everything ends.
 const FINISH: Span = Span::secs(5);
 
-/// How long a moment is without news until it is quiet.
-const QUIET: Span = Span::millis(100);
-
 /// How many events, messages and exits are taken in one turn of the loop.
 const EVENTS: usize = 64;
 
@@ -183,27 +180,12 @@ impl Keeper {
             }
             self.watch();
             batch.clear();
-            self.wait(&mut batch);
+            let timeout = self.timeout();
+            if let Ok(ready) = self.epoll.wait_at_rest(timeout, &mut self.bulky) {
+                batch.extend(ready.take(EVENTS));
+            }
             self.now = sys::clock::monotonic();
             batch.iter().for_each(|ready| self.handle(*ready));
-        }
-    }
-
-    fn wait(&mut self, batch: &mut Vec<Ready>) {
-        let timeout = self.timeout();
-        if self.bulky && timeout.is_none_or(|timeout| timeout > QUIET.0) {
-            match self.epoll.wait(Some(QUIET.0)) {
-                Ok(ready) => batch.extend(ready.take(EVENTS)),
-                Err(_) => return,
-            }
-            if !batch.is_empty() {
-                return;
-            }
-            self.bulky = false;
-            sys::memory::rest();
-        }
-        if let Ok(ready) = self.epoll.wait(timeout) {
-            batch.extend(ready.take(EVENTS));
         }
     }
 

@@ -28,9 +28,6 @@ const MESSAGES: usize = 256;
 /// So many new pipes needed memory that is given back in the next quiet moment, as the start did.
 const BUSY: usize = 256;
 
-/// How long a moment is without news until it is quiet.
-const QUIET: Span = Span::millis(100);
-
 /// The buffer for messages. Three times as long as the longest of them: then the allocator maps it by
 /// itself, and what no message ever filled takes no memory.
 const BUFFER: usize = 3 * RECEIVE_MAX;
@@ -145,19 +142,18 @@ impl Logger {
         loop {
             let wait = match start {
                 Start::Fresh => Some(0),
-                Start::CaughtUp => self.until_news(),
+                Start::CaughtUp => self.timers.first().map(|(at, _)| at.since(self.time()).0),
             };
-            match self.epoll.wait(wait) {
+            let mut busy = self.new_pipes >= BUSY;
+            match self.epoll.wait_at_rest(wait, &mut busy) {
                 Ok(ready) => batch.extend(ready),
                 Err(errno) => {
                     say(&format!("logger: cannot wait: {}", super::words(errno)));
                     return 71;
                 }
             }
-            if batch.is_empty() && self.new_pipes >= BUSY && start == Start::CaughtUp {
+            if self.new_pipes >= BUSY && !busy {
                 self.new_pipes = 0;
-                sys::memory::rest();
-                continue;
             }
             self.now = self.time();
             let news = batch.iter().any(|ready| ready.token == KEEPER);
@@ -182,13 +178,6 @@ impl Logger {
                 return 0;
             }
         }
-    }
-
-    /// Returns how long to wait: for a timer, or for a quiet moment.
-    fn until_news(&self) -> Option<u64> {
-        let timer = self.timers.first().map(|(at, _)| at.since(self.time()).0);
-        let quiet = (self.new_pipes >= BUSY).then_some(QUIET.0);
-        [timer, quiet].into_iter().flatten().min()
     }
 
     fn time(&self) -> Mono {
