@@ -28,12 +28,14 @@ fn taken(size: usize) -> usize {
 
 // SAFETY: everything is handed to the system's allocator as it comes; counting does not touch it.
 unsafe impl GlobalAlloc for Counting {
+    // SAFETY: as for the whole.
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         GIVEN.fetch_add(taken(layout.size()), Ordering::Relaxed);
         // SAFETY: the caller's promise is the system allocator's.
         unsafe { System.alloc(layout) }
     }
 
+    // SAFETY: as for the whole.
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         GIVEN.fetch_sub(taken(layout.size()), Ordering::Relaxed);
         // SAFETY: as above; the block came from there.
