@@ -26,6 +26,10 @@ ip               iproute2
 # what it left somewhere.
 users="node deploy"
 
+# Python packages, in an environment of their own: the real Supervisor, which tests compare with.
+python_packages="supervisor==4.3.0"
+python_home=/opt/upright-test-needs
+
 PATH=$PATH:/usr/sbin:/sbin
 if [ "$(id -u)" = 0 ]; then
     for user in $users; do
@@ -42,7 +46,17 @@ while read -r program package; do
         packages="$packages $package"
     fi
 done <<< "$needs"
+python3 -c 'import ensurepip' 2> /dev/null || missing="$missing ensurepip" packages="$packages python3-venv"
+bring_python() {
+    [ -x $python_home/bin/supervisord ] && return
+    [ "$(id -u)" = 0 ] || { echo "not there: $python_packages in $python_home; its tests are skipped"; return; }
+    # shellcheck disable=SC2086 # a list of words
+    { timeout 120 python3 -m venv $python_home &&
+        timeout 180 $python_home/bin/pip install -q --disable-pip-version-check $python_packages; } ||
+        echo "cannot install $python_packages; its tests are skipped"
+}
 if [ -z "$missing" ]; then
+    bring_python
     echo "everything is there"
     exit 0
 fi
@@ -71,4 +85,5 @@ if ! { timeout 120 apt-get update -q > /dev/null && install $packages; }; then
         install "$package" || echo "cannot install $package; its tests are skipped"
     done
 fi
+bring_python
 exit 0

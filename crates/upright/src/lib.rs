@@ -6,3 +6,4 @@ pub mod daemon;
 pub mod keeper;
 pub mod logger;
 pub mod options;
+pub mod supervisord;
