@@ -30,7 +30,7 @@ fn facts() -> Facts {
         host: "box".into(),
         uid: 0,
         environment: vec![
-            variable("HOME", "/root"),
+            variable("HOME", "/home/me"),
             variable("PORT", "80"),
             variable("PCT", "5%d"),
         ],
@@ -245,7 +245,7 @@ fn a_client_reads_its_section_alone() {
     let client =
         read("[supervisorctl]\nserverurl=unix://%(here)s/../s\nhistory_file=~/h\n").unwrap();
     assert_eq!(client.serverurl, "unix:///etc/s");
-    assert_eq!(client.history_file.as_deref(), Some("/root/h"));
+    assert_eq!(client.history_file.as_deref(), Some("/home/me/h"));
     let missing = ".ini file does not include supervisorctl section";
     assert_eq!(read("[supervisord]\n"), Err(missing.into()));
     let refused = read("[supervisorctl]\nprompt=%(here)s\n").unwrap_err();
