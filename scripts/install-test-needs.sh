@@ -22,13 +22,13 @@ haproxy          haproxy
 ip               iproute2
 "
 
+# The original that supervisorctl is tested with, as PyPI has it: Debian's is older.
+supervisor="supervisor==4.3.0 superlance==2.0.0 setuptools<80"
+venv=$(dirname "$0")/../target/test-needs/supervisor
+
 # Users that job files of examples/ name. They stay: whoever got a removed one's number next would own
 # what it left somewhere.
 users="node deploy"
-
-# Python packages, in an environment of their own: the real Supervisor, which tests compare with.
-python_packages="supervisor==4.3.0"
-python_home=/opt/upright-test-needs
 
 PATH=$PATH:/usr/sbin:/sbin
 if [ "$(id -u)" = 0 ]; then
@@ -38,7 +38,18 @@ if [ "$(id -u)" = 0 ]; then
             echo "cannot make the user $user"
     done
 fi
+# A virtual environment below target/, for any user; quick where it is there already.
+install_supervisor() {
+    [ -x "$venv/bin/supervisord" ] && return
+    echo "installing $supervisor into target/test-needs"
+    mkdir -p "$(dirname "$venv")"
+    # shellcheck disable=SC2086 # a list of words
+    python3 -m venv "$venv" > /dev/null && timeout 120 "$venv/bin/pip" install -q $supervisor ||
+        echo "cannot install supervisor from PyPI; its tests are skipped"
+}
+
 missing= packages=
+python3 -c 'import ensurepip' 2> /dev/null || { missing=" venv" packages=" python3-venv"; }
 while read -r program package; do
     [ -n "$program" ] || continue
     if ! command -v "$program" > /dev/null; then
@@ -46,22 +57,14 @@ while read -r program package; do
         packages="$packages $package"
     fi
 done <<< "$needs"
-python3 -c 'import ensurepip' 2> /dev/null || missing="$missing ensurepip" packages="$packages python3-venv"
-bring_python() {
-    [ -x $python_home/bin/supervisord ] && return
-    [ "$(id -u)" = 0 ] || { echo "not there: $python_packages in $python_home; its tests are skipped"; return; }
-    # shellcheck disable=SC2086 # a list of words
-    { timeout 120 python3 -m venv $python_home &&
-        timeout 180 $python_home/bin/pip install -q --disable-pip-version-check $python_packages; } ||
-        echo "cannot install $python_packages; its tests are skipped"
-}
 if [ -z "$missing" ]; then
-    bring_python
+    install_supervisor
     echo "everything is there"
     exit 0
 fi
 
 by_hand() {
+    install_supervisor
     echo "not there:$missing. The tests that need them are skipped. $1"
     exit 0
 }
@@ -85,5 +88,5 @@ if ! { timeout 120 apt-get update -q > /dev/null && install $packages; }; then
         install "$package" || echo "cannot install $package; its tests are skipped"
     done
 fi
-bring_python
+install_supervisor
 exit 0

@@ -15,7 +15,8 @@ use std::process::{Command, Stdio};
 const CASES: u64 = 1200;
 
 /// Where `scripts/install-test-needs.sh` puts the real one.
-const PYTHON: &str = "/opt/upright-test-needs/bin/python3";
+const PYTHON: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/test-needs/supervisor/bin/python3");
 
 /// A sequence of numbers that is the same every time. Source: xorshift64*.
 struct Random(u64);
