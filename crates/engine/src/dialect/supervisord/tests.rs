@@ -25,12 +25,12 @@ fn facts() -> Facts {
     Facts {
         path: format!("{HERE}/web.conf"),
         here: HERE.into(),
-        directory: "/root".into(),
+        directory: "/srv/run".into(),
         temporary: "/tmp".into(),
         host: "box".into(),
         uid: 0,
         environment: vec![
-            variable("HOME", "/home/me"),
+            variable("HOME", "/srv/me"),
             variable("PORT", "80"),
             variable("PCT", "5%d"),
         ],
@@ -245,7 +245,7 @@ fn a_client_reads_its_section_alone() {
     let client =
         read("[supervisorctl]\nserverurl=unix://%(here)s/../s\nhistory_file=~/h\n").unwrap();
     assert_eq!(client.serverurl, "unix:///etc/s");
-    assert_eq!(client.history_file.as_deref(), Some("/home/me/h"));
+    assert_eq!(client.history_file.as_deref(), Some("/srv/me/h"));
     let missing = ".ini file does not include supervisorctl section";
     assert_eq!(read("[supervisord]\n"), Err(missing.into()));
     let refused = read("[supervisorctl]\nprompt=%(here)s\n").unwrap_err();
