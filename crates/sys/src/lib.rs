@@ -3,6 +3,7 @@
 //! Small wrappers that do what they say and decide nothing. They know data types of the engine and
 //! never the engine itself.
 
+pub mod alone;
 mod child;
 pub mod clock;
 pub mod entry;

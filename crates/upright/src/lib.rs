@@ -6,4 +6,6 @@ pub mod daemon;
 pub mod keeper;
 pub mod logger;
 pub mod options;
+pub mod run;
+pub mod session;
 pub mod supervisord;
