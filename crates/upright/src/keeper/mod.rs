@@ -22,6 +22,7 @@ use std::collections::VecDeque;
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
 use sys::epoll::{Epoll, Interest, Ready};
+use sys::ground::Grounds;
 use sys::limits::Inherited;
 use sys::own::{Argv, Binary};
 use sys::signals::{SignalFd, SignalSet};
@@ -92,6 +93,7 @@ struct Keeper {
     own: Binary,
     null: Option<OwnedFd>,
     inherited: Inherited,
+    grounds: Grounds,
     table: Table,
     orphans: Orphans,
     held: Held,
@@ -144,6 +146,7 @@ impl Keeper {
             own: Binary::open()?,
             null: None,
             inherited,
+            grounds: Grounds::new(),
             table: Table::default(),
             orphans: Orphans::default(),
             held: Held::new(),
@@ -183,6 +186,7 @@ impl Keeper {
             }
             self.now = sys::clock::monotonic();
             batch.iter().for_each(|ready| self.handle(*ready));
+            self.grounds.trim();
         }
     }
 

@@ -117,7 +117,8 @@ impl Keeper {
             script: script.as_ref().map(OwnedFd::as_fd),
             inherited: &self.inherited,
         };
-        let spawned = sys::spawn::spawn(&launch).map_err(|errno| (Step::Fork, errno))?;
+        let spawned =
+            sys::spawn::spawn(&launch, &mut self.grounds).map_err(|errno| (Step::Fork, errno))?;
         Ok((spawned, output.map(|Output { read, write: _ }| read)))
     }
 
