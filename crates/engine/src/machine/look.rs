@@ -224,7 +224,7 @@ impl Engine {
     fn hold_words(&self, instance: &Instance) -> String {
         let Some(hold) = instance.hold else { return String::new() };
         let left = |at: Mono| at.since(self.now);
-        match (hold, instance.due) {
+        match (hold, instance.due()) {
             (Hold::Event(event), _) => {
                 let mut words = format!("event {}", self.event_words(event));
                 let holders = self.holders_of(event);
@@ -277,13 +277,13 @@ impl Engine {
                 let shown = instance.job.with_instance(&instance.name);
                 holders.push(format!("{shown} ({}/{})", instance.goal, instance.state));
             }
-            if instance.stop.0.contains(&Some(id)) {
+            if instance.stop.events().any(|event| event == id) {
                 let shown = instance.job.with_instance(&instance.name);
                 holders.push(format!("{shown} (stop on half met)"));
             }
         }
         for (name, job) in self.jobs.iter() {
-            if job.start.0.contains(&Some(id)) {
+            if job.start.events().any(|event| event == id) {
                 holders.push(format!("{name} (start on half met)"));
             }
         }
@@ -295,8 +295,7 @@ impl Engine {
         nodes
             .filter_map(|(index, node)| match node {
                 Node::Event(operand) => {
-                    let met = matched.0.get(index).copied().flatten();
-                    let met = match met {
+                    let met = match matched.event(index) {
                         Some(event) => format!("met by {}", self.event_words(event)),
                         None => String::from("not met"),
                     };

@@ -5,6 +5,7 @@ use super::instance::{Hold, Waiter};
 use super::request::{Asked, Refusal, Reply, Request, RequestId, Superseder, Target, Wait, Which};
 use super::state::{Goal, State};
 use super::{Effect, Engine, Note, SignalScope, EVENTS_MAX, REQUESTS_MAX};
+use crate::list::List;
 use crate::names::{EventName, InstanceName, JobName, NameError};
 use crate::process::{InstanceId, Role};
 use crate::text::Text;
@@ -195,7 +196,7 @@ impl Engine {
             instance.depth = 0;
             instance.respawn.failures = 0;
             if let Which::Env(env) = &target.which {
-                instance.given_next = Some(env.clone());
+                instance.given_next = Some(env.clone().into());
             }
         }
         self.wait_for(id, request, wait);
@@ -215,8 +216,8 @@ impl Engine {
         if let Some(instance) = self.instances.edit(&id) {
             instance.restart = false;
             instance.stop_env = match &target.which {
-                Which::Env(env) => env.clone(),
-                Which::Named(_) => Vec::new(),
+                Which::Env(env) => env.clone().into(),
+                Which::Named(_) => List::new(),
             };
         }
         self.wait_for(id, request, wait);
@@ -256,7 +257,7 @@ impl Engine {
             instance.given_next = match &target.which {
                 Which::Env(env) => {
                     let mut given = given.unwrap_or(instance.given.clone());
-                    env.iter().for_each(|row| super::environment::set(&mut given, row));
+                    env.iter().for_each(|row| super::environment::set(given.edit(), row));
                     Some(given)
                 }
                 Which::Named(_) if changed => given.or(Some(instance.given.clone())),
