@@ -6,6 +6,7 @@ mod machine;
 
 mod levels;
 mod power;
+mod rc;
 mod shutdown;
 
 use machine::bench::{self, Test};
@@ -35,6 +36,7 @@ const TESTS: &[Test] = &[
         run: shutdown::waits,
     },
     Test { name: "a_stale_pid_file_is_no_shutdown", needs: &[], run: shutdown::stale },
+    Test { name: "rc_runs_what_has_no_job_of_its_name", needs: &[], run: rc::runs },
     Test {
         name: "halt_poweroff_and_reboot_have_shutdown_do_it",
         needs: &[],
