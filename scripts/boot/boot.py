@@ -199,8 +199,17 @@ def rescue(directory, name):
             """sulogin asks for Enter where root has no password; then there is a prompt."""
             asked = "for maintenance"
             machine.until("root may come in", lambda: machine.said.count(asked) == number)
-            machine.type("")
-            machine.until("there is a shell", lambda: machine.said.rstrip().endswith("#"))
+            typed = [0]
+
+            def prompt():
+                # What is typed before it listens is thrown away.
+                found = machine.said.rstrip().endswith("#")
+                if not found and machine.age() - typed[0] > 2:
+                    typed[0] = machine.age()
+                    machine.type("")
+                return found
+
+            machine.until("there is a shell", prompt)
 
         shell(1)
         row(name, "no jobs: a shell has the console", machine.age())

@@ -21,9 +21,12 @@ const DIGITS: usize = 16;
 
 /// Takes the lock of a directory: a file in it, which says that `owner` has it.
 pub fn take(directory: &Path, owner: Pid) -> Result<OwnedFd, Refused> {
-    let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let file = directory.join(".upright.lock");
+    // Only for reading: a file that is open for writing keeps its file system from becoming read-only,
+    // which the root does while the lock is held, when a machine ends.
+    let flags = OFlags::CREATE | OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let mode = Mode::from_raw_mode(0o644);
-    let fd = open(directory.join(".upright.lock"), flags, mode).map_err(Refused::Failed)?;
+    let fd = open(&file, flags, mode).map_err(Refused::Failed)?;
     match flock(&fd, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {}
         Err(Errno::WOULDBLOCK) => {
@@ -35,8 +38,10 @@ pub fn take(directory: &Path, owner: Pid) -> Result<OwnedFd, Refused> {
         Err(errno) => return Err(Refused::Failed(errno)),
     }
     // For people who look; nothing depends on it.
-    let _ = rustix::fs::ftruncate(&fd, 0);
-    let _ = rustix::io::pwrite(&fd, format!("{owner}\n").as_bytes(), 0);
+    let flags = OFlags::WRONLY | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    if let Ok(writable) = open(&file, flags, Mode::empty()) {
+        let _ = rustix::io::pwrite(writable, format!("{owner}\n").as_bytes(), 0);
+    }
     Ok(fd)
 }
 
@@ -50,6 +55,8 @@ mod tests {
         std::fs::create_dir_all(&directory).unwrap();
         let lock = take(&directory, 4711).unwrap();
         assert_eq!(take(&directory, 1).unwrap_err(), Refused::Taken(Some(4711)));
+        let mode = rustix::fs::fcntl_getfl(&lock).unwrap() & OFlags::RWMODE;
+        assert_eq!(mode, OFlags::RDONLY, "the file system can become read-only meanwhile");
         let copy = lock.try_clone().unwrap();
         drop(lock);
         assert_eq!(take(&directory, 1).unwrap_err(), Refused::Taken(Some(4711)));
