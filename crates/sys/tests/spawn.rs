@@ -44,7 +44,7 @@ fn launch_with(plan: Source<'_>, script: Option<BorrowedFd<'_>>) -> Outcome {
     let inherited = Inherited::capture();
     let output = pty::pipe((0, 0)).unwrap();
     let log = Some(output.write.as_fd());
-    let launch = Launch { plan, null: None, log, script, inherited: &inherited };
+    let launch = Launch { plan, null: None, log, script, given: &[], inherited: &inherited };
     let mut spawned = spawn(&launch).unwrap();
     drop(output.write);
     let exit = sys::wait::exit_of(spawned.pid).unwrap();
@@ -378,13 +378,38 @@ fn a_child_gets_back_the_limit_that_we_raised_for_ourselves() {
     let output = pty::pipe((0, 0)).unwrap();
     let log = Some(output.write.as_fd());
     let plan = Source::Bytes(&plan);
-    let launch = Launch { plan, null: None, log, script: None, inherited: &inherited };
+    let launch = Launch { plan, null: None, log, script: None, given: &[], inherited: &inherited };
     let spawned = spawn(&launch).unwrap();
     drop(output.write);
     assert_eq!(sys::wait::exit_of(spawned.pid), Some(Exit::Status(0)));
     let shown = rest_of(output.read);
     let expected = soft.map_or("unlimited".to_owned(), |soft| soft.to_string());
     assert_eq!(shown.trim(), expected);
+}
+
+#[test]
+fn descriptors_that_are_given_become_those_that_the_plan_names() {
+    let plan = Plan {
+        given: vec![0, 8],
+        ..shell("cat; cat <&8; if (: <&7) 2>/dev/null; then echo seven; fi")
+    };
+    let said = |text: &[u8]| memfd::sealed(c"given", text).unwrap();
+    let given = [None, Some(said(b"one\n")), Some(said(b"two\n")), None];
+    let inherited = Inherited::capture();
+    let output = pty::pipe((0, 0)).unwrap();
+    let launch = Launch {
+        plan: Source::Bytes(&plan.encode()),
+        null: None,
+        log: Some(output.write.as_fd()),
+        script: None,
+        given: &given,
+        inherited: &inherited,
+    };
+    let spawned = spawn(&launch).unwrap();
+    drop(output.write);
+    sys::wait::exit_of(spawned.pid).unwrap();
+    assert_eq!(rest_of(output.read), "one\ntwo\n");
+    fails(&Plan { given: vec![3], ..shell("true") }, Step::Plan, Errno::BADF);
 }
 
 #[test]
@@ -414,8 +439,14 @@ fn the_pipe_of_a_user_is_opened_again_as_dev_stderr() {
     let inherited = Inherited::capture();
     let output = pty::pipe((69, 70)).unwrap();
     let log = Some(output.write.as_fd());
-    let launch =
-        Launch { plan: Source::Bytes(&plan), null: None, log, script: None, inherited: &inherited };
+    let launch = Launch {
+        plan: Source::Bytes(&plan),
+        null: None,
+        log,
+        script: None,
+        given: &[],
+        inherited: &inherited,
+    };
     let spawned = spawn(&launch).unwrap();
     drop(output.write);
     assert_eq!(sys::wait::exit_of(spawned.pid), Some(Exit::Status(0)));
@@ -429,8 +460,14 @@ fn a_pseudo_terminal_ends_lines_as_upstart_did() {
     let inherited = Inherited::capture();
     let output = pty::terminal((0, 0)).unwrap();
     let log = Some(output.write.as_fd());
-    let launch =
-        Launch { plan: Source::Bytes(&plan), null: None, log, script: None, inherited: &inherited };
+    let launch = Launch {
+        plan: Source::Bytes(&plan),
+        null: None,
+        log,
+        script: None,
+        given: &[],
+        inherited: &inherited,
+    };
     let spawned = spawn(&launch).unwrap();
     drop(output.write);
     assert_eq!(sys::wait::exit_of(spawned.pid), Some(Exit::Status(0)));
@@ -507,7 +544,7 @@ fn a_process_that_is_debugged_stops_before_it_executes() {
     let plan = Source::Bytes(&plan);
     let output = pty::pipe((0, 0)).unwrap();
     let log = Some(output.write.as_fd());
-    let launch = Launch { plan, null: None, log, script: None, inherited: &inherited };
+    let launch = Launch { plan, null: None, log, script: None, given: &[], inherited: &inherited };
     let mut spawned = spawn(&launch).unwrap();
     let stopped = loop {
         match change(Whom::Pid(spawned.pid)) {

@@ -45,6 +45,10 @@ pub(super) struct Params {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) replace: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) address: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) session: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) interface: Option<String>,
     /// The first name that no command takes.
     #[serde(skip)]
@@ -69,6 +73,8 @@ impl Params {
             ("names", self.names.is_some()),
             ("variables", self.variables.is_some()),
             ("replace", self.replace.is_some()),
+            ("address", self.address.is_some()),
+            ("session", self.session.is_some()),
             ("interface", self.interface.is_some()),
         ]
         .into_iter()
@@ -104,6 +110,8 @@ impl Params {
                 self.variables = map.next_value::<Option<Texts>>()?.map(|texts| texts.0);
             }
             "replace" => self.replace = map.next_value()?,
+            "address" => self.address = map.next_value()?,
+            "session" => self.session = map.next_value()?,
             "interface" => self.interface = map.next_value()?,
             _ => {
                 map.next_value::<IgnoredAny>()?;

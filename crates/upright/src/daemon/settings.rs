@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 /// Where PID 1 looks for programs. Source: spec 6.1.
 const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/bin:/usr/sbin:/sbin:/bin";
 
+/// Where Upstart listened as PID 1. Source: spec 12.
+const SYSTEM_ADDRESS: &str = "/com/ubuntu/upstart";
+
 /// Everything that is decided once, when the daemon starts.
 #[derive(Debug)]
 pub struct Settings {
@@ -34,6 +37,8 @@ pub struct Settings {
     pub socket: Option<PathBuf>,
     /// The abstract address of a session, without its leading NUL.
     pub session: Option<String>,
+    /// The abstract address to listen at, without its leading NUL: a session's, or the machine's.
+    pub address: Option<String>,
     /// The file that tells a session's address.
     pub session_file: Option<PathBuf>,
 }
@@ -48,6 +53,7 @@ impl Settings {
         let runtime = variable("XDG_RUNTIME_DIR").map(PathBuf::from);
         let own = options.mode != Mode::System;
         let session = own.then(|| format!("/com/ubuntu/upstart-session/{uid}/{keeper}"));
+        let address = session.clone().or_else(|| Some(String::from(SYSTEM_ADDRESS)));
         let session_file = runtime
             .as_ref()
             .filter(|_| own)
@@ -67,6 +73,7 @@ impl Settings {
             keeper,
             socket,
             session,
+            address,
             session_file,
         }
     }

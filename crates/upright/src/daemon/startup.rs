@@ -2,6 +2,7 @@
 
 use super::catalogue::Catalogue;
 use super::connections::Connections;
+use super::gateway::Gateway;
 use super::journal;
 use super::link::{Link, Sent};
 use super::settings::Settings;
@@ -88,6 +89,7 @@ pub(super) fn begin(options: Options, link: Link) -> Result<Daemon, String> {
         given_up: None,
         journal_lost: false,
         again: BTreeSet::new(),
+        gateway: Gateway::new(),
         catalogue: Catalogue::new(settings.sources.clone()),
         watching: Watching::new(),
         level: Level::Message,
@@ -105,6 +107,7 @@ pub(super) fn begin(options: Options, link: Link) -> Result<Daemon, String> {
     if let Some(logger) = told.logger.take() {
         daemon.take_logger(logger);
     }
+    daemon.take_gateway(&mut told.held);
     daemon.wait_for_changes()?;
     if let Err(why) = daemon.lock_logs(&mut told.held).and_then(|()| daemon.listen(&mut told.held))
     {
@@ -116,6 +119,9 @@ pub(super) fn begin(options: Options, link: Link) -> Result<Daemon, String> {
     }
     let mut effects = Vec::new();
     std::mem::take(&mut told.news).into_iter().for_each(|news| daemon.hear(news, &mut effects));
+    if anew {
+        daemon.join_bus_at_start(&mut effects);
+    }
     daemon.record(effects);
     Ok(daemon)
 }
@@ -251,6 +257,8 @@ impl Daemon {
         let mut effects = Vec::new();
         self.reload();
         self.read_all_files(&mut effects);
+        // Nobody was there yet to be told of the jobs.
+        effects.retain(|effect| !matches!(effect, Effect::Notice(..)));
         for (name, env) in first_events(&self.settings.options) {
             match EventName::try_from(Text::from(name.as_str())) {
                 Ok(name) => self.handle(Input::Happened(name, env), &mut effects),
@@ -377,13 +385,20 @@ impl Daemon {
 
     /// Listens at the places of control: those that the keeper held, else new ones.
     fn listen(&mut self, held: &mut BTreeMap<u32, OwnedFd>) -> Result<(), String> {
-        let session = self.settings.session.clone();
+        let session = self.settings.address.clone();
+        let optional = self.settings.session.is_none();
         for (key, token) in [(held::CONTROL, CONTROL), (held::SESSION, SESSION)] {
             let listener = match held.remove(&key) {
                 Some(fd) => Some(UnixListener::from(fd)),
                 None if token == CONTROL => self.listen_in_files(),
                 None => match session.as_deref().map(listen_abstract) {
                     Some(Ok(listener)) => Some(listener),
+                    Some(Err(error)) if optional => {
+                        let at = session.as_deref().unwrap_or_default();
+                        let line = format!("cannot listen at abstract socket {at}: {error}");
+                        self.voice_at(Level::Info, &line);
+                        None
+                    }
                     Some(Err(error)) => {
                         let at = session.unwrap_or_default();
                         return Err(format!("cannot listen at abstract socket {at}: {error}"));
@@ -406,9 +421,9 @@ impl Daemon {
         Ok(())
     }
 
-    fn hold(&self, key: u32, fd: std::os::fd::BorrowedFd<'_>) {
+    pub(super) fn hold(&self, key: u32, fd: std::os::fd::BorrowedFd<'_>) {
         if self.link.send(&ToKeeper::Hold { key }, &[fd]) != Sent::Yes {
-            self.say(Level::Error, "a control socket would not survive a crash of the daemon");
+            self.say(Level::Error, "a descriptor would not survive a crash of the daemon");
         }
     }
 

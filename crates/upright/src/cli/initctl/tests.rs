@@ -363,6 +363,8 @@ fn show_config_and_check_config_print_and_judge_what_the_daemon_describes() {
         name: JobName::try_from("web").unwrap(),
         usage: None,
         description: None,
+        author: None,
+        version: None,
         emits: vec![Text::from("boing")],
         start_on: None,
         stop_on: None,
