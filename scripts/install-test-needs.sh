@@ -17,10 +17,16 @@ puma             puma
 ssh              openssh-client
 nginx            nginx-light
 dbus-daemon      dbus-daemon
+dbus-send        dbus-bin
+gdbus            libglib2.0-bin
 cron             cron
 haproxy          haproxy
 ip               iproute2
 "
+
+# The original that supervisorctl is tested with, as PyPI has it: Debian's is older.
+supervisor="supervisor==4.3.0 superlance==2.0.0 setuptools<80"
+venv=$(dirname "$0")/../target/test-needs/supervisor
 
 # Users that job files of examples/ name. They stay: whoever got a removed one's number next would own
 # what it left somewhere.
@@ -34,7 +40,22 @@ if [ "$(id -u)" = 0 ]; then
             echo "cannot make the user $user"
     done
 fi
+# A virtual environment below target/, for any user; quick where it is there already.
+install_supervisor() {
+    [ -x "$venv/bin/supervisord" ] && return
+    echo "installing $supervisor into target/test-needs"
+    mkdir -p "$(dirname "$venv")"
+    # shellcheck disable=SC2086 # a list of words
+    python3 -m venv "$venv" > /dev/null && timeout 120 "$venv/bin/pip" install -q $supervisor ||
+        echo "cannot install supervisor from PyPI; its tests are skipped"
+}
+
 missing= packages=
+python3 -c 'import ensurepip' 2> /dev/null || { missing=" venv" packages=" python3-venv"; }
+# Debian's own Python has the modules, whichever comes first in PATH.
+/usr/bin/python3 -c 'import dbus, gi' 2> /dev/null || {
+    missing="$missing python3-dbus" packages="$packages python3-dbus python3-gi gir1.2-glib-2.0"
+}
 while read -r program package; do
     [ -n "$program" ] || continue
     if ! command -v "$program" > /dev/null; then
@@ -43,11 +64,13 @@ while read -r program package; do
     fi
 done <<< "$needs"
 if [ -z "$missing" ]; then
+    install_supervisor
     echo "everything is there"
     exit 0
 fi
 
 by_hand() {
+    install_supervisor
     echo "not there:$missing. The tests that need them are skipped. $1"
     exit 0
 }
@@ -71,4 +94,5 @@ if ! { timeout 120 apt-get update -q > /dev/null && install $packages; }; then
         install "$package" || echo "cannot install $package; its tests are skipped"
     done
 fi
+install_supervisor
 exit 0

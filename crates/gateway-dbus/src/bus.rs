@@ -140,7 +140,8 @@ async fn serve_caller(
         };
         if let Some(answer) = answer {
             // Without anybody to take it the bus is gone.
-            let _ = done.send(Done { call, answer }).await;
+            let busy = link.busy();
+            let _ = done.send(Done { call, answer, busy }).await;
         }
     }
 }

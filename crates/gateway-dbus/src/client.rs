@@ -3,7 +3,7 @@
 use crate::bus::{self, Callers};
 use crate::control::{Asker, Line, Trouble, Who};
 use crate::faults::Error;
-use crate::link::Link;
+use crate::link::{Busy, Link};
 use crate::router::{route, Outcome};
 use crate::signals::signals;
 use crate::socket::Bounded;
@@ -65,6 +65,8 @@ pub struct Done {
     pub call: Message,
     /// What it came to.
     pub answer: Answered,
+    /// It is not over before the answer is sent.
+    pub busy: Busy,
 }
 
 /// Tells the other side what happens.
@@ -170,11 +172,11 @@ pub async fn carry_out(
     match route(asker, call).await {
         Outcome::Now(answer) => Some(answer),
         Outcome::Later(later) => {
-            let (call, done) = (call.clone(), done.clone());
+            let (call, done, busy) = (call.clone(), done.clone(), asker.busy());
             tokio::spawn(async move {
                 let answer = later.answer().await;
                 // Whoever called may be gone.
-                let _ = done.send(Done { call, answer }).await;
+                let _ = done.send(Done { call, answer, busy }).await;
             });
             None
         }
@@ -193,13 +195,15 @@ pub async fn converse(
         tokio::select! {
             biased;
             notice = teller.notices.notice() => teller.hear(notice).await?,
-            Some(Done { call, answer }) = done.recv() => {
+            Some(Done { call, answer, busy }) = done.recv() => {
                 waiting -= 1;
                 teller.reply(&call, &answer).await?;
+                drop(busy);
             }
             message = next(&mut stream), if waiting < desk.most() => {
                 let Some(Ok(call)) = message else { return Ok(()) };
                 if call.message_type() == Type::MethodCall {
+                    let _busy = teller.follower.busy();
                     match desk.take(&call, &sender).await {
                         Some(answer) => teller.reply(&call, &answer).await?,
                         None => waiting += 1,

@@ -1,6 +1,6 @@
 //! Control, asked as the client whose connection it is.
 
-use crate::link::Link;
+use crate::link::{Busy, Link};
 use engine::control::answer::Answer;
 use engine::control::call::{Call, Follow};
 use engine::control::codec::{Continues, Inbox};
@@ -137,6 +137,11 @@ impl Asker {
     /// Returns another that asks for the same client, at first over `line`.
     pub fn another_over(&self, line: Line) -> Asker {
         Asker { line: Some(line), ..self.another() }
+    }
+
+    /// Notes that a call is being carried out.
+    pub fn busy(&self) -> Busy {
+        self.link.busy()
     }
 
     fn another(&self) -> Asker {

@@ -13,13 +13,20 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::io::Interest;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::{sleep, Instant};
 
 /// How many descriptors one message brings at most.
 const FDS_MAX: usize = 3;
+
+/// How long answers have at the end, and how often it is looked whether there are any.
+const FAREWELL: Duration = Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// The channel, as those use it who serve clients.
 #[derive(Debug)]
@@ -27,6 +34,8 @@ pub struct Link {
     /// Datagrams, though the type is that of streams: it is what makes a socket safe to wait for.
     channel: tokio::net::UnixStream,
     asked: Mutex<Asked>,
+    /// How many calls are being carried out.
+    busy: AtomicUsize,
     /// Who serves the bus.
     bus: Mutex<Option<JoinHandle<()>>>,
 }
@@ -43,15 +52,41 @@ pub async fn serve(channel: OwnedFd) -> io::Result<()> {
     let channel = UnixStream::from(channel);
     channel.set_nonblocking(true)?;
     let channel = tokio::net::UnixStream::from_std(channel)?;
-    let link = Arc::new(Link { channel, asked: Mutex::default(), bus: Mutex::default() });
+    let link = Arc::new(Link {
+        channel,
+        asked: Mutex::default(),
+        busy: AtomicUsize::new(0),
+        bus: Mutex::default(),
+    });
     link.send(&FromGateway::Begun, None).await?;
     while let Some((message, fds)) = link.receive().await? {
         link.take(message, fds);
     }
+    // The end of the channel is how the daemon asks for the end: answers that are on their way arrive.
+    let until = Instant::now() + FAREWELL;
+    while link.busy.load(Ordering::Relaxed) > 0 && Instant::now() < until {
+        sleep(PAUSE).await;
+    }
     Ok(())
 }
 
+/// A call that is being carried out, as long as this is kept.
+#[derive(Debug)]
+pub struct Busy(Arc<Link>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.busy.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Link {
+    /// Notes that a call is being carried out.
+    pub fn busy(self: &Arc<Link>) -> Busy {
+        self.busy.fetch_add(1, Ordering::Relaxed);
+        Busy(self.clone())
+    }
+
     /// Returns one more control connection for the client at the other end of a socket that the daemon
     /// gave; nothing where the daemon refuses.
     pub async fn more(&self, client: &OwnedFd) -> Option<UnixStream> {

@@ -23,7 +23,7 @@ pub enum Outcome {
     /// This is the answer.
     Now(Result<Value, Error>),
     /// It comes later.
-    Later(Later),
+    Later(Box<Later>),
 }
 
 /// A call that is being carried out.
@@ -138,7 +138,7 @@ impl Routed<'_> {
         let token = Token::try_from(Guid::generate().to_string()).ok();
         let pending = self.asker.begin(Call::Ask(request, token)).await.map_err(Error::from)?;
         let (object, unknown) = (self.object.clone(), self.unknown.clone());
-        Ok(Outcome::Later(Later { pending, shape, object, unknown }))
+        Ok(Outcome::Later(Box::new(Later { pending, shape, object, unknown })))
     }
 
     async fn emit(&mut self) -> Result<Outcome, Error> {

@@ -3,6 +3,7 @@
 //! Small wrappers that do what they say and decide nothing. They know data types of the engine and
 //! never the engine itself.
 
+pub mod alone;
 mod child;
 pub mod clock;
 pub mod entry;
@@ -22,6 +23,7 @@ pub mod pipe;
 pub mod plan;
 pub mod procfs;
 pub mod pty;
+pub mod ready;
 pub mod report;
 pub mod say;
 pub mod seqpacket;
@@ -29,6 +31,7 @@ pub mod signals;
 pub mod spawn;
 pub mod start;
 pub mod timer;
+pub mod tty;
 pub mod users;
 pub mod wait;
 pub mod watch;

@@ -6,3 +6,5 @@ pub mod daemon;
 pub mod keeper;
 pub mod logger;
 pub mod options;
+pub mod run;
+pub mod session;

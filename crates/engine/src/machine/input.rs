@@ -1,5 +1,6 @@
 //! What the machine is told and what it wants done: the two enums between it and the world.
 
+use super::instance::Remaining;
 use super::state::{Goal, State};
 use super::variables::{Variation, Whose};
 use crate::machine::request::{Failure, Reply, Request, RequestId};
@@ -39,8 +40,14 @@ pub enum Input {
     Survey(Slot, Vec<Candidate>),
     /// The answer to [`Effect::Sweep`]: how many processes of the slot still live.
     Swept(Slot, u32),
-    /// Stop everything in order, then end with this code.
+    /// The answer to [`Effect::SweepAll`]: how many of them still live.
+    SweptAll(u32),
+    /// What lives in the group of a main that is about to be told as ended, or has been.
+    Remains(Slot, Remaining),
+    /// Stop everything in order, then end.
     Shutdown(ShutdownKind),
+    /// Upright got a signal that is for the essential jobs.
+    Pass(Signal),
     /// Somebody changes variables.
     Vary(Whose, Variation),
     /// Nothing happened but time.
@@ -97,6 +104,9 @@ pub enum Effect {
     /// Signal whatever can be attributed to the slot, now that main is gone, and answer with
     /// `Swept`. Redo: as `Signal`.
     Sweep(Slot, Signal),
+    /// Signal whatever descends from Upright and is no job's process, now that the jobs are gone, and
+    /// answer with `SweptAll`, again as they end. Redo: as `Signal`.
+    SweepAll(Signal),
     /// Answer a request. Redo: the client knows its token, a second answer finds nobody.
     Reply(RequestId, Reply, Option<Slot>),
     /// Tell subscribers. Redo: told twice with the same number.

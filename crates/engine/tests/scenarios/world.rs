@@ -6,7 +6,7 @@ use crate::Memory;
 use engine::dialect::upstart;
 use engine::machine::request::{Reply, Request, RequestId, Target, Wait, Which};
 use engine::machine::{Candidate, Changes, Config, Effect, Engine, Found};
-use engine::machine::{Input, Level, ShutdownKind};
+use engine::machine::{Input, Level, Remaining, ShutdownKind};
 use engine::names::{EventName, InstanceName, JobName};
 use engine::process::{Exit, Pid, Role, Slot, Step};
 use engine::signal::Signal;
@@ -44,8 +44,14 @@ const INPUTS: &[(&str, &str, Do)] = &[
     ("stopped", "JOB PROCESS [SIGNAL]", World::stopped),
     ("left", "JOB [PID:SESSION]...", World::left),
     ("swept", "JOB COUNT", World::swept),
+    ("remaining", "JOB [PID]...", World::remaining),
     ("remove", "JOB", World::remove),
     ("shutdown", "[logout]", World::shutdown),
+    ("strays", "COUNT", World::strays_left),
+    ("pass", "SIGNAL", |w, r| {
+        let signal = Signal::from_name(one(r)?).ok_or("which signal?")?;
+        w.tell(Input::Pass(signal))
+    }),
     ("tick", "", |w, _| w.tell(Input::Tick)),
     ("status", "JOB [KEY=VALUE]...", World::status),
     ("list", "", World::list),
@@ -72,6 +78,17 @@ const HEADERS: &[(&str, Set)] = &[
     }),
     // KEY=VALUE of the table that all jobs start from.
     ("table", |w, v| rows(v).map(|rows| w.config.table = rows)),
+    // How many seconds an orderly end may take.
+    ("timeout", |w, v| {
+        let seconds = v.parse().map_err(|_| format!("{v} is no number of seconds"))?;
+        w.config.stop_timeout = Some(Span::secs(seconds));
+        Ok(())
+    }),
+    // How many processes descend from Upright beside the jobs'.
+    ("strays", |w, v| {
+        w.strays = v.parse().map_err(|_| format!("{v} is no number"))?;
+        Ok(())
+    }),
     // KEY=VALUE of Upright's own environment.
     ("own", |w, v| rows(v).map(|rows| w.config.own = rows)),
     // KEY=VALUE given to every process last.
@@ -108,6 +125,8 @@ pub struct World {
     next_pid: Pid,
     known: Vec<Known>,
     asked: BTreeMap<RequestId, &'static str>,
+    /// How many processes descend from Upright beside the jobs'.
+    strays: u32,
     fault: Option<String>,
 }
 
@@ -126,6 +145,7 @@ impl World {
             next_pid: FIRST_PID,
             known: Vec::new(),
             asked: BTreeMap::new(),
+            strays: 0,
             fault: None,
         };
         for (key, value) in headers {
@@ -229,6 +249,10 @@ impl World {
             Effect::Release(slot) => format!("release {}", self.named(*slot)),
             Effect::Survey(slot, pid) => format!("survey {} {pid}", self.named(*slot)),
             Effect::Sweep(slot, signal) => format!("sweep {} {signal}", self.named(*slot)),
+            Effect::SweepAll(signal) => {
+                answers.push(Input::SweptAll(self.strays));
+                format!("sweep all {signal}")
+            }
             Effect::Reply(id, reply, output) => self.reply_words(*id, reply, *output),
             Effect::Notice(_, notice) => words::notice(notice),
             Effect::Say(level, what) => format!("say {} {what}", words::level(*level)),
@@ -458,6 +482,18 @@ impl World {
         };
         let left = left.iter().map(candidate).collect::<Option<Vec<Candidate>>>();
         self.tell(Input::Survey(slot, left.ok_or("PID:SESSION is what I can read")?))
+    }
+
+    fn strays_left(&mut self, words: &[&str]) -> Followed {
+        self.strays = one(words)?.parse().map_err(|_| "how many?")?;
+        self.tell(Input::SweptAll(self.strays))
+    }
+
+    fn remaining(&mut self, words: &[&str]) -> Followed {
+        let Some((job, pids)) = words.split_first() else { return Err("of which job?".into()) };
+        let slot = self.process(&[job, Role::Main.name()])?;
+        let pids: Option<Vec<i32>> = pids.iter().map(|word| word.parse().ok()).collect();
+        self.tell(Input::Remains(slot, Remaining::of(&pids.ok_or("which?")?)))
     }
 
     fn swept(&mut self, words: &[&str]) -> Followed {

@@ -12,7 +12,7 @@ use crate::specs::{self, Ring};
 use engine::journal::Record;
 use engine::keeper::FromKeeper;
 use engine::machine::request::RequestId;
-use engine::machine::{Config, Effect, Engine, Found, Input, ShutdownKind};
+use engine::machine::{Config, Effect, Engine, Found, Input, Remaining, ShutdownKind};
 use engine::names::{EventName, JobName};
 use engine::process::{Role, Slot};
 use engine::recovery::{recover, rejoin};
@@ -44,6 +44,9 @@ enum Errand {
     Reconnect(usize),
     Daemon,
     Look(Slot, u32),
+    LookAll(u32),
+    /// The rest of a main's group has ended.
+    GroupEnds(Slot),
 }
 
 /// Where the daemon dies in a turn.
@@ -411,6 +414,22 @@ impl World {
                 }
                 Ok(())
             }
+            Some(Errand::LookAll(times)) => {
+                if self.daemon.is_some() {
+                    let left = self.kernel.strays();
+                    self.inner.push_back(Input::SweptAll(left));
+                    if left > 0 && times > 0 {
+                        self.errands.add(self.now + Span::millis(100), Errand::LookAll(times - 1));
+                    }
+                }
+                Ok(())
+            }
+            Some(Errand::GroupEnds(slot)) => {
+                if self.daemon.is_some() {
+                    self.inner.push_back(Input::Remains(slot, Remaining::of(&[])));
+                }
+                Ok(())
+            }
             None => Ok(()),
         }
     }
@@ -438,17 +457,32 @@ impl World {
         let mut news = Vec::new();
         for _ in 0..=self.rng.below(4) {
             match self.rng.below(3) {
-                0 => batch.extend(self.kernel.told.pop_front().and_then(input_of)),
+                0 => self.hear_keeper(&mut batch),
                 1 => batch.extend(self.inner.pop_front()),
                 _ => news.extend(self.news.pop_front()),
             }
         }
         if batch.is_empty() && news.is_empty() {
-            batch.extend(self.kernel.told.pop_front().and_then(input_of));
+            self.hear_keeper(&mut batch);
             batch.extend(self.inner.pop_front());
             news.extend(self.news.pop_front());
         }
         self.turn(batch, news)
+    }
+
+    /// Takes a message of the keeper. Some mains leave others in their group, and of these some end.
+    fn hear_keeper(&mut self, batch: &mut Vec<Input>) {
+        let Some(input) = self.kernel.told.pop_front().and_then(input_of) else { return };
+        if let Input::Exited(slot, pid, _) = input {
+            let leaves = self.daemon.as_ref().is_some_and(|engine| engine.leaves_its_group(slot));
+            if leaves && pid % 3 == 0 {
+                batch.push(Input::Remains(slot, Remaining::of(&[pid + 1])));
+                if pid % 2 == 0 {
+                    self.errands.add(self.now + Span::millis(60), Errand::GroupEnds(slot));
+                }
+            }
+        }
+        batch.push(input);
     }
 
     fn death(&mut self) -> Death {
@@ -655,6 +689,12 @@ impl World {
                 self.inner.push_back(Input::Survey(*slot, found));
             }
             Effect::Sweep(slot, signal) => self.sweep(*slot, *signal),
+            Effect::SweepAll(signal) => {
+                self.kernel.sweep_all(self.now, *signal);
+                self.kernel_words();
+                self.inner.push_back(Input::SweptAll(self.kernel.strays()));
+                self.errands.add(self.now + Span::millis(50), Errand::LookAll(400));
+            }
             Effect::Reply(id, reply, _) => {
                 for client in self.clients.iter_mut().filter(|client| client.id == Some(*id)) {
                     if client.link == Link::Up && client.answer.is_none() {
@@ -939,6 +979,9 @@ impl World {
         while self.keeper_serves() {}
         match self.kernel.living().find(|(_, pid)| !self.kernel.is_held(*pid)) {
             Some((slot, pid)) => self.broken(format!("{slot:?} ({pid}) lives on after the end")),
+            None if self.kernel.strays() > 0 => {
+                self.broken("what jobs left lives on after the end")
+            }
             None => Ok(()),
         }
     }

@@ -61,7 +61,8 @@ impl Client {
     }
 
     /// Asks and waits for the whole answer. A connection lost on the way is made again and the call
-    /// asked again; a request by the same token, so that it is done once.
+    /// asked again; a request by the same token, so that it is done once. However often: who waits
+    /// for days may see many daemons, and one that dies of each asking is slowed down by the keeper.
     pub fn ask(&mut self, call: Call) -> Result<Answer, Trouble> {
         let call = with_token(call);
         loop {

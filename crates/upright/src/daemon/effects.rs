@@ -153,6 +153,7 @@ impl Daemon {
             }
             Effect::Survey(slot, original) => self.survey(*slot, *original),
             Effect::Sweep(slot, signal) => self.sweep(*slot, *signal),
+            Effect::SweepAll(signal) => self.sweep_all(*signal),
             Effect::Reply(request, reply, output) => self.reply(*request, reply.clone(), *output),
             Effect::Notice(sequence, notice) => self.publish(*sequence, notice),
             Effect::Say(level, line) => self.say(*level, line),
@@ -266,6 +267,26 @@ impl Daemon {
             self.sweeping.insert(slot, signal);
         }
         self.news.push_back(Input::Swept(slot, left.len() as u32));
+    }
+
+    /// Ends whatever descends from us and is no job's process.
+    fn sweep_all(&mut self, signal: Signal) {
+        let census = Census::take(self.settings.keeper);
+        let left = self.strays(&census);
+        census.signal(&left, signal);
+        if !left.is_empty() {
+            let all: Vec<String> = left.iter().map(Pid::to_string).collect();
+            let all = all.join(", ");
+            self.say(Level::Info, &format!("Sending {signal} signal to what jobs left: {all}"));
+        }
+        self.news.push_back(Input::SweptAll(left.len() as u32));
+    }
+
+    /// Returns what descends from the keeper, but the processes of jobs with theirs, and our own.
+    pub(super) fn strays(&self, census: &Census) -> Vec<Pid> {
+        let jobs = self.engine.processes().filter_map(|(_, pid)| pid);
+        let known: BTreeSet<Pid> = jobs.chain([std::process::id() as Pid]).collect();
+        census.strays(self.settings.keeper, &known)
     }
 
     /// Returns the living processes of a slot's job that no slot has.

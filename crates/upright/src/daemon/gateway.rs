@@ -7,7 +7,7 @@
 
 use super::bus;
 use super::connections::{ConnectionId, Tongue};
-use super::{Daemon, GATEWAY};
+use super::{Daemon, GATEWAY, SESSION};
 use crate::options::{Bus, Mode};
 use engine::control::answer::Answer;
 use engine::control::fault::Fault;
@@ -18,10 +18,13 @@ use engine::machine::request::{Request, Target, Wait, Which};
 use engine::machine::{Effect, Input, Level, SpawnOrder};
 use engine::names::JobName;
 use engine::process::{Role, Slot};
+use engine::signal::Signal;
 use engine::spec::{Attrs, Command, JobSpec, Policy};
 use engine::text::Text;
+use engine::time::Span;
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
@@ -217,7 +220,11 @@ impl Daemon {
         let mut spec = JobSpec::new(name);
         spec.attrs =
             Attrs { setuid: user.map(|user| Text::from(*user)), ..Attrs::default() }.into();
-        spec.policy = Policy { respawn: true, ..Policy::default() }.into();
+        // It ends when its channel does, once the answers that are on their way have arrived. The signal
+        // says nothing; KILL follows where that does not help.
+        let (kill_signal, kill_timeout) = (Signal::CONT, Span::secs(2));
+        let policy = Policy { respawn: true, kill_signal, kill_timeout, ..Policy::default() };
+        spec.policy = policy.into();
         // The shell's quotes: they cost nothing where the path needs none.
         let path = program.as_os_str().as_bytes();
         let quoted = path.split(|byte| *byte == b'\'').collect::<Vec<_>>().join(&b"'\\''"[..]);
@@ -277,10 +284,10 @@ impl Daemon {
     /// listen, so that nobody can pass somebody else's off as one.
     fn client_of(&self, fd: OwnedFd) -> Option<Peer> {
         let stream = UnixStream::from(fd);
-        let own = stream.local_addr().ok()?;
-        let own = std::os::linux::net::SocketAddrExt::as_abstract_name(&own)?;
-        let ours = self.settings.address.as_ref()?;
-        (own == ours.as_bytes()).then(|| sys::peer::of(&stream).ok()).flatten()
+        let (_, listener) = self.listeners.iter().find(|(token, _)| *token == SESSION)?;
+        let (own, ours) = (stream.local_addr().ok()?, listener.local_addr().ok()?);
+        let same = own.as_abstract_name()? == ours.as_abstract_name()?;
+        same.then(|| sys::peer::of(&stream).ok()).flatten()
     }
 
     fn gateway_begun(&mut self, effects: &mut Vec<Effect>) {

@@ -4,15 +4,17 @@ use super::connections::{of_token, Accepting, ConnectionId, Cursor, Heard, Tongu
 use super::orphans::Census;
 use super::{planning, Daemon, Standing, CONTROL, GATEWAY, KEEPER, LOGGER, SESSION, WATCH};
 use crate::options::Mode;
+use crate::session::FIRST;
 use engine::control::answer::{Answer, Version};
 use engine::control::call::{Call, Listed};
 use engine::control::fault::Fault;
 use engine::keeper::FromKeeper;
 use engine::logroute::{self, FromLogger, ToLogger};
 use engine::machine::request::{Refusal, Request, Target};
-use engine::machine::{Effect, Found, Input, Level, ShutdownKind, Variation, Whose};
+use engine::machine::{Effect, Found, Input, Level, Remaining, ShutdownKind, Variation, Whose};
 use engine::names::{EventName, JobName};
-use engine::process::InstanceId;
+use engine::process::{InstanceId, Pid, Slot};
+use engine::signal::Signal;
 use engine::text::Text;
 use engine::view::InstanceView;
 use std::collections::BTreeMap;
@@ -143,6 +145,9 @@ impl Daemon {
             }
             FromKeeper::Exited { slot, pid, exit } => {
                 self.note_gateway_gone(slot);
+                if self.engine.leaves_its_group(slot) && sys::signals::group_exists(pid) {
+                    self.note_group(slot, pid, effects);
+                }
                 self.handle(Input::Exited(slot, pid, exit), effects);
             }
             FromKeeper::OrphanExited { sequence, .. } => {
@@ -160,12 +165,33 @@ impl Daemon {
         }
     }
 
+    /// A main that was told to end has left others in its group, or those that nobody reaped yet.
+    fn note_group(&mut self, slot: Slot, group: Pid, effects: &mut Vec<Effect>) {
+        let engine = &self.engine;
+        self.lingering.retain(|slot, _| engine.lingers(*slot));
+        self.lingering.insert(slot, group);
+        let living = Census::take(self.settings.keeper).of_group(group);
+        self.handle(Input::Remains(slot, Remaining::of(&living)), effects);
+    }
+
     /// Where orphans have ended, counts again what is left of jobs that are being swept.
     fn count_again(&mut self) {
-        if !std::mem::take(&mut self.seen.uncounted) || self.sweeping.is_empty() {
+        let strays = self.engine.strays().is_some();
+        let nobody = self.sweeping.is_empty() && self.lingering.is_empty() && !strays;
+        if !std::mem::take(&mut self.seen.uncounted) || nobody {
             return;
         }
         let census = Census::take(self.settings.keeper);
+        if strays {
+            let left = self.strays(&census).len();
+            self.news.push_back(Input::SweptAll(left as u32));
+        }
+        let engine = &self.engine;
+        self.lingering.retain(|slot, _| engine.lingers(*slot));
+        for (slot, group) in &self.lingering {
+            let remaining = Remaining::of(&census.of_group(*group));
+            self.news.push_back(Input::Remains(*slot, remaining));
+        }
         let slots: Vec<_> = self.sweeping.keys().copied().collect();
         for slot in slots {
             let left = self.left_over(&census, slot).len();
@@ -182,21 +208,33 @@ impl Daemon {
         const INT: u8 = 2;
         const QUIT: u8 = 3;
         const USR1: u8 = 10;
+        const USR2: u8 = 12;
         const TERM: u8 = 15;
         const WINCH: u8 = 28;
         const PWR: u8 = 30;
-        let first = self.settings.options.mode == Mode::System && self.settings.keeper == 1;
+        /// What container engines send an entry point that is called init. Source: systemd(1),
+        /// SIGRTMIN+3; podman-run(1), --systemd.
+        const HALT: u8 = 37;
+        let first = self.settings.options.mode == Mode::System && self.settings.keeper == FIRST;
         let event = match signal {
             HUP => {
                 self.reload();
                 return;
             }
-            USR1 => return self.join_system_bus(Level::Warn, effects),
-            TERM => None,
+            TERM | HALT => None,
             INT if first => Some("control-alt-delete"),
             WINCH if first => Some("keyboard-request"),
             PWR if first => Some("power-status-changed"),
             INT | QUIT => None,
+            USR1 | USR2 | WINCH => {
+                if let Some(signal) = Signal::new(signal) {
+                    self.handle(Input::Pass(signal), effects);
+                }
+                if signal == USR1 {
+                    self.join_system_bus(Level::Message, effects);
+                }
+                return;
+            }
             _ => return,
         };
         match event.map(EventName::try_from) {
@@ -477,7 +515,9 @@ impl Daemon {
             self.engine.find(target).map_err(|refusal| Fault::refused(&refusal, None))?;
         let instance = id.and_then(|id| self.engine.name_of(id)).map(|(_, name)| name.clone());
         let instance = instance.unwrap_or_default();
-        let path = planning::log_path(&self.settings, job.text().bytes(), instance.text().bytes());
+        let spec = self.engine.spec(&job);
+        let path =
+            spec.and_then(|spec| planning::log_path(&self.settings, spec, instance.text().bytes()));
         match path {
             Some(path) => Ok(Answer::Path(Text::from(path.as_os_str().as_bytes()))),
             None => Err(Fault::Unavailable(format!("{job}: its output is not kept in a file"))),

@@ -30,7 +30,7 @@ use connections::{ConnectionId, Connections};
 use engine::control::rights::Rights;
 use engine::machine::request::{Reply, RequestId};
 use engine::machine::{Effect, Engine, Input, Level};
-use engine::process::Slot;
+use engine::process::{Pid, Slot};
 use engine::signal::Signal;
 use engine::time::{Mono, Span};
 use gateway::Gateway;
@@ -94,6 +94,8 @@ struct Daemon {
     drains: Vec<Drain>,
     /// Slots whose leftovers are being ended.
     sweeping: BTreeMap<Slot, Signal>,
+    /// Mains that have ended and whose groups, under these numbers, live on.
+    lingering: BTreeMap<Slot, Pid>,
     /// Slots whose original has ended as `expect` wanted: the end of what it left may be among those
     /// of orphans.
     following: BTreeSet<Slot>,

@@ -1,9 +1,12 @@
 //! What the options and the environment mean here: directories, sockets, who we are.
 
 use crate::options::{Inherit, Mode, Options};
+use crate::session::{self, FIRST};
 use engine::machine::{Config, Level};
 use engine::process::Pid;
+use engine::spec::Console;
 use engine::text::Text;
+use engine::time::Span;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -12,7 +15,11 @@ use std::path::{Path, PathBuf};
 const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/bin:/usr/sbin:/sbin:/bin";
 
 /// Where Upstart listened as PID 1. Source: spec 12.
-const SYSTEM_ADDRESS: &str = "/com/ubuntu/upstart";
+pub const SYSTEM_ADDRESS: &str = "/com/ubuntu/upstart";
+
+/// How long PID 1 has to stop everything: what container engines wait before they kill.
+/// Source: docker stop, --time.
+const STOP_TIMEOUT: Span = Span::secs(10);
 
 /// Everything that is decided once, when the daemon starts.
 #[derive(Debug)]
@@ -37,8 +44,6 @@ pub struct Settings {
     pub socket: Option<PathBuf>,
     /// The abstract address of a session, without its leading NUL.
     pub session: Option<String>,
-    /// The abstract address to listen at, without its leading NUL: a session's, or the machine's.
-    pub address: Option<String>,
     /// The file that tells a session's address.
     pub session_file: Option<PathBuf>,
 }
@@ -52,8 +57,7 @@ impl Settings {
             .flatten();
         let runtime = variable("XDG_RUNTIME_DIR").map(PathBuf::from);
         let own = options.mode != Mode::System;
-        let session = own.then(|| format!("/com/ubuntu/upstart-session/{uid}/{keeper}"));
-        let address = session.clone().or_else(|| Some(String::from(SYSTEM_ADDRESS)));
+        let session = own.then(|| session::name(uid, keeper));
         let session_file = runtime
             .as_ref()
             .filter(|_| own)
@@ -64,7 +68,7 @@ impl Settings {
         });
         Settings {
             sources: sources(&options),
-            logdir: logdir(&options),
+            logdir: logdir(&options, keeper),
             debugs: options.level == Level::Debug,
             options,
             uid,
@@ -73,7 +77,6 @@ impl Settings {
             keeper,
             socket,
             session,
-            address,
             session_file,
         }
     }
@@ -93,7 +96,25 @@ impl Settings {
         let forced = self.session.iter();
         let forced = forced.map(|at| Text::from(format!("UPSTART_SESSION=unix:abstract={at}")));
         let seed = u64::from(self.uid) ^ (self.keeper as u64) << 32 ^ sys::clock::wall().0;
-        Config { table, own, forced: forced.collect(), seed }
+        let stop_timeout = match self.options.stop_timeout {
+            Some(Span::ZERO) => None,
+            Some(span) => Some(span),
+            None => (self.keeper == FIRST).then_some(STOP_TIMEOUT),
+        };
+        Config { table, own, forced: forced.collect(), seed, stop_timeout }
+    }
+
+    /// Returns where a job's output goes.
+    pub fn console(&self, said: Console) -> Console {
+        match said {
+            Console::Default => self.options.console,
+            Console::Log
+            | Console::LogPty
+            | Console::Stdout
+            | Console::None
+            | Console::Output
+            | Console::Owner => said,
+        }
     }
 }
 
@@ -147,8 +168,12 @@ fn user_sources() -> Vec<PathBuf> {
 }
 
 /// Returns the directory of log files. Source: spec 9.
-fn logdir(options: &Options) -> Option<PathBuf> {
+fn logdir(options: &Options, keeper: Pid) -> Option<PathBuf> {
     let said = options.logdir.clone().or_else(|| variable("UPSTART_LOGDIR").map(PathBuf::from));
+    // In a container standard output is the log, and files would fill a layer that nobody looks at.
+    if said.is_none() && options.mode == Mode::Up && keeper == FIRST {
+        return None;
+    }
     let directory = said.unwrap_or_else(|| match options.mode {
         Mode::System => PathBuf::from("/var/log/upstart"),
         Mode::User => cache().join("upstart"),

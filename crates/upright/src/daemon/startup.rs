@@ -5,7 +5,7 @@ use super::connections::Connections;
 use super::gateway::Gateway;
 use super::journal;
 use super::link::{Link, Sent};
-use super::settings::Settings;
+use super::settings::{Settings, SYSTEM_ADDRESS};
 use super::talk::Voice;
 use super::watching::Watching;
 use super::{Daemon, Seen, Standing, CONTROL, KEEPER, LOGGER, SESSION, TURN_CPU, WATCH};
@@ -81,6 +81,7 @@ pub(super) fn begin(options: Options, link: Link) -> Result<Daemon, String> {
         touched: BTreeSet::new(),
         drains: Vec::new(),
         sweeping: BTreeMap::new(),
+        lingering: BTreeMap::new(),
         following: BTreeSet::new(),
         stacks: BTreeMap::new(),
         troubles: BTreeMap::new(),
@@ -241,6 +242,7 @@ impl Past {
             | Effect::Adopt(..)
             | Effect::Survey(..)
             | Effect::Sweep(..)
+            | Effect::SweepAll(_)
             | Effect::Reply(..)
             | Effect::Say(..)
             | Effect::Quit(_) => None,
@@ -385,26 +387,11 @@ impl Daemon {
 
     /// Listens at the places of control: those that the keeper held, else new ones.
     fn listen(&mut self, held: &mut BTreeMap<u32, OwnedFd>) -> Result<(), String> {
-        let session = self.settings.address.clone();
-        let optional = self.settings.session.is_none();
         for (key, token) in [(held::CONTROL, CONTROL), (held::SESSION, SESSION)] {
             let listener = match held.remove(&key) {
                 Some(fd) => Some(UnixListener::from(fd)),
                 None if token == CONTROL => self.listen_in_files(),
-                None => match session.as_deref().map(listen_abstract) {
-                    Some(Ok(listener)) => Some(listener),
-                    Some(Err(error)) if optional => {
-                        let at = session.as_deref().unwrap_or_default();
-                        let line = format!("cannot listen at abstract socket {at}: {error}");
-                        self.voice_at(Level::Info, &line);
-                        None
-                    }
-                    Some(Err(error)) => {
-                        let at = session.unwrap_or_default();
-                        return Err(format!("cannot listen at abstract socket {at}: {error}"));
-                    }
-                    None => None,
-                },
+                None => self.listen_without_files()?,
             };
             let Some(listener) = listener else { continue };
             let added = listener.set_nonblocking(true).is_ok()
@@ -421,6 +408,25 @@ impl Daemon {
         Ok(())
     }
 
+    /// Listens at the session's address. The machine's Upright listens where Upstart did, for D-Bus
+    /// clients; and at a session's where there is no place in the file system: on a read-only root, as
+    /// an arbitrary user.
+    fn listen_without_files(&self) -> Result<Option<UnixListener>, String> {
+        let instead = || crate::session::name(self.settings.uid, self.settings.keeper);
+        let instead = self.listeners.is_empty().then(instead);
+        let needed = self.settings.session.clone().or(instead);
+        let at = needed.as_deref().unwrap_or(SYSTEM_ADDRESS);
+        match listen_abstract(at) {
+            Ok(listener) => Ok(Some(listener)),
+            Err(error) if needed.is_none() => {
+                let line = format!("cannot listen at abstract socket {at}: {error}");
+                self.voice_at(Level::Info, &line);
+                Ok(None)
+            }
+            Err(error) => Err(format!("cannot listen at abstract socket {at}: {error}")),
+        }
+    }
+
     pub(super) fn hold(&self, key: u32, fd: std::os::fd::BorrowedFd<'_>) {
         if self.link.send(&ToKeeper::Hold { key }, &[fd]) != Sent::Yes {
             self.say(Level::Error, "a descriptor would not survive a crash of the daemon");
@@ -432,8 +438,8 @@ impl Daemon {
         match listen_at(&path) {
             Ok(listener) => Some(listener),
             Err(error) => {
-                let optional =
-                    self.settings.session.is_some() && self.settings.options.socket.is_none();
+                // There is another way in, at an abstract address.
+                let optional = self.settings.options.socket.is_none();
                 let level = if optional { Level::Info } else { Level::Error };
                 self.voice_at(level, &format!("control socket {}: {error}", path.display()));
                 self.settings.socket = None;

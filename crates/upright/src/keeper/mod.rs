@@ -30,8 +30,9 @@ use sys::{seqpacket, Errno};
 use table::{Index, Table};
 use telling::Stage;
 
-/// The signals that are the daemon's to answer: INT, TERM, HUP, QUIT, USR1, USR2, WINCH, PWR.
-const TOLD: [u8; 8] = [1, 2, 3, 10, 12, 15, 28, 30];
+/// The signals that are the daemon's to answer: INT, TERM, HUP, QUIT, USR1, USR2, WINCH, PWR, and
+/// RTMIN+3, which container engines send an entry point that is called init.
+const TOLD: [u8; 9] = [1, 2, 3, 10, 12, 15, 28, 30, 37];
 
 /// SIGCHLD.
 const CHILD: u8 = 17;
