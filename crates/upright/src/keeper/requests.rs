@@ -42,8 +42,7 @@ impl Keeper {
             Some(ToKeeper::Drop { key }) => self.held.drop(key),
             Some(ToKeeper::Ready) => {
                 self.daemon.ready();
-                // What the start used is not needed any more.
-                sys::memory::forget_code();
+                self.bulky = true;
             }
             Some(ToKeeper::OrphansSeen { sequence }) => self.orphans.seen(sequence),
             Some(ToKeeper::SignalSeen { signal }) => {
@@ -118,7 +117,8 @@ impl Keeper {
             given: fds,
             inherited: &self.inherited,
         };
-        let spawned = sys::spawn::spawn(&launch).map_err(|errno| (Step::Fork, errno))?;
+        let spawned =
+            sys::spawn::spawn(&launch, &mut self.grounds).map_err(|errno| (Step::Fork, errno))?;
         Ok((spawned, output.map(|Output { read, write: _ }| read)))
     }
 
