@@ -150,8 +150,13 @@ impl SignalFd {
         }
     }
 
-    /// Returns what has arrived since the last call.
-    pub fn take(&self) -> Arrived {
+    /// Returns the signals that have arrived since the last call.
+    pub fn take(&self) -> SignalSet {
+        self.take_all().signals
+    }
+
+    /// Returns what has arrived since the last call, with the child that it is about.
+    pub fn take_all(&self) -> Arrived {
         let mut taken = Arrived { signals: SignalSet::NONE, child: None };
         // SAFETY: the structure is plain numbers.
         let mut batch: [libc::signalfd_siginfo; 8] = unsafe { zeroed() };

@@ -113,6 +113,8 @@ struct Keeper {
     buffer: Vec<u8>,
     reap_again: bool,
     found_strange: bool,
+    /// Whether memory is to be given back in the next quiet moment.
+    bulky: bool,
     now: Mono,
 }
 
@@ -161,6 +163,7 @@ impl Keeper {
             buffer: vec![0; MESSAGE_MAX],
             reap_again: true,
             found_strange: false,
+            bulky: false,
             now: sys::clock::monotonic(),
         })
     }
@@ -182,7 +185,8 @@ impl Keeper {
             }
             self.watch();
             batch.clear();
-            if let Ok(ready) = self.epoll.wait(self.timeout()) {
+            let timeout = self.timeout();
+            if let Ok(ready) = self.epoll.wait_at_rest(timeout, &mut self.bulky) {
                 batch.extend(ready.take(EVENTS));
             }
             self.now = sys::clock::monotonic();
@@ -222,7 +226,7 @@ impl Keeper {
     }
 
     fn signalled(&mut self) {
-        let Arrived { signals, child } = self.signals.take();
+        let Arrived { signals, child } = self.signals.take_all();
         for signal in TOLD.into_iter().filter(|signal| signals.has(*signal)) {
             self.arrived = self.arrived.with(signal);
             self.unseen = self.unseen.with(signal);
@@ -325,7 +329,10 @@ impl Keeper {
                                 self.table.read_out(index);
                             }
                         }
-                        Some(LogWire::Ready) => self.logger.ready(),
+                        Some(LogWire::Ready) => {
+                            self.logger.ready();
+                            self.bulky = true;
+                        }
                         Some(LogWire::Pipe { .. } | LogWire::Daemon | LogWire::Finish) | None => {}
                     }
                 }

@@ -42,8 +42,7 @@ impl Keeper {
             Some(ToKeeper::Drop { key }) => self.held.drop(key),
             Some(ToKeeper::Ready) => {
                 self.daemon.ready();
-                // What the start used is not needed any more.
-                sys::memory::forget_code();
+                self.bulky = true;
             }
             Some(ToKeeper::OrphansSeen { sequence }) => self.orphans.seen(sequence),
             Some(ToKeeper::SignalSeen { signal }) => {

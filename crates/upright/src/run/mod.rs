@@ -102,7 +102,7 @@ fn serve(options: &Options, mut epoll: Epoll, signals: &SignalFd, child: Pid) ->
     loop {
         // Interrupted or refused, the signals are looked at all the same.
         let _ = epoll.wait(None).map(Iterator::count);
-        pass(options, signals.take().signals, child);
+        pass(options, signals.take(), child);
         if let Some(exit) = reap(options, child) {
             let code = match exit {
                 Exit::Status(status) => i32::from(status),
