@@ -122,9 +122,6 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, String> 
     }
     let mut effects = Vec::new();
     std::mem::take(&mut told.news).into_iter().for_each(|news| daemon.hear(news, &mut effects));
-    if anew {
-        daemon.join_bus_at_start(&mut effects);
-    }
     daemon.record(effects);
     Ok(daemon)
 }
@@ -269,6 +266,7 @@ impl Daemon {
                 Err(error) => self.say(Level::Error, &format!("event `{name}`: {error}")),
             }
         }
+        self.join_bus_at_start(&mut effects);
         self.todo.extend(effects);
     }
 
