@@ -39,6 +39,9 @@ pub struct Instance {
     pub given: Vec<Text>,
     /// Given by a later start; taken over on entering `starting`.
     pub given_next: Option<Vec<Text>>,
+    /// The events that started it, a job's own with the job; none where a client asked.
+    #[serde(default)]
+    pub started_by: Box<[Text]>,
     /// Its environment.
     pub env: Vec<Text>,
     /// What the stop gave it; only for pre-stop and post-stop.
@@ -242,6 +245,7 @@ impl Instance {
             restart: false,
             given: Vec::new(),
             given_next: None,
+            started_by: Box::default(),
             env: Vec::new(),
             stop_env: Vec::new(),
             processes: Few::new(),

@@ -8,6 +8,7 @@ use super::{Effect, Engine, Note, SignalScope, EVENTS_MAX, REQUESTS_MAX};
 use crate::names::{EventName, InstanceName, JobName, NameError};
 use crate::process::{InstanceId, Role};
 use crate::text::Text;
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -193,6 +194,7 @@ impl Engine {
         self.remember(id, Note::Asked(Asked::Start));
         if let Some(instance) = self.instances.edit(&id) {
             instance.depth = 0;
+            instance.started_by = Box::default();
             instance.respawn.failures = 0;
             if let Which::Env(env) = &target.which {
                 instance.given_next = Some(env.clone());

@@ -102,7 +102,7 @@ fn extension(path: &Path) -> Option<Kind> {
 }
 
 /// Reads a file as the daemon would.
-fn read(path: &Path) -> Result<(Vec<u8>, Parsed), String> {
+pub fn read(path: &Path) -> Result<(Vec<u8>, Parsed), String> {
     let why = |error: std::io::Error| format!("cannot be read: {}", connect::words(&error));
     let length = std::fs::metadata(path).map_err(why)?.len();
     if length > FILE_MAX {
