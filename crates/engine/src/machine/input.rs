@@ -117,6 +117,30 @@ pub enum Effect {
     Quit(i32),
 }
 
+impl Effect {
+    /// Puts a turn's effects into the order in which they are recorded and performed: what a process
+    /// waits for, then what ends a row, what is said, and the answers to whoever looks on. Those of a
+    /// kind stay in their order: a sweep before the spawn that must not be swept.
+    pub fn in_order(effects: &mut [Effect]) {
+        effects.sort_by_key(Effect::rank);
+    }
+
+    fn rank(&self) -> u8 {
+        match self {
+            Effect::Spawn(_)
+            | Effect::Signal(..)
+            | Effect::Adopt(..)
+            | Effect::Survey(..)
+            | Effect::Sweep(..)
+            | Effect::SweepAll(_) => 0,
+            Effect::Release(_) => 1,
+            Effect::Say(..) => 2,
+            Effect::Reply(..) | Effect::Notice(..) => 3,
+            Effect::Quit(_) => 4,
+        }
+    }
+}
+
 /// Who a signal is for; see [`crate::keeper::Scope`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -196,4 +220,32 @@ pub struct SpawnOrder {
     pub instance: InstanceName,
     /// The whole environment, `KEY=VALUE` each.
     pub env: Vec<Text>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::{InstanceId, Role};
+    use alloc::vec;
+
+    #[test]
+    fn what_a_process_waits_for_comes_before_what_is_said_of_it() {
+        let slot = |generation| Slot { instance: InstanceId(1), role: Role::Main, generation };
+        let said = |line: &str| Effect::Say(Level::Warn, line.into());
+        let swept = Effect::Sweep(slot(1), Signal::KILL);
+        let (released, spawned) = (Effect::Release(slot(1)), Effect::Spawn(slot(2)));
+        let mut effects = vec![
+            released.clone(),
+            said("killed"),
+            swept.clone(),
+            said("respawning"),
+            spawned.clone(),
+            Effect::Quit(0),
+            said("over"),
+        ];
+        Effect::in_order(&mut effects);
+        let (first, second) = (said("killed"), said("respawning"));
+        let expected = [swept, spawned, released, first, second, said("over"), Effect::Quit(0)];
+        assert_eq!(effects, expected);
+    }
 }

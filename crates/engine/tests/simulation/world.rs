@@ -525,6 +525,7 @@ impl World {
             self.daemon_dies();
             return Ok(());
         }
+        Effect::in_order(&mut effects);
         let record = Record { changes: engine.take_changes(), effects: effects.clone() };
         self.commit(&record);
         self.check_engine(&engine)?;

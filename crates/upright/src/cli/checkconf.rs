@@ -106,7 +106,7 @@ fn verdict(world: &mut World<'_>, settings: &Settings) -> Result<String, String>
         return Err(String::from("File must end in .conf"));
     }
     let invalid = |what: &str| format!("File {shown}: syntax invalid:\n{what}");
-    let (_, parsed) = check::read(file).map_err(|why| invalid(&why))?;
+    let parsed = check::read_job(file).map_err(|why| invalid(&why))?;
     if settings.debug {
         world.print(&format!("DEBUG: job={}\n", parsed.spec.name.text().lossy()));
     }

@@ -28,7 +28,8 @@ enum Done {
 
 impl Daemon {
     /// Writes a turn into the journal and puts its effects in line.
-    pub(super) fn record(&mut self, effects: Vec<Effect>) {
+    pub(super) fn record(&mut self, mut effects: Vec<Effect>) {
+        Effect::in_order(&mut effects);
         let changes = self.engine.take_changes();
         let level = self.engine.level();
         let heard = std::mem::replace(&mut self.level, level) != level;
@@ -59,13 +60,15 @@ impl Daemon {
 
     /// Performs what is in line until it is empty or the keeper has to read first.
     pub(super) fn perform_todo(&mut self) {
-        while let Some(effect) = self.todo.pop_front() {
+        loop {
+            let said = self.say_together();
+            if said > 0 {
+                self.tick(said);
+                continue;
+            }
+            let Some(effect) = self.todo.pop_front() else { break };
             match self.perform(&effect) {
-                Done::Yes => {
-                    if let Some(journal) = &mut self.journal {
-                        journal.tick();
-                    }
-                }
+                Done::Yes => self.tick(1),
                 Done::Later => {
                     self.todo.push_front(effect);
                     self.keeper_full = true;
@@ -75,6 +78,29 @@ impl Daemon {
         }
         self.todo.shrink_to(BUSY);
         self.confirm_seen();
+    }
+
+    /// Says the lines that are next in line, as many as one write takes; returns how many that were.
+    /// After many deaths a write for each would cost as much as the starts.
+    fn say_together(&mut self) -> u64 {
+        let heard = self.engine.level();
+        let mut speech = self.voice.speech();
+        let mut said = 0;
+        while let Some(Effect::Say(level, line)) = self.todo.front() {
+            if *level >= heard && !speech.add(*level, line) {
+                break;
+            }
+            self.todo.pop_front();
+            said += 1;
+        }
+        speech.end();
+        said
+    }
+
+    fn tick(&mut self, done: u64) {
+        if let Some(journal) = &mut self.journal {
+            journal.tick(done);
+        }
     }
 
     /// Begins a new journal where the old one has become long, or there is none. Reports whether

@@ -52,9 +52,6 @@ const DRAIN_TIMEOUT: Span = Span::millis(500);
 /// A turn with this many effects needed memory that is given back in the next quiet moment.
 const BUSY: usize = 256;
 
-/// How long a moment is without news until it is quiet.
-const QUIET: Span = Span::millis(100);
-
 /// How many bytes of a job's output are quoted.
 const TAIL: u32 = 2048;
 
@@ -204,7 +201,6 @@ impl Daemon {
             self.engine.next_deadline(),
             self.drains.iter().map(|drain| drain.until).min(),
             self.connections.next_deadline(),
-            self.bulky.then(|| now + QUIET),
             self.watching.due(),
         ];
         let first = deadlines.into_iter().flatten().min();
@@ -215,15 +211,12 @@ impl Daemon {
             (true, Some(at)) => Some(at.since(now).0),
             (true, None) => None,
         };
-        let waited = self.epoll.wait(timeout).map(Iterator::collect::<Vec<Ready>>);
+        let waited = self.epoll.wait_at_rest(timeout, &mut self.bulky);
+        let waited = waited.map(Iterator::collect::<Vec<Ready>>);
         let ready = waited.unwrap_or_else(|errno| {
             self.say(Level::Error, &format!("waiting failed: {errno}"));
             Vec::new()
         });
-        if ready.is_empty() && std::mem::take(&mut self.bulky) {
-            sys::memory::give_back();
-            sys::memory::forget_code();
-        }
         sys::timer::arm(TURN_CPU);
         self.take_batch(&ready);
         self.end_turn();

@@ -22,6 +22,7 @@ use std::collections::VecDeque;
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
 use sys::epoll::{Epoll, Interest, Ready};
+use sys::ground::Grounds;
 use sys::limits::Inherited;
 use sys::own::{Argv, Binary};
 use sys::signals::{SignalFd, SignalSet};
@@ -92,6 +93,7 @@ struct Keeper {
     own: Binary,
     null: Option<OwnedFd>,
     inherited: Inherited,
+    grounds: Grounds,
     table: Table,
     orphans: Orphans,
     held: Held,
@@ -111,6 +113,8 @@ struct Keeper {
     buffer: Vec<u8>,
     reap_again: bool,
     found_strange: bool,
+    /// Whether memory is to be given back in the next quiet moment.
+    bulky: bool,
     now: Mono,
 }
 
@@ -144,6 +148,7 @@ impl Keeper {
             own: Binary::open()?,
             null: None,
             inherited,
+            grounds: Grounds::new(),
             table: Table::default(),
             orphans: Orphans::default(),
             held: Held::new(),
@@ -158,6 +163,7 @@ impl Keeper {
             buffer: vec![0; MESSAGE_MAX],
             reap_again: true,
             found_strange: false,
+            bulky: false,
             now: sys::clock::monotonic(),
         })
     }
@@ -178,11 +184,13 @@ impl Keeper {
             }
             self.watch();
             batch.clear();
-            if let Ok(ready) = self.epoll.wait(self.timeout()) {
+            let timeout = self.timeout();
+            if let Ok(ready) = self.epoll.wait_at_rest(timeout, &mut self.bulky) {
                 batch.extend(ready.take(EVENTS));
             }
             self.now = sys::clock::monotonic();
             batch.iter().for_each(|ready| self.handle(*ready));
+            self.grounds.trim();
         }
     }
 
@@ -302,7 +310,10 @@ impl Keeper {
                                 self.table.read_out(index);
                             }
                         }
-                        Some(LogWire::Ready) => self.logger.ready(),
+                        Some(LogWire::Ready) => {
+                            self.logger.ready();
+                            self.bulky = true;
+                        }
                         Some(LogWire::Pipe { .. } | LogWire::Daemon | LogWire::Finish) | None => {}
                     }
                 }

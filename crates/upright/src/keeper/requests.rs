@@ -42,8 +42,7 @@ impl Keeper {
             Some(ToKeeper::Drop { key }) => self.held.drop(key),
             Some(ToKeeper::Ready) => {
                 self.daemon.ready();
-                // What the start used is not needed any more.
-                sys::memory::forget_code();
+                self.bulky = true;
             }
             Some(ToKeeper::OrphansSeen { sequence }) => self.orphans.seen(sequence),
             Some(ToKeeper::SignalSeen { signal }) => {
@@ -117,7 +116,8 @@ impl Keeper {
             script: script.as_ref().map(OwnedFd::as_fd),
             inherited: &self.inherited,
         };
-        let spawned = sys::spawn::spawn(&launch).map_err(|errno| (Step::Fork, errno))?;
+        let spawned =
+            sys::spawn::spawn(&launch, &mut self.grounds).map_err(|errno| (Step::Fork, errno))?;
         Ok((spawned, output.map(|Output { read, write: _ }| read)))
     }
 

@@ -463,6 +463,7 @@ mod tests {
     use std::ffi::CString;
     use std::os::unix::ffi::OsStringExt;
     use std::process::Command;
+    use sys::ground::Grounds;
     use sys::limits::Inherited;
     use sys::plan::Plan;
     use sys::spawn::{spawn, Launch, Source};
@@ -490,7 +491,7 @@ mod tests {
         let plan = Plan { cgroups: vec![path], ..plan }.encode();
         let (inherited, plan) = (Inherited::capture(), Source::Bytes(&plan));
         let launch = Launch { plan, null: None, log: None, script: None, inherited: &inherited };
-        let spawned = spawn(&launch).unwrap();
+        let spawned = spawn(&launch, &mut Grounds::new()).unwrap();
         // It has the fifo open, or waits for that, once it sleeps.
         while sys::procfs::stat(spawned.pid).unwrap().state != b'S' {
             std::thread::yield_now();

@@ -164,11 +164,15 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     },
     CommandRow {
         name: "check",
-        about: "Check job files without running anything",
+        about: "Check job files and supervisord.conf without running anything",
         arguments: || {
-            vec![many("file", "FILE", "Job files (.conf), or directories of them")
-                .required(true)
-                .value_hint(ValueHint::FilePath)]
+            vec![many(
+                "file",
+                "FILE",
+                "Job files (.conf), programs (.conf, .ini), or directories of them",
+            )
+            .required(true)
+            .value_hint(ValueHint::FilePath)]
         },
         talks: Talks::Nobody,
         run: check::check,

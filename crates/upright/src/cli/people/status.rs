@@ -41,12 +41,13 @@ pub(super) fn status(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Res
 
 pub(super) fn version(session: &mut Session<'_, '_>, _: &ArgMatches) -> Result<(), Exit> {
     if session.form == Form::Words {
-        let own = Version::own().version;
+        let own = env!("CARGO_PKG_VERSION");
         session.world.print(&format!("command line: upright {own}\n"));
     }
     if let Some(Answer::Version(version)) = session.ask_in_words(Call::Version)? {
-        let Version { product, version, compatible } = version;
-        let line = format!("running: {product} {version}, in place of {compatible}\n");
+        let Version { product, version, compatible, pid } = version;
+        let line =
+            format!("running: {product} {version}, in place of {compatible}, process {pid}\n");
         session.world.print(&line);
     }
     Ok(())
