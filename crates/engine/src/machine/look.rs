@@ -33,6 +33,7 @@ impl Engine {
             state: State::Waiting,
             processes: Vec::new(),
             since: self.rested(job, name),
+            started_by: Vec::new(),
             waits_for: String::new(),
             last_exit: self.last_exit(job, name),
             respawns: u64::from(self.respawned(job, name)),
@@ -93,10 +94,19 @@ impl Engine {
             name: name.clone(),
             usage: spec.about.usage.clone(),
             description: spec.about.description.clone(),
+            author: spec.about.author.clone(),
+            version: spec.about.version.clone(),
             emits: spec.about.emits.clone(),
             start_on: spec.start_on.as_deref().cloned(),
             stop_on: spec.stop_on.as_deref().cloned(),
         })
+    }
+
+    /// Reports whether the job is known and its unnamed instance is to run.
+    pub fn is_wanted(&self, job: &JobName) -> bool {
+        let id = self.names.get(&(job.clone(), InstanceName::default()));
+        let instance = id.and_then(|id| self.instances.look(id));
+        instance.is_some_and(|instance| instance.goal == Goal::Start || instance.restart)
     }
 
     /// Returns how a job's main process is run. Sizes of its log file are what the file says; none is 0.
@@ -239,6 +249,7 @@ impl Engine {
             state: instance.state,
             processes: processes.filter_map(|(role, p)| p.pid.map(|pid| (*role, pid))).collect(),
             since: self.now.since(instance.since),
+            started_by: instance.started_by.iter().map(|by| by.lossy().into_owned()).collect(),
             waits_for: self.hold_words(instance),
             last_exit: self.last_exit(&instance.job, &instance.name),
             respawns: instance.respawn.total,

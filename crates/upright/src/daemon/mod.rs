@@ -4,9 +4,11 @@
 //! connections), handle, write the turn into the journal, perform the effects in order, flush.
 //! `inputs` is the only file that makes inputs, `effects` the only one that performs effects.
 
+mod bus;
 mod catalogue;
 mod connections;
 mod effects;
+mod gateway;
 mod inputs;
 mod journal;
 mod link;
@@ -32,6 +34,7 @@ use engine::machine::{Effect, Engine, Input, Level};
 use engine::process::{Pid, Slot};
 use engine::signal::Signal;
 use engine::time::{Mono, Span};
+use gateway::Gateway;
 use journal::Journal;
 use link::Link;
 use settings::Settings;
@@ -46,6 +49,9 @@ use watching::Watching;
 /// How much processor time one turn may use; a daemon that spins is ended, and a new one begins
 /// where it was.
 const TURN_CPU: Span = Span::secs(20);
+
+/// The limit is set anew when it is older than this; a turn has that much less at most.
+const TURN_CPU_SLACK: Span = Span::secs(1);
 
 /// How long an answer that quotes a job's last lines waits for them.
 const DRAIN_TIMEOUT: Span = Span::millis(500);
@@ -64,6 +70,7 @@ const LOGGER: u64 = 2;
 const CONTROL: u64 = 3;
 const SESSION: u64 = 4;
 const WATCH: u64 = 5;
+const GATEWAY: u64 = 6;
 
 /// The daemon's state beside the engine's. None of it needs to survive.
 struct Daemon {
@@ -74,6 +81,8 @@ struct Daemon {
     link: Link,
     /// Whether the keeper has to read before more can be sent.
     keeper_full: bool,
+    /// What its channel is watched for.
+    watched: Interest,
     logger: Option<OwnedFd>,
     listeners: Vec<(u64, UnixListener)>,
     connections: Connections,
@@ -97,6 +106,8 @@ struct Daemon {
     stacks: BTreeMap<Slot, u64>,
     /// Output that could not be written, by slot, in a sentence.
     troubles: BTreeMap<Slot, String>,
+    /// When the limit of a turn's processor time was set.
+    armed: Mono,
     /// Whether memory is to be given back in the next quiet moment.
     bulky: bool,
     /// What is journalled and need not be told to a later daemon.
@@ -107,6 +118,8 @@ struct Daemon {
     journal_lost: bool,
     /// Connections that have sent more calls than one turn took.
     again: BTreeSet<ConnectionId>,
+    /// Who answers D-Bus clients.
+    gateway: Gateway,
     /// Every job with its files.
     catalogue: Catalogue,
     /// The directories of the job files.
@@ -218,7 +231,10 @@ impl Daemon {
             self.say(Level::Error, &format!("waiting failed: {errno}"));
             Vec::new()
         });
-        sys::timer::arm(TURN_CPU);
+        if now.since(self.armed) > TURN_CPU_SLACK {
+            sys::timer::arm(TURN_CPU);
+            self.armed = now;
+        }
         self.take_batch(&ready);
         self.end_turn();
     }
@@ -230,6 +246,7 @@ impl Daemon {
             self.keep_journal();
         }
         self.say_ready();
+        self.give_up_gateway();
         self.connections.send_all_notices();
         let ids = match self.todo.is_empty() {
             true => std::mem::take(&mut self.touched).into_iter().collect(),
@@ -242,7 +259,11 @@ impl Daemon {
             self.close(id);
         }
         let interest = if self.keeper_full { Interest::Both } else { Interest::Read };
-        let _ = self.epoll.modify(self.link.fd(), KEEPER, interest);
+        if interest != self.watched {
+            // Takes no memory, so it cannot fail for a channel that is open.
+            let _ = self.epoll.modify(self.link.fd(), KEEPER, interest);
+            self.watched = interest;
+        }
     }
 
     fn flush(&mut self, id: ConnectionId) {

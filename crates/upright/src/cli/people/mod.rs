@@ -4,8 +4,10 @@ mod changes;
 pub mod check;
 mod commands;
 mod events;
+mod graph;
 mod log;
 mod status;
+mod tree;
 mod up;
 mod why;
 pub mod words;
@@ -242,7 +244,9 @@ impl About {
             | Call::SetLogPriority(_)
             | Call::NotifyDiskWriteable
             | Call::Events(..)
-            | Call::Shutdown
+            | Call::NotifyDbusAddress(_)
+            | Call::NotifyCgroupManagerAddress(_)
+            | Call::Shutdown(_)
             | Call::GetEnv(..)
             | Call::SetEnv(..)
             | Call::UnsetEnv(..)
