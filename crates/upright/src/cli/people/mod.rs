@@ -76,7 +76,8 @@ pub fn run(world: &mut World<'_>) -> u8 {
     if let Some(asked) = status::asked_plainly(&world.args) {
         let status::Asked { job, listed, form, socket } = asked;
         let mut session = Session { world, form, socket };
-        return status::show(&mut session, job, listed).map_or_else(Exit::code, |()| 0);
+        let shown = status::show(&mut session, job, listed, status::table);
+        return shown.map_or_else(Exit::code, |()| 0);
     }
     let args = std::mem::take(&mut world.args);
     let name = OsString::from("upright");

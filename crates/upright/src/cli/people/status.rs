@@ -51,14 +51,16 @@ pub(super) fn asked_plainly(args: &[Vec<u8>]) -> Option<Asked> {
 
 pub(super) fn status(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result<(), Exit> {
     let listed = if matches.get_flag("all") { Listed::All } else { Listed::Own };
-    show(session, text(matches, "job"), listed)
+    let draw = if matches.get_flag("tree") { tree::draw } else { table };
+    show(session, text(matches, "job"), listed, draw)
 }
 
-/// Shows the instances of a job, or of all.
+/// Shows the instances of a job, or of all, as `draw` does with colours or without.
 pub(super) fn show(
     session: &mut Session<'_, '_>,
     job: Option<Text>,
     listed: Listed,
+    draw: fn(&[InstanceView], bool) -> String,
 ) -> Result<(), Exit> {
     let call = Call::List(job, listed);
     let Some(Answer::Instances(views)) = session.ask_in_words(call)? else { return Ok(()) };
@@ -68,10 +70,7 @@ pub(super) fn show(
             .say("There is no job. Job files go where `upright up DIR` or --confdir says.");
         return Ok(());
     }
-    let shown = match matches.get_flag("tree") {
-        true => tree::draw(&views, session.colours()),
-        false => table(&views, session.colours()),
-    };
+    let shown = draw(&views, session.colours());
     session.world.print(&shown);
     for view in &views {
         for warning in &view.warnings {
@@ -97,7 +96,7 @@ pub(super) fn version(session: &mut Session<'_, '_>, _: &ArgMatches) -> Result<(
 }
 
 /// Returns the instances in columns. The last column has no padding behind it.
-fn table(views: &[InstanceView], colours: bool) -> String {
+pub(super) fn table(views: &[InstanceView], colours: bool) -> String {
     let rows: Vec<[String; 7]> = views.iter().map(row).collect();
     let mut widths = COLUMNS.map(str::len);
     for row in &rows {
