@@ -4,7 +4,8 @@ use crate::limits::Inherited;
 use crate::plan::{Console, Counts, Groups, Malformed, Record, Records, Refused, Strings};
 use crate::report::{self, Gravity};
 use crate::signals::{self, last_error, SignalSet};
-use crate::spawn::{above, place, Launch, Source};
+use crate::own;
+use crate::spawn::{above, place, Launch, Source, Witness, PID_AT};
 use engine::process::Step;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -41,6 +42,7 @@ struct Child<'a> {
     log: Option<RawFd>,
     has_script: bool,
     inherited: &'a Inherited,
+    witness: Option<(Witness<'a>, RawFd)>,
     argv: Option<Strings<'a>>,
     env: Option<Strings<'a>>,
 }
@@ -69,7 +71,12 @@ fn perform(launch: &Launch<'_>, report: RawFd, words: &mut [usize]) -> Done {
     }
     let has_script = launch.script.is_some();
     let inherited = launch.inherited;
-    let mut child = Child { report, null, log, has_script, inherited, argv: None, env: None };
+    let witness = match launch.witness {
+        Some(witness) => Some((witness, above(witness.fd.as_raw_fd()).at(Step::Plan)?)),
+        None => None,
+    };
+    let (argv, env) = (None, None);
+    let mut child = Child { report, null, log, has_script, inherited, witness, argv, env };
     for record in Records::new(plan) {
         let record = record.map_err(|Malformed| Failure(Step::Plan, Errno::INVAL))?;
         child.step(record, words)?;
@@ -209,6 +216,24 @@ impl<'a> Child<'a> {
         self.report = -1;
     }
 
+    /// Writes down that it is there. In this order: whoever takes our parent's place after the second
+    /// step finds the record, and before it there will be no program.
+    fn bear_witness(&self) {
+        let Some((witness, fd)) = self.witness else { return };
+        let mut record = witness.record;
+        if let Some(place) = record.get_mut(PID_AT..PID_AT + 4) {
+            place.copy_from_slice(&own::pid().to_le_bytes());
+        }
+        // SAFETY: the bytes live here; the descriptor is ours, and plain numbers otherwise. Where it
+        // cannot be written the death of our parent at this very moment would lose us.
+        unsafe {
+            libc::pwrite(fd, record.as_ptr().cast(), record.len(), witness.at as libc::off_t);
+            if libc::getppid() != witness.parent {
+                libc::_exit(255);
+            }
+        }
+    }
+
     /// Tries each path in turn as execvp does: a program that is not there or must not be executed
     /// gives way to the next, one without a known format is a script of the shell's.
     fn execute(&self, paths: Strings<'_>, words: &mut [usize]) -> Result<(), Errno> {
@@ -217,6 +242,7 @@ impl<'a> Child<'a> {
         let after = pointers(words, 1, argv)?;
         pointers(words, after, env)?;
         let (start, rest) = words.split_at(after);
+        self.bear_witness();
         signals::reset(self.inherited.ignored);
         signals::block(SignalSet::NONE);
         let (mut last, mut denied) = (Errno::NOENT, false);

@@ -3,7 +3,7 @@
 //! The keeper starts its peers from its own binary, which here is this test: a peer so started passes
 //! its channel on to the test and then only waits to be ended. Each case has a keeper of its own.
 
-use engine::keeper::{held, FromKeeper, LogWire, Scope, ToKeeper, Wants, HEAD};
+use engine::keeper::{held, FromKeeper, LogWire, Replaced, Scope, ToKeeper, Wants, HEAD};
 use engine::process::{Exit, InstanceId, Pid, Role, Slot, Step};
 use engine::signal::Signal;
 use std::collections::{BTreeMap, VecDeque};
@@ -256,10 +256,15 @@ impl Peer {
     }
 
     fn next_with(&self) -> (FromKeeper, Option<OwnedFd>) {
-        let mut buffer = [0; 64];
-        let mut received = self.receive(&mut buffer);
-        let message = FromKeeper::decode(&buffer[..received.length]);
-        (message.expect("the keeper speaks its protocol"), received.fds[0].take())
+        loop {
+            let mut buffer = [0; 64];
+            let mut received = self.receive(&mut buffer);
+            let message = FromKeeper::decode(&buffer[..received.length]);
+            match message.expect("the keeper speaks its protocol") {
+                FromKeeper::Held { key: held::FACTS | held::ORIGIN } => {}
+                message => return (message, received.fds[0].take()),
+            }
+        }
     }
 
     /// Returns the next message, passing over links to the logger.
@@ -306,6 +311,8 @@ impl Peer {
         let what = match LogWire::decode(&buffer[..received.length]).unwrap() {
             LogWire::Pipe { slot, route } => Some((slot, route.to_vec())),
             LogWire::Daemon => None,
+            // What heirs of the keeper need.
+            LogWire::Held { .. } | LogWire::Drop { .. } => return self.passed(),
             other => panic!("{other:?}"),
         };
         (what, received.fds[0].take())
@@ -361,7 +368,7 @@ const KILLED: Exit = Exit::Signal { signal: 9, core: false };
 fn welcome(stage: &mut Stage) {
     let daemon = stage.daemon();
     let keeper = stage.keeper();
-    assert_eq!(daemon.next(), FromKeeper::Welcome { attempt: 0, keeper });
+    assert_eq!(daemon.next(), FromKeeper::Welcome { attempt: 0, keeper, upgrades: 0, replaced: Replaced::No });
     assert_eq!(daemon.next(), FromKeeper::Told);
     let arguments = sys::procfs::arguments(daemon.process).unwrap();
     let test = std::env::current_exe().unwrap().into_os_string().into_vec();
@@ -735,7 +742,7 @@ fn quit(stage: &mut Stage) {
     loop {
         let received = logger.receive(&mut buffer);
         match LogWire::decode(&buffer[..received.length]).unwrap() {
-            LogWire::Daemon => {}
+            LogWire::Daemon | LogWire::Held { .. } => {}
             LogWire::Finish => break,
             other => panic!("{other:?}"),
         }

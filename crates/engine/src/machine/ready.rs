@@ -62,7 +62,9 @@ impl Engine {
             && instance.hold.is_none()
             && instance.warnings.contains(&Warning::ExpectMissed);
         let awaited = late || instance.hold == Some(Hold::Ready);
-        if !follows || adopted || !awaited || exit != Exit::Status(0) {
+        // Where nobody can say how it ended, what it left tells.
+        let well = matches!(exit, Exit::Status(0) | Exit::Unknown);
+        if !follows || adopted || !awaited || !well {
             return false;
         }
         let until = match instance.due {

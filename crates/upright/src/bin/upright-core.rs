@@ -29,6 +29,7 @@ fn role(mut arguments: Vec<CString>) -> i32 {
             sys::signals::ignore_pipe();
             upright::logger::run()
         }
+        Some(b"--role=keeper") => upright::keeper::go_on(&arguments),
         Some(_) | None => keep(arguments),
     }
 }

@@ -153,13 +153,16 @@ impl Daemon {
             FromKeeper::Welcome { .. }
             | FromKeeper::Held { .. }
             | FromKeeper::Logger
-            | FromKeeper::Told => {}
+            | FromKeeper::Told
+            | FromKeeper::NotUpgraded { .. } => {}
         }
     }
 
     /// Where orphans have ended, counts again what is left of jobs that are being swept.
     fn count_again(&mut self) {
-        if !std::mem::take(&mut self.seen.uncounted) || self.sweeping.is_empty() {
+        // Nobody tells of the ends of those that are not the keeper's.
+        let uncounted = std::mem::take(&mut self.seen.uncounted) || self.settings.foster.is_some();
+        if !uncounted || self.sweeping.is_empty() {
             return;
         }
         let census = Census::take(self.settings.keeper);
@@ -245,6 +248,8 @@ impl Daemon {
                 );
                 self.troubles.remove(&slot);
             }
+            // Of use only once there is no keeper, and heard then in `succession`.
+            FromLogger::Succeeded => {}
         }
     }
 

@@ -4,13 +4,17 @@
 //! Nothing is lost when the channel is full: what cannot be sent yet stays first in line, and a
 //! spawn's plan is made only when it can go.
 
+use crate::heir::Estate;
 use engine::keeper::{FromKeeper, ToKeeper, HEAD, MESSAGE_MAX};
+use std::cell::RefCell;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use sys::{seqpacket, Errno};
 
 /// The channel.
 pub struct Link {
     channel: OwnedFd,
+    /// What the keeper holds, should it be killed.
+    estate: RefCell<Estate>,
 }
 
 /// What became of a message.
@@ -27,7 +31,21 @@ pub enum Sent {
 impl Link {
     /// Takes the channel over.
     pub fn new(channel: OwnedFd) -> Link {
-        Link { channel }
+        Link { channel, estate: RefCell::default() }
+    }
+
+    /// Takes what the keeper held, now that it is gone.
+    pub fn take_estate(&self) -> Estate {
+        self.estate.take()
+    }
+
+    /// Keeps a copy of what the keeper holds. PID 1 says nothing of how it began, and needs no heir.
+    fn keep(&self, key: u32, fd: BorrowedFd<'_>) {
+        let mut estate = self.estate.borrow_mut();
+        match fd.try_clone_to_owned() {
+            Ok(copy) if sys::own::parent() != 1 => estate.held.insert(key, copy),
+            Ok(_) | Err(_) => estate.held.remove(&key),
+        };
     }
 
     /// Returns the descriptor to wait for.
@@ -41,7 +59,16 @@ impl Link {
         let parts = message.encode(&mut head, &mut lengths);
         let [a, b, c, d] = parts;
         match seqpacket::send(&self.channel, &[&head, a, b, c, d], fds) {
-            Ok(()) => Sent::Yes,
+            Ok(()) => {
+                match (message, fds) {
+                    (ToKeeper::Hold { key }, [fd, ..]) => self.keep(*key, *fd),
+                    (ToKeeper::Drop { key }, _) => {
+                        self.estate.borrow_mut().held.remove(key);
+                    }
+                    _ => {}
+                }
+                Sent::Yes
+            }
             Err(Errno::AGAIN | Errno::NOBUFS | Errno::NOMEM | Errno::TOOMANYREFS) => Sent::Full,
             Err(_) => Sent::Gone,
         }
@@ -58,6 +85,9 @@ impl Link {
                     let [fd, ..] = received.fds;
                     let bytes = buffer.get(..received.length).unwrap_or(&[]);
                     if let Some(message) = FromKeeper::decode(bytes) {
+                        if let (FromKeeper::Held { key }, Some(fd)) = (message, &fd) {
+                            self.keep(key, fd.as_fd());
+                        }
                         return Ok(Some((message, fd)));
                     }
                 }

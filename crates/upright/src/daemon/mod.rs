@@ -18,6 +18,7 @@ mod reloading;
 mod settings;
 mod sources;
 mod startup;
+mod succession;
 mod talk;
 mod variables;
 mod watching;
@@ -54,6 +55,9 @@ const BUSY: usize = 256;
 
 /// How long a moment is without news until it is quiet.
 const QUIET: Span = Span::millis(100);
+
+/// How often it is counted what is left of a job whose processes are somebody else's children.
+const RECOUNT: Span = Span::millis(20);
 
 /// How many bytes of a job's output are quoted.
 const TAIL: u32 = 2048;
@@ -181,21 +185,6 @@ impl Daemon {
         }
     }
 
-    /// Without a keeper nothing can be started and no end is heard of. Services go on, and the logger
-    /// as long as one of them may write; nobody claims any more to look after them.
-    fn lose_keeper(&mut self) -> i32 {
-        let running = self.engine.processes().filter(|(_, pid)| pid.is_some()).count();
-        self.say(
-            Level::Fatal,
-            &format!(
-                "the keeper (process {}) is gone: {running} processes go on, unsupervised; their output is still written; end them before Upright is started again",
-                self.settings.keeper
-            ),
-        );
-        startup::remove_files(&self.settings);
-        1
-    }
-
     fn turn(&mut self) {
         let now = sys::clock::monotonic();
         let deadlines = [
@@ -204,6 +193,7 @@ impl Daemon {
             self.connections.next_deadline(),
             self.bulky.then(|| now + QUIET),
             self.watching.due(),
+            self.recount_due(now),
         ];
         let first = deadlines.into_iter().flatten().min();
         let idle = self.news.is_empty() && self.again.is_empty() && self.catalogue.is_settled();
@@ -225,6 +215,12 @@ impl Daemon {
         sys::timer::arm(TURN_CPU);
         self.take_batch(&ready);
         self.end_turn();
+    }
+
+    /// Returns when it is to be counted again what is left of jobs, where nobody tells.
+    fn recount_due(&self, now: Mono) -> Option<Mono> {
+        let counts = self.settings.foster.is_some() && !self.sweeping.is_empty();
+        counts.then(|| now + RECOUNT)
     }
 
     /// Performs what the turn decided, now that it is recorded, and sends what there is to send.

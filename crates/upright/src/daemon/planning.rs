@@ -100,6 +100,16 @@ pub fn prepare(settings: &Settings, order: &SpawnOrder) -> Result<Prepared, Refu
     Ok(Prepared { wants, pipe_owner: owner, plan: plan.encode(), route, script })
 }
 
+/// Returns the encoded route of the output of a process that runs already; none where its output is
+/// not kept, or comes through a terminal.
+pub fn output_route(settings: &Settings, order: &SpawnOrder) -> Option<Vec<u8>> {
+    let console = match order.spec.attrs.console {
+        Console::Default => settings.options.console,
+        console => console,
+    };
+    (console == Console::Log).then(|| route(settings, order))
+}
+
 fn path(text: Option<&Text>, step: Step) -> Result<Option<CString>, Refusal> {
     let made = text.map(|text| CString::new(text.bytes())).transpose();
     made.map_err(|_| Refusal(step, Errno::INVAL))

@@ -24,8 +24,13 @@ pub struct Settings {
     pub log_group: Option<u32>,
     /// Whether `debug` stanzas are honoured: at log level debug only. Source: spec 4.
     pub debugs: bool,
-    /// The process that the user started.
+    /// The process that the user started: the keeper, unless that was killed.
+    pub named: Pid,
+    /// The keeper.
     pub keeper: Pid,
+    /// Whose children orphans of the processes become that are not the keeper's: it took the place of
+    /// one that was killed. None where they are all its own.
+    pub foster: Option<Pid>,
     /// The directories of job files, the first wins.
     pub sources: Vec<PathBuf>,
     /// Where output goes; none: it is forwarded only.
@@ -40,18 +45,20 @@ pub struct Settings {
 
 impl Settings {
     /// Works out what the options mean in this environment.
-    pub fn new(options: Options, keeper: Pid) -> Settings {
+    pub fn new(options: Options, named: Pid) -> Settings {
+        let keeper = sys::own::parent();
+        let foster = (keeper != named).then(|| sys::procfs::stat(keeper).map_or(1, |k| k.ppid));
         let (uid, gid) = sys::own::ids();
         let log_group = (uid == 0 && options.mode == Mode::System)
             .then(|| sys::users::group(Path::new("/"), b"adm").ok())
             .flatten();
         let runtime = variable("XDG_RUNTIME_DIR").map(PathBuf::from);
         let own = options.mode != Mode::System;
-        let session = own.then(|| format!("/com/ubuntu/upstart-session/{uid}/{keeper}"));
+        let session = own.then(|| format!("/com/ubuntu/upstart-session/{uid}/{named}"));
         let session_file = runtime
             .as_ref()
             .filter(|_| own)
-            .map(|runtime| runtime.join("upstart/sessions").join(format!("{keeper}.session")));
+            .map(|runtime| runtime.join("upstart/sessions").join(format!("{named}.session")));
         let socket = options.socket.clone().or_else(|| match options.mode {
             Mode::System => Some(PathBuf::from("/run/upright/control")),
             Mode::User | Mode::Up => runtime.map(|runtime| runtime.join("upright/control")),
@@ -64,7 +71,9 @@ impl Settings {
             uid,
             gid,
             log_group,
+            named,
             keeper,
+            foster,
             socket,
             session,
             session_file,
@@ -85,7 +94,7 @@ impl Settings {
         };
         let forced = self.session.iter();
         let forced = forced.map(|at| Text::from(format!("UPSTART_SESSION=unix:abstract={at}")));
-        let seed = u64::from(self.uid) ^ (self.keeper as u64) << 32 ^ sys::clock::wall().0;
+        let seed = u64::from(self.uid) ^ (self.named as u64) << 32 ^ sys::clock::wall().0;
         Config { table, own, forced: forced.collect(), seed }
     }
 }

@@ -1,11 +1,13 @@
 //! What the daemon asks of the keeper, done.
 
-use super::table::{Fate, Log};
-use super::{Ending, Finish, Keeper, FINISH, REPORT, SETUP};
-use engine::keeper::{Scope, ToKeeper, Wants};
+use super::held::Heirs;
+use super::peer::Blocked;
+use super::table::{Fate, Log, Passed};
+use super::{Ending, Finish, Keeper, FINISH, FOSTERED, REPORT, SETUP};
+use engine::keeper::{LogWire, Replaced, Scope, ToKeeper, Wants, HEAD};
 use engine::process::{Exit, Pid, Slot, Step};
 use engine::signal::Signal;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use sys::epoll::Interest;
 use sys::pty::Output;
 use sys::seqpacket::FDS_MAX;
@@ -42,6 +44,7 @@ impl Keeper {
             Some(ToKeeper::Drop { key }) => self.held.drop(key),
             Some(ToKeeper::Ready) => {
                 self.daemon.ready();
+                self.identity.replaced = Replaced::No;
                 // What the start used is not needed any more.
                 sys::memory::forget_code();
             }
@@ -49,6 +52,7 @@ impl Keeper {
             Some(ToKeeper::SignalSeen { signal }) => {
                 self.unseen = self.unseen.without(signal.number());
             }
+            Some(ToKeeper::Upgrade) => self.upgrade(fds),
             Some(ToKeeper::Quit { code }) => self.quit(code),
             None => self.strange(message.len()),
         }
@@ -65,14 +69,14 @@ impl Keeper {
             return;
         }
         route.extend_from_slice(spawn.route);
-        let (fate, log) = match self.launch(spawn, fds) {
-            Ok((Spawned { pid, report }, read)) => {
+        let (fate, log, passed) = match self.launch(spawn, fds) {
+            Ok((Spawned { pid, report }, read, passed)) => {
                 let log = read.map(|read| Log { read, route: route.into_boxed_slice() });
-                (Fate::Spawning(pid, report), log)
+                (Fate::Spawning(pid, report), log, passed)
             }
-            Err((step, errno)) => (Fate::Failed(step, errno.raw_os_error()), None),
+            Err((step, errno)) => (Fate::Failed(step, errno.raw_os_error()), None, Passed::No),
         };
-        let index = self.table.insert(spawn.slot, fate, log);
+        let index = self.table.insert(spawn.slot, fate, log, passed);
         self.follow(index, spawn.slot);
     }
 
@@ -81,7 +85,7 @@ impl Keeper {
         &mut self,
         spawn: &Spawn<'_>,
         fds: &mut Attached,
-    ) -> Result<(Spawned, Option<OwnedFd>), (Step, Errno)> {
+    ) -> Result<(Spawned, Option<OwnedFd>, Passed), (Step, Errno)> {
         let Wants { log, pty, plan_in_fd, script_fd } = spawn.wants;
         let missing = (Step::Plan, Errno::BADF);
         let script = if script_fd {
@@ -110,15 +114,45 @@ impl Keeper {
         if self.null.is_none() {
             self.null = sys::entry::open_null().ok();
         }
+        let passed = match &output {
+            Some(output) => self.pass_before(spawn, output.read.as_fd()),
+            None => Passed::No,
+        };
         let launch = Launch {
             plan,
             null: self.null.as_ref().map(OwnedFd::as_fd),
             log: output.as_ref().map(|output| output.write.as_fd()),
             script: script.as_ref().map(OwnedFd::as_fd),
             inherited: &self.inherited,
+            witness: self.facts.witness(self.table.next_index(), spawn.slot),
         };
         let spawned = sys::spawn::spawn(&launch).map_err(|errno| (Step::Fork, errno))?;
-        Ok((spawned, output.map(|Output { read, write: _ }| read)))
+        Ok((spawned, output.map(|Output { read, write: _ }| read), passed))
+    }
+
+    /// Passes an output to the logger before there is a process, where we can be killed: a pipe that
+    /// only we could read would break under one that writes at once. Where the logger does not listen
+    /// it is passed later, as it is where nobody can take our place.
+    fn pass_before(&mut self, spawn: &Spawn<'_>, read: BorrowedFd<'_>) -> Passed {
+        let now = self.now;
+        if self.heirs == Heirs::None || !self.table.passes_nothing() || !self.logger.listens(now) {
+            return Passed::No;
+        }
+        let mut head = [0; HEAD];
+        let route = LogWire::Pipe { slot: spawn.slot, route: spawn.route }.encode(&mut head);
+        match self.logger.send(&[&head, route], &[read], now) {
+            Ok(()) => Passed::Yes,
+            Err(Blocked) => Passed::No,
+        }
+    }
+
+    /// Goes on in the attached binary; comes back only where that cannot be.
+    fn upgrade(&mut self, fds: &mut Attached) {
+        let binary = fds.iter_mut().find_map(Option::take);
+        self.not_upgraded = Some(match (binary, self.ending) {
+            (Some(binary), None) => self.become_binary(binary),
+            (Some(_) | None, _) => Errno::INVAL,
+        });
     }
 
     /// Listens to a child's report, up to a time. Where the kernel refuses to watch it, the report
@@ -138,6 +172,16 @@ impl Keeper {
         if signal == Signal::CONT {
             row.stopped = None;
         }
+        if let Some(foster) = &row.foster {
+            // The number may be another's once it has ended: somebody else reaps it.
+            if scope == Scope::Process {
+                let _ = sys::pidfd::send(foster, signal);
+                return;
+            }
+            if sys::pidfd::has_ended(foster) {
+                return;
+            }
+        }
         // Not reaped yet, so the number is its own. A refusal (a program that became somebody else)
         // shows as what it is: the process does not end.
         let _ = match scope {
@@ -156,12 +200,20 @@ impl Keeper {
         }
         let ours = [self.daemon.pid(), self.logger.pid()].contains(&Some(pid))
             || self.table.find_pid(pid).is_some();
-        let fate = if !ours && sys::wait::is_child(pid) {
+        let foster = if ours { None } else { self.foster(pid) };
+        let fate = if !ours && (foster.is_some() || sys::wait::is_child(pid)) {
             Fate::Running(pid, 0)
         } else {
             Fate::Gone(pid, self.orphans.take(pid).unwrap_or(Exit::Unknown))
         };
-        self.table.insert(slot, fate, None);
+        let index = self.table.insert(slot, fate, None, Passed::No);
+        if let Some(row) = self.table.row(index) {
+            row.foster = foster;
+            if let Some(foster) = &row.foster {
+                let _ = self.epoll.add(foster, FOSTERED + u64::from(index), Interest::ReadEdge);
+            }
+            self.facts.note(index, row);
+        }
     }
 
     fn hold(&mut self, key: u32, fds: &mut Attached) {
