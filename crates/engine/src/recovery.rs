@@ -347,7 +347,8 @@ mod tests {
         let alive = FromKeeper::Spawned { slot: of(70), pid: 5, warnings: 0 };
         let dead = FromKeeper::SpawnFailed { slot: of(80), step: Step::Exec, errno: 2 };
         let table = table(&[alive, dead]);
-        let (mut engine, catching) = recover(Config::default(), Vec::new(), 0, &table, Replaced::No);
+        let (mut engine, catching) =
+            recover(Config::default(), Vec::new(), 0, &table, Replaced::No);
         assert_eq!(
             catching.effects,
             [Effect::Signal(of(70), Signal::KILL, SignalScope::Group), Effect::Release(of(80))]
@@ -380,7 +381,8 @@ mod tests {
                 serde_json::from_str(&format!("{before}{counter}{most}{rest}")).unwrap()
             };
             let records: Vec<Record> = records.iter().map(spent).collect();
-            let (mut engine, catching) = recover(Config::default(), records, DONE, &table(&[]), Replaced::No);
+            let (mut engine, catching) =
+                recover(Config::default(), records, DONE, &table(&[]), Replaced::No);
             let token = Some(Text::from("t"));
             let name = EventName::try_from("e").unwrap();
             let emit = Request::Emit(Text::from("e"), Vec::new(), Wait::Settled);

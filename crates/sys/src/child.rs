@@ -1,10 +1,10 @@
 //! The child between fork and exec: system calls only. No allocation, no lock, no panic.
 
 use crate::limits::Inherited;
+use crate::own;
 use crate::plan::{Console, Counts, Groups, Malformed, Record, Records, Refused, Strings};
 use crate::report::{self, Gravity};
 use crate::signals::{self, last_error, SignalSet};
-use crate::own;
 use crate::spawn::{above, place, Launch, Source, Witness, PID_AT};
 use engine::process::Step;
 use rustix::fs::{Mode, OFlags};

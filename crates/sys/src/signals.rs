@@ -204,6 +204,12 @@ pub fn send_group(pid: Pid, signal: Signal) -> Result<(), Errno> {
     kill(-group, signal)
 }
 
+/// Reports whether a process group has a member, dead ones that nobody reaped included.
+pub fn group_exists(group: Pid) -> bool {
+    // SAFETY: plain numbers; signal 0 is sent to nobody.
+    group > 1 && (unsafe { libc::kill(-group, 0) } == 0 || last_error() == Errno::PERM)
+}
+
 fn kill(target: Pid, signal: Signal) -> Result<(), Errno> {
     // SAFETY: plain numbers.
     match unsafe { libc::kill(target, i32::from(signal.number())) } {

@@ -378,7 +378,8 @@ fn a_child_gets_back_the_limit_that_we_raised_for_ourselves() {
     let output = pty::pipe((0, 0)).unwrap();
     let log = Some(output.write.as_fd());
     let plan = Source::Bytes(&plan);
-    let launch = Launch { plan, null: None, log, script: None, inherited: &inherited, witness: None };
+    let launch =
+        Launch { plan, null: None, log, script: None, inherited: &inherited, witness: None };
     let spawned = spawn(&launch).unwrap();
     drop(output.write);
     assert_eq!(sys::wait::exit_of(spawned.pid), Some(Exit::Status(0)));
@@ -414,8 +415,14 @@ fn the_pipe_of_a_user_is_opened_again_as_dev_stderr() {
     let inherited = Inherited::capture();
     let output = pty::pipe((69, 70)).unwrap();
     let log = Some(output.write.as_fd());
-    let launch =
-        Launch { plan: Source::Bytes(&plan), null: None, log, script: None, inherited: &inherited, witness: None };
+    let launch = Launch {
+        plan: Source::Bytes(&plan),
+        null: None,
+        log,
+        script: None,
+        inherited: &inherited,
+        witness: None,
+    };
     let spawned = spawn(&launch).unwrap();
     drop(output.write);
     assert_eq!(sys::wait::exit_of(spawned.pid), Some(Exit::Status(0)));
@@ -429,8 +436,14 @@ fn a_pseudo_terminal_ends_lines_as_upstart_did() {
     let inherited = Inherited::capture();
     let output = pty::terminal((0, 0)).unwrap();
     let log = Some(output.write.as_fd());
-    let launch =
-        Launch { plan: Source::Bytes(&plan), null: None, log, script: None, inherited: &inherited, witness: None };
+    let launch = Launch {
+        plan: Source::Bytes(&plan),
+        null: None,
+        log,
+        script: None,
+        inherited: &inherited,
+        witness: None,
+    };
     let spawned = spawn(&launch).unwrap();
     drop(output.write);
     assert_eq!(sys::wait::exit_of(spawned.pid), Some(Exit::Status(0)));
@@ -507,7 +520,8 @@ fn a_process_that_is_debugged_stops_before_it_executes() {
     let plan = Source::Bytes(&plan);
     let output = pty::pipe((0, 0)).unwrap();
     let log = Some(output.write.as_fd());
-    let launch = Launch { plan, null: None, log, script: None, inherited: &inherited, witness: None };
+    let launch =
+        Launch { plan, null: None, log, script: None, inherited: &inherited, witness: None };
     let mut spawned = spawn(&launch).unwrap();
     let stopped = loop {
         match change(Whom::Pid(spawned.pid)) {

@@ -117,9 +117,7 @@ fn find(message: &FromKeeper, before: u64) -> Option<(Slot, Found)> {
             let standing = Standing::Running(pid, warnings);
             Some((slot, Found { standing, stopped, process: Some(process) }))
         }
-        FromKeeper::Exited { slot, pid, exit } => {
-            Some((slot, over(Standing::Ended(pid, 0, exit))))
-        }
+        FromKeeper::Exited { slot, pid, exit } => Some((slot, over(Standing::Ended(pid, 0, exit)))),
         FromKeeper::SpawnFailed { slot, step, errno } => {
             Some((slot, over(Standing::Failed(step, errno))))
         }

@@ -368,7 +368,10 @@ const KILLED: Exit = Exit::Signal { signal: 9, core: false };
 fn welcome(stage: &mut Stage) {
     let daemon = stage.daemon();
     let keeper = stage.keeper();
-    assert_eq!(daemon.next(), FromKeeper::Welcome { attempt: 0, keeper, upgrades: 0, replaced: Replaced::No });
+    assert_eq!(
+        daemon.next(),
+        FromKeeper::Welcome { attempt: 0, keeper, upgrades: 0, replaced: Replaced::No }
+    );
     assert_eq!(daemon.next(), FromKeeper::Told);
     let arguments = sys::procfs::arguments(daemon.process).unwrap();
     let test = std::env::current_exe().unwrap().into_os_string().into_vec();

@@ -1,13 +1,18 @@
 //! Deadlines: fields of the instances, kept in one ordered set.
 
-use super::instance::{Due, Hold, Warning};
+use super::instance::{Due, Hold, Remaining, Warning};
 use super::request::Failure;
+use super::state::State;
 use super::{Effect, Engine, Level, SPAWN_TIMEOUT, UNKILLABLE_AFTER};
-use crate::process::{InstanceId, Role};
+use crate::process::{InstanceId, Role, Slot};
 use crate::signal::Signal;
 use crate::spec::KillMode;
-use crate::time::Mono;
+use crate::time::{Mono, Span};
+use alloc::boxed::Box;
 use alloc::format;
+
+/// What is in main's group may be slower to end than main: so long it is waited for.
+const LINGER: Span = Span::millis(100);
 
 impl Engine {
     /// Sets or clears the deadline of an instance.
@@ -133,6 +138,7 @@ impl Engine {
         let Some(instance) = self.instances.edit(&id) else { return };
         let Some(slot) = instance.last_main.take() else { return };
         if spec.policy.kill_mode != KillMode::Tree {
+            self.await_remaining(id, slot);
             return;
         }
         instance.hold = Some(Hold::Sweep);
@@ -143,6 +149,34 @@ impl Engine {
         self.out.push(Effect::Sweep(slot, signal));
         let span = if quick { UNKILLABLE_AFTER } else { spec.policy.kill_timeout };
         self.set_due(id, Some((self.now + span, Due::Sweep)));
+    }
+
+    /// Main is gone and some of its group live, which may only be slower to end than it was.
+    fn await_remaining(&mut self, id: InstanceId, slot: Slot) {
+        let Some(instance) = self.instances.edit(&id) else { return };
+        if instance.remaining.is_none() {
+            return;
+        }
+        instance.hold = Some(Hold::Sweep);
+        instance.sweeping = Some(slot);
+        instance.swept_hard = true;
+        self.set_due(id, Some((self.now + LINGER, Due::Sweep)));
+    }
+
+    /// The daemon says what lives in the group of a main that was told to end.
+    pub(super) fn remains(&mut self, slot: Slot, remaining: Remaining) {
+        let id = slot.instance;
+        let Some(instance) = self.instances.edit(&id) else { return };
+        let sweeps = instance.hold == Some(Hold::Sweep) && instance.sweeping == Some(slot);
+        let ends = instance.state == State::Killed
+            && instance.processes.get(&Role::Main).is_some_and(|main| main.slot == slot);
+        if !(ends || sweeps && instance.remaining.is_some()) {
+            return;
+        }
+        instance.remaining = (remaining.count > 0).then(|| Box::new(remaining));
+        if sweeps && remaining.count == 0 {
+            self.end_sweep(id);
+        }
     }
 
     /// What main left had its time to end politely: KILL, once; then it is left and named.
@@ -158,7 +192,7 @@ impl Engine {
     }
 
     /// The daemon says how many of a slot's processes still live.
-    pub(super) fn swept(&mut self, slot: crate::process::Slot, left: u32) {
+    pub(super) fn swept(&mut self, slot: Slot, left: u32) {
         let id = slot.instance;
         let Some(instance) = self.instances.edit(&id) else { return };
         if instance.hold != Some(Hold::Sweep) || instance.sweeping != Some(slot) {
@@ -173,6 +207,7 @@ impl Engine {
     fn end_sweep(&mut self, id: InstanceId) {
         let Some(instance) = self.instances.edit(&id) else { return };
         let left = core::mem::take(&mut instance.left);
+        let remaining = instance.remaining.take();
         instance.sweeping = None;
         instance.swept_hard = false;
         if left > 0 {
@@ -183,6 +218,15 @@ impl Engine {
                 format!(
                     "{shown}: {left} of the processes that main left do not end, even after KILL"
                 )
+            });
+        }
+        if let Some(remaining) = remaining {
+            if let Some(instance) = self.instances.edit(&id) {
+                instance.warnings.push(Warning::Remains(*remaining));
+            }
+            self.remember(id, super::Note::Remains(*remaining));
+            self.say(Level::Warn, |engine| {
+                format!("{}: main has ended, {remaining}", engine.shown(id))
             });
         }
         self.release_hold(id, Hold::Sweep);

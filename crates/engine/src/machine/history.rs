@@ -3,6 +3,7 @@
 
 use crate::errno::Errno;
 use crate::machine::event::CHAIN_MAX;
+use crate::machine::instance::Remaining;
 use crate::machine::request::{Asked, Ended, Failure};
 use crate::machine::state::{Goal, State};
 use crate::names::{EventName, InstanceName, JobName};
@@ -24,6 +25,9 @@ pub const HISTORY_MAX: usize = 40;
 /// is the oldest is forgotten first.
 pub const PAST_MAX: usize = 32;
 
+/// The end of a run.
+pub(super) const AT_REST: Note = Note::Rest(Goal::Stop, State::Waiting);
+
 /// What is remembered of one instance name of one job.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
@@ -31,6 +35,8 @@ pub struct History {
     pub entries: VecDeque<Entry>,
     /// How the last main process ended, and when.
     pub last_exit: Option<(Mono, LastExit)>,
+    /// How often main was respawned in the present run, or the last.
+    pub respawns: u32,
 }
 
 /// A decision with its cause.
@@ -92,6 +98,8 @@ pub enum Note {
     Refused(Role, Step),
     /// Processes of the job live on after main.
     LivesOn(u32),
+    /// These processes of main's group live on, as the kill mode has it.
+    Remains(Remaining),
     /// An `exited` event was not delivered to these jobs: the chain of such events was too long.
     ChainCut(Box<[JobName]>),
     /// A new description is in force.
@@ -106,6 +114,10 @@ impl History {
 
     /// Adds an entry and forgets the oldest where there are too many.
     pub fn add(&mut self, at: Mono, note: Note) {
+        let rested = self.entries.back().is_some_and(|last| last.note == AT_REST);
+        if rested && note != Note::Redefined {
+            self.respawns = 0;
+        }
         match note {
             Note::Ended(Role::Main, _, exit) => {
                 self.last_exit = Some((at, LastExit::Ended { process: Role::Main, exit }));
@@ -113,6 +125,7 @@ impl History {
             Note::NotSpawned(process, step, errno) => {
                 self.last_exit = Some((at, LastExit::NotSpawned { process, step, errno }));
             }
+            Note::Respawns(_) => self.respawns = self.respawns.saturating_add(1),
             Note::Asked(_)
             | Note::ByEvents(..)
             | Note::Stops
@@ -120,7 +133,6 @@ impl History {
             | Note::Spawned(..)
             | Note::Ended(..)
             | Note::Failed(_)
-            | Note::Respawns(_)
             | Note::BacksOff(_)
             | Note::Retries(..)
             | Note::Signalled(..)
@@ -129,6 +141,7 @@ impl History {
             | Note::ExpectMissed(_)
             | Note::Refused(..)
             | Note::LivesOn(_)
+            | Note::Remains(_)
             | Note::ChainCut(_)
             | Note::Redefined => {}
         }
@@ -197,6 +210,9 @@ impl Note {
                 format!("{count} of the processes that main left do not end, even after KILL"),
                 "left alone: the kernel holds them".into(),
             ),
+            Note::Remains(remaining) => {
+                (format!("{remaining}"), "left alone, for want of `kill mode tree`".into())
+            }
             Note::ChainCut(missed) => {
                 let names: Vec<String> = missed.iter().map(|job| format!("{job}")).collect();
                 (

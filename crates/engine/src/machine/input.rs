@@ -1,5 +1,6 @@
 //! What the machine is told and what it wants done: the two enums between it and the world.
 
+use super::instance::Remaining;
 use super::state::{Goal, State};
 use super::variables::{Variation, Whose};
 use crate::machine::request::{Reply, Request, RequestId};
@@ -39,6 +40,8 @@ pub enum Input {
     Survey(Slot, Vec<Candidate>),
     /// The answer to [`Effect::Sweep`]: how many processes of the slot still live.
     Swept(Slot, u32),
+    /// What lives in the group of a main that is about to be told as ended, or has been.
+    Remains(Slot, Remaining),
     /// Stop everything in order, then end with this code.
     Shutdown(ShutdownKind),
     /// Somebody changes variables.

@@ -9,7 +9,9 @@ use crate::names::{InstanceName, JobName};
 use crate::process::{Pid, Role, Slot};
 use crate::text::Text;
 use crate::time::Mono;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::fmt;
 use serde::{Deserialize, Serialize};
 
 /// An instance of a job.
@@ -63,6 +65,8 @@ pub struct Instance {
     pub swept_hard: bool,
     /// How many of them lived when last looked at.
     pub left: u32,
+    /// What lives on in main's group after it, under another `kill mode` than `tree`.
+    pub remaining: Option<Box<Remaining>>,
     /// Steps of the present run that were refused but only tune.
     pub warnings: Vec<Warning>,
 }
@@ -79,6 +83,49 @@ pub enum Warning {
     Unkillable(Role),
     /// Processes live on after main ended.
     LivesOn(u32),
+    /// These live on in main's group, as the kill mode has it.
+    Remains(Remaining),
+}
+
+/// How many numbers of those that remain are kept.
+const REMAINING_MAX: usize = 4;
+
+/// Living processes of the group of a main that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remaining {
+    /// How many there are.
+    pub count: u32,
+    /// The numbers of the first few; 0 where there are fewer.
+    first: [Pid; REMAINING_MAX],
+}
+
+impl Remaining {
+    /// Returns what is remembered of these processes.
+    pub fn of(pids: &[Pid]) -> Self {
+        let mut first = [0; REMAINING_MAX];
+        for (place, pid) in first.iter_mut().zip(pids) {
+            *place = *pid;
+        }
+        Remaining { count: pids.len() as u32, first }
+    }
+}
+
+/// In words: `2 processes of its group live on: 203, 204`.
+impl fmt::Display for Remaining {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.count {
+            1 => f.write_str("a process of its group lives on: ")?,
+            count => write!(f, "{count} processes of its group live on: ")?,
+        }
+        let known = self.first.iter().take(self.count as usize);
+        for (place, pid) in known.enumerate() {
+            write!(f, "{}{pid}", if place == 0 { "" } else { ", " })?;
+        }
+        match (self.count as usize).saturating_sub(REMAINING_MAX) {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
 }
 
 /// A process of an instance that has been asked for and has not ended.
@@ -134,11 +181,22 @@ pub enum Due {
     Unkillable(Role),
     /// `expect` has not come about. The time it started.
     Expect(Mono),
-    /// What the original left has had time to settle. When the original ended, and when `expect`
-    /// ends.
-    Settle(Mono, Mono),
+    /// What the original left has had time to settle. When the original ended, when `expect` ends,
+    /// and what was seen of it.
+    Settle(Mono, Mono, Survey),
     /// What main left has had time to end politely.
     Sweep,
+}
+
+/// What looking for the leavings of an original has shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Survey {
+    /// Nobody has looked, or there was something.
+    First,
+    /// There was nothing. A look at all processes is not one moment: what forks and ends while it
+    /// goes on is in none of its places, so it takes two to say so.
+    Empty,
 }
 
 /// Who waits for an instance to settle.
@@ -191,6 +249,7 @@ impl Instance {
             depth: 0,
             retries: 0,
             last_main: None,
+            remaining: None,
             sweeping: None,
             swept_hard: false,
             left: 0,

@@ -1,10 +1,11 @@
 //! Looking at the machine: the values that status, list and why show.
 
 use super::condition::Matches;
+use super::history::AT_REST;
 use super::instance::{Due, Hold, Instance, Waiter, Warning};
 use super::job::{Job, Next};
 use super::state::{Goal, State};
-use super::{Engine, EventId, Note};
+use super::{Engine, EventId};
 use crate::names::{InstanceName, JobName};
 use crate::process::{InstanceId, Role, Slot};
 use crate::spec::{Arg, Condition, Expect, Node, Operand};
@@ -34,7 +35,7 @@ impl Engine {
             since: self.rested(job, name),
             waits_for: String::new(),
             last_exit: self.last_exit(job, name),
-            respawns: 0,
+            respawns: u64::from(self.respawned(job, name)),
             warnings: Vec::new(),
             instance: name.clone(),
         }
@@ -186,8 +187,13 @@ impl Engine {
     fn rested(&self, job: &JobName, name: &InstanceName) -> Span {
         let history = self.histories.get(&(job.clone(), name.clone()));
         let mut entries = history.into_iter().flat_map(|history| history.entries.iter().rev());
-        let rest = entries.find(|entry| entry.note == Note::Rest(Goal::Stop, State::Waiting));
+        let rest = entries.find(|entry| entry.note == AT_REST);
         rest.map_or(Span::ZERO, |entry| self.now.since(entry.at))
+    }
+
+    fn respawned(&self, job: &JobName, name: &InstanceName) -> u32 {
+        let history = self.histories.get(&(job.clone(), name.clone()));
+        history.map_or(0, |history| history.respawns)
     }
 
     fn last_exit(
@@ -247,6 +253,9 @@ impl Engine {
             }
             (Hold::Deadline, Some((at, _))) => format!("its back-off to end, in {}", left(at)),
             (Hold::Deadline, None) => "its back-off to end".to_string(),
+            (Hold::Sweep, _) if instance.remaining.is_some() => {
+                "what main left in its group to end, a moment".to_string()
+            }
             (Hold::Sweep, _) => "what main left behind to end (kill mode tree)".to_string(),
         }
     }
@@ -333,6 +342,9 @@ fn warning_words(warning: &Warning) -> String {
         }
         Warning::LivesOn(count) => {
             format!("{count} of the processes that main left do not end, even after KILL")
+        }
+        Warning::Remains(remaining) => {
+            format!("{remaining} (`kill mode tree` in its file ends them too)")
         }
     }
 }

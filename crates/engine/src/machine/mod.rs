@@ -37,7 +37,7 @@ pub use changes::Changes;
 pub use event::{EventId, CHAIN_MAX};
 pub use history::{Entry, History, Note, HISTORY_MAX, PAST_MAX};
 pub use input::{Candidate, Effect, Input, Level, Notice, ShutdownKind, SignalScope, SpawnOrder};
-pub use instance::{Due, Hold, Instance, Process, Waiter, Warning};
+pub use instance::{Due, Hold, Instance, Process, Remaining, Waiter, Warning};
 pub(crate) use owed::Belief;
 #[cfg(feature = "planted")]
 pub use planted::Bug;
@@ -210,6 +210,7 @@ impl Engine {
             Input::Exited(slot, pid, exit) => self.exited(slot, pid, exit),
             Input::Survey(slot, candidates) => self.surveyed(slot, &candidates),
             Input::Swept(slot, left) => self.swept(slot, left),
+            Input::Remains(slot, remaining) => self.remains(slot, remaining),
             Input::Shutdown(kind) => self.shut_down(kind),
             Input::Vary(whose, variation) => self.vary(whose, &variation),
             Input::Tick => self.pass_deadlines(),

@@ -69,10 +69,28 @@ impl Engine {
         self.instances.iter().filter_map(|(_, instance)| {
             let slot = instance.sweeping?;
             let policy = &self.jobs.look(&instance.job)?.spec.policy;
-            debug_assert_eq!(policy.kill_mode, KillMode::Tree);
+            if policy.kill_mode != KillMode::Tree {
+                return None;
+            }
             let hard = instance.swept_hard || policy.kill_timeout.0 == 0;
             Some((slot, if hard { Signal::KILL } else { policy.kill_signal }))
         })
+    }
+
+    /// Reports whether a slot is a main that has been told to end, and what it leaves in its group is
+    /// left alone.
+    pub fn leaves_its_group(&self, slot: Slot) -> bool {
+        let Some(instance) = self.instances.look(&slot.instance) else { return false };
+        let policy = self.jobs.look(&instance.job).map(|job| &job.spec.policy);
+        instance.state == State::Killed
+            && instance.processes.get(&Role::Main).is_some_and(|main| main.slot == slot)
+            && policy.is_some_and(|policy| policy.kill_mode != KillMode::Tree)
+    }
+
+    /// Reports whether what a main left in its group is waited for.
+    pub fn lingers(&self, slot: Slot) -> bool {
+        let instance = self.instances.look(&slot.instance);
+        instance.is_some_and(|i| i.remaining.is_some() && i.sweeping == Some(slot))
     }
 
     /// Returns the processes that have been told to end and have not, and by which signal.

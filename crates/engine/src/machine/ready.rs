@@ -2,8 +2,8 @@
 //! original of `expect fork` and `expect daemon` is waited for, and the leader among what it left
 //! is taken for main.
 
-use super::instance::{Due, Hold, Process, Warning};
-use super::state::State;
+use super::instance::{Due, Hold, Process, Survey, Warning};
+use super::state::{Goal, State};
 use super::{Candidate, Effect, Engine, Level, Note, SPAWN_TIMEOUT};
 use crate::process::{Exit, InstanceId, Pid, Role, Slot};
 use crate::spec::{Expect, JobSpec};
@@ -55,16 +55,23 @@ impl Engine {
         let Some(spec) = self.spec_of(id) else { return false };
         let Some(instance) = self.instances.look(&id) else { return false };
         let follows = matches!(spec.policy.expect, Expect::Fork | Expect::Daemon);
-        let adopted =
-            instance.processes.get(&Role::Main).is_some_and(|main| main.adopted.is_some());
-        // A daemon that was too slow for `expect timeout` is still followed.
-        let late = instance.state == State::Running
-            && instance.hold.is_none()
-            && instance.warnings.contains(&Warning::ExpectMissed);
-        let awaited = late || instance.hold == Some(Hold::Ready);
-        // Where nobody can say how it ended, what it left tells.
-        let well = matches!(exit, Exit::Status(0) | Exit::Unknown);
-        if !follows || adopted || !awaited || !well {
+        let Some(main) = instance.processes.get(&Role::Main) else { return false };
+        let rests = instance.state == State::Running && instance.hold.is_none();
+        let awaited = match main.adopted {
+            // The middle one of a double fork that took its time leaves the daemon in its turn.
+            Some(_) => {
+                let young = self.now.since(main.since) < spec.policy.expect_timeout;
+                young && instance.goal == Goal::Start && (rests || main.pid.is_none())
+            }
+            // A daemon that was too slow for `expect timeout` is still followed.
+            None => {
+                let late = rests && instance.warnings.contains(&Warning::ExpectMissed);
+                late || instance.hold == Some(Hold::Ready)
+            }
+        };
+        // Where nobody can say how the original ended, what it left tells.
+        let well = exit == Exit::Status(0) || (exit == Exit::Unknown && main.adopted.is_none());
+        if !follows || !awaited || !well {
             return false;
         }
         let until = match instance.due {
@@ -78,7 +85,7 @@ impl Engine {
             main.pid = None;
         }
         debug_assert_eq!(slot.role, Role::Main);
-        self.set_due(id, Some((self.now + SETTLE, Due::Settle(self.now, until))));
+        self.set_due(id, Some((self.now + SETTLE, Due::Settle(self.now, until, Survey::First))));
         true
     }
 
@@ -93,7 +100,7 @@ impl Engine {
         // Asked again if the answer gets lost with a daemon.
         let again = self.now + Span::secs(1);
         let due = match self.instances.look(&id).and_then(|instance| instance.due) {
-            Some((_, Due::Settle(ended, until))) => Due::Settle(ended, until),
+            Some((_, due @ Due::Settle(..))) => due,
             Some(_) | None => return,
         };
         self.set_due(id, Some((again, due)));
@@ -106,26 +113,32 @@ impl Engine {
         let Some(instance) = self.instances.look(&id) else { return };
         let Some(main) = instance.processes.get(&Role::Main).copied() else { return };
         let (Some(original), true) = (main.left_by, main.slot == slot) else { return };
-        let Some((_, Due::Settle(ended, until))) = instance.due else { return };
+        let Some((_, Due::Settle(ended, until, survey))) = instance.due else { return };
         match leader(original, candidates) {
             Some(leader) => {
                 let patient = spec.policy.expect == Expect::Daemon
                     && leader.session == leader.pid
                     && self.now < (ended + LEADER_PATIENCE).min(until);
                 if patient {
-                    let due = Due::Settle(ended, until);
+                    let due = Due::Settle(ended, until, survey);
                     self.set_due(id, Some((self.now + SETTLE, due)));
                 } else {
                     self.follow(id, original, leader.pid);
                 }
             }
+            None if survey == Survey::First => {
+                let due = Due::Settle(ended, until, Survey::Empty);
+                self.set_due(id, Some((self.now + SETTLE, due)));
+            }
             None => {
-                self.say(Level::Warn, |engine| {
-                    format!(
-                        "{} main process ({original}) ended and left no process to follow; check the expect stanza",
-                        engine.shown(id)
-                    )
-                });
+                if main.adopted.is_none() {
+                    self.say(Level::Warn, |engine| {
+                        format!(
+                            "{} main process ({original}) ended and left no process to follow; check the expect stanza",
+                            engine.shown(id)
+                        )
+                    });
+                }
                 let since = main.since;
                 if let Some(instance) = self.instances.edit(&id) {
                     instance.processes.remove(&Role::Main);

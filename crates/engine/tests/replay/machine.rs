@@ -4,7 +4,7 @@ use crate::bytes::Bytes;
 use crate::keeper;
 use engine::dialect::upstart::parse;
 use engine::machine::request::{Request, RequestId, Target, Wait, Which};
-use engine::machine::{Candidate, Config, Effect, Engine, Input, Level, ShutdownKind};
+use engine::machine::{Candidate, Config, Effect, Engine, Input, Level, Remaining, ShutdownKind};
 use engine::names::{EventName, InstanceName, JobName};
 use engine::process::{Exit, Role, Slot};
 use engine::signal::Signal;
@@ -82,6 +82,10 @@ impl Driver {
             20..=23 => Input::Exited(self.slot(bytes), pid(bytes), exit(bytes)),
             24 => Input::Survey(self.slot(bytes), candidates(bytes)),
             25 => Input::Swept(self.slot(bytes), bytes.below(3) as u32),
+            26 if bytes.below(4) == 0 => {
+                let pids: Vec<i32> = (0..bytes.below(7) as i32).map(|n| 200 + n).collect();
+                Input::Remains(self.slot(bytes), Remaining::of(&pids))
+            }
             26 if bytes.below(8) == 0 => {
                 Input::Shutdown(bytes.pick(&[ShutdownKind::Shutdown, ShutdownKind::Logout]))
             }

@@ -6,7 +6,7 @@ use crate::Memory;
 use engine::dialect::upstart;
 use engine::machine::request::{Reply, Request, RequestId, Target, Wait, Which};
 use engine::machine::{Candidate, Changes, Config, Effect, Engine, Found};
-use engine::machine::{Input, Level, ShutdownKind};
+use engine::machine::{Input, Level, Remaining, ShutdownKind};
 use engine::names::{EventName, InstanceName, JobName};
 use engine::process::{Exit, Pid, Role, Slot, Step};
 use engine::signal::Signal;
@@ -44,6 +44,7 @@ const INPUTS: &[(&str, &str, Do)] = &[
     ("stopped", "JOB PROCESS [SIGNAL]", World::stopped),
     ("left", "JOB [PID:SESSION]...", World::left),
     ("swept", "JOB COUNT", World::swept),
+    ("remaining", "JOB [PID]...", World::remaining),
     ("remove", "JOB", World::remove),
     ("shutdown", "[logout]", World::shutdown),
     ("tick", "", |w, _| w.tell(Input::Tick)),
@@ -458,6 +459,13 @@ impl World {
         };
         let left = left.iter().map(candidate).collect::<Option<Vec<Candidate>>>();
         self.tell(Input::Survey(slot, left.ok_or("PID:SESSION is what I can read")?))
+    }
+
+    fn remaining(&mut self, words: &[&str]) -> Followed {
+        let Some((job, pids)) = words.split_first() else { return Err("of which job?".into()) };
+        let slot = self.process(&[job, Role::Main.name()])?;
+        let pids: Option<Vec<i32>> = pids.iter().map(|word| word.parse().ok()).collect();
+        self.tell(Input::Remains(slot, Remaining::of(&pids.ok_or("which?")?)))
     }
 
     fn swept(&mut self, words: &[&str]) -> Followed {

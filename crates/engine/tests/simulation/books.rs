@@ -96,6 +96,7 @@ impl Books {
             | Input::Stopped(..)
             | Input::Survey(..)
             | Input::Swept(..)
+            | Input::Remains(..)
             | Input::Vary(..)
             | Input::Tick => {}
         }

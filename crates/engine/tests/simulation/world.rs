@@ -12,7 +12,7 @@ use crate::specs::{self, Ring};
 use engine::journal::Record;
 use engine::keeper::{FromKeeper, Replaced};
 use engine::machine::request::RequestId;
-use engine::machine::{Config, Effect, Engine, Found, Input, ShutdownKind};
+use engine::machine::{Config, Effect, Engine, Found, Input, Remaining, ShutdownKind};
 use engine::names::{EventName, JobName};
 use engine::process::{Role, Slot};
 use engine::recovery::recover;
@@ -44,6 +44,8 @@ enum Errand {
     Reconnect(usize),
     Daemon,
     Look(Slot, u32),
+    /// The rest of a main's group has ended.
+    GroupEnds(Slot),
 }
 
 /// Where the daemon dies in a turn.
@@ -414,6 +416,12 @@ impl World {
                 }
                 Ok(())
             }
+            Some(Errand::GroupEnds(slot)) => {
+                if self.daemon.is_some() {
+                    self.inner.push_back(Input::Remains(slot, Remaining::of(&[])));
+                }
+                Ok(())
+            }
             None => Ok(()),
         }
     }
@@ -441,17 +449,32 @@ impl World {
         let mut news = Vec::new();
         for _ in 0..=self.rng.below(4) {
             match self.rng.below(3) {
-                0 => batch.extend(self.kernel.told.pop_front().and_then(input_of)),
+                0 => self.hear_keeper(&mut batch),
                 1 => batch.extend(self.inner.pop_front()),
                 _ => news.extend(self.news.pop_front()),
             }
         }
         if batch.is_empty() && news.is_empty() {
-            batch.extend(self.kernel.told.pop_front().and_then(input_of));
+            self.hear_keeper(&mut batch);
             batch.extend(self.inner.pop_front());
             news.extend(self.news.pop_front());
         }
         self.turn(batch, news)
+    }
+
+    /// Takes a message of the keeper. Some mains leave others in their group, and of these some end.
+    fn hear_keeper(&mut self, batch: &mut Vec<Input>) {
+        let Some(input) = self.kernel.told.pop_front().and_then(input_of) else { return };
+        if let Input::Exited(slot, pid, _) = input {
+            let leaves = self.daemon.as_ref().is_some_and(|engine| engine.leaves_its_group(slot));
+            if leaves && pid % 3 == 0 {
+                batch.push(Input::Remains(slot, Remaining::of(&[pid + 1])));
+                if pid % 2 == 0 {
+                    self.errands.add(self.now + Span::millis(60), Errand::GroupEnds(slot));
+                }
+            }
+        }
+        batch.push(input);
     }
 
     fn death(&mut self) -> Death {

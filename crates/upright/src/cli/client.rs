@@ -16,6 +16,9 @@ use std::time::{Duration, Instant};
 /// How long a lost connection is tried again.
 pub const RECONNECT: Duration = Duration::from_secs(10);
 
+/// So often one call may find its connection lost: it may itself be what ends the daemon.
+const LOSSES_MAX: u32 = 8;
+
 /// The longest wait between two tries.
 const PAUSE_MAX: Duration = Duration::from_millis(250);
 
@@ -63,6 +66,7 @@ impl Client {
     /// asked again; a request by the same token, so that it is done once.
     pub fn ask(&mut self, call: Call) -> Result<Answer, Trouble> {
         let call = with_token(call);
+        let mut losses = 0;
         loop {
             match self.ask_once(&call) {
                 Err(Trouble::Lost(error)) if call == Call::Shutdown => {
@@ -73,7 +77,10 @@ impl Client {
                         _ => Err(Trouble::Lost(error)),
                     }
                 }
-                Err(Trouble::Lost(error)) => self.reconnect(error)?,
+                Err(Trouble::Lost(error)) if losses < LOSSES_MAX => {
+                    losses += 1;
+                    self.reconnect(error)?;
+                }
                 done => return done,
             }
         }

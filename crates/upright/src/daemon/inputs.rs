@@ -10,9 +10,9 @@ use engine::control::fault::Fault;
 use engine::keeper::FromKeeper;
 use engine::logroute::{self, FromLogger, ToLogger};
 use engine::machine::request::{Refusal, Request, Target};
-use engine::machine::{Effect, Found, Input, Level, ShutdownKind, Variation, Whose};
+use engine::machine::{Effect, Found, Input, Level, Remaining, ShutdownKind, Variation, Whose};
 use engine::names::{EventName, JobName};
-use engine::process::InstanceId;
+use engine::process::{InstanceId, Pid, Slot};
 use engine::text::Text;
 use engine::view::InstanceView;
 use std::collections::BTreeMap;
@@ -140,6 +140,9 @@ impl Daemon {
                 self.handle(Input::Stopped(slot, signal), effects);
             }
             FromKeeper::Exited { slot, pid, exit } => {
+                if self.engine.leaves_its_group(slot) && sys::signals::group_exists(pid) {
+                    self.note_group(slot, pid, effects);
+                }
                 self.handle(Input::Exited(slot, pid, exit), effects);
             }
             FromKeeper::OrphanExited { sequence, .. } => {
@@ -158,14 +161,30 @@ impl Daemon {
         }
     }
 
+    /// A main that was told to end has left others in its group, or those that nobody reaped yet.
+    fn note_group(&mut self, slot: Slot, group: Pid, effects: &mut Vec<Effect>) {
+        let engine = &self.engine;
+        self.lingering.retain(|slot, _| engine.lingers(*slot));
+        self.lingering.insert(slot, group);
+        let living = Census::take(self.settings.keeper).of_group(group);
+        self.handle(Input::Remains(slot, Remaining::of(&living)), effects);
+    }
+
     /// Where orphans have ended, counts again what is left of jobs that are being swept.
     fn count_again(&mut self) {
         // Nobody tells of the ends of those that are not the keeper's.
         let uncounted = std::mem::take(&mut self.seen.uncounted) || self.settings.foster.is_some();
-        if !uncounted || self.sweeping.is_empty() {
+        let nobody = self.sweeping.is_empty() && self.lingering.is_empty();
+        if !uncounted || nobody {
             return;
         }
         let census = Census::take(self.settings.keeper);
+        let engine = &self.engine;
+        self.lingering.retain(|slot, _| engine.lingers(*slot));
+        for (slot, group) in &self.lingering {
+            let remaining = Remaining::of(&census.of_group(*group));
+            self.news.push_back(Input::Remains(*slot, remaining));
+        }
         let slots: Vec<_> = self.sweeping.keys().copied().collect();
         for slot in slots {
             let left = self.left_over(&census, slot).len();

@@ -29,7 +29,7 @@ use connections::{ConnectionId, Connections};
 use engine::control::rights::Rights;
 use engine::machine::request::{Reply, RequestId};
 use engine::machine::{Effect, Engine, Input, Level};
-use engine::process::Slot;
+use engine::process::{Pid, Slot};
 use engine::signal::Signal;
 use engine::time::{Mono, Span};
 use journal::Journal;
@@ -94,6 +94,8 @@ struct Daemon {
     drains: Vec<Drain>,
     /// Slots whose leftovers are being ended.
     sweeping: BTreeMap<Slot, Signal>,
+    /// Mains that have ended and whose groups, under these numbers, live on.
+    lingering: BTreeMap<Slot, Pid>,
     /// Slots whose original has ended as `expect` wanted: the end of what it left may be among those
     /// of orphans.
     following: BTreeSet<Slot>,
@@ -219,8 +221,8 @@ impl Daemon {
 
     /// Returns when it is to be counted again what is left of jobs, where nobody tells.
     fn recount_due(&self, now: Mono) -> Option<Mono> {
-        let counts = self.settings.foster.is_some() && !self.sweeping.is_empty();
-        counts.then(|| now + RECOUNT)
+        let waited_for = !self.sweeping.is_empty() || !self.lingering.is_empty();
+        (self.settings.foster.is_some() && waited_for).then(|| now + RECOUNT)
     }
 
     /// Performs what the turn decided, now that it is recorded, and sends what there is to send.

@@ -130,6 +130,12 @@ impl Census {
             .collect()
     }
 
+    /// Returns the living processes of a group.
+    pub fn of_group(&self, group: Pid) -> Vec<Pid> {
+        let members = self.all.iter().filter(|stat| stat.pgrp == group && stat.state != b'Z');
+        members.map(|stat| stat.pid).collect()
+    }
+
     /// Returns every living process of a job that no slot has: those that carry its name, and
     /// their descendants. Never one of another login session than Upright's.
     pub fn left_over(&self, subject: &Subject<'_>) -> Vec<Pid> {

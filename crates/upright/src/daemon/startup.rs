@@ -83,6 +83,7 @@ pub(super) fn begin(options: Options, link: Link) -> Result<Daemon, String> {
         touched: BTreeSet::new(),
         drains: Vec::new(),
         sweeping: BTreeMap::new(),
+        lingering: BTreeMap::new(),
         following: BTreeSet::new(),
         stacks: BTreeMap::new(),
         troubles: BTreeMap::new(),

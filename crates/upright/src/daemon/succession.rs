@@ -44,8 +44,9 @@ impl Daemon {
             let fd = fd.map(AsFd::as_fd);
             seqpacket::send(&logger, &[&logroute::encode(message)], fd.as_slice()).is_ok()
         };
-        let told = estate.held.iter().all(|(key, fd)| tell(&ToLogger::Held { key: *key }, Some(fd)))
-            && tell(&ToLogger::Succeed, None);
+        let told =
+            estate.held.iter().all(|(key, fd)| tell(&ToLogger::Held { key: *key }, Some(fd)))
+                && tell(&ToLogger::Succeed, None);
         let Ok(mut epoll) = Epoll::new(1) else { return false };
         if !told || epoll.add(&logger, 0, Interest::Read).is_err() {
             return false;

@@ -107,10 +107,9 @@ impl Keeper {
         }
         for (index, row) in self.table.all() {
             let (standing, fd) = match &row.fate {
-                Fate::Spawning(pid, report) => (
-                    Standing::Spawning(*pid, report.warnings()),
-                    Some(report.as_fd().as_raw_fd()),
-                ),
+                Fate::Spawning(pid, report) => {
+                    (Standing::Spawning(*pid, report.warnings()), Some(report.as_fd().as_raw_fd()))
+                }
                 Fate::Failing(pid, step, errno) => (Standing::Failing(*pid, *step, *errno), None),
                 Fate::Running(pid, warnings) => (Standing::Running(*pid, *warnings), None),
                 Fate::Ended(pid, warnings, exit) => (Standing::Ended(*pid, *warnings, *exit), None),
@@ -238,7 +237,8 @@ impl Keeper {
             | Item::Previous { .. } => {}
             Item::Peer { which, pid, channel } => {
                 let peer = if which == DAEMON { &mut self.daemon } else { &mut self.logger };
-                if let Some(channel) = heirlooms.take(channel).filter(|_| sys::wait::is_child(pid)) {
+                if let Some(channel) = heirlooms.take(channel).filter(|_| sys::wait::is_child(pid))
+                {
                     peer.resume(pid, channel, &self.epoll, self.now);
                 }
             }

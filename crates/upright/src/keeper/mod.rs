@@ -18,7 +18,7 @@ use engine::keeper::{LogWire, Replaced, MESSAGE_MAX};
 use engine::process::{Exit, Slot};
 use engine::time::{Mono, Span};
 use facts::Facts;
-use handover::{Kin, Identity};
+use handover::{Identity, Kin};
 use held::{Heirs, Held};
 use orphans::Orphans;
 use peer::{Again, Heard, Peer};

@@ -30,8 +30,8 @@ mod routes;
 mod run;
 mod serve;
 mod slab;
-mod succession;
 mod source;
+mod succession;
 mod tail;
 
 pub use run::run;

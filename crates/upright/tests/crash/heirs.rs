@@ -28,14 +28,13 @@ fn go_on(mut world: World, before: &std::collections::BTreeMap<String, Pid>) {
     }
     // It is looked after: an end is seen, how it ended too where the kernel tells, and it is stopped.
     world.signal(before["one"], Signal::KILL);
-    eventually("an end is seen", || {
-        (world.status("one").state == State::Waiting).then_some(())
-    });
+    eventually("an end is seen", || (world.status("one").state == State::Waiting).then_some(()));
     assert_eq!(world.end(), Some(0));
     for name in STEADY {
         assert!(!runs(before[name], &world, name), "{name} was ended with the rest");
         let lines = world.lines(&format!("log/{name}.log"));
-        let numbers: Vec<u64> = lines.iter().filter_map(|l| l.split(' ').nth(1)?.parse().ok()).collect();
+        let numbers: Vec<u64> =
+            lines.iter().filter_map(|l| l.split(' ').nth(1)?.parse().ok()).collect();
         assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>(), "no line is missing");
     }
     assert_eq!(world.lines("doubled"), Vec::<String>::new());

@@ -387,7 +387,7 @@ fn check_ends(world: &World, table: &mut Table) -> Vec<(String, String)> {
         let ends = world.lines(&format!("ends/{job}"));
         let counted = || world.status(&job).respawns;
         let agree =
-            within(Duration::from_secs(10), || (counted() == ends.len() as u64).then_some(()));
+            within(Duration::from_secs(60), || (counted() == ends.len() as u64).then_some(()));
         if agree.is_none() {
             wrong.push(format!("{job}: {} respawns after {} ends", counted(), ends.len()));
         }
@@ -403,7 +403,7 @@ fn check_ends(world: &World, table: &mut Table) -> Vec<(String, String)> {
     for number in 0..jobs::NOTED {
         let name = format!("noted-{number}");
         let ends = world.lines(&format!("ends/crashing-{number}"));
-        within(Duration::from_secs(20), || (world.lines(&name).len() >= ends.len()).then_some(()));
+        within(Duration::from_secs(60), || (world.lines(&name).len() >= ends.len()).then_some(()));
         let noted = world.lines(&name).into_iter();
         // The end that was not has no word after its name.
         let noted: Vec<String> = noted
@@ -495,7 +495,7 @@ fn check_usage(world: &World, before: &Usage, table: &mut Table) {
             .collect();
         leaks
     };
-    within(Duration::from_secs(10), || leaks().is_empty().then_some(()));
+    within(Duration::from_secs(60), || leaks().is_empty().then_some(()));
     let now = Usage::of(world);
     table.lost("leaked descriptors", leaks());
     let mut grown = Vec::new();

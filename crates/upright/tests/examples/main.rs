@@ -6,6 +6,7 @@ mod machine;
 
 mod complaints;
 mod events;
+mod leavings;
 mod nagios;
 mod node;
 mod puma;
@@ -58,6 +59,9 @@ const TESTS: &[Test] = &[
     Test { name: "the_readme_names_every_example", needs: &[], run: readme::names_every_example },
     Test { name: "upright_up_runs_what_the_readme_says", needs: &[BUSYBOX], run: readme::up },
     Test { name: "a_failing_start_shows_its_output", needs: &[], run: complaints::output },
+    Test { name: "what_a_stop_leaves_alone_is_named", needs: &[], run: leavings::named },
+    Test { name: "kill_mode_tree_ends_what_main_left", needs: &[], run: leavings::ended },
+    Test { name: "what_ends_a_moment_later_is_waited_for", needs: &[], run: leavings::awaited },
 ];
 
 fn main() -> ExitCode {

@@ -14,15 +14,17 @@ const PYTHON: &str = "/usr/bin/python3";
 
 /// Forks twice as daemons do, writes its number into the file that it is given, and sleeps. With the
 /// word `wipes` it first overwrites its environment, as sshd and nginx do for their titles; with `waits`
-/// it begins when there is a file `gate`.
+/// it begins when there is a file `gate`; with `lingers` the process in the middle takes its time to end.
 const DOUBLE_FORK: &str = r#"
 import os, select, signal, sys
-signal.alarm(20)
+signal.alarm(60)
 while "waits" in sys.argv and not os.path.exists("/run/t/gate"): select.select([], [], [], 0.001)
 signal.alarm(0)
 if os.fork(): os._exit(0)
 os.setsid()
-if os.fork(): os._exit(0)
+if os.fork():
+    if "lingers" in sys.argv: select.select([], [], [], 0.4)
+    os._exit(0)
 if "wipes" in sys.argv:
     fields = open("/proc/self/stat").read().rsplit(")", 1)[1].split()
     begin, end = int(fields[47]), int(fields[48])
@@ -127,6 +129,11 @@ const TESTS: &[Test] = &[
         run: twenty_that_wipe_their_environment_at_once_each_get_their_own_daemon,
     },
     Test {
+        name: "a_daemon_is_followed_past_a_middle_process_that_takes_its_time",
+        needs: &[PYTHON],
+        run: a_daemon_is_followed_past_a_middle_process_that_takes_its_time,
+    },
+    Test {
         name: "a_daemon_that_a_shell_became_and_that_wipes_its_environment_is_found",
         needs: &[PYTHON],
         run: a_daemon_that_a_shell_became_and_that_wipes_its_environment_is_found,
@@ -156,8 +163,9 @@ fn disk() -> Disk {
     Disk::new().file("/etc/t/double", DOUBLE_FORK).prepare(prepare)
 }
 
+/// A slow machine is no reason to take the original for main.
 fn job(expect: &str, command: &str) -> String {
-    format!("start on go\nexpect {expect}\nkill timeout 5\nexec {command}\n")
+    format!("start on go\nexpect {expect}\nexpect timeout 60\nkill timeout 5\nexec {command}\n")
 }
 
 fn the_process_followed_is_the_one_in_the_daemons_own_pid_file() {
@@ -214,7 +222,8 @@ fn an_sshd_that_does_not_fork_under_pid_1_is_followed_all_the_same() {
     };
     let Some((path, text)) = sshd.config else { panic!("its configuration") };
     let command = format!("{SSHD} {}", sshd.arguments);
-    let disk = disk().file(path, text).job("sshd-fork", &job("fork", &command));
+    let text_of_job = job("fork", &command).replace("expect timeout 60\n", "");
+    let disk = disk().file(path, text).job("sshd-fork", &text_of_job);
     let machine = Machine::boot_as(As::First, &disk);
     let (own, followed) = start_and_stop(&machine, sshd, "fork");
     assert_eq!(followed, own);
@@ -259,6 +268,23 @@ fn twenty_that_wipe_their_environment_at_once_each_get_their_own_daemon() {
     machine.ok("touch /run/t/gate");
     all("running");
     each_has_its_own(&machine);
+}
+
+fn a_daemon_is_followed_past_a_middle_process_that_takes_its_time() {
+    let mut disk = disk();
+    for expect in ["fork", "daemon"] {
+        let command = format!("{PYTHON} -I -S /etc/t/double /run/t/{expect}.pid wipes lingers");
+        disk = disk.job(expect, &job(expect, &command));
+    }
+    let machine = Machine::boot(&disk);
+    for expect in ["fork", "daemon"] {
+        machine.ok(&format!("initctl start {expect}"));
+        let own = machine.pid_file(&format!("/run/t/{expect}.pid"));
+        machine.until(&format!("the daemon of expect {expect} is followed"), || {
+            let line = machine.ok(&format!("initctl status {expect}"));
+            (line == format!("{expect} start/running, process {own}\n")).then_some(())
+        });
+    }
 }
 
 fn a_daemon_that_a_shell_became_and_that_wipes_its_environment_is_found() {
