@@ -6,7 +6,7 @@ use crate::plan::{Console, Counts, Groups, Malformed, Record, Records, Refused, 
 use crate::report::{self, Gravity};
 use crate::signals::{self, last_error, SignalSet};
 use crate::spawn::{above, place, Launch, Source, Witness, PID_AT};
-use engine::process::Step;
+use engine::process::{Pid, Step};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{getrlimit, setrlimit, Resource, Rlimit};
@@ -216,10 +216,12 @@ impl<'a> Child<'a> {
         self.report = -1;
     }
 
-    /// Writes down that it is there. In this order: whoever takes our parent's place after the second
-    /// step finds the record, and before it there will be no program.
+    /// Writes down that it is there, and executes nothing where its parent is gone. In this order:
+    /// whoever takes our parent's place after the last look finds the record, and before it there will
+    /// be no program. The first look spares most of those the record of what never ran.
     fn bear_witness(&self) {
         let Some((witness, fd)) = self.witness else { return };
+        not_without(witness.parent);
         let mut record = witness.record;
         if let Some(place) = record.get_mut(PID_AT..PID_AT + 4) {
             place.copy_from_slice(&own::pid().to_le_bytes());
@@ -228,10 +230,8 @@ impl<'a> Child<'a> {
         // cannot be written the death of our parent at this very moment would lose us.
         unsafe {
             libc::pwrite(fd, record.as_ptr().cast(), record.len(), witness.at as libc::off_t);
-            if libc::getppid() != witness.parent {
-                libc::_exit(255);
-            }
         }
+        not_without(witness.parent);
     }
 
     /// Tries each path in turn as execvp does: a program that is not there or must not be executed
@@ -264,6 +264,16 @@ impl<'a> Child<'a> {
             }
         }
         Err(if denied { Errno::ACCESS } else { last })
+    }
+}
+
+/// Ends this process where its parent is another one.
+fn not_without(parent: Pid) {
+    // SAFETY: plain numbers; nothing of this process is to be torn down.
+    unsafe {
+        if libc::getppid() != parent {
+            libc::_exit(255);
+        }
     }
 }
 

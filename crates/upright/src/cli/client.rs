@@ -16,8 +16,12 @@ use std::time::{Duration, Instant};
 /// How long a lost connection is tried again.
 pub const RECONNECT: Duration = Duration::from_secs(10);
 
-/// So often one call may find its connection lost: it may itself be what ends the daemon.
-const LOSSES_MAX: u32 = 8;
+/// So often in a row one call may find its connection lost soon after it was sent: it may itself be what
+/// ends the daemon. One that waits for long may see any number of daemons go, as by upgrades.
+const LOSSES_MAX: u32 = 64;
+
+/// How soon that is.
+const SOON: Duration = Duration::from_millis(100);
 
 /// The longest wait between two tries.
 const PAUSE_MAX: Duration = Duration::from_millis(250);
@@ -68,6 +72,7 @@ impl Client {
         let call = with_token(call);
         let mut losses = 0;
         loop {
+            let sent = Instant::now();
             match self.ask_once(&call) {
                 Err(Trouble::Lost(error)) if call == Call::Shutdown => {
                     return match error.kind() {
@@ -78,7 +83,7 @@ impl Client {
                     }
                 }
                 Err(Trouble::Lost(error)) if losses < LOSSES_MAX => {
-                    losses += 1;
+                    losses = if sent.elapsed() < SOON { losses + 1 } else { 0 };
                     self.reconnect(error)?;
                 }
                 done => return done,

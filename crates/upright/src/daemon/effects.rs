@@ -225,7 +225,7 @@ impl Daemon {
         let search = Search {
             original,
             keeper: self.settings.keeper,
-            foster: self.settings.foster,
+            foster: self.settings.foster(),
             began,
             own: self.traces(slot),
             others: others.map(|(other, _)| self.traces(other)).collect(),

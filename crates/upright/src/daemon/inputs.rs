@@ -3,6 +3,7 @@
 use super::connections::{of_token, Accepting, ConnectionId, Cursor, Heard};
 use super::orphans::Census;
 use super::{planning, Daemon, Standing, CONTROL, KEEPER, LOGGER, SESSION, WATCH};
+use crate::keeper::handover::Kin;
 use crate::options::Mode;
 use engine::control::answer::{Answer, Version};
 use engine::control::call::Call;
@@ -15,7 +16,7 @@ use engine::names::{EventName, JobName};
 use engine::process::{InstanceId, Pid, Slot};
 use engine::text::Text;
 use engine::view::InstanceView;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::ffi::OsStrExt;
 use sys::epoll::{Interest, Ready};
 use sys::{seqpacket, Errno};
@@ -173,7 +174,12 @@ impl Daemon {
     /// Where orphans have ended, counts again what is left of jobs that are being swept.
     fn count_again(&mut self) {
         // Nobody tells of the ends of those that are not the keeper's.
-        let uncounted = std::mem::take(&mut self.seen.uncounted) || self.settings.foster.is_some();
+        let uncounted =
+            std::mem::take(&mut self.seen.uncounted) || self.settings.kin == Kin::Foster;
+        if self.settings.kin == Kin::Foster {
+            let open: BTreeSet<Slot> = self.engine.sweeps().map(|(slot, _)| slot).collect();
+            self.sweeping.retain(|slot, _| open.contains(slot));
+        }
         let nobody = self.sweeping.is_empty() && self.lingering.is_empty();
         if !uncounted || nobody {
             return;

@@ -23,6 +23,7 @@ mod talk;
 mod variables;
 mod watching;
 
+use crate::keeper::handover::Kin;
 use crate::options::{self, Asked};
 use catalogue::Catalogue;
 use connections::{ConnectionId, Connections};
@@ -222,7 +223,7 @@ impl Daemon {
     /// Returns when it is to be counted again what is left of jobs, where nobody tells.
     fn recount_due(&self, now: Mono) -> Option<Mono> {
         let waited_for = !self.sweeping.is_empty() || !self.lingering.is_empty();
-        (self.settings.foster.is_some() && waited_for).then(|| now + RECOUNT)
+        (self.settings.kin == Kin::Foster && waited_for).then(|| now + RECOUNT)
     }
 
     /// Performs what the turn decided, now that it is recorded, and sends what there is to send.

@@ -1,5 +1,6 @@
 //! What the options and the environment mean here: directories, sockets, who we are.
 
+use crate::keeper::handover::Kin;
 use crate::options::{Inherit, Mode, Options};
 use engine::machine::{Config, Level};
 use engine::process::Pid;
@@ -7,6 +8,7 @@ use engine::text::Text;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use sys::procfs;
 
 /// Where PID 1 looks for programs. Source: spec 6.1.
 const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/bin:/usr/sbin:/sbin:/bin";
@@ -28,9 +30,8 @@ pub struct Settings {
     pub named: Pid,
     /// The keeper.
     pub keeper: Pid,
-    /// Whose children orphans of the processes become that are not the keeper's: it took the place of
-    /// one that was killed. None where they are all its own.
-    pub foster: Option<Pid>,
+    /// Whether there may be processes that are not the keeper's children.
+    pub kin: Kin,
     /// The directories of job files, the first wins.
     pub sources: Vec<PathBuf>,
     /// Where output goes; none: it is forwarded only.
@@ -47,7 +48,7 @@ impl Settings {
     /// Works out what the options mean in this environment.
     pub fn new(options: Options, named: Pid) -> Settings {
         let keeper = sys::own::parent();
-        let foster = (keeper != named).then(|| sys::procfs::stat(keeper).map_or(1, |k| k.ppid));
+        let kin = if keeper == named { Kin::Own } else { Kin::Foster };
         let (uid, gid) = sys::own::ids();
         let log_group = (uid == 0 && options.mode == Mode::System)
             .then(|| sys::users::group(Path::new("/"), b"adm").ok())
@@ -73,11 +74,28 @@ impl Settings {
             log_group,
             named,
             keeper,
-            foster,
+            kin,
             socket,
             session,
             session_file,
         }
+    }
+
+    /// Returns whose children orphans of the processes become that are not the keeper's, where there may
+    /// be such: those of whoever the keeper itself became a child of.
+    pub fn foster(&self) -> Option<Pid> {
+        if self.kin == Kin::Own {
+            return None;
+        }
+        let mut parent = procfs::stat(self.keeper)?.ppid;
+        // The heir that started the keeper may not have ended yet.
+        let heir = |stat: &procfs::Stat| {
+            [&b"upright-logger"[..], b"upright-daemon"].contains(&stat.comm.as_slice())
+        };
+        if let Some(heir) = procfs::stat(parent).filter(heir) {
+            parent = heir.ppid;
+        }
+        Some(parent)
     }
 
     /// Returns what the machine is told.

@@ -325,7 +325,7 @@ impl Daemon {
         self.say(
             Level::Warn,
             &format!(
-                "the keeper was killed; process {keeper} has taken its place, in the background, and {running} processes go on; `kill {keeper}' ends them and Upright in order"
+                "the keeper was killed; process {keeper} has taken its place, in the background, and {running} processes go on; `upright down' or `kill {keeper}' ends them and Upright in order"
             ),
         );
     }

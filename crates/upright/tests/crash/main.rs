@@ -23,6 +23,10 @@ const TESTS: &[(&str, fn())] = &[
         kills::nothing_is_lost_and_nothing_doubled,
     ),
     (
+        "no_service_and_no_line_is_lost_when_the_keeper_is_killed",
+        kills::no_service_and_no_line_is_lost_when_the_keeper_is_killed,
+    ),
+    (
         "a_journal_damaged_at_its_beginning_is_said_and_everything_begins_anew",
         poison::a_journal_damaged_at_its_beginning_is_said_and_everything_begins_anew,
     ),
