@@ -22,6 +22,10 @@ haproxy          haproxy
 ip               iproute2
 "
 
+# The original that supervisorctl is tested with, as PyPI has it: Debian's is older.
+supervisor="supervisor==4.3.0 superlance==2.0.0 setuptools<80"
+venv=$(dirname "$0")/../target/test-needs/supervisor
+
 # Users that job files of examples/ name. They stay: whoever got a removed one's number next would own
 # what it left somewhere.
 users="node deploy"
@@ -34,7 +38,18 @@ if [ "$(id -u)" = 0 ]; then
             echo "cannot make the user $user"
     done
 fi
+# A virtual environment below target/, for any user; quick where it is there already.
+install_supervisor() {
+    [ -x "$venv/bin/supervisord" ] && return
+    echo "installing $supervisor into target/test-needs"
+    mkdir -p "$(dirname "$venv")"
+    # shellcheck disable=SC2086 # a list of words
+    python3 -m venv "$venv" > /dev/null && timeout 120 "$venv/bin/pip" install -q $supervisor ||
+        echo "cannot install supervisor from PyPI; its tests are skipped"
+}
+
 missing= packages=
+python3 -c 'import ensurepip' 2> /dev/null || { missing=" venv" packages=" python3-venv"; }
 while read -r program package; do
     [ -n "$program" ] || continue
     if ! command -v "$program" > /dev/null; then
@@ -43,11 +58,13 @@ while read -r program package; do
     fi
 done <<< "$needs"
 if [ -z "$missing" ]; then
+    install_supervisor
     echo "everything is there"
     exit 0
 fi
 
 by_hand() {
+    install_supervisor
     echo "not there:$missing. The tests that need them are skipped. $1"
     exit 0
 }
@@ -71,4 +88,5 @@ if ! { timeout 120 apt-get update -q > /dev/null && install $packages; }; then
         install "$package" || echo "cannot install $package; its tests are skipped"
     done
 fi
+install_supervisor
 exit 0

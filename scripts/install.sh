@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
 # Installs Upright: scripts/install.sh BIN_DIR DESTDIR PREFIX
 # Removes it:       scripts/install.sh --remove DESTDIR PREFIX
-# Nothing of the system is overwritten: names that Upstart had are links in PREFIX/lib/upright/bin.
+# Nothing of the system is overwritten: names that Upstart and Supervisor had are links in
+# PREFIX/lib/upright/bin.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # The names of Upstart's programs that the command line answers to, besides init.
 names="initctl start stop restart reload status emit list"
+# The names of Supervisor's programs that its client answers to.
+supervisor_names="supervisorctl pidproxy echo_supervisord_conf"
 
 [ $# = 3 ] || { echo "usage: scripts/install.sh BIN_DIR|--remove DESTDIR PREFIX" >&2; exit 2; }
 bin=$1
@@ -30,6 +33,14 @@ ln -sfn ../upright-core "$lib/bin/init"
 for name in $names; do
     ln -sfn ../../../bin/upright "$lib/bin/$name"
 done
+# Optional: an image that has none of Supervisor's configuration does without.
+if [ -e "$bin/supervisorctl" ]; then
+    install -m 755 "$bin/supervisorctl" "$lib/supervisorctl"
+    for name in $supervisor_names; do
+        ln -sfn ../supervisorctl "$lib/bin/$name"
+        names="$names $name"
+    done
+fi
 install -m 644 README.md ARCHITECTURE.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE "$doc/"
 install -m 644 docs/*.md "$doc/docs/"
 cat << TXT
@@ -38,5 +49,5 @@ installed Upright in $root
   lib/upright/upright-core keeper, daemon and logger
   lib/upright/bin/         init, $(echo "$names" | sed 's/ /, /g')
   share/doc/upright/       documents
-For Upstart's names, put $3/lib/upright/bin first in PATH.
+For these names, put $3/lib/upright/bin first in PATH.
 TXT

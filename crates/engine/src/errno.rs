@@ -6,6 +6,11 @@ use core::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Errno(pub i32);
 
+impl Errno {
+    /// There is no such file.
+    pub const NOT_FOUND: Errno = Errno(2);
+}
+
 /// The numbers that the set-up of a process can meet, the same on every architecture that Upright
 /// builds for. Source: errno(3), strerror(3).
 const WORDS: &[(i32, &str)] = &[

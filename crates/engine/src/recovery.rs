@@ -185,6 +185,11 @@ fn reconcile(engine: &Engine, table: &Table, undone: &[Effect]) -> Catching {
             catching.effects.push(again);
         }
     }
+    if let Some(again) = engine.strays().map(Effect::SweepAll) {
+        if !undone.contains(&again) {
+            catching.effects.push(again);
+        }
+    }
     catching
 }
 
@@ -242,6 +247,7 @@ fn to_redo(effect: &Effect, table: &Table) -> bool {
         | Effect::Release(_)
         | Effect::Survey(..)
         | Effect::Sweep(..)
+        | Effect::SweepAll(_)
         | Effect::Reply(..)
         | Effect::Notice(..)
         | Effect::Say(..)

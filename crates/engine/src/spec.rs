@@ -183,6 +183,8 @@ pub enum Console {
     Log,
     /// Through a pseudo terminal into the job's log file, as Upstart did.
     LogPty,
+    /// Through a pipe to Upright's own standard output, each line with the job's name before it.
+    Stdout,
     /// Nowhere.
     None,
     /// The system console.
@@ -296,6 +298,9 @@ pub enum OnFull {
 pub struct Policy {
     /// Whether the job is done when main ends, rather than failed or to be respawned.
     pub task: bool,
+    /// Whether Upright ends, with the job's exit code, when it has ended for good.
+    #[serde(default)]
+    pub essential: bool,
     /// Whether main is started again when it ends unasked.
     pub respawn: bool,
     /// How often respawning may happen.
@@ -324,6 +329,7 @@ impl Default for Policy {
     fn default() -> Policy {
         Policy {
             task: false,
+            essential: false,
             respawn: false,
             respawn_limit: RespawnLimit::default(),
             backoff: Backoff::default(),

@@ -1,8 +1,12 @@
 //! The child between fork and exec: system calls only. No allocation, no lock, no panic.
+//!
+//! It may share its parent's memory, as far as [`may_share`] says: there no call may set `errno`, so
+//! they are rustix's and `raw`'s. What libc does here is done by forks only.
 
 use crate::limits::Inherited;
 use crate::own;
 use crate::plan::{Console, Counts, Groups, Malformed, Record, Records, Refused, Strings};
+use crate::raw;
 use crate::report::{self, Gravity};
 use crate::signals::{self, last_error, SignalSet};
 use crate::spawn::{above, place, Launch, Source, Witness, PID_AT};
@@ -56,6 +60,34 @@ pub(crate) fn run(launch: &Launch<'_>, report: RawFd) -> ! {
     }
     // SAFETY: ends this process at once; nothing of it is to be torn down.
     unsafe { libc::_exit(255) }
+}
+
+/// Reports whether a child may perform this plan in its parent's memory. Not where the kernel would
+/// change something of all who share it (the OOM score; with another user, whether they can be
+/// looked into), where the child stops while it looks as if it had executed, and what is rare.
+pub(crate) fn may_share(plan: &[u8]) -> bool {
+    let Ok(Counts { argv, env }) = Records::check(plan) else { return false };
+    let fits = argv + env + 3 <= WORDS;
+    fits && Records::new(plan).flatten().all(|record| match record {
+        Record::Argv(_)
+        | Record::Env(_)
+        | Record::Console(Console::Null | Console::Log)
+        | Record::Limit { .. }
+        | Record::Umask(_)
+        | Record::Nice(_)
+        | Record::Chroot(_)
+        | Record::Chdir(..)
+        | Record::Exec(_) => true,
+        Record::Console(Console::Output | Console::Owner)
+        | Record::Cgroup(_)
+        | Record::Profile(_)
+        | Record::Oom(_)
+        | Record::OwnScript(..)
+        | Record::Groups(_)
+        | Record::Gid(_)
+        | Record::Uid(_)
+        | Record::Stop => false,
+    })
 }
 
 fn perform(launch: &Launch<'_>, report: RawFd, words: &mut [usize]) -> Done {
@@ -226,11 +258,10 @@ impl<'a> Child<'a> {
         if let Some(place) = record.get_mut(PID_AT..PID_AT + 4) {
             place.copy_from_slice(&own::pid().to_le_bytes());
         }
-        // SAFETY: the bytes live here; the descriptor is ours, and plain numbers otherwise. Where it
-        // cannot be written the death of our parent at this very moment would lose us.
-        unsafe {
-            libc::pwrite(fd, record.as_ptr().cast(), record.len(), witness.at as libc::off_t);
-        }
+        // SAFETY: our own copy of the descriptor, which stays open.
+        let file = unsafe { BorrowedFd::borrow_raw(fd) };
+        // Where it cannot be written the death of our parent at this very moment would lose us.
+        let _ = rustix::io::pwrite(file, &record, witness.at);
         not_without(witness.parent);
     }
 
@@ -278,9 +309,14 @@ fn not_without(parent: Pid) {
 }
 
 fn tell(report: RawFd, gravity: Gravity, step: Step, errno: Errno) {
-    let wire = report::encode(gravity, step, errno);
-    // SAFETY: the bytes live here. Nobody is left to tell that they could not be written.
-    unsafe { libc::write(report, wire.as_ptr().cast(), wire.len()) };
+    // Closed by a child that has stopped: what is told then goes nowhere.
+    if report < 0 {
+        return;
+    }
+    // SAFETY: the report is open as long as this process.
+    let report = unsafe { BorrowedFd::borrow_raw(report) };
+    // Nobody is left to tell that it could not be written.
+    let _ = rustix::io::write(report, &report::encode(gravity, step, errno));
 }
 
 fn read_plan<'a>(source: Source<'a>) -> Result<&'a [u8], Errno> {
@@ -350,9 +386,10 @@ fn pointers(words: &mut [usize], at: usize, strings: Strings<'_>) -> Result<usiz
 
 /// Executes; returns only why not. Both lists come from [`pointers`].
 fn exec(path: &CStr, argv: &[usize], env: &[usize]) -> Errno {
+    let lists = [argv, env].map(|list| list.as_ptr().expose_provenance());
+    let arguments = [path.as_ptr().expose_provenance(), lists[0], lists[1], 0, 0];
     // SAFETY: both are lists of addresses of strings that outlive the call, ended by a null.
-    unsafe { libc::execve(path.as_ptr(), argv.as_ptr().cast(), env.as_ptr().cast()) };
-    last_error()
+    unsafe { raw::call(libc::SYS_execve, arguments) }.err().unwrap_or(Errno::IO)
 }
 
 fn open(path: &CStr, flags: OFlags) -> Result<RawFd, Errno> {
@@ -434,5 +471,46 @@ fn done(returned: libc::c_long) -> Result<(), Errno> {
     match returned {
         0 => Ok(()),
         _ => Err(last_error()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Chdir, Debug, Identity, Plan};
+    use engine::spec::Limits;
+
+    #[test]
+    fn what_would_change_the_parent_too_is_not_done_in_its_memory() {
+        let plain = Plan::new(c"/bin/true".to_owned(), vec![c"true".to_owned()]);
+        let directory = Chdir { path: c"/".to_owned(), refused: Refused::Fails };
+        let shares = |change: fn(&mut Plan)| {
+            let mut plan = plain.clone();
+            change(&mut plan);
+            may_share(&plan.encode())
+        };
+        let full = Plan {
+            console: Console::Log,
+            limits: vec![(engine::spec::Resource::Core, Limits { soft: None, hard: None })],
+            umask: Some(0o22),
+            nice: Some(1),
+            chroot: Some(c"/".to_owned()),
+            chdir: Some(directory),
+            ..plain.clone()
+        };
+        assert!(shares(|_| {}) && may_share(&full.encode()));
+        assert!(!shares(|plan| plan.oom_score_adj = Some(0)));
+        assert!(!shares(|plan| plan.identity = Identity { uid: Some(0), ..Identity::default() }));
+        assert!(!shares(|plan| plan.identity = Identity { gid: Some(0), ..Identity::default() }));
+        assert!(!shares(|plan| plan.identity.groups = Some(Vec::new())));
+        assert!(!shares(|plan| plan.debug = Debug::Stop));
+        assert!(!shares(|plan| plan.console = Console::Owner));
+        assert!(!shares(|plan| plan.cgroups.push(c"/x".to_owned())));
+        assert!(!shares(|plan| plan.profile = Some(c"x".to_owned())));
+        assert!(
+            !shares(|plan| plan.env = vec![c"A=1".to_owned(); WORDS]),
+            "more than its stack has"
+        );
+        assert!(!may_share(b""), "none at all");
     }
 }

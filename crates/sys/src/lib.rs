@@ -3,11 +3,13 @@
 //! Small wrappers that do what they say and decide nothing. They know data types of the engine and
 //! never the engine itself.
 
+pub mod alone;
 mod child;
 pub mod clock;
 pub mod entry;
 pub mod epoll;
 pub mod first;
+pub mod ground;
 pub mod limits;
 pub mod lock;
 pub mod logfile;
@@ -22,6 +24,8 @@ pub mod pipe;
 pub mod plan;
 pub mod procfs;
 pub mod pty;
+mod raw;
+pub mod ready;
 pub mod report;
 pub mod say;
 pub mod seqpacket;
@@ -29,6 +33,7 @@ pub mod signals;
 pub mod spawn;
 pub mod start;
 pub mod timer;
+pub mod tty;
 pub mod users;
 pub mod wait;
 pub mod watch;

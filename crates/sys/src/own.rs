@@ -59,6 +59,11 @@ impl Argv {
         let addresses = addresses.chain([ptr::null()]).collect();
         Argv { _strings: strings, addresses }
     }
+
+    /// Returns the list as execve(2) wants it; lives as long as this.
+    pub(crate) fn addresses(&self) -> *const *const c_char {
+        self.addresses.as_ptr()
+    }
 }
 
 impl Binary {

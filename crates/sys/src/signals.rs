@@ -1,5 +1,6 @@
 //! Signals: blocked and read from a descriptor, sent, and put back to what a new process expects.
 
+use crate::raw;
 use engine::process::Pid;
 use engine::signal::Signal;
 use rustix::io::Errno;
@@ -62,12 +63,11 @@ impl SignalSet {
 
 /// Blocks exactly these signals in the calling thread (KILL and STOP never are).
 pub fn block(set: SignalSet) {
-    let none = ptr::null_mut::<u64>();
+    let set: *const u64 = &set.0;
+    let arguments = [libc::SIG_SETMASK as usize, set.expose_provenance(), 0, size_of::<u64>(), 0];
     // SAFETY: the kernel reads eight bytes of the set, which lives here; nothing is written back.
     // The raw call, for libc keeps two signals of its own out of the set.
-    unsafe {
-        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &set.0, none, size_of::<u64>());
-    }
+    let _ = unsafe { raw::call(libc::SYS_rt_sigprocmask, arguments) };
 }
 
 /// Returns the signals that the calling thread blocks.
@@ -126,11 +126,11 @@ const ACTION: usize = 8;
 /// Sets and reads a disposition. Raw, as libc refuses the signals that it keeps for itself, which a
 /// parent may yet have left ignored.
 fn action(signal: u8, new: *const usize, old: *mut usize) {
+    let (new, old) = (new.expose_provenance(), old.expose_provenance());
+    let arguments = [usize::from(signal), new, old, size_of::<u64>(), 0];
     // SAFETY: each is null or points to [`ACTION`] words, which is more than the kernel reads or
     // writes; no code of ours is ever named.
-    unsafe {
-        libc::syscall(libc::SYS_rt_sigaction, i32::from(signal), new, old, size_of::<u64>());
-    }
+    let _ = unsafe { raw::call(libc::SYS_rt_sigaction, arguments) };
 }
 
 /// A descriptor that reads as the signals which have arrived.

@@ -1,13 +1,15 @@
 //! Forking a child that performs a plan.
 
 use crate::child;
+use crate::ground::Grounds;
 use crate::limits::Inherited;
+use crate::raw;
 use crate::report::Report;
 use crate::signals::last_error;
 use engine::process::Pid;
 use rustix::io::Errno;
 use rustix::pipe::{pipe_with, PipeFlags};
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 
 /// Where the child finds its plan.
 #[derive(Clone, Copy, Debug)]
@@ -66,9 +68,13 @@ pub struct Spawned {
     pub report: Report,
 }
 
-/// Forks a child that performs the plan. Every descriptor without close-on-exec reaches the program.
-pub fn spawn(launch: &Launch<'_>) -> Result<Spawned, Errno> {
+/// Makes a child that performs the plan, sharing our memory where plan and kernel allow it, else by a
+/// fork. Every descriptor without close-on-exec reaches the program.
+pub fn spawn(launch: &Launch<'_>, grounds: &mut Grounds) -> Result<Spawned, Errno> {
     let (report, end) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+    if let Some(pid) = grounds.start(launch, end.as_raw_fd()) {
+        return Ok(Spawned { pid, report: Report::new(report) });
+    }
     match fork()? {
         Side::Child => child::run(launch, end.as_raw_fd()),
         Side::Parent(pid) => Ok(Spawned { pid, report: Report::new(report) }),
@@ -107,25 +113,20 @@ pub(crate) fn above(fd: RawFd) -> Result<RawFd, Errno> {
     if fd >= HIGH {
         return Ok(fd);
     }
-    // SAFETY: plain numbers. The descriptor is a child's own copy, known to its caller alone.
+    // SAFETY: the descriptor is a child's own copy, known to its caller alone.
     unsafe {
-        let copy = libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, HIGH);
-        if copy < 0 {
-            return Err(last_error());
-        }
-        libc::close(fd);
-        Ok(copy)
+        let copy = rustix::io::fcntl_dupfd_cloexec(BorrowedFd::borrow_raw(fd), HIGH)?;
+        rustix::io::close(fd);
+        Ok(copy.into_raw_fd())
     }
 }
 
 /// Makes `to` the same as `from`, without close-on-exec; async-signal-safe. `from` comes from
 /// [`above`], so it never is `to` itself.
 pub(crate) fn place(from: RawFd, to: RawFd) -> Result<(), Errno> {
+    let number = |fd: RawFd| usize::try_from(fd).map_err(|_| Errno::BADF);
     // SAFETY: plain numbers; `to` is one of the few that a child is about to be given.
-    match unsafe { libc::dup2(from, to) } {
-        fd if fd >= 0 => Ok(()),
-        _ => Err(last_error()),
-    }
+    unsafe { raw::call(libc::SYS_dup3, [number(from)?, number(to)?, 0, 0, 0]) }.map(|_| ())
 }
 
 /// Moves a descriptor out of the way of those that a child is given.

@@ -11,6 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};
+use sys::ground::Grounds;
 use sys::limits::Inherited;
 use sys::plan::{Chdir, Console, Debug, Identity, Plan, Refused};
 use sys::report::{Progress, Report};
@@ -40,12 +41,22 @@ fn shell(line: &str) -> Plan {
     }
 }
 
+/// Performs a plan twice, by a fork and in our memory where it may be: it makes no difference.
 fn launch_with(plan: Source<'_>, script: Option<BorrowedFd<'_>>) -> Outcome {
+    let [forked, shared] =
+        [Grounds::none(), Grounds::new()].map(|grounds| launch_on(grounds, plan, script));
+    // Outputs may name processes.
+    assert_eq!((forked.progress, forked.warnings), (shared.progress, shared.warnings));
+    assert_eq!(forked.exit, shared.exit);
+    shared
+}
+
+fn launch_on(mut grounds: Grounds, plan: Source<'_>, script: Option<BorrowedFd<'_>>) -> Outcome {
     let inherited = Inherited::capture();
     let output = pty::pipe((0, 0)).unwrap();
     let log = Some(output.write.as_fd());
     let launch = Launch { plan, null: None, log, script, inherited: &inherited, witness: None };
-    let mut spawned = spawn(&launch).unwrap();
+    let mut spawned = spawn(&launch, &mut grounds).unwrap();
     drop(output.write);
     let exit = sys::wait::exit_of(spawned.pid).unwrap();
     let output = rest_of(output.read);
@@ -380,7 +391,7 @@ fn a_child_gets_back_the_limit_that_we_raised_for_ourselves() {
     let plan = Source::Bytes(&plan);
     let launch =
         Launch { plan, null: None, log, script: None, inherited: &inherited, witness: None };
-    let spawned = spawn(&launch).unwrap();
+    let spawned = spawn(&launch, &mut Grounds::new()).unwrap();
     drop(output.write);
     assert_eq!(sys::wait::exit_of(spawned.pid), Some(Exit::Status(0)));
     let shown = rest_of(output.read);
@@ -423,7 +434,7 @@ fn the_pipe_of_a_user_is_opened_again_as_dev_stderr() {
         inherited: &inherited,
         witness: None,
     };
-    let spawned = spawn(&launch).unwrap();
+    let spawned = spawn(&launch, &mut Grounds::new()).unwrap();
     drop(output.write);
     assert_eq!(sys::wait::exit_of(spawned.pid), Some(Exit::Status(0)));
     let shown = rest_of(output.read);
@@ -444,7 +455,7 @@ fn a_pseudo_terminal_ends_lines_as_upstart_did() {
         inherited: &inherited,
         witness: None,
     };
-    let spawned = spawn(&launch).unwrap();
+    let spawned = spawn(&launch, &mut Grounds::new()).unwrap();
     drop(output.write);
     assert_eq!(sys::wait::exit_of(spawned.pid), Some(Exit::Status(0)));
     let mut shown = [0; 64];
@@ -522,7 +533,7 @@ fn a_process_that_is_debugged_stops_before_it_executes() {
     let log = Some(output.write.as_fd());
     let launch =
         Launch { plan, null: None, log, script: None, inherited: &inherited, witness: None };
-    let mut spawned = spawn(&launch).unwrap();
+    let mut spawned = spawn(&launch, &mut Grounds::new()).unwrap();
     let stopped = loop {
         match change(Whom::Pid(spawned.pid)) {
             Some((_, change)) => break change,
@@ -559,4 +570,32 @@ fn a_sealed_file_in_memory_cannot_be_changed() {
     file.rewind().unwrap();
     assert_eq!(memfd::length(&file).unwrap(), 3);
     assert_eq!(file.metadata().unwrap().nlink(), 0);
+}
+
+#[test]
+fn a_child_that_fails_in_our_memory_leaves_errno_and_what_it_was_told_alone() {
+    let mut grounds = Grounds::new();
+    let inherited = Inherited::capture();
+    for round in 0..200 {
+        let missing = Plan::new(text("/nonexistent"), vec![text("x")]);
+        let mut plan = missing.encode();
+        let source = Source::Bytes(&plan);
+        let launch = Launch {
+            plan: source,
+            null: None,
+            log: None,
+            script: None,
+            inherited: &inherited,
+            witness: None,
+        };
+        let errno = std::fs::read("/").unwrap_err().raw_os_error();
+        let mut spawned = spawn(&launch, &mut grounds).unwrap();
+        // The next message comes into the same buffer, at once.
+        plan.fill(0xff);
+        assert_eq!(sys::wait::exit_of(spawned.pid), Some(Exit::Status(255)), "round {round}");
+        assert_eq!(std::io::Error::last_os_error().raw_os_error(), errno, "round {round}");
+        let failed = Progress::Failed { step: Step::Exec, errno: Errno::NOENT.raw_os_error() };
+        assert_eq!(settled(&mut spawned.report), failed, "round {round}");
+        grounds.trim();
+    }
 }

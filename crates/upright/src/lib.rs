@@ -7,3 +7,5 @@ mod heir;
 pub mod keeper;
 pub mod logger;
 pub mod options;
+pub mod run;
+pub mod session;

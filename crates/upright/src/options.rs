@@ -5,6 +5,7 @@
 
 use engine::machine::Level;
 use engine::spec::Console;
+use engine::time::Span;
 use std::ffi::{CString, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
@@ -57,6 +58,8 @@ pub struct Options {
     pub log_mode: Option<u16>,
     /// Owner of log files, `USER[:GROUP]`.
     pub log_owner: Option<Vec<u8>>,
+    /// How long stopping everything may take; none: what the place decides. Zero: no limit.
+    pub stop_timeout: Option<Span>,
     /// Where the control socket is made.
     pub socket: Option<PathBuf>,
     /// The first event.
@@ -89,6 +92,7 @@ impl Default for Options {
             log_rotate: None,
             log_mode: None,
             log_owner: None,
+            stop_timeout: None,
             socket: None,
             startup: Startup::Event(String::from("startup")),
             inherit: Inherit::All,
@@ -105,6 +109,9 @@ enum Effect {
     Help,
     Version,
 }
+
+/// The longest stop timeout: a day.
+const STOP_TIMEOUT_MAX: u64 = 86_400;
 
 /// An option: its long name, its letter, what it does, its help.
 struct Row {
@@ -143,11 +150,13 @@ const OPTIONS: &[Row] = &[
                 b"log" => Console::Log,
                 b"output" => Console::Output,
                 b"owner" => Console::Owner,
+                b"stdout" => Console::Stdout,
                 _ => return Err(format!("invalid console type specified: {}", v.display())),
             };
             Ok(())
         }),
-        help: "where output goes of jobs without a console stanza: none, log, output or owner",
+        help:
+            "where output goes of jobs without a console stanza: none, log, stdout, output or owner",
     },
     Row {
         long: "logdir",
@@ -255,6 +264,22 @@ const OPTIONS: &[Row] = &[
             Ok(())
         }),
         help: "emit this event at the start in place of startup",
+    },
+    Row {
+        long: "stop-timeout",
+        short: None,
+        effect: Effect::Value("SECONDS", |o, v| {
+            let seconds = v.to_str().and_then(|text| text.parse::<u64>().ok());
+            let seconds = seconds.filter(|seconds| *seconds <= STOP_TIMEOUT_MAX);
+            o.stop_timeout = Some(Span::secs(seconds.ok_or_else(|| {
+                format!(
+                    "invalid stop timeout: {}, expected 0 (none) to {STOP_TIMEOUT_MAX} seconds",
+                    v.display()
+                )
+            })?));
+            Ok(())
+        }),
+        help: "stop everything within this time, cutting kill timeouts (10 as PID 1, else none)",
     },
     Row {
         long: "system",
@@ -408,6 +433,10 @@ mod tests {
             (
                 &["--log-rotate", "10X:1"],
                 "init: invalid rotation: 10X:1, expected for example 10M:5",
+            ),
+            (
+                &["--stop-timeout=soon"],
+                "init: invalid stop timeout: soon, expected 0 (none) to 86400 seconds",
             ),
         ] {
             let told = reads(arguments).unwrap_err();

@@ -114,6 +114,7 @@ impl Engine {
         instance.restart = false;
         let old = core::mem::replace(&mut instance.goal, Goal::Stop);
         if old == Goal::Start {
+            instance.ended = true;
             self.remember(id, Note::Stops);
             self.say(Level::Info, |engine| {
                 format!("{} goal changed from start to stop", engine.shown(id))

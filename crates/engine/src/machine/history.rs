@@ -90,6 +90,8 @@ pub enum Note {
     Signalled(Role, Signal),
     /// A client asked for a reload and this was sent to main.
     Reloads(Signal),
+    /// Upright got this signal and passed it on to main.
+    Passed(Signal),
     /// The original of `expect` ended and this process was taken for main.
     Followed(Pid, Pid),
     /// `expect` did not come about in its time.
@@ -137,6 +139,7 @@ impl History {
             | Note::Retries(..)
             | Note::Signalled(..)
             | Note::Reloads(_)
+            | Note::Passed(_)
             | Note::Followed(..)
             | Note::ExpectMissed(_)
             | Note::Refused(..)
@@ -155,11 +158,6 @@ impl History {
 impl Note {
     /// Returns the cause and the decision in words.
     pub fn words(&self) -> (String, String) {
-        let verb = |asked: &Asked| match asked {
-            Asked::Start => "start",
-            Asked::Stop => "stop",
-            Asked::Restart => "restart",
-        };
         match self {
             Note::Asked(asked) => {
                 (format!("a client asked for a {}", verb(asked)), format!("goal {}", goal(asked)))
@@ -195,6 +193,9 @@ impl Note {
             Note::Reloads(signal) => {
                 ("a client asked for a reload".into(), format!("sent {signal} to main"))
             }
+            Note::Passed(signal) => {
+                (format!("Upright got {signal}"), format!("sent {signal} to main"))
+            }
             Note::Followed(from, to) => (
                 format!("process {from} ended and left process {to}"),
                 format!("main is process {to}"),
@@ -222,6 +223,14 @@ impl Note {
             }
             Note::Redefined => ("the job's file changed".into(), "the new one is in force".into()),
         }
+    }
+}
+
+fn verb(asked: &Asked) -> &'static str {
+    match asked {
+        Asked::Start => "start",
+        Asked::Stop => "stop",
+        Asked::Restart => "restart",
     }
 }
 

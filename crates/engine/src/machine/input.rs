@@ -40,10 +40,14 @@ pub enum Input {
     Survey(Slot, Vec<Candidate>),
     /// The answer to [`Effect::Sweep`]: how many processes of the slot still live.
     Swept(Slot, u32),
+    /// The answer to [`Effect::SweepAll`]: how many of them still live.
+    SweptAll(u32),
     /// What lives in the group of a main that is about to be told as ended, or has been.
     Remains(Slot, Remaining),
-    /// Stop everything in order, then end with this code.
+    /// Stop everything in order, then end.
     Shutdown(ShutdownKind),
+    /// Upright got a signal that is for the essential jobs.
+    Pass(Signal),
     /// Somebody changes variables.
     Vary(Whose, Variation),
     /// Nothing happened but time.
@@ -100,6 +104,9 @@ pub enum Effect {
     /// Signal whatever can be attributed to the slot, now that main is gone, and answer with
     /// `Swept`. Redo: as `Signal`.
     Sweep(Slot, Signal),
+    /// Signal whatever descends from Upright and is no job's process, now that the jobs are gone, and
+    /// answer with `SweptAll`, again as they end. Redo: as `Signal`.
+    SweepAll(Signal),
     /// Answer a request. Redo: the client knows its token, a second answer finds nobody.
     Reply(RequestId, Reply, Option<Slot>),
     /// Tell subscribers. Redo: told twice with the same number.
@@ -108,6 +115,30 @@ pub enum Effect {
     Say(Level, String),
     /// Everything has stopped: end with this code. Redo: ending twice is ending.
     Quit(i32),
+}
+
+impl Effect {
+    /// Puts a turn's effects into the order in which they are recorded and performed: what a process
+    /// waits for, then what ends a row, what is said, and the answers to whoever looks on. Those of a
+    /// kind stay in their order: a sweep before the spawn that must not be swept.
+    pub fn in_order(effects: &mut [Effect]) {
+        effects.sort_by_key(Effect::rank);
+    }
+
+    fn rank(&self) -> u8 {
+        match self {
+            Effect::Spawn(_)
+            | Effect::Signal(..)
+            | Effect::Adopt(..)
+            | Effect::Survey(..)
+            | Effect::Sweep(..)
+            | Effect::SweepAll(_) => 0,
+            Effect::Release(_) => 1,
+            Effect::Say(..) => 2,
+            Effect::Reply(..) | Effect::Notice(..) => 3,
+            Effect::Quit(_) => 4,
+        }
+    }
 }
 
 /// Who a signal is for; see [`crate::keeper::Scope`].
@@ -189,4 +220,32 @@ pub struct SpawnOrder {
     pub instance: InstanceName,
     /// The whole environment, `KEY=VALUE` each.
     pub env: Vec<Text>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::{InstanceId, Role};
+    use alloc::vec;
+
+    #[test]
+    fn what_a_process_waits_for_comes_before_what_is_said_of_it() {
+        let slot = |generation| Slot { instance: InstanceId(1), role: Role::Main, generation };
+        let said = |line: &str| Effect::Say(Level::Warn, line.into());
+        let swept = Effect::Sweep(slot(1), Signal::KILL);
+        let (released, spawned) = (Effect::Release(slot(1)), Effect::Spawn(slot(2)));
+        let mut effects = vec![
+            released.clone(),
+            said("killed"),
+            swept.clone(),
+            said("respawning"),
+            spawned.clone(),
+            Effect::Quit(0),
+            said("over"),
+        ];
+        Effect::in_order(&mut effects);
+        let (first, second) = (said("killed"), said("respawning"));
+        let expected = [swept, spawned, released, first, second, said("over"), Effect::Quit(0)];
+        assert_eq!(effects, expected);
+    }
 }

@@ -51,6 +51,9 @@ pub struct Instance {
     pub waiters: Vec<Waiter>,
     /// Why the present run failed; the first reason counts.
     pub failure: Option<Failure>,
+    /// Whether the machine itself, and nobody else, decided that the present run is over.
+    #[serde(default)]
+    pub ended: bool,
     /// Respawns in the present window.
     pub respawn: Window,
     /// Chain of `exited` events that led to this run.
@@ -245,6 +248,7 @@ impl Instance {
             stop,
             waiters: Vec::new(),
             failure: None,
+            ended: false,
             respawn: Window::default(),
             depth: 0,
             retries: 0,

@@ -114,6 +114,7 @@ impl Engine {
         }
         instance.stop_env = Vec::new();
         instance.failure = None;
+        instance.ended = false;
         instance.main = Main::Absent;
         instance.warnings.clear();
         if !self.hold_for_backoff(id, &spec) {
@@ -183,6 +184,7 @@ impl Engine {
         let at_rest =
             at_rest.map(|view| InstanceView { instance: InstanceName::default(), ..view });
         self.release_waiters(id, at_rest);
+        self.note_essential(id);
         let Some(mut instance) = self.instances.remove(&id) else { return };
         self.set_due_of(id, instance.due.take(), None);
         let matched = instance.stop.reset();
@@ -204,7 +206,8 @@ impl Engine {
         if self.planted(super::Bug::KillTimerNotArmed) {
             return;
         }
-        self.set_due(id, Some((self.now + policy.kill_timeout, Due::Kill(role))));
+        let at = self.kill_time(id, policy.kill_timeout);
+        self.set_due(id, Some((at, Due::Kill(role))));
     }
 
     /// Ends a process at once.

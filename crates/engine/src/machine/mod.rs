@@ -10,6 +10,7 @@ mod changes;
 mod condition;
 mod deadlines;
 mod environment;
+mod essential;
 mod event;
 mod exits;
 mod history;
@@ -90,6 +91,8 @@ pub struct Config {
     pub forced: Vec<Text>,
     /// Makes the jitter of back-offs differ between machines.
     pub seed: u64,
+    /// How long an orderly end may take at most; none: the longest kill timeout decides.
+    pub stop_timeout: Option<Span>,
     /// The bug that the simulation must find.
     #[cfg(feature = "planted")]
     pub planted: Option<Bug>,
@@ -149,6 +152,8 @@ pub struct Engine {
     /// Of the turn that is being handled.
     now: Mono,
     out: Vec<Effect>,
+    /// The code of the first essential job that has ended for good in this turn.
+    essential: Option<i32>,
 }
 
 impl Engine {
@@ -185,6 +190,7 @@ impl Engine {
             past: BTreeMap::new(),
             now: Mono(0),
             out: Vec::new(),
+            essential: None,
         }
     }
 
@@ -210,12 +216,18 @@ impl Engine {
             Input::Exited(slot, pid, exit) => self.exited(slot, pid, exit),
             Input::Survey(slot, candidates) => self.surveyed(slot, &candidates),
             Input::Swept(slot, left) => self.swept(slot, left),
+            Input::SweptAll(left) => self.swept_all(left),
+            Input::Shutdown(kind) => self.shut_down(kind, 0),
+            Input::Pass(signal) => self.pass(signal),
             Input::Remains(slot, remaining) => self.remains(slot, remaining),
-            Input::Shutdown(kind) => self.shut_down(kind),
             Input::Vary(whose, variation) => self.vary(whose, &variation),
             Input::Tick => self.pass_deadlines(),
         }
         self.settle();
+        if let Some(code) = self.essential.take() {
+            self.shut_down(ShutdownKind::Shutdown, code);
+            self.settle();
+        }
         self.answer_accepted();
         self.end_shutdown();
         *out = core::mem::take(&mut self.out);

@@ -1,11 +1,14 @@
-//! The end of everything: all instances stop in order, then Upright ends. Source: spec 13,
-//! quiesce, except that nothing is left behind alive.
+//! The end of everything: all instances stop in order, then whatever else descends from Upright is
+//! asked to end, then Upright ends. Source: spec 13, quiesce, except that nothing is left behind
+//! alive.
 
+use super::instance::Due;
+use super::lifecycle::scope;
 use super::request::{Refusal, Reply, RequestId, Superseder};
 use super::state::Goal;
 use super::{Effect, Engine, EventId, Level, ShutdownKind, SignalScope};
 use crate::names::EventName;
-use crate::process::{InstanceId, Slot};
+use crate::process::{InstanceId, Role, Slot};
 use crate::signal::Signal;
 use crate::text::Text;
 use crate::time::{Mono, Span};
@@ -16,24 +19,56 @@ use serde::{Deserialize, Serialize};
 /// What the processes get on top of the longest kill timeout before everything is ended at once.
 const GRACE: Span = Span::secs(1);
 
-/// The least time that everything gets. Source: spec 13, quiesce.
+/// The least time that everything gets, and the most that is left to what no job answers for.
+/// Source: spec 13, quiesce.
 const SHORTEST: Span = Span::secs(5);
 
 /// How long after that Upright still waits for the kernel to end them.
 const LAST: Span = Span::secs(3);
 
+/// The hundredths of a stop timeout after which whatever has not been asked to end is asked, after
+/// which it is ended, and after which Upright goes whatever still lives. What is left of it is for
+/// the logger.
+const ASK: u64 = 60;
+const KILL: u64 = 90;
+const END: u64 = 95;
+
 /// An end that is under way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Shutdown {
+    /// When whatever was not asked to end before is asked; none: it is not, or has been.
+    #[serde(default)]
+    ask_at: Option<Mono>,
     /// When whatever still runs is sent KILL.
     kill_at: Mono,
-    /// Whether that has been done.
+    /// When Upright ends, whatever still lives.
+    #[serde(default)]
+    end_at: Mono,
+    /// Whether KILL has been sent.
     killed: bool,
     /// Whether `Quit` has been said.
     quit: bool,
+    /// The code of `Quit`.
+    #[serde(default)]
+    code: i32,
+    /// What is left beside the jobs.
+    #[serde(default)]
+    strays: Strays,
     /// Instances from this number on were started by the end itself; their own stops start nothing
     /// more, so that the end comes to an end.
     first_late: u32,
+}
+
+/// What is known of processes that descend from Upright and that no slot has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+enum Strays {
+    /// Nothing yet: there are jobs.
+    #[default]
+    Unknown,
+    /// They were sent this, and are counted as they end.
+    Asked(Signal),
+    /// There is none.
+    Gone,
 }
 
 impl Shutdown {
@@ -46,22 +81,41 @@ impl Shutdown {
     pub(super) fn deadline(&self) -> Option<Mono> {
         match (self.quit, self.killed) {
             (true, _) => None,
-            (false, false) => Some(self.kill_at),
-            (false, true) => Some(self.kill_at + LAST),
+            (false, false) => Some(self.ask_at.map_or(self.kill_at, |at| at.min(self.kill_at))),
+            (false, true) => Some(self.end_at),
         }
     }
 }
 
 impl Engine {
-    pub(super) fn shut_down(&mut self, kind: ShutdownKind) {
+    /// Begins the end; `code` is what Upright exits with.
+    pub(super) fn shut_down(&mut self, kind: ShutdownKind, code: i32) {
         if self.globals.shutdown.is_some() {
             return;
         }
-        let running = self.instances.iter().filter_map(|(id, _)| self.spec_of(*id));
-        let longest = running.map(|spec| spec.policy.kill_timeout).max();
-        let kill_at = self.now + longest.unwrap_or(SHORTEST).max(SHORTEST) + GRACE;
-        let first_late = self.globals.next_instance;
-        self.globals.shutdown = Some(Shutdown { kill_at, killed: false, quit: false, first_late });
+        let part = |whole: Span, hundredths: u64| Span(whole.0 / 100 * hundredths);
+        let (ask_at, kill_at, end_at) = match self.config.stop_timeout {
+            Some(most) => {
+                let at = |hundredths| self.now + part(most, hundredths);
+                (Some(at(ASK)), at(KILL), at(END))
+            }
+            None => {
+                let running = self.instances.iter().filter_map(|(id, _)| self.spec_of(*id));
+                let longest = running.map(|spec| spec.policy.kill_timeout).max();
+                let kill_at = self.now + longest.unwrap_or(SHORTEST).max(SHORTEST) + GRACE;
+                (None, kill_at, kill_at + LAST)
+            }
+        };
+        self.globals.shutdown = Some(Shutdown {
+            ask_at,
+            kill_at,
+            end_at,
+            killed: false,
+            quit: false,
+            code,
+            strays: Strays::Unknown,
+            first_late: self.globals.next_instance,
+        });
         self.say(Level::Info, |_| format!("Quiescing due to {} request", kind.name()));
         if let Ok(name) = EventName::try_from("session-end") {
             let env = Vec::from([Text::from(format!("TYPE={}", kind.name()))]);
@@ -69,7 +123,37 @@ impl Engine {
         }
         let ids: Vec<InstanceId> = self.instances.keys().copied().collect();
         for id in ids {
+            self.cut_kill_timeout(id);
             self.stop_for_shutdown(id);
+        }
+    }
+
+    /// Returns when a process that is asked to end now is sent KILL: after its job's kill timeout,
+    /// and before the stop timeout is over.
+    pub(super) fn kill_time(&mut self, id: InstanceId, timeout: Span) -> Mono {
+        let wanted = self.now + timeout;
+        let (Some(shutdown), Some(most)) = (&self.globals.shutdown, self.config.stop_timeout)
+        else {
+            return wanted;
+        };
+        let latest = shutdown.kill_at;
+        if wanted > latest {
+            let left = latest.since(self.now);
+            self.say(Level::Message, |engine| {
+                let shown = engine.shown(id);
+                format!("{shown}: its kill timeout of {timeout} is cut to {left} by the stop timeout of {most}")
+            });
+        }
+        wanted.min(latest)
+    }
+
+    /// What was being stopped already has no more time than the rest.
+    fn cut_kill_timeout(&mut self, id: InstanceId) {
+        let latest = self.globals.shutdown.as_ref().map(|shutdown| shutdown.kill_at);
+        let due = self.instances.look(&id).and_then(|instance| instance.due);
+        let (Some((at, due @ Due::Kill(_))), Some(latest)) = (due, latest) else { return };
+        if self.config.stop_timeout.is_some() && at > latest {
+            self.set_due(id, Some((latest, due)));
         }
     }
 
@@ -90,20 +174,81 @@ impl Engine {
         if shutdown.quit {
             return;
         }
-        let over = self.instances.is_empty() && self.globals.work.is_empty();
+        let stopped = self.instances.is_empty() && self.globals.work.is_empty();
+        if stopped && shutdown.strays == Strays::Unknown {
+            let signal = if shutdown.killed { Signal::KILL } else { Signal::TERM };
+            shutdown.strays = Strays::Asked(signal);
+            shutdown.kill_at = shutdown.kill_at.min(self.now + SHORTEST);
+            shutdown.end_at = shutdown.end_at.min(self.now + SHORTEST + LAST);
+            self.out.push(Effect::SweepAll(signal));
+        }
+        if !stopped && shutdown.ask_at.is_some_and(|at| self.now >= at) {
+            self.ask_the_rest();
+        }
+        shutdown.ask_at = shutdown.ask_at.filter(|at| self.now < *at);
+        let over = stopped && shutdown.strays == Strays::Gone;
         if !over && self.now >= shutdown.kill_at && !shutdown.killed {
             shutdown.killed = true;
             self.kill_everything();
+            // What comes to be beside the jobs while they end is looked for once more.
+            shutdown.strays = match shutdown.strays {
+                Strays::Asked(_) => Strays::Asked(Signal::KILL),
+                Strays::Unknown | Strays::Gone => Strays::Unknown,
+            };
+            self.out.push(Effect::SweepAll(Signal::KILL));
         }
-        if over || (shutdown.killed && self.now >= shutdown.kill_at + LAST) {
+        if over || (shutdown.killed && self.now >= shutdown.end_at) {
             shutdown.quit = true;
             self.name_leftovers();
             self.refuse_pending();
             // What was started after everything had been killed: a post-stop, a hook.
             self.kill_processes();
-            self.out.push(Effect::Quit(0));
+            self.out.push(Effect::Quit(shutdown.code));
         }
         self.globals.shutdown = Some(shutdown);
+    }
+
+    /// The daemon says how many processes that no slot has still live.
+    pub(super) fn swept_all(&mut self, left: u32) {
+        let stopped = self.instances.is_empty() && self.globals.work.is_empty();
+        if let Some(shutdown) = &mut self.globals.shutdown {
+            if stopped && left == 0 && matches!(shutdown.strays, Strays::Asked(_)) {
+                shutdown.strays = Strays::Gone;
+            }
+        }
+    }
+
+    /// Returns the signal that such processes were last sent, while they are waited for.
+    pub fn strays(&self) -> Option<Signal> {
+        let shutdown = self.globals.shutdown.as_ref().filter(|shutdown| !shutdown.quit)?;
+        match shutdown.strays {
+            Strays::Asked(signal) => Some(signal),
+            Strays::Unknown | Strays::Gone => None,
+        }
+    }
+
+    /// Asks every process that nobody has asked, while there still is time for it to end well.
+    fn ask_the_rest(&mut self) {
+        let mut unasked: Vec<(InstanceId, Role)> = Vec::new();
+        for (id, instance) in self.instances.iter() {
+            let asked = match instance.due {
+                Some((_, Due::Kill(role) | Due::Unkillable(role))) => Some(role),
+                Some(_) | None => None,
+            };
+            let roles = instance.processes.keys().filter(|role| Some(**role) != asked);
+            unasked.extend(roles.map(|role| (*id, *role)));
+        }
+        for (id, role) in unasked {
+            let Some(spec) = self.spec_of(id) else { continue };
+            self.say(Level::Warn, |engine| {
+                let shown = engine.shown(id);
+                format!(
+                    "{shown} {role} process is asked to end now: most of the stop timeout is over"
+                )
+            });
+            self.signal(id, role, spec.policy.kill_signal, scope(spec.policy.kill_mode));
+        }
+        self.out.push(Effect::SweepAll(Signal::TERM));
     }
 
     fn kill_everything(&mut self) {
@@ -115,11 +260,15 @@ impl Engine {
     }
 
     fn kill_processes(&mut self) {
-        let slots: Vec<Slot> = self
-            .instances
-            .iter()
-            .flat_map(|(_, instance)| instance.processes.values().map(|process| process.slot))
-            .collect();
+        let mut slots: Vec<Slot> = Vec::new();
+        for (_, instance) in self.instances.iter() {
+            let killed = match instance.due {
+                Some((_, Due::Unkillable(role))) => Some(role),
+                Some(_) | None => None,
+            };
+            let others = instance.processes.iter().filter(|(role, _)| Some(**role) != killed);
+            slots.extend(others.map(|(_, process)| process.slot));
+        }
         for slot in slots {
             self.out.push(Effect::Signal(slot, Signal::KILL, SignalScope::Group));
         }

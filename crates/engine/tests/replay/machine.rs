@@ -89,6 +89,8 @@ impl Driver {
             26 if bytes.below(8) == 0 => {
                 Input::Shutdown(bytes.pick(&[ShutdownKind::Shutdown, ShutdownKind::Logout]))
             }
+            26 if bytes.below(4) == 0 => Input::SweptAll(bytes.below(3) as u32),
+            26 => Input::Pass(engine::signal::Signal::USR1),
             27 => Input::Define(Arc::new(parse(job(bytes), bytes.piece()).spec)),
             _ => {
                 self.now = self.now.max(engine.next_deadline().unwrap_or(self.now));
@@ -118,7 +120,7 @@ impl Driver {
                     let known = self.slots.contains(slot) || self.stranger == Some(*slot);
                     assert!(known, "{slot} was never asked for");
                 }
-                Effect::Notice(..) | Effect::Say(..) | Effect::Quit(_) => {}
+                Effect::SweepAll(_) | Effect::Notice(..) | Effect::Say(..) | Effect::Quit(_) => {}
             }
         }
     }

@@ -59,7 +59,7 @@ impl Kind {
     pub fn of(effect: &Effect) -> Kind {
         match effect {
             Effect::Spawn(_) | Effect::Adopt(..) | Effect::Survey(..) => Kind::Spawns,
-            Effect::Signal(..) | Effect::Sweep(..) => Kind::Signals,
+            Effect::Signal(..) | Effect::Sweep(..) | Effect::SweepAll(_) => Kind::Signals,
             Effect::Release(_) => Kind::Releases,
             Effect::Reply(..) | Effect::Quit(_) => Kind::Replies,
             Effect::Notice(_, Notice::Event { .. }) => Kind::Events,

@@ -47,6 +47,11 @@ const INPUTS: &[(&str, &str, Do)] = &[
     ("remaining", "JOB [PID]...", World::remaining),
     ("remove", "JOB", World::remove),
     ("shutdown", "[logout]", World::shutdown),
+    ("strays", "COUNT", World::strays_left),
+    ("pass", "SIGNAL", |w, r| {
+        let signal = Signal::from_name(one(r)?).ok_or("which signal?")?;
+        w.tell(Input::Pass(signal))
+    }),
     ("tick", "", |w, _| w.tell(Input::Tick)),
     ("status", "JOB [KEY=VALUE]...", World::status),
     ("list", "", World::list),
@@ -73,6 +78,17 @@ const HEADERS: &[(&str, Set)] = &[
     }),
     // KEY=VALUE of the table that all jobs start from.
     ("table", |w, v| rows(v).map(|rows| w.config.table = rows)),
+    // How many seconds an orderly end may take.
+    ("timeout", |w, v| {
+        let seconds = v.parse().map_err(|_| format!("{v} is no number of seconds"))?;
+        w.config.stop_timeout = Some(Span::secs(seconds));
+        Ok(())
+    }),
+    // How many processes descend from Upright beside the jobs'.
+    ("strays", |w, v| {
+        w.strays = v.parse().map_err(|_| format!("{v} is no number"))?;
+        Ok(())
+    }),
     // KEY=VALUE of Upright's own environment.
     ("own", |w, v| rows(v).map(|rows| w.config.own = rows)),
     // KEY=VALUE given to every process last.
@@ -109,6 +125,8 @@ pub struct World {
     next_pid: Pid,
     known: Vec<Known>,
     asked: BTreeMap<RequestId, &'static str>,
+    /// How many processes descend from Upright beside the jobs'.
+    strays: u32,
     fault: Option<String>,
 }
 
@@ -127,6 +145,7 @@ impl World {
             next_pid: FIRST_PID,
             known: Vec::new(),
             asked: BTreeMap::new(),
+            strays: 0,
             fault: None,
         };
         for (key, value) in headers {
@@ -230,6 +249,10 @@ impl World {
             Effect::Release(slot) => format!("release {}", self.named(*slot)),
             Effect::Survey(slot, pid) => format!("survey {} {pid}", self.named(*slot)),
             Effect::Sweep(slot, signal) => format!("sweep {} {signal}", self.named(*slot)),
+            Effect::SweepAll(signal) => {
+                answers.push(Input::SweptAll(self.strays));
+                format!("sweep all {signal}")
+            }
             Effect::Reply(id, reply, output) => self.reply_words(*id, reply, *output),
             Effect::Notice(_, notice) => words::notice(notice),
             Effect::Say(level, what) => format!("say {} {what}", words::level(*level)),
@@ -459,6 +482,11 @@ impl World {
         };
         let left = left.iter().map(candidate).collect::<Option<Vec<Candidate>>>();
         self.tell(Input::Survey(slot, left.ok_or("PID:SESSION is what I can read")?))
+    }
+
+    fn strays_left(&mut self, words: &[&str]) -> Followed {
+        self.strays = one(words)?.parse().map_err(|_| "how many?")?;
+        self.tell(Input::SweptAll(self.strays))
     }
 
     fn remaining(&mut self, words: &[&str]) -> Followed {

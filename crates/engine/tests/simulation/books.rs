@@ -96,6 +96,8 @@ impl Books {
             | Input::Stopped(..)
             | Input::Survey(..)
             | Input::Swept(..)
+            | Input::SweptAll(_)
+            | Input::Pass(_)
             | Input::Remains(..)
             | Input::Vary(..)
             | Input::Tick => {}
@@ -168,6 +170,7 @@ impl Books {
             | Effect::Release(_)
             | Effect::Survey(..)
             | Effect::Sweep(..)
+            | Effect::SweepAll(_)
             | Effect::Quit(_) => {}
         }
     }
@@ -178,7 +181,12 @@ impl Books {
         let policy = &order.spec.policy;
         let polite = self.polite.get(&slot).is_some_and(|at| now.since(*at) >= policy.kill_timeout);
         let hangs = self.spawned.get(&slot).is_some_and(|at| now.since(*at) >= Span::secs(30));
-        if policy.kill_timeout.0 > 0 && !polite && !hangs && !self.shutdown {
+        if policy.kill_timeout.0 > 0
+            && !polite
+            && !hangs
+            && !self.shutdown
+            && !engine.shutting_down()
+        {
             self.wrong.push(format!("{slot:?} is sent KILL before its time"));
         }
     }

@@ -212,6 +212,19 @@ impl Kernel {
         self.processes.iter().filter(of).map(|(pid, _)| *pid).collect()
     }
 
+    /// Signals whatever is in no row.
+    pub fn sweep_all(&mut self, now: Mono, signal: Signal) {
+        let strays: Vec<Pid> =
+            self.processes.keys().copied().filter(|pid| self.row_of(*pid).is_none()).collect();
+        strays.into_iter().for_each(|pid| self.deliver(now, pid, signal));
+    }
+
+    /// Returns how many processes are in no row and not held by the kernel.
+    pub fn strays(&self) -> u32 {
+        let stray = |pid: &&Pid| self.row_of(**pid).is_none() && !self.is_held(**pid);
+        self.processes.keys().filter(stray).count() as u32
+    }
+
     /// Returns the rows of the table.
     pub fn rows(&self) -> impl Iterator<Item = (Slot, Fate)> + '_ {
         self.rows.iter().map(|(slot, fate)| (*slot, *fate))

@@ -82,6 +82,7 @@ fn commands(rng: &mut Rng, spec: &mut JobSpec) {
 fn policy(rng: &mut Rng, spec: &mut JobSpec) {
     let policy = &mut spec.policy;
     policy.task = rng.chance(25);
+    policy.essential = rng.chance(1);
     policy.respawn = rng.chance(50);
     let few = RespawnLimit::Within {
         count: 1 + rng.below(4) as u32,

@@ -44,6 +44,7 @@ enum Errand {
     Reconnect(usize),
     Daemon,
     Look(Slot, u32),
+    LookAll(u32),
     /// The rest of a main's group has ended.
     GroupEnds(Slot),
 }
@@ -416,6 +417,16 @@ impl World {
                 }
                 Ok(())
             }
+            Some(Errand::LookAll(times)) => {
+                if self.daemon.is_some() {
+                    let left = self.kernel.strays();
+                    self.inner.push_back(Input::SweptAll(left));
+                    if left > 0 && times > 0 {
+                        self.errands.add(self.now + Span::millis(100), Errand::LookAll(times - 1));
+                    }
+                }
+                Ok(())
+            }
             Some(Errand::GroupEnds(slot)) => {
                 if self.daemon.is_some() {
                     self.inner.push_back(Input::Remains(slot, Remaining::of(&[])));
@@ -517,6 +528,7 @@ impl World {
             self.daemon_dies();
             return Ok(());
         }
+        Effect::in_order(&mut effects);
         let record = Record { changes: engine.take_changes(), effects: effects.clone() };
         self.commit(&record);
         self.check_engine(&engine)?;
@@ -681,6 +693,12 @@ impl World {
                 self.inner.push_back(Input::Survey(*slot, found));
             }
             Effect::Sweep(slot, signal) => self.sweep(*slot, *signal),
+            Effect::SweepAll(signal) => {
+                self.kernel.sweep_all(self.now, *signal);
+                self.kernel_words();
+                self.inner.push_back(Input::SweptAll(self.kernel.strays()));
+                self.errands.add(self.now + Span::millis(50), Errand::LookAll(400));
+            }
             Effect::Reply(id, reply, _) => {
                 for client in self.clients.iter_mut().filter(|client| client.id == Some(*id)) {
                     if client.link == Link::Up && client.answer.is_none() {
@@ -967,6 +985,9 @@ impl World {
         while self.keeper_serves() {}
         match self.kernel.living().find(|(_, pid)| !self.kernel.is_held(*pid)) {
             Some((slot, pid)) => self.broken(format!("{slot:?} ({pid}) lives on after the end")),
+            None if self.kernel.strays() > 0 => {
+                self.broken("what jobs left lives on after the end")
+            }
             None => Ok(()),
         }
     }

@@ -329,7 +329,7 @@ fn normal_exit(normal: &NormalExit) -> u32 {
 
 fn console(console: Console) -> &'static str {
     match console {
-        Console::Default | Console::Log | Console::LogPty => "CONSOLE_LOG",
+        Console::Default | Console::Log | Console::LogPty | Console::Stdout => "CONSOLE_LOG",
         Console::None => "CONSOLE_NONE",
         Console::Output => "CONSOLE_OUTPUT",
         Console::Owner => "CONSOLE_OWNER",

@@ -1,4 +1,5 @@
-//! The core: keeper, daemon and logger in one binary; the first argument tells the latter two.
+//! The core: keeper, daemon and logger in one binary, and the init of a single process; the first
+//! argument tells all but the first.
 #![no_main]
 #![deny(unsafe_code)]
 
@@ -30,6 +31,7 @@ fn role(mut arguments: Vec<CString>) -> i32 {
             upright::logger::run()
         }
         Some(b"--role=keeper") => upright::keeper::go_on(&arguments),
+        Some(b"--role=run") => upright::run::run(arguments.split_off(2)),
         Some(_) | None => keep(arguments),
     }
 }

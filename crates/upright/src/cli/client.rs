@@ -16,13 +16,6 @@ use std::time::{Duration, Instant};
 /// How long a lost connection is tried again.
 pub const RECONNECT: Duration = Duration::from_secs(10);
 
-/// So often in a row one call may find its connection lost soon after it was sent: it may itself be what
-/// ends the daemon. One that waits for long may see any number of daemons go, as by upgrades.
-const LOSSES_MAX: u32 = 64;
-
-/// How soon that is.
-const SOON: Duration = Duration::from_millis(100);
-
 /// The longest wait between two tries.
 const PAUSE_MAX: Duration = Duration::from_millis(250);
 
@@ -67,12 +60,11 @@ impl Client {
     }
 
     /// Asks and waits for the whole answer. A connection lost on the way is made again and the call
-    /// asked again; a request by the same token, so that it is done once.
+    /// asked again; a request by the same token, so that it is done once. However often: who waits
+    /// for days may see many daemons, and one that dies of each asking is slowed down by the keeper.
     pub fn ask(&mut self, call: Call) -> Result<Answer, Trouble> {
         let call = with_token(call);
-        let mut losses = 0;
         loop {
-            let sent = Instant::now();
             match self.ask_once(&call) {
                 Err(Trouble::Lost(error)) if call == Call::Shutdown => {
                     return match error.kind() {
@@ -82,10 +74,7 @@ impl Client {
                         _ => Err(Trouble::Lost(error)),
                     }
                 }
-                Err(Trouble::Lost(error)) if losses < LOSSES_MAX => {
-                    losses = if sent.elapsed() < SOON { losses + 1 } else { 0 };
-                    self.reconnect(error)?;
-                }
+                Err(Trouble::Lost(error)) => self.reconnect(error)?,
                 done => return done,
             }
         }

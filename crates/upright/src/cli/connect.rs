@@ -1,6 +1,7 @@
 //! Finding Upright's control socket, and making sure of who listens there before anything is sent.
 
 use super::World;
+use crate::session;
 use engine::control::rights::OVERFLOW_UID;
 use std::fmt;
 use std::io;
@@ -189,10 +190,6 @@ impl fmt::Display for Nobody {
 /// Where the kernel lists Unix sockets.
 const SOCKETS: &str = "/proc/net/unix";
 
-/// Begins the abstract name of a session's socket; the user and the process follow.
-/// Source: Upstart 1.13.2, private sockets of user sessions.
-const SESSION_NAME: &str = "/com/ubuntu/upstart-session/";
-
 /// Returns the session sockets of a user that somebody listens at: where nothing names one, as in a
 /// container without `XDG_RUNTIME_DIR`.
 fn sessions(uid: u32) -> Vec<Address> {
@@ -203,7 +200,7 @@ fn sessions(uid: u32) -> Vec<Address> {
 /// the name (the last word, `@` before an abstract one).
 fn listening(list: &str, uid: u32) -> Vec<Address> {
     const LISTENS: u32 = 1 << 16;
-    let begins = format!("{SESSION_NAME}{uid}/");
+    let begins = format!("{}{uid}/", session::NAME);
     let name = |line: &str| {
         let mut words = line.split_ascii_whitespace();
         let flags = u32::from_str_radix(words.nth(3)?, 16).ok()?;
@@ -228,7 +225,10 @@ pub fn find(places: Places, uid: u32) -> Result<(UnixStream, Address), Nobody> {
         }
     }
     let mut sessions = match sessions {
-        Sessions::Look => self::sessions(uid),
+        Sessions::Look => match first(uid) {
+            Some(found) => return Ok(found),
+            None => self::sessions(uid),
+        },
         Sessions::Pass => Vec::new(),
     };
     if sessions.len() == 1 {
@@ -240,6 +240,12 @@ pub fn find(places: Places, uid: u32) -> Result<(UnixStream, Address), Nobody> {
         }
     }
     Err(Nobody { tried, sessions })
+}
+
+/// Connects to PID 1 of our own container, which may have no place for a socket in the file system.
+pub fn first(uid: u32) -> Option<(UnixStream, Address)> {
+    let address = Address::Abstract(session::name(uid, session::FIRST).into_bytes());
+    connect(&address, uid).ok().map(|stream| (stream, address))
 }
 
 /// Whether sessions that nobody named are looked for.

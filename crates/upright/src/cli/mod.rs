@@ -62,6 +62,9 @@ impl World<'_> {
 pub fn run(world: &mut World<'_>) -> u8 {
     if world.program == "initctl" || initctl::commands::find(world.program.as_bytes()).is_some() {
         initctl::run(world)
+    } else if world.program == "tini" {
+        world.args.insert(0, b"run".to_vec());
+        people::run(world)
     } else {
         people::run(world)
     }

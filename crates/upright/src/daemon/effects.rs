@@ -28,7 +28,8 @@ enum Done {
 
 impl Daemon {
     /// Writes a turn into the journal and puts its effects in line.
-    pub(super) fn record(&mut self, effects: Vec<Effect>) {
+    pub(super) fn record(&mut self, mut effects: Vec<Effect>) {
+        Effect::in_order(&mut effects);
         let changes = self.engine.take_changes();
         let level = self.engine.level();
         let heard = std::mem::replace(&mut self.level, level) != level;
@@ -59,13 +60,15 @@ impl Daemon {
 
     /// Performs what is in line until it is empty or the keeper has to read first.
     pub(super) fn perform_todo(&mut self) {
-        while let Some(effect) = self.todo.pop_front() {
+        loop {
+            let said = self.say_together();
+            if said > 0 {
+                self.tick(said);
+                continue;
+            }
+            let Some(effect) = self.todo.pop_front() else { break };
             match self.perform(&effect) {
-                Done::Yes => {
-                    if let Some(journal) = &mut self.journal {
-                        journal.tick();
-                    }
-                }
+                Done::Yes => self.tick(1),
                 Done::Later => {
                     self.todo.push_front(effect);
                     self.keeper_full = true;
@@ -75,6 +78,29 @@ impl Daemon {
         }
         self.todo.shrink_to(BUSY);
         self.confirm_seen();
+    }
+
+    /// Says the lines that are next in line, as many as one write takes; returns how many that were.
+    /// After many deaths a write for each would cost as much as the starts.
+    fn say_together(&mut self) -> u64 {
+        let heard = self.engine.level();
+        let mut speech = self.voice.speech();
+        let mut said = 0;
+        while let Some(Effect::Say(level, line)) = self.todo.front() {
+            if *level >= heard && !speech.add(*level, line) {
+                break;
+            }
+            self.todo.pop_front();
+            said += 1;
+        }
+        speech.end();
+        said
+    }
+
+    fn tick(&mut self, done: u64) {
+        if let Some(journal) = &mut self.journal {
+            journal.tick(done);
+        }
     }
 
     /// Begins a new journal where the old one has become long, or there is none. Reports whether
@@ -153,6 +179,7 @@ impl Daemon {
             }
             Effect::Survey(slot, original) => self.survey(*slot, *original),
             Effect::Sweep(slot, signal) => self.sweep(*slot, *signal),
+            Effect::SweepAll(signal) => self.sweep_all(*signal),
             Effect::Reply(request, reply, output) => self.reply(*request, reply.clone(), *output),
             Effect::Notice(sequence, notice) => self.publish(*sequence, notice),
             Effect::Say(level, line) => self.say(*level, line),
@@ -267,6 +294,26 @@ impl Daemon {
             self.sweeping.insert(slot, signal);
         }
         self.news.push_back(Input::Swept(slot, left.len() as u32));
+    }
+
+    /// Ends whatever descends from us and is no job's process.
+    fn sweep_all(&mut self, signal: Signal) {
+        let census = Census::take(self.settings.keeper);
+        let left = self.strays(&census);
+        census.signal(&left, signal);
+        if !left.is_empty() {
+            let all: Vec<String> = left.iter().map(Pid::to_string).collect();
+            let all = all.join(", ");
+            self.say(Level::Info, &format!("Sending {signal} signal to what jobs left: {all}"));
+        }
+        self.news.push_back(Input::SweptAll(left.len() as u32));
+    }
+
+    /// Returns what descends from the keeper, but the processes of jobs with theirs, and our own.
+    pub(super) fn strays(&self, census: &Census) -> Vec<Pid> {
+        let jobs = self.engine.processes().filter_map(|(_, pid)| pid);
+        let known: BTreeSet<Pid> = jobs.chain([std::process::id() as Pid]).collect();
+        census.strays(self.settings.keeper, &known)
     }
 
     /// Returns the living processes of a slot's job that no slot has.

@@ -5,6 +5,7 @@ use super::orphans::Census;
 use super::{planning, Daemon, Standing, CONTROL, KEEPER, LOGGER, SESSION, WATCH};
 use crate::keeper::handover::Kin;
 use crate::options::Mode;
+use crate::session::FIRST;
 use engine::control::answer::{Answer, Version};
 use engine::control::call::Call;
 use engine::control::fault::Fault;
@@ -14,6 +15,7 @@ use engine::machine::request::{Refusal, Request, Target};
 use engine::machine::{Effect, Found, Input, Level, Remaining, ShutdownKind, Variation, Whose};
 use engine::names::{EventName, JobName};
 use engine::process::{InstanceId, Pid, Slot};
+use engine::signal::Signal;
 use engine::text::Text;
 use engine::view::InstanceView;
 use std::collections::{BTreeMap, BTreeSet};
@@ -180,11 +182,16 @@ impl Daemon {
             let open: BTreeSet<Slot> = self.engine.sweeps().map(|(slot, _)| slot).collect();
             self.sweeping.retain(|slot, _| open.contains(slot));
         }
-        let nobody = self.sweeping.is_empty() && self.lingering.is_empty();
+        let strays = self.engine.strays().is_some();
+        let nobody = self.sweeping.is_empty() && self.lingering.is_empty() && !strays;
         if !uncounted || nobody {
             return;
         }
         let census = Census::take(self.settings.keeper);
+        if strays {
+            let left = self.strays(&census).len();
+            self.news.push_back(Input::SweptAll(left as u32));
+        }
         let engine = &self.engine;
         self.lingering.retain(|slot, _| engine.lingers(*slot));
         for (slot, group) in &self.lingering {
@@ -206,20 +213,31 @@ impl Daemon {
         const HUP: u8 = 1;
         const INT: u8 = 2;
         const QUIT: u8 = 3;
+        const USR1: u8 = 10;
+        const USR2: u8 = 12;
         const TERM: u8 = 15;
         const WINCH: u8 = 28;
         const PWR: u8 = 30;
-        let first = self.settings.options.mode == Mode::System && self.settings.keeper == 1;
+        /// What container engines send an entry point that is called init. Source: systemd(1),
+        /// SIGRTMIN+3; podman-run(1), --systemd.
+        const HALT: u8 = 37;
+        let first = self.settings.options.mode == Mode::System && self.settings.keeper == FIRST;
         let event = match signal {
             HUP => {
                 self.reload();
                 return;
             }
-            TERM => None,
+            TERM | HALT => None,
             INT if first => Some("control-alt-delete"),
             WINCH if first => Some("keyboard-request"),
             PWR if first => Some("power-status-changed"),
             INT | QUIT => None,
+            USR1 | USR2 | WINCH => {
+                if let Some(signal) = Signal::new(signal) {
+                    self.handle(Input::Pass(signal), effects);
+                }
+                return;
+            }
             _ => return,
         };
         match event.map(EventName::try_from) {
@@ -486,7 +504,9 @@ impl Daemon {
             self.engine.find(target).map_err(|refusal| Fault::refused(&refusal, None))?;
         let instance = id.and_then(|id| self.engine.name_of(id)).map(|(_, name)| name.clone());
         let instance = instance.unwrap_or_default();
-        let path = planning::log_path(&self.settings, job.text().bytes(), instance.text().bytes());
+        let spec = self.engine.spec(&job);
+        let path =
+            spec.and_then(|spec| planning::log_path(&self.settings, spec, instance.text().bytes()));
         match path {
             Some(path) => Ok(Answer::Path(Text::from(path.as_os_str().as_bytes()))),
             None => Err(Fault::Unavailable(format!("{job}: its output is not kept in a file"))),

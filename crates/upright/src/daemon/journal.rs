@@ -49,9 +49,9 @@ impl Journal {
         Ok(())
     }
 
-    /// Notes that one more effect has been done.
-    pub fn tick(&mut self) {
-        self.header.ticked += 1;
+    /// Notes that so many more effects have been done.
+    pub fn tick(&mut self, done: u64) {
+        self.header.ticked += done;
         self.page.store(TICKED_AT, self.header.ticked);
     }
 

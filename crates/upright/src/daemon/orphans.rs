@@ -1,6 +1,7 @@
 //! Processes that jobs left behind: whose they are, and how they are ended. What cannot be
 //! attributed is never touched.
 
+use crate::session::FIRST;
 use engine::machine::Candidate;
 use engine::names::{InstanceName, JobName};
 use engine::process::Pid;
@@ -130,6 +131,43 @@ impl Census {
             .collect()
     }
 
+    /// Returns every living descendant of the keeper, but those that are `known` and theirs. Never
+    /// one of another login session than Upright's, unless it is PID 1, with which all of them end.
+    pub fn strays(&self, keeper: Pid, known: &BTreeSet<Pid>) -> Vec<Pid> {
+        let mut parents = BTreeSet::from([keeper]);
+        // A child may be older than its parent is now: it was adopted. So until nothing is added.
+        loop {
+            let more = self.all.iter().filter(|stat| {
+                parents.contains(&stat.ppid)
+                    && !parents.contains(&stat.pid)
+                    && !known.contains(&stat.pid)
+            });
+            let more: Vec<Pid> = more.map(|stat| stat.pid).collect();
+            if more.is_empty() {
+                break;
+            }
+            parents.extend(more);
+        }
+        let ours = login_session(std::process::id() as Pid);
+        let lives = |stat: &&Stat| stat.state != b'Z' && stat.pid != keeper;
+        let strays = self.all.iter().filter(lives).map(|stat| stat.pid);
+        strays
+            .filter(|pid| parents.contains(pid))
+            .filter(|pid| keeper == FIRST || login_session(*pid) == ours)
+            .collect()
+    }
+
+    /// Signals processes of this census, each first opened and looked at again, so that a number
+    /// that has become another's is left alone.
+    pub fn signal(&self, pids: &[Pid], signal: Signal) {
+        for pid in pids {
+            let seen = self.all.iter().find(|stat| stat.pid == *pid).map(|stat| stat.start_time);
+            let same = || procfs::stat(*pid).is_some_and(|stat| Some(stat.start_time) == seen);
+            // An error means that it has ended meanwhile.
+            let _ = sys::pidfd::signal(*pid, signal, same);
+        }
+    }
+
     /// Returns the living processes of a group.
     pub fn of_group(&self, group: Pid) -> Vec<Pid> {
         let members = self.all.iter().filter(|stat| stat.pgrp == group && stat.state != b'Z');
@@ -173,11 +211,9 @@ fn login_session(pid: Pid) -> Option<Vec<u8>> {
 /// become another's is left alone.
 pub fn signal_all(pids: &[Pid], subject: &Subject<'_>, signal: Signal) {
     for pid in pids {
-        let Ok(opened) = sys::pidfd::open(*pid) else { continue };
-        if subject.owns(*pid) || procfs::stat(*pid).is_some() {
-            // An error means that it has ended meanwhile.
-            let _ = sys::pidfd::send(&opened, signal);
-        }
+        let is_meant = || subject.owns(*pid) || procfs::stat(*pid).is_some();
+        // An error means that it has ended meanwhile.
+        let _ = sys::pidfd::signal(*pid, signal, is_meant);
     }
 }
 

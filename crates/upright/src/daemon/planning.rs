@@ -8,7 +8,7 @@ use engine::keeper::Wants;
 use engine::logroute::{self, LogFile, LogRoute};
 use engine::machine::SpawnOrder;
 use engine::process::Step;
-use engine::spec::{Attrs, Console, LogPolicy};
+use engine::spec::{Attrs, Console, JobSpec, LogPolicy};
 use engine::text::Text;
 use std::ffi::{CString, OsStr};
 use std::os::fd::OwnedFd;
@@ -58,11 +58,8 @@ pub fn prepare(settings: &Settings, order: &SpawnOrder) -> Result<Prepared, Refu
         all.collect::<Result<_, _>>().map_err(|_| Refusal(Step::Plan, Errno::INVAL))
     };
     let attrs = &order.spec.attrs;
-    let console = match attrs.console {
-        Console::Default => settings.options.console,
-        console => console,
-    };
-    let keeps_log = matches!(console, Console::Log | Console::LogPty);
+    let console = settings.console(attrs.console);
+    let is_read = matches!(console, Console::Log | Console::LogPty | Console::Stdout);
     let identity = identity(settings, attrs)?;
     let owner = (identity.uid.unwrap_or(settings.uid), identity.gid.unwrap_or(settings.gid));
     let plan = Plan {
@@ -71,7 +68,7 @@ pub fn prepare(settings: &Settings, order: &SpawnOrder) -> Result<Prepared, Refu
         candidates: candidates(&launched.argv, &order.env)?,
         cgroups: Vec::new(),
         console: match console {
-            Console::Log | Console::LogPty => plan::Console::Log,
+            Console::Log | Console::LogPty | Console::Stdout => plan::Console::Log,
             Console::Output => plan::Console::Output,
             Console::Owner => plan::Console::Owner,
             Console::None | Console::Default => plan::Console::Null,
@@ -94,20 +91,17 @@ pub fn prepare(settings: &Settings, order: &SpawnOrder) -> Result<Prepared, Refu
         None => None,
     };
     let pty = console == Console::LogPty;
-    let wants =
-        Wants { log: keeps_log && !pty, pty, plan_in_fd: false, script_fd: script.is_some() };
-    let route = if keeps_log { route(settings, order) } else { Vec::new() };
+    let wants = Wants { log: is_read && !pty, pty, plan_in_fd: false, script_fd: script.is_some() };
+    let route = if is_read { route(settings, order, console) } else { Vec::new() };
     Ok(Prepared { wants, pipe_owner: owner, plan: plan.encode(), route, script })
 }
 
 /// Returns the encoded route of the output of a process that runs already; none where its output is
 /// not kept, or comes through a terminal.
 pub fn output_route(settings: &Settings, order: &SpawnOrder) -> Option<Vec<u8>> {
-    let console = match order.spec.attrs.console {
-        Console::Default => settings.options.console,
-        console => console,
-    };
-    (console == Console::Log).then(|| route(settings, order))
+    let console = settings.console(order.spec.attrs.console);
+    let piped = matches!(console, Console::Log | Console::Stdout);
+    piped.then(|| route(settings, order, console))
 }
 
 fn path(text: Option<&Text>, step: Step) -> Result<Option<CString>, Refusal> {
@@ -188,18 +182,22 @@ fn identity(settings: &Settings, attrs: &Attrs) -> Result<Identity, Refusal> {
 }
 
 /// Returns where the output of an instance goes.
-fn route(settings: &Settings, order: &SpawnOrder) -> Vec<u8> {
-    let job = &order.spec.name;
-    let label = job.with_instance(&order.instance);
-    let path = log_path(settings, job.text().bytes(), order.instance.text().bytes());
+fn route(settings: &Settings, order: &SpawnOrder, console: Console) -> Vec<u8> {
+    let label = order.spec.name.with_instance(&order.instance);
+    let path = log_path(settings, &order.spec, order.instance.text().bytes());
     let file = path.map(|path| log_file_of(settings, &order.spec.attrs.log, &path));
-    let forward = settings.options.mode == Mode::Up;
+    let forward = settings.options.mode == Mode::Up || console == Console::Stdout;
     logroute::encode(&LogRoute { label, file, forward })
 }
 
-/// Returns the log file of an instance.
-pub fn log_path(settings: &Settings, job: &[u8], instance: &[u8]) -> Option<PathBuf> {
-    settings.logdir.as_ref().map(|directory| log_file(directory, job, instance))
+/// Returns the log file of an instance; nothing where its output is not kept in one.
+pub fn log_path(settings: &Settings, job: &JobSpec, instance: &[u8]) -> Option<PathBuf> {
+    let keeps = match settings.console(job.attrs.console) {
+        Console::Log | Console::LogPty | Console::Default => true,
+        Console::Stdout | Console::None | Console::Output | Console::Owner => false,
+    };
+    let directory = settings.logdir.as_ref().filter(|_| keeps);
+    directory.map(|directory| log_file(directory, job.name.text().bytes(), instance))
 }
 
 /// Splits `USER[:GROUP]`.

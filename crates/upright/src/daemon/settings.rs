@@ -2,9 +2,12 @@
 
 use crate::keeper::handover::Kin;
 use crate::options::{Inherit, Mode, Options};
+use crate::session::{self, FIRST};
 use engine::machine::{Config, Level};
 use engine::process::Pid;
+use engine::spec::Console;
 use engine::text::Text;
+use engine::time::Span;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -12,6 +15,10 @@ use sys::procfs;
 
 /// Where PID 1 looks for programs. Source: spec 6.1.
 const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/bin:/usr/sbin:/sbin:/bin";
+
+/// How long PID 1 has to stop everything: what container engines wait before they kill.
+/// Source: docker stop, --time.
+const STOP_TIMEOUT: Span = Span::secs(10);
 
 /// Everything that is decided once, when the daemon starts.
 #[derive(Debug)]
@@ -55,7 +62,7 @@ impl Settings {
             .flatten();
         let runtime = variable("XDG_RUNTIME_DIR").map(PathBuf::from);
         let own = options.mode != Mode::System;
-        let session = own.then(|| format!("/com/ubuntu/upstart-session/{uid}/{named}"));
+        let session = own.then(|| session::name(uid, named));
         let session_file = runtime
             .as_ref()
             .filter(|_| own)
@@ -66,7 +73,7 @@ impl Settings {
         });
         Settings {
             sources: sources(&options),
-            logdir: logdir(&options),
+            logdir: logdir(&options, keeper),
             debugs: options.level == Level::Debug,
             options,
             uid,
@@ -113,7 +120,25 @@ impl Settings {
         let forced = self.session.iter();
         let forced = forced.map(|at| Text::from(format!("UPSTART_SESSION=unix:abstract={at}")));
         let seed = u64::from(self.uid) ^ (self.named as u64) << 32 ^ sys::clock::wall().0;
-        Config { table, own, forced: forced.collect(), seed }
+        let stop_timeout = match self.options.stop_timeout {
+            Some(Span::ZERO) => None,
+            Some(span) => Some(span),
+            None => (self.keeper == FIRST).then_some(STOP_TIMEOUT),
+        };
+        Config { table, own, forced: forced.collect(), seed, stop_timeout }
+    }
+
+    /// Returns where a job's output goes.
+    pub fn console(&self, said: Console) -> Console {
+        match said {
+            Console::Default => self.options.console,
+            Console::Log
+            | Console::LogPty
+            | Console::Stdout
+            | Console::None
+            | Console::Output
+            | Console::Owner => said,
+        }
     }
 }
 
@@ -167,8 +192,12 @@ fn user_sources() -> Vec<PathBuf> {
 }
 
 /// Returns the directory of log files. Source: spec 9.
-fn logdir(options: &Options) -> Option<PathBuf> {
+fn logdir(options: &Options, keeper: Pid) -> Option<PathBuf> {
     let said = options.logdir.clone().or_else(|| variable("UPSTART_LOGDIR").map(PathBuf::from));
+    // In a container standard output is the log, and files would fill a layer that nobody looks at.
+    if said.is_none() && options.mode == Mode::Up && keeper == FIRST {
+        return None;
+    }
     let directory = said.unwrap_or_else(|| match options.mode {
         Mode::System => PathBuf::from("/var/log/upstart"),
         Mode::User => cache().join("upstart"),

@@ -243,6 +243,7 @@ impl Past {
             | Effect::Adopt(..)
             | Effect::Survey(..)
             | Effect::Sweep(..)
+            | Effect::SweepAll(_)
             | Effect::Reply(..)
             | Effect::Say(..)
             | Effect::Quit(_) => None,
@@ -400,19 +401,11 @@ impl Daemon {
 
     /// Listens at the places of control: those that the keeper held, else new ones.
     fn listen(&mut self, held: &mut BTreeMap<u32, OwnedFd>) -> Result<(), String> {
-        let session = self.settings.session.clone();
         for (key, token) in [(held::CONTROL, CONTROL), (held::SESSION, SESSION)] {
             let listener = match held.remove(&key) {
                 Some(fd) => Some(UnixListener::from(fd)),
                 None if token == CONTROL => self.listen_in_files(),
-                None => match session.as_deref().map(listen_abstract) {
-                    Some(Ok(listener)) => Some(listener),
-                    Some(Err(error)) => {
-                        let at = session.unwrap_or_default();
-                        return Err(format!("cannot listen at abstract socket {at}: {error}"));
-                    }
-                    None => None,
-                },
+                None => self.listen_without_files()?,
             };
             let Some(listener) = listener else { continue };
             let added = listener.set_nonblocking(true).is_ok()
@@ -429,6 +422,18 @@ impl Daemon {
         Ok(())
     }
 
+    /// Listens at the session's address; the machine's Upright where there is no place in the file
+    /// system: on a read-only root, as an arbitrary user.
+    fn listen_without_files(&self) -> Result<Option<UnixListener>, String> {
+        let instead = || crate::session::name(self.settings.uid, self.settings.keeper);
+        let instead = self.listeners.is_empty().then(instead);
+        let Some(at) = self.settings.session.clone().or(instead) else { return Ok(None) };
+        match listen_abstract(&at) {
+            Ok(listener) => Ok(Some(listener)),
+            Err(error) => Err(format!("cannot listen at abstract socket {at}: {error}")),
+        }
+    }
+
     fn hold(&self, key: u32, fd: std::os::fd::BorrowedFd<'_>) {
         if self.link.send(&ToKeeper::Hold { key }, &[fd]) != Sent::Yes {
             self.say(Level::Error, "a control socket would not survive a crash of the daemon");
@@ -440,8 +445,8 @@ impl Daemon {
         match listen_at(&path) {
             Ok(listener) => Some(listener),
             Err(error) => {
-                let optional =
-                    self.settings.session.is_some() && self.settings.options.socket.is_none();
+                // There is another way in, at an abstract address.
+                let optional = self.settings.options.socket.is_none();
                 let level = if optional { Level::Info } else { Level::Error };
                 self.voice_at(level, &format!("control socket {}: {error}", path.display()));
                 self.settings.socket = None;

@@ -26,6 +26,7 @@ use std::collections::VecDeque;
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
 use sys::epoll::{Epoll, Interest, Ready};
+use sys::ground::Grounds;
 use sys::limits::Inherited;
 use sys::own::{Argv, Binary};
 use sys::pidfd::End;
@@ -35,8 +36,9 @@ use sys::{seqpacket, Errno};
 use table::{Index, Table};
 use telling::Stage;
 
-/// The signals that are the daemon's to answer: INT, TERM, HUP, QUIT, USR1, USR2, WINCH, PWR.
-const TOLD: [u8; 8] = [1, 2, 3, 10, 12, 15, 28, 30];
+/// The signals that are the daemon's to answer: INT, TERM, HUP, QUIT, USR1, USR2, WINCH, PWR, and
+/// RTMIN+3, which container engines send an entry point that is called init.
+const TOLD: [u8; 9] = [1, 2, 3, 10, 12, 15, 28, 30, 37];
 
 /// SIGCHLD.
 const CHILD: u8 = 17;
@@ -125,6 +127,7 @@ struct Keeper {
     identity: Identity,
     heirs: Heirs,
     facts: Facts,
+    grounds: Grounds,
     table: Table,
     orphans: Orphans,
     held: Held,
@@ -206,6 +209,7 @@ impl Keeper {
             identity,
             heirs,
             facts: Facts::default(),
+            grounds: Grounds::new(),
             table: Table::default(),
             orphans: Orphans::default(),
             held: Held::new(heirs),
@@ -248,6 +252,7 @@ impl Keeper {
             }
             self.now = sys::clock::monotonic();
             batch.iter().for_each(|ready| self.handle(*ready));
+            self.grounds.trim();
         }
     }
 

@@ -126,7 +126,8 @@ impl Keeper {
             inherited: &self.inherited,
             witness: self.facts.witness(self.table.next_index(), spawn.slot),
         };
-        let spawned = sys::spawn::spawn(&launch).map_err(|errno| (Step::Fork, errno))?;
+        let spawned =
+            sys::spawn::spawn(&launch, &mut self.grounds).map_err(|errno| (Step::Fork, errno))?;
         Ok((spawned, output.map(|Output { read, write: _ }| read), passed))
     }
 

@@ -555,6 +555,7 @@ mod tests {
     use std::ffi::CString;
     use std::os::unix::ffi::OsStringExt;
     use std::process::Command;
+    use sys::ground::Grounds;
     use sys::limits::Inherited;
     use sys::plan::Plan;
     use sys::spawn::{spawn, Launch, Source};
@@ -589,7 +590,7 @@ mod tests {
             inherited: &inherited,
             witness: None,
         };
-        let spawned = spawn(&launch).unwrap();
+        let spawned = spawn(&launch, &mut Grounds::new()).unwrap();
         // It has the fifo open, or waits for that, once it sleeps.
         while sys::procfs::stat(spawned.pid).unwrap().state != b'S' {
             std::thread::yield_now();

@@ -129,6 +129,9 @@ pub const STANZAS: &[Stanza] = &[
     row("task", "", "means the start is done when the job ended", INIT5, |d| {
         flag(d, |d| d.spec.policy.task = true)
     }),
+    row("essential", "", "ends Upright with its code when it has ended for good", OURS, |d| {
+        flag(d, |d| d.spec.policy.essential = true)
+    }),
     row("respawn", "", "starts main again when it ends unasked", INIT5, respawn),
     row("respawn limit", "COUNT SECONDS | unlimited", "bounds respawning; 10 5", INIT5, |d| {
         respawn_limit(d)
@@ -168,9 +171,13 @@ pub const STANZAS: &[Stanza] = &[
         d.spec.policy.expect_timeout = seconds(&word)?;
         d.reader.end_of_line()
     }),
-    row("console", "log [pty]|none|output|owner", "says where output goes; log", INIT5, |d| {
-        console(d)
-    }),
+    row(
+        "console",
+        "log [pty]|stdout|none|output|owner",
+        "says where output goes; log",
+        INIT5,
+        console,
+    ),
     row("log rotate", "SIZE COUNT", "rotates the log at SIZE, keeps COUNT old ones", OURS, |d| {
         log_rotate(d)
     }),
@@ -249,6 +256,7 @@ const EXPECTS: &[(&str, Expect)] = &[
 
 const CONSOLES: &[(&str, Console)] = &[
     ("log", Console::Log),
+    ("stdout", Console::Stdout),
     ("none", Console::None),
     ("output", Console::Output),
     ("owner", Console::Owner),

@@ -25,6 +25,8 @@ pub(super) enum Talks {
     Nobody,
     /// It becomes another program.
     Becomes,
+    /// It becomes another program, which reads its arguments.
+    Hands,
 }
 
 /// Every command, in the order of help.
@@ -33,14 +35,23 @@ pub(super) const COMMANDS: &[CommandRow] = &[
         name: "up",
         about: "Run the jobs of directories in the foreground, until Ctrl-C",
         arguments: || {
-            vec![
+            let passed = up::OPTIONS.iter().map(|(name, value, help)| option(name, value, help));
+            let own = [
                 socket("Make the control socket there"),
                 many("dir", "DIR", "Directories of job files [default: .]")
                     .value_hint(ValueHint::DirPath),
-            ]
+            ];
+            passed.chain(own).collect()
         },
         talks: Talks::Becomes,
         run: up::up,
+    },
+    CommandRow {
+        name: "run",
+        about: "Run one program as the init of a container: reap, pass signals on, exit as it does",
+        arguments: Vec::new,
+        talks: Talks::Hands,
+        run: up::run,
     },
     CommandRow {
         name: "status",
@@ -178,7 +189,7 @@ pub(super) fn cli() -> Command {
                 .arg(json())
                 .arg(socket("Ask the Upright at this socket: a path, or unix:abstract=NAME")),
             Talks::Nobody => command.arg(json()),
-            Talks::Becomes => command,
+            Talks::Becomes | Talks::Hands => command,
         }
     });
     Command::new("upright")
@@ -221,6 +232,10 @@ fn all() -> Arg {
 
 fn socket(help: &'static str) -> Arg {
     one("socket", "ADDRESS", help).long("socket")
+}
+
+fn option(name: &'static str, shown: &'static str, help: &'static str) -> Arg {
+    one(name, shown, help).long(name).allow_hyphen_values(true)
 }
 
 fn which() -> Vec<Arg> {

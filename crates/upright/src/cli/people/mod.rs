@@ -63,6 +63,14 @@ struct Session<'a, 'b> {
 
 /// Runs `upright` with its arguments; returns the exit code.
 pub fn run(world: &mut World<'_>) -> u8 {
+    let hands = |row: &&commands::CommandRow| row.talks == commands::Talks::Hands;
+    let first = world.args.first().map(Vec::as_slice).unwrap_or_default();
+    let named = |row: &&commands::CommandRow| row.name.as_bytes() == first;
+    if let Some(row) = commands::COMMANDS.iter().filter(hands).find(named) {
+        world.args.remove(0);
+        let mut session = Session { world, form: Form::Words, socket: None };
+        return (row.run)(&mut session, &ArgMatches::default()).map_or_else(Exit::code, |()| 0);
+    }
     let args = std::mem::take(&mut world.args);
     let name = OsString::from("upright");
     let args = std::iter::once(name).chain(args.into_iter().map(OsString::from_vec));

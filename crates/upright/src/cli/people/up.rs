@@ -1,8 +1,9 @@
 //! `upright up`: becomes the core, in the foreground.
 
-use super::{texts, Exit, Session};
+use super::{text, texts, Exit, Session};
 use crate::cli::connect;
 use clap::ArgMatches;
+use engine::text::Text;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::CommandExt;
@@ -12,7 +13,35 @@ use std::process::Command;
 /// The core's file name.
 const CORE: &str = "upright-core";
 
+/// Options that the core is given as they are: name, value, help.
+pub(super) const OPTIONS: &[(&str, &str, &str)] = &[
+    (
+        "stop-timeout",
+        "SECONDS",
+        "Stop everything within this time [default: 10 as PID 1, else none]",
+    ),
+    ("logdir", "DIR", "Keep what jobs write in files there [default: none as PID 1]"),
+    ("default-console", "VALUE", "Where output goes by default: log, stdout, none, output, owner"),
+];
+
 pub(super) fn up(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result<(), Exit> {
+    let directories = texts(matches, "dir").into_iter().map(|text| text.bytes().to_vec());
+    let named = OPTIONS.iter().map(|(name, ..)| (*name, text(matches, name)));
+    let socket = session.socket.take().map(Text::from);
+    let options = named.chain([("socket", socket)]);
+    let options = options.filter_map(|(name, value)| Some((name, value?.bytes().to_vec())));
+    let arguments = arguments(options.collect(), directories.collect());
+    become_core(session, arguments)
+}
+
+/// Runs one program and nothing else; the core reads the arguments.
+pub(super) fn run(session: &mut Session<'_, '_>, _: &ArgMatches) -> Result<(), Exit> {
+    let given = std::mem::take(&mut session.world.args).into_iter().map(OsString::from_vec);
+    let role = OsString::from("--role=run");
+    become_core(session, std::iter::once(role).chain(given).collect())
+}
+
+fn become_core(session: &mut Session<'_, '_>, arguments: Vec<OsString>) -> Result<(), Exit> {
     let own = std::env::current_exe().unwrap_or_default();
     let core = match find_core(&own) {
         Ok(core) => core,
@@ -23,8 +52,6 @@ pub(super) fn up(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result<
             return Err(Exit::Failed);
         }
     };
-    let directories = texts(matches, "dir").into_iter().map(|text| text.bytes().to_vec());
-    let arguments = arguments(session.socket.take(), directories.collect());
     let error = Command::new(&core).args(arguments).exec();
     let why = connect::words(&error);
     session.world.say(&format!("upright: cannot run {}: {why}", core.display()));
@@ -32,11 +59,11 @@ pub(super) fn up(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result<
 }
 
 /// Returns what the core is given. The directories come last and are never options.
-fn arguments(socket: Option<Vec<u8>>, directories: Vec<Vec<u8>>) -> Vec<OsString> {
+fn arguments(options: Vec<(&str, Vec<u8>)>, directories: Vec<Vec<u8>>) -> Vec<OsString> {
     let mut all = vec![OsString::from("--up")];
-    if let Some(socket) = socket {
-        all.push(OsString::from("--socket"));
-        all.push(OsString::from_vec(socket));
+    for (name, value) in options {
+        all.push(OsString::from(format!("--{name}")));
+        all.push(OsString::from_vec(value));
     }
     all.push(OsString::from("--"));
     all.extend(directories.into_iter().map(OsString::from_vec));
@@ -74,7 +101,8 @@ mod tests {
 
     #[test]
     fn directories_are_passed_on_as_they_are() {
-        let given = arguments(Some(b"/s".to_vec()), vec![b"a".to_vec(), b"-b".to_vec()]);
+        let options = vec![("socket", b"/s".to_vec())];
+        let given = arguments(options, vec![b"a".to_vec(), b"-b".to_vec()]);
         assert_eq!(given, ["--up", "--socket", "/s", "--", "a", "-b"]);
     }
 }

@@ -1,0 +1,43 @@
+//! Upright as PID 1 of a container, under the limits that engines set by default.
+
+mod alone;
+mod container;
+mod jobs;
+#[path = "../machine/mod.rs"]
+mod machine;
+
+use machine::bench::{self, Test};
+use std::process::ExitCode;
+
+const PYTHON: &str = "/usr/bin/python3";
+
+const fn test(name: &'static str, run: fn()) -> Test {
+    Test { name, needs: &[PYTHON], run }
+}
+
+const TESTS: &[Test] = &[
+    test("output_comes_to_the_containers_own_with_the_jobs_name_and_no_file", jobs::output),
+    test("a_read_only_root_and_an_arbitrary_user_are_enough", jobs::arbitrary_user),
+    test("without_the_newer_system_calls_it_is_the_same_eperm", jobs::refused_eperm),
+    test("without_the_newer_system_calls_it_is_the_same_enosys", jobs::refused_enosys),
+    test("init_itself_runs_on_a_read_only_root", jobs::init),
+    test("every_orphan_is_reaped_also_a_strangers", jobs::orphans),
+    test("term_stops_everything_in_order_and_the_code_is_0", jobs::term),
+    test("a_stop_fits_into_the_stop_timeout_and_everybody_is_asked", jobs::budget),
+    test("what_jobs_left_is_asked_to_end_too", jobs::strays),
+    test("the_essential_jobs_code_is_the_containers", jobs::essential),
+    test("an_essential_job_that_a_signal_ended_counts_128_more", jobs::essential_signal),
+    test("an_essential_program_that_is_not_there_is_127", jobs::essential_missing),
+    test("signals_are_passed_on_to_the_essential_job", jobs::passed_on),
+    test("the_stop_signal_of_init_images_is_heard", jobs::halt),
+    test("two_containers_that_share_a_network_are_told_apart", jobs::pod),
+    test("run_exits_as_the_program_does", alone::codes),
+    test("run_passes_signals_on_and_reaps_orphans", alone::signals),
+    test("run_passes_signals_on_to_the_group", alone::group),
+    test("run_is_called_tini_too", alone::tini),
+    test("run_needs_no_newer_system_call", alone::refused),
+];
+
+fn main() -> ExitCode {
+    bench::run(TESTS)
+}
