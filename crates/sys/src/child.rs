@@ -103,10 +103,9 @@ fn perform(launch: &Launch<'_>, report: RawFd, words: &mut [usize]) -> Done {
     }
     let has_script = launch.script.is_some();
     let inherited = launch.inherited;
-    let witness = match launch.witness {
-        Some(witness) => Some((witness, above(witness.fd.as_raw_fd()).at(Step::Plan)?)),
-        None => None,
-    };
+    // Without it there is no witness, and the start goes on.
+    let witness = launch.witness;
+    let witness = witness.and_then(|w| Some((w, above(w.fd.as_raw_fd()).ok()?)));
     let (argv, env) = (None, None);
     let mut child = Child { report, null, log, has_script, inherited, witness, argv, env };
     for record in Records::new(plan) {

@@ -105,21 +105,18 @@ fn of_wait_status(status: i32) -> Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::process::Command;
+    use std::process::{Command, Stdio};
 
     /// Starts a shell that starts a process in the background and ends: an orphan, which PID 1 or
     /// another subreaper than we will reap.
     fn orphan(script: &str) -> (OwnedFd, std::path::PathBuf) {
-        let go = std::env::temp_dir().join(format!(
-            "upright-pidfd-{}-{:?}",
-            std::process::id(),
-            std::thread::current().id()
-        ));
+        let go = std::env::temp_dir().join(format!("upright-pidfd-{}", std::process::id()));
         let _ = std::fs::remove_file(&go);
         let made = Command::new("mkfifo").arg(&go).status().unwrap();
         assert!(made.success());
         let background = format!("(read line < {}; {script}) > /dev/null & echo $!", go.display());
-        let output = Command::new("sh").args(["-c", &background]).output().unwrap();
+        let output =
+            Command::new("sh").args(["-c", &background]).stderr(Stdio::null()).output().unwrap();
         let pid = String::from_utf8(output.stdout).unwrap().trim().parse().unwrap();
         (open(pid).unwrap(), go)
     }

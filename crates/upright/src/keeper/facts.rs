@@ -32,8 +32,8 @@ impl Facts {
         if heirs == Heirs::None {
             return Ok((Facts(None), None));
         }
-        let file = memfd::create(c"upright-facts")?;
-        let copy = file.try_clone().map_err(|_| Errno::MFILE)?;
+        let copy = memfd::create(c"upright-facts")?;
+        let file = mine(&copy)?;
         memfd::lock(&file);
         Ok((Facts(Some(file)), Some(copy)))
     }
@@ -41,7 +41,7 @@ impl Facts {
     /// Goes on with the file of the keeper before.
     pub fn resume(file: &OwnedFd) -> (Facts, Only) {
         let only = if memfd::lock(file) { Only::Yes } else { Only::No };
-        (Facts(file.try_clone().ok()), only)
+        (Facts(mine(file).ok()), only)
     }
 
     /// Returns what the child of a row writes down.
@@ -78,6 +78,11 @@ pub fn read(file: &OwnedFd) -> Vec<(Index, FromKeeper)> {
 
 /// The key under which the file is held.
 pub const KEY: u32 = held::FACTS;
+
+/// Returns a copy that is out of the way of a child's own descriptors.
+fn mine(file: &OwnedFd) -> Result<OwnedFd, Errno> {
+    file.try_clone().map_err(|_| Errno::MFILE).and_then(sys::spawn::out_of_the_way)
+}
 
 fn place(index: Index) -> u64 {
     u64::from(index) * HEAD as u64

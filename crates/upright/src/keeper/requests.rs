@@ -1,13 +1,12 @@
 //! What the daemon asks of the keeper, done.
 
 use super::held::Heirs;
-use super::peer::Blocked;
-use super::table::{Fate, Log, Passed};
+use super::table::{Fate, Log};
 use super::{Ending, Finish, Keeper, FINISH, FOSTERED, REPORT, SETUP};
-use engine::keeper::{LogWire, Replaced, Scope, ToKeeper, Wants, HEAD};
+use engine::keeper::{Replaced, Scope, ToKeeper, Wants};
 use engine::process::{Exit, Pid, Slot, Step};
 use engine::signal::Signal;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use sys::epoll::Interest;
 use sys::pty::Output;
 use sys::seqpacket::FDS_MAX;
@@ -69,15 +68,20 @@ impl Keeper {
             return;
         }
         route.extend_from_slice(spawn.route);
-        let (fate, log, passed) = match self.launch(spawn, fds) {
-            Ok((Spawned { pid, report }, read, passed)) => {
+        let (fate, log) = match self.launch(spawn, fds) {
+            Ok((Spawned { pid, report }, read)) => {
                 let log = read.map(|read| Log { read, route: route.into_boxed_slice() });
-                (Fate::Spawning(pid, report), log, passed)
+                (Fate::Spawning(pid, report), log)
             }
-            Err((step, errno)) => (Fate::Failed(step, errno.raw_os_error()), None, Passed::No),
+            Err((step, errno)) => (Fate::Failed(step, errno.raw_os_error()), None),
         };
-        let index = self.table.insert(spawn.slot, fate, log, passed);
+        let index = self.table.insert(spawn.slot, fate, log);
         self.follow(index, spawn.slot);
+        if self.heirs == Heirs::Some {
+            // At once, while the child still sets itself up: a pipe that only we could read would
+            // break under its writer if we were killed.
+            self.pass();
+        }
     }
 
     /// Makes what the child needs and forks it; returns the reading end of its output too.
@@ -85,7 +89,7 @@ impl Keeper {
         &mut self,
         spawn: &Spawn<'_>,
         fds: &mut Attached,
-    ) -> Result<(Spawned, Option<OwnedFd>, Passed), (Step, Errno)> {
+    ) -> Result<(Spawned, Option<OwnedFd>), (Step, Errno)> {
         let Wants { log, pty, plan_in_fd, script_fd } = spawn.wants;
         let missing = (Step::Plan, Errno::BADF);
         let script = if script_fd {
@@ -114,10 +118,6 @@ impl Keeper {
         if self.null.is_none() {
             self.null = sys::entry::open_null().ok();
         }
-        let passed = match &output {
-            Some(output) => self.pass_before(spawn, output.read.as_fd()),
-            None => Passed::No,
-        };
         let launch = Launch {
             plan,
             null: self.null.as_ref().map(OwnedFd::as_fd),
@@ -128,23 +128,7 @@ impl Keeper {
         };
         let spawned =
             sys::spawn::spawn(&launch, &mut self.grounds).map_err(|errno| (Step::Fork, errno))?;
-        Ok((spawned, output.map(|Output { read, write: _ }| read), passed))
-    }
-
-    /// Passes an output to the logger before there is a process, where we can be killed: a pipe that
-    /// only we could read would break under one that writes at once. Where the logger does not listen
-    /// it is passed later, as it is where nobody can take our place.
-    fn pass_before(&mut self, spawn: &Spawn<'_>, read: BorrowedFd<'_>) -> Passed {
-        let now = self.now;
-        if self.heirs == Heirs::None || !self.table.passes_nothing() || !self.logger.listens(now) {
-            return Passed::No;
-        }
-        let mut head = [0; HEAD];
-        let route = LogWire::Pipe { slot: spawn.slot, route: spawn.route }.encode(&mut head);
-        match self.logger.send(&[&head, route], &[read], now) {
-            Ok(()) => Passed::Yes,
-            Err(Blocked) => Passed::No,
-        }
+        Ok((spawned, output.map(|Output { read, write: _ }| read)))
     }
 
     /// Goes on in the attached binary; comes back only where that cannot be.
@@ -207,7 +191,7 @@ impl Keeper {
         } else {
             Fate::Gone(pid, self.orphans.take(pid).unwrap_or(Exit::Unknown))
         };
-        let index = self.table.insert(slot, fate, None, Passed::No);
+        let index = self.table.insert(slot, fate, None);
         if let Some(row) = self.table.row(index) {
             row.foster = foster;
             if let Some(foster) = &row.foster {

@@ -67,15 +67,6 @@ pub struct Log {
     pub route: Box<[u8]>,
 }
 
-/// Whether the logger has an output already.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Passed {
-    /// It does.
-    Yes,
-    /// It does not.
-    No,
-}
-
 /// A row of another keeper's table.
 pub struct Resumed {
     /// Whose it is.
@@ -199,7 +190,7 @@ impl Table {
         self.free.retain(|free| *free != index);
         self.free.push(index);
         let Resumed { slot, fate, stopped, foster, released } = row;
-        self.insert(slot, fate, None, Passed::No);
+        self.insert(slot, fate, None);
         if let Some(row) = self.row(index) {
             (row.stopped, row.foster) = (stopped, foster);
             if released {
@@ -238,7 +229,7 @@ impl Table {
     }
 
     /// Adds a row, for which [`Table::reserve`] was called just before.
-    pub fn insert(&mut self, slot: Slot, fate: Fate, log: Option<Log>, passed: Passed) -> Index {
+    pub fn insert(&mut self, slot: Slot, fate: Fate, log: Option<Log>) -> Index {
         let row = Row {
             slot,
             fate,
@@ -262,10 +253,7 @@ impl Table {
             self.by_pid.insert(pid, index);
         }
         self.tell_all_of(index);
-        match passed {
-            Passed::Yes => {}
-            Passed::No => self.pass(index),
-        }
+        self.pass(index);
         index
     }
 
@@ -385,11 +373,6 @@ impl Table {
             place.and_then(Option::as_ref).map(|row| row.slot.generation)
         };
         self.to_pass.make_contiguous().sort_unstable_by_key(age);
-    }
-
-    /// Reports whether no output waits to be passed on, so that a new one may go before.
-    pub fn passes_nothing(&self) -> bool {
-        self.to_pass.is_empty()
     }
 
     /// Returns what is to be told next.
@@ -604,7 +587,7 @@ mod tests {
         let (mut table, epoll) = (Table::default(), Epoll::new(1).unwrap());
         let (pid, report) = hanging_child();
         table.reserve().unwrap();
-        let index = table.insert(slot(1), Fate::Spawning(pid, report), None, Passed::No);
+        let index = table.insert(slot(1), Fate::Spawning(pid, report), None);
         table.progress(&epoll, index);
         assert_eq!(told(&mut table), [], "it goes on");
         table.release(index);
@@ -638,7 +621,7 @@ mod tests {
                 0 => {
                     next += 1;
                     table.reserve().unwrap();
-                    table.insert(slot(next), Fate::Running(next as Pid, 0), None, Passed::No);
+                    table.insert(slot(next), Fate::Running(next as Pid, 0), None);
                     live.push(slot(next));
                 }
                 1 if !live.is_empty() => {
