@@ -50,9 +50,9 @@ pub enum Kin {
 /// descriptor, and the highest that is left beside it.
 pub fn arguments(file: &OwnedFd, highest: RawFd) -> Argv {
     let number = file.as_raw_fd();
-    let where_ = format!("{number}:{}", highest.max(number));
-    let where_ = CString::new(where_).unwrap_or_default();
-    Argv::new(vec![c"upright-keeper".to_owned(), c"--role=keeper".to_owned(), where_])
+    let whereabouts = format!("{number}:{}", highest.max(number));
+    let whereabouts = CString::new(whereabouts).unwrap_or_default();
+    Argv::new(vec![c"upright-keeper".to_owned(), c"--role=keeper".to_owned(), whereabouts])
 }
 
 /// Writes the first items: what every keeper leaves, and all that outlives one that is killed.
@@ -153,9 +153,9 @@ impl Keeper {
     }
 
     /// Makes a keeper of what another has left; nothing where another has taken its place already.
-    /// `where_` is what [`arguments`] makes.
-    pub(super) fn resume(where_: &CStr) -> Result<Option<Keeper>, String> {
-        let numbers = where_.to_str().ok().and_then(|text| text.split_once(':'));
+    /// `whereabouts` is what [`arguments`] makes.
+    pub(super) fn resume(whereabouts: &CStr) -> Result<Option<Keeper>, String> {
+        let numbers = whereabouts.to_str().ok().and_then(|text| text.split_once(':'));
         let numbers = numbers.and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
         let Some((file, highest)) = numbers else { return Err(String::from("no file is named")) };
         let mut heirlooms = Heirlooms::inherit(highest);
