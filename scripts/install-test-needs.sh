@@ -12,6 +12,8 @@ sshd             openssh-server
 nagios4          nagios4-core
 busybox          busybox
 logger           bsdutils
+script           bsdutils
+last             util-linux
 start-stop-daemon dpkg
 puma             puma
 ssh              openssh-client

@@ -4,6 +4,9 @@
 //! and an instance one or two processes, and there may be ten thousand of both.
 
 use alloc::vec::{self, Vec};
+use core::fmt;
+use core::marker::PhantomData;
+use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// An ordered map of few entries. Finding one costs as much as there are entries.
@@ -121,8 +124,25 @@ impl<K: Serialize, V: Serialize> Serialize for Few<K, V> {
 
 impl<'de, K: Ord + Deserialize<'de>, V: Deserialize<'de>> Deserialize<'de> for Few<K, V> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let map = alloc::collections::BTreeMap::<K, V>::deserialize(deserializer)?;
-        Ok(Few(map.into_iter().collect()))
+        deserializer.deserialize_map(Entries(PhantomData))
+    }
+}
+
+struct Entries<K, V>(PhantomData<(K, V)>);
+
+impl<'de, K: Ord + Deserialize<'de>, V: Deserialize<'de>> Visitor<'de> for Entries<K, V> {
+    type Value = Few<K, V>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Few<K, V>, M::Error> {
+        let mut few = Few::new();
+        while let Some((key, value)) = map.next_entry()? {
+            few.insert(key, value);
+        }
+        Ok(few)
     }
 }
 

@@ -11,7 +11,7 @@
 //! the effects that are still undone, and `ticked` 0.
 
 use crate::machine::{Changes, Effect};
-use alloc::string::String;
+use crate::pack::{self, pack, unpack};
 use alloc::vec::Vec;
 use core::fmt;
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 pub const MAGIC: [u8; 8] = *b"upright\n";
 
 /// The version of the format; a daemon that finds another one starts from the keeper's table.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// How many bytes of the first page the header uses.
 pub const HEADER: usize = 32;
@@ -59,7 +59,6 @@ pub struct Record {
     /// What the turn changed.
     pub changes: Changes,
     /// What it wanted done, in order.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub effects: Vec<Effect>,
 }
 
@@ -75,7 +74,7 @@ pub enum Fault {
     /// At this place a record is not what was written.
     Checksum(usize),
     /// At this place a record cannot be read, and why.
-    Unreadable(usize, String),
+    Unreadable(usize, pack::Fault),
 }
 
 impl fmt::Display for Fault {
@@ -137,10 +136,10 @@ impl Header {
 
 /// Returns a record as it is written: length, checksum, payload.
 ///
-/// A record that could not be written as JSON (none of its types can fail to be) becomes one
-/// without payload, which [`decode_all`] reports.
+/// A record that could not be written (none of its types can fail to be) becomes one without
+/// payload, which [`decode_all`] reports.
 pub fn encode(record: &Record) -> Vec<u8> {
-    let payload = serde_json::to_vec(record).unwrap_or_default();
+    let payload = pack(record).unwrap_or_default();
     let mut out = Vec::with_capacity(FRAME + payload.len());
     out.extend_from_slice(&u32::try_from(payload.len()).unwrap_or(u32::MAX).to_le_bytes());
     out.extend_from_slice(&checksum(&payload).to_le_bytes());
@@ -203,9 +202,9 @@ fn decode(rest: &[u8], at: usize) -> Result<(Record, &[u8]), Fault> {
     if checksum(payload) != u32::from_le_bytes(sum) {
         return Err(Fault::Checksum(at));
     }
-    match serde_json::from_slice(payload) {
+    match unpack(payload) {
         Ok(record) => Ok((record, after)),
-        Err(why) => Err(Fault::Unreadable(at, alloc::string::ToString::to_string(&why))),
+        Err(why) => Err(Fault::Unreadable(at, why)),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Where one process's output goes, and what the daemon and the logger say to each other.
 
+use crate::pack::{pack, unpack};
 use crate::process::Slot;
 use crate::spec::OnFull;
 use crate::text::Text;
@@ -125,10 +126,10 @@ pub enum FromLogger {
 
 /// Encodes a message between daemon and logger, or a route.
 pub fn encode<T: Serialize>(message: &T) -> Vec<u8> {
-    serde_json::to_vec(message).unwrap_or_default()
+    pack(message).unwrap_or_default()
 }
 
 /// Decodes a message between daemon and logger, or a route.
 pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Option<T> {
-    serde_json::from_slice(bytes).ok()
+    unpack(bytes).ok()
 }

@@ -1,7 +1,7 @@
 //! Bytes that are text most of the time: names, arguments, environment, paths, log lines.
 //!
-//! Linux promises bytes, people write UTF-8. Inside Upright everything is bytes; on the wire and in
-//! the journal a `Text` is a string where it is UTF-8 and `{"b64": "..."}` where it is not.
+//! Linux promises bytes, people write UTF-8. Inside Upright everything is bytes; where people may
+//! read it a `Text` is a string where it is UTF-8 and `{"b64": "..."}` where it is not.
 
 use alloc::{borrow::Cow, string::String, sync::Arc, vec::Vec};
 use core::fmt;
@@ -112,6 +112,9 @@ struct Wrapped {
 
 impl Serialize for Text {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if !serializer.is_human_readable() {
+            return serializer.serialize_bytes(self.bytes());
+        }
         match self.utf8() {
             Some(text) => serializer.serialize_str(text),
             None => Wrapped { b64: base64_encode(self.bytes()) }.serialize(serializer),
@@ -130,6 +133,9 @@ impl<'de> Deserialize<'de> for Text {
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Text, E> {
                 Ok(Text::from(text))
             }
+            fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Text, E> {
+                Ok(Text::from(bytes))
+            }
             fn visit_map<M: de::MapAccess<'de>>(self, map: M) -> Result<Text, M::Error> {
                 let wrapped = Wrapped::deserialize(de::value::MapAccessDeserializer::new(map))?;
                 base64_decode(&wrapped.b64)
@@ -137,7 +143,10 @@ impl<'de> Deserialize<'de> for Text {
                     .ok_or_else(|| de::Error::custom("b64: not base64 (RFC 4648, padded)"))
             }
         }
-        deserializer.deserialize_any(Visitor)
+        match deserializer.is_human_readable() {
+            true => deserializer.deserialize_any(Visitor),
+            false => deserializer.deserialize_bytes(Visitor),
+        }
     }
 }
 

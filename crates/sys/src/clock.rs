@@ -18,6 +18,32 @@ pub fn wall() -> Span {
     Span(nanos(clock_gettime(ClockId::Realtime)))
 }
 
+/// What a clock on the wall shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// 0 to 23.
+    pub hour: u32,
+    /// 0 to 59.
+    pub minute: u32,
+}
+
+/// Returns what clocks show now in the local time zone (`TZ`, else `/etc/localtime`); UTC where that
+/// is not known.
+pub fn shown() -> Shown {
+    let seconds = wall().0 / 1_000_000_000;
+    let now = libc::time_t::try_from(seconds).unwrap_or(0);
+    // SAFETY: the structure is plain numbers and a pointer that may be null.
+    let mut local: libc::tm = unsafe { std::mem::zeroed() };
+    // SAFETY: reads one number and fills the structure; both live here.
+    let known = unsafe { !libc::localtime_r(&now, &mut local).is_null() };
+    let number = |value: i32, most: u32| u32::try_from(value).unwrap_or(0).min(most);
+    if known {
+        return Shown { hour: number(local.tm_hour, 23), minute: number(local.tm_min, 59) };
+    }
+    let minutes = u32::try_from(seconds / 60 % (24 * 60)).unwrap_or(0);
+    Shown { hour: minutes / 60, minute: minutes % 60 }
+}
+
 fn nanos(time: Timespec) -> u64 {
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     let nanos = u64::try_from(time.tv_nsec).unwrap_or(0);

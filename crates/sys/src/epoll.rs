@@ -1,11 +1,15 @@
 //! A level-triggered epoll set whose entries carry a number of the caller's choice.
 
+use crate::memory;
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::event::{poll, PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::time::Timespec;
 use std::os::fd::{AsFd, OwnedFd};
+
+/// How long a moment is without news until it is quiet, in nanoseconds.
+const QUIET: u64 = 100_000_000;
 
 /// What a descriptor is watched for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +73,36 @@ impl Epoll {
         &mut self,
         timeout: Option<u64>,
     ) -> Result<impl Iterator<Item = Ready> + '_, Errno> {
+        self.fill(timeout)?;
+        Ok(self.events())
+    }
+
+    /// Waits as [`Epoll::wait`]. Where the process has been `busy` and it is quiet now, memory is given
+    /// back first; nothing but the wait itself is run after that, since whatever is run is mapped
+    /// again.
+    pub fn wait_at_rest(
+        &mut self,
+        timeout: Option<u64>,
+        busy: &mut bool,
+    ) -> Result<impl Iterator<Item = Ready> + '_, Errno> {
+        match timeout {
+            _ if !*busy => self.fill(timeout)?,
+            Some(timeout) if timeout <= QUIET => self.fill(Some(timeout))?,
+            Some(_) | None => {
+                self.fill(Some(QUIET))?;
+                if self.batch.is_empty() {
+                    *busy = false;
+                    memory::give_back();
+                    memory::forget_code();
+                    self.fill(timeout.map(|timeout| timeout - QUIET))?;
+                }
+            }
+        }
+        Ok(self.events())
+    }
+
+    #[inline(always)]
+    fn fill(&mut self, timeout: Option<u64>) -> Result<(), Errno> {
         let mut timeout = timeout.map(|nanos| Timespec {
             tv_sec: i64::try_from(nanos / 1_000_000_000).unwrap_or(i64::MAX),
             tv_nsec: (nanos % 1_000_000_000) as _,
@@ -84,10 +118,13 @@ impl Epoll {
         }
         self.batch.clear();
         match epoll::wait(&self.fd, spare_capacity(&mut self.batch), timeout.as_ref()) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno),
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(errno) => Err(errno),
         }
-        Ok(self.batch.iter().map(|event| {
+    }
+
+    fn events(&self) -> impl Iterator<Item = Ready> + '_ {
+        self.batch.iter().map(|event| {
             let flags = event.flags;
             Ready {
                 token: event.data.u64(),
@@ -95,7 +132,7 @@ impl Epoll {
                 writable: flags.intersects(EventFlags::OUT),
                 hangup: flags.intersects(EventFlags::HUP | EventFlags::ERR),
             }
-        }))
+        })
     }
 }
 

@@ -22,6 +22,7 @@ pub mod peer;
 pub mod pidfd;
 pub mod pipe;
 pub mod plan;
+pub mod power;
 pub mod procfs;
 pub mod pty;
 mod raw;
@@ -35,6 +36,7 @@ pub mod start;
 pub mod timer;
 pub mod tty;
 pub mod users;
+pub mod utmp;
 pub mod wait;
 pub mod watch;
 

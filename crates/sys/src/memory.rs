@@ -1,5 +1,7 @@
 //! How the allocator deals with the kernel: what a busy moment needed is given back.
 
+use rustix::mm::{madvise, Advice};
+
 /// Blocks of at least this many bytes are mapped by themselves and go back when they are freed.
 /// glibc's own default moves with the largest block that was ever freed: after one large journal it
 /// would keep megabytes.
@@ -23,6 +25,7 @@ pub fn settle() {
 /// Unmaps the pages of our own program: those that only the start used stay unmapped, the others come
 /// back one by one, from the page cache. They are clean and shared, so nothing is lost, and a
 /// container that counts mapped pages counts those in use only.
+#[inline(always)]
 pub fn forget_code() {
     // SAFETY: the linker defines both; only their addresses are taken.
     unsafe extern "C" {
@@ -37,7 +40,7 @@ pub fn forget_code() {
         // SAFETY: from the linker's first symbol to the end of the code everything is read from the
         // program's file and never written after the start, so what is unmapped is read again as it
         // was. A gap in between is an error without effect.
-        unsafe { libc::madvise(start, length, libc::MADV_DONTNEED) };
+        let _ = unsafe { madvise(start, length, Advice::LinuxDontNeed) };
     }
 }
 

@@ -8,7 +8,7 @@ use super::request::RequestId;
 use super::state::{next_state, Goal, Main, State};
 use super::{Engine, EventId, Work, HISTORY_MAX};
 use crate::process::{InstanceId, Role};
-use crate::spec::Condition;
+use crate::spec::{Condition, Node};
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
@@ -65,10 +65,10 @@ impl Engine {
         let mut blockers: BTreeMap<EventId, u32> = BTreeMap::new();
         let mut count = |event: EventId| *blockers.entry(event).or_default() += 1;
         for (_, job) in self.jobs.iter() {
-            job.start.0.iter().flatten().for_each(|event| count(*event));
+            job.start.events().for_each(&mut count);
         }
         for (_, instance) in self.instances.iter() {
-            instance.stop.0.iter().flatten().for_each(|event| count(*event));
+            instance.stop.events().for_each(&mut count);
             for waiter in &instance.waiters {
                 if let Waiter::Event(event) = waiter {
                     count(*event);
@@ -151,7 +151,7 @@ impl Engine {
             if state == State::Waiting {
                 wrong.push(String::from("it is at rest and should be gone"));
             }
-            if instance.due.is_some() {
+            if instance.deadline.is_some() {
                 wrong.push(String::from("it has a deadline and is held by nothing"));
             }
         }
@@ -169,7 +169,7 @@ impl Engine {
     /// What holds an instance must be there, and have its deadline.
     fn audit_hold(&self, instance: &Instance, wrong: &mut Vec<String>) {
         let Some(hold) = instance.hold else { return };
-        let due = instance.due.map(|(_, due)| due);
+        let due = instance.due().map(|(_, due)| due);
         let fits = match hold {
             Hold::Event(event) => self.events.look(&event).is_some() && due.is_none(),
             Hold::Spawn => {
@@ -198,6 +198,7 @@ impl Engine {
 
 fn is_true(condition: Option<&Condition>, matched: &Matches) -> bool {
     condition.is_some_and(|condition| {
-        matched.0.len() != condition.nodes.len() || contributors(condition, matched).is_some()
+        let places = condition.nodes.iter().filter(|node| matches!(node, Node::Event(_)));
+        matched.events().count() > places.count() || contributors(condition, matched).is_some()
     })
 }

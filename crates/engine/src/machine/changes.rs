@@ -19,21 +19,13 @@ type Touched<K, V> = Vec<(K, Option<V>)>;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Changes {
     globals: Globals,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     jobs: Touched<JobName, Job>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     instances: Touched<InstanceId, Instance>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     events: Touched<EventId, Event>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     requests: Touched<RequestId, Pending>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     answers: Touched<u64, Answered>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     variables: Touched<(), Vec<Text>>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     remembered: Vec<Remembering>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     histories: Vec<((JobName, InstanceName), History)>,
 }
 

@@ -1,6 +1,7 @@
 //! How far a condition is met: which operand has matched which event.
 
 use crate::glob;
+use crate::list::List;
 use crate::machine::event::{first_value, split, Event, EventId};
 use crate::spec::{Arg, Condition, Node, Operand};
 use crate::text::Text;
@@ -8,24 +9,43 @@ use alloc::vec;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
-/// For each node of a condition the event that its operand matched; operators stay empty.
+/// The operands of a condition that have matched, by their places in it, each with the event; most
+/// of the time none has.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Matches(pub Vec<Option<EventId>>);
+pub struct Matches(List<(u32, EventId)>);
 
 impl Matches {
-    /// Returns matches for a condition of which nothing has matched.
-    pub fn of(condition: Option<&Condition>) -> Matches {
-        Matches(vec![None; condition.map_or(0, |condition| condition.nodes.len())])
+    /// Returns the event that the operand at a place has matched.
+    pub fn event(&self, place: usize) -> Option<EventId> {
+        self.0.iter().find(|(at, _)| *at as usize == place).map(|(_, event)| *event)
+    }
+
+    /// Notes the event that the operand at a place has matched.
+    pub fn add(&mut self, place: usize, event: EventId) {
+        self.remove(place);
+        let place = u32::try_from(place).unwrap_or(u32::MAX);
+        let at = self.0.partition_point(|(other, _)| *other < place);
+        self.0.edit().insert(at, (place, event));
+    }
+
+    /// Forgets what the operand at a place has matched.
+    pub fn remove(&mut self, place: usize) {
+        self.0.retain(|(at, _)| *at as usize != place);
     }
 
     /// Returns the events of all matched operands, in order, and forgets them.
     pub fn reset(&mut self) -> Vec<EventId> {
-        self.0.iter_mut().filter_map(Option::take).collect()
+        self.0.take().into_iter().map(|(_, event)| event).collect()
+    }
+
+    /// Returns the events of all matched operands, in order.
+    pub fn events(&self) -> impl Iterator<Item = EventId> + '_ {
+        self.0.iter().map(|(_, event)| *event)
     }
 
     /// Reports whether any operand has matched.
     pub fn any(&self) -> bool {
-        self.0.iter().any(Option::is_some)
+        !self.0.is_empty()
     }
 }
 
@@ -64,7 +84,7 @@ pub fn contributors(condition: &Condition, matches: &Matches) -> Option<Vec<Even
     let mut stack: Vec<usize> = Vec::new();
     for (index, node) in condition.nodes.iter().enumerate() {
         let (value, pair) = match node {
-            Node::Event(_) => (matches.0.get(index).is_some_and(Option::is_some), None),
+            Node::Event(_) => (matches.event(index).is_some(), None),
             Node::And | Node::Or => {
                 let (right, left) = (stack.pop()?, stack.pop()?);
                 let value = match node {
@@ -90,7 +110,7 @@ pub fn contributors(condition: &Condition, matches: &Matches) -> Option<Vec<Even
         }
         match children[node] {
             Some((left, right)) => open.extend([right, left]),
-            None => found.extend(matches.0.get(node).copied().flatten()),
+            None => found.extend(matches.event(node)),
         }
     }
     Some(found)
@@ -166,18 +186,12 @@ mod tests {
                 }),
             })
             .collect();
-        let matches = Matches(
-            nodes
-                .iter()
-                .map(|node| match node {
-                    Node::Event(operand) => matched
-                        .chars()
-                        .find(|c| operand.event.text().bytes() == [*c as u8])
-                        .map(|c| EventId(c as u64)),
-                    Node::And | Node::Or => None,
-                })
-                .collect(),
-        );
+        let mut matches = Matches::default();
+        for (place, node) in nodes.iter().enumerate() {
+            let Node::Event(operand) = node else { continue };
+            let name = |c: &char| operand.event.text().bytes() == [*c as u8];
+            matched.chars().filter(name).for_each(|c| matches.add(place, EventId(c as u64)));
+        }
         contributors(&Condition { nodes }, &matches).map_or(String::from("-"), |events| {
             events.iter().map(|event| char::from(event.0 as u8)).collect()
         })

@@ -1,6 +1,6 @@
 //! Deadlines: fields of the instances, kept in one ordered set.
 
-use super::instance::{Due, Hold, Remaining, Warning};
+use super::instance::{Due, Hold, Instance, Remaining, Warning};
 use super::request::Failure;
 use super::state::State;
 use super::{Effect, Engine, Level, SPAWN_TIMEOUT, UNKILLABLE_AFTER};
@@ -18,12 +18,12 @@ impl Engine {
     /// Sets or clears the deadline of an instance.
     pub(super) fn set_due(&mut self, id: InstanceId, due: Option<(Mono, Due)>) {
         let Some(instance) = self.instances.look(&id) else { return };
-        let old = instance.due;
+        let old = instance.due();
         if old == due {
             return;
         }
         if let Some(instance) = self.instances.edit(&id) {
-            instance.due = due;
+            instance.deadline = due.map(Box::new);
         }
         self.set_due_of(id, old, due);
     }
@@ -51,7 +51,7 @@ impl Engine {
             if at > self.now {
                 return;
             }
-            let due = self.instances.look(&id).and_then(|instance| instance.due);
+            let due = self.instances.look(&id).and_then(Instance::due);
             match due {
                 Some((_, due)) => self.pass_deadline(id, due),
                 None => {
@@ -224,7 +224,7 @@ impl Engine {
             if let Some(instance) = self.instances.edit(&id) {
                 instance.warnings.push(Warning::Remains(*remaining));
             }
-            self.remember(id, super::Note::Remains(*remaining));
+            self.remember(id, super::Note::Remains(Box::new(*remaining)));
             self.say(Level::Warn, |engine| {
                 format!("{}: main has ended, {remaining}", engine.shown(id))
             });

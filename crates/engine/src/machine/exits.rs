@@ -167,7 +167,7 @@ impl Engine {
             return;
         }
         if let Some(late) = late {
-            instance.warnings.remove(late);
+            instance.warnings.edit().remove(late);
         }
         self.out.push(Effect::Signal(slot, Signal::CONT, SignalScope::Process));
         // The news that it runs may come behind the news that it stopped.

@@ -2,6 +2,7 @@
 //! instance is gone.
 
 use crate::errno::Errno;
+use crate::list::List;
 use crate::machine::event::CHAIN_MAX;
 use crate::machine::instance::Remaining;
 use crate::machine::request::{Asked, Ended, Failure};
@@ -12,7 +13,6 @@ use crate::signal::Signal;
 use crate::time::{Mono, Span};
 use crate::view::LastExit;
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -32,7 +32,7 @@ pub(super) const AT_REST: Note = Note::Rest(Goal::Stop, State::Waiting);
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
     /// The entries, oldest first, at most [`HISTORY_MAX`].
-    pub entries: VecDeque<Entry>,
+    pub entries: Vec<Entry>,
     /// How the last main process ended, and when.
     pub last_exit: Option<(Mono, LastExit)>,
     /// How often main was respawned in the present run, or the last.
@@ -67,7 +67,7 @@ pub enum Note {
     /// A client asked.
     Asked(Asked),
     /// Events made the condition true.
-    ByEvents(Asked, Box<[EventName]>),
+    ByEvents(Asked, List<EventName>),
     /// The machine itself decided that it shall stop.
     Stops,
     /// It came to rest in this state.
@@ -90,6 +90,8 @@ pub enum Note {
     Signalled(Role, Signal),
     /// A client asked for a reload and this was sent to main.
     Reloads(Signal),
+    /// A client asked for this signal and it was sent to main.
+    Signals(Signal),
     /// Upright got this signal and passed it on to main.
     Passed(Signal),
     /// The original of `expect` ended and this process was taken for main.
@@ -101,9 +103,9 @@ pub enum Note {
     /// Processes of the job live on after main.
     LivesOn(u32),
     /// These processes of main's group live on, as the kill mode has it.
-    Remains(Remaining),
+    Remains(Box<Remaining>),
     /// An `exited` event was not delivered to these jobs: the chain of such events was too long.
-    ChainCut(Box<[JobName]>),
+    ChainCut(List<JobName>),
     /// A new description is in force.
     Redefined,
 }
@@ -111,12 +113,12 @@ pub enum Note {
 impl History {
     /// Returns when the last entry was.
     pub fn last(&self) -> Option<Mono> {
-        self.entries.back().map(|entry| entry.at)
+        self.entries.last().map(|entry| entry.at)
     }
 
     /// Adds an entry and forgets the oldest where there are too many.
     pub fn add(&mut self, at: Mono, note: Note) {
-        let rested = self.entries.back().is_some_and(|last| last.note == AT_REST);
+        let rested = self.entries.last().is_some_and(|last| last.note == AT_REST);
         if rested && note != Note::Redefined {
             self.respawns = 0;
         }
@@ -139,6 +141,7 @@ impl History {
             | Note::Retries(..)
             | Note::Signalled(..)
             | Note::Reloads(_)
+            | Note::Signals(_)
             | Note::Passed(_)
             | Note::Followed(..)
             | Note::ExpectMissed(_)
@@ -149,9 +152,13 @@ impl History {
             | Note::Redefined => {}
         }
         if self.entries.len() >= HISTORY_MAX {
-            self.entries.pop_front();
+            self.entries.remove(0);
         }
-        self.entries.push_back(Entry { at, note });
+        if self.entries.len() == self.entries.capacity() {
+            // Most have a start and a rest, and no more for weeks.
+            self.entries.reserve_exact(2);
+        }
+        self.entries.push(Entry { at, note });
     }
 }
 
@@ -192,6 +199,9 @@ impl Note {
             }
             Note::Reloads(signal) => {
                 ("a client asked for a reload".into(), format!("sent {signal} to main"))
+            }
+            Note::Signals(signal) => {
+                ("a client asked for a signal".into(), format!("sent {signal} to main"))
             }
             Note::Passed(signal) => {
                 (format!("Upright got {signal}"), format!("sent {signal} to main"))

@@ -1,6 +1,7 @@
 //! One run of a job: everything that is decided about it.
 
 use crate::few::Few;
+use crate::list::List;
 use crate::machine::condition::Matches;
 use crate::machine::event::EventId;
 use crate::machine::request::{Failure, RequestId};
@@ -10,7 +11,6 @@ use crate::process::{Pid, Role, Slot};
 use crate::text::Text;
 use crate::time::Mono;
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 use core::fmt;
 use serde::{Deserialize, Serialize};
 
@@ -32,23 +32,26 @@ pub struct Instance {
     /// The one thing it waits for.
     pub hold: Option<Hold>,
     /// When something is due, and what.
-    pub due: Option<(Mono, Due)>,
+    pub deadline: Option<Box<(Mono, Due)>>,
     /// Whether a restart was asked for: the goal becomes start again at `stopping`.
     pub restart: bool,
     /// What the start gave it: arguments, or the events' variables.
-    pub given: Vec<Text>,
+    pub given: List<Text>,
     /// Given by a later start; taken over on entering `starting`.
-    pub given_next: Option<Vec<Text>>,
+    pub given_next: Option<List<Text>>,
+    /// The events that started it, a job's own with the job; none where a client asked.
+    #[serde(default)]
+    pub started_by: Box<[Text]>,
     /// Its environment.
-    pub env: Vec<Text>,
+    pub env: List<Text>,
     /// What the stop gave it; only for pre-stop and post-stop.
-    pub stop_env: Vec<Text>,
+    pub stop_env: List<Text>,
     /// Its processes.
     pub processes: Few<Role, Process>,
     /// How far `stop on` is met.
     pub stop: Matches,
     /// Who waits for it to settle.
-    pub waiters: Vec<Waiter>,
+    pub waiters: List<Waiter>,
     /// Why the present run failed; the first reason counts.
     pub failure: Option<Failure>,
     /// Whether the machine itself, and nobody else, decided that the present run is over.
@@ -71,7 +74,7 @@ pub struct Instance {
     /// What lives on in main's group after it, under another `kill mode` than `tree`.
     pub remaining: Option<Box<Remaining>>,
     /// Steps of the present run that were refused but only tune.
-    pub warnings: Vec<Warning>,
+    pub warnings: List<Warning>,
 }
 
 /// Something refused or missed that did not stop the run.
@@ -229,7 +232,7 @@ pub struct Window {
 
 impl Instance {
     /// Returns a new instance at rest.
-    pub fn new(job: JobName, name: InstanceName, stop: Matches, now: Mono) -> Instance {
+    pub fn new(job: JobName, name: InstanceName, now: Mono) -> Instance {
         Instance {
             job,
             name,
@@ -238,15 +241,16 @@ impl Instance {
             since: now,
             main: Main::Absent,
             hold: None,
-            due: None,
+            deadline: None,
             restart: false,
-            given: Vec::new(),
+            given: List::new(),
             given_next: None,
-            env: Vec::new(),
-            stop_env: Vec::new(),
+            started_by: Box::default(),
+            env: List::new(),
+            stop_env: List::new(),
             processes: Few::new(),
-            stop,
-            waiters: Vec::new(),
+            stop: Matches::default(),
+            waiters: List::new(),
             failure: None,
             ended: false,
             respawn: Window::default(),
@@ -257,9 +261,15 @@ impl Instance {
             sweeping: None,
             swept_hard: false,
             left: 0,
-            warnings: Vec::new(),
+            warnings: List::new(),
         }
     }
+
+    /// Returns when something is due, and what.
+    pub fn due(&self) -> Option<(Mono, Due)> {
+        self.deadline.as_deref().copied()
+    }
+
     /// Reports whether main's original has ended as `expect` wanted and what it left is looked for.
     pub fn is_left(&self) -> bool {
         self.processes.get(&Role::Main).is_some_and(|main| main.left_by.is_some())

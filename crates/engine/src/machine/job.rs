@@ -31,7 +31,6 @@ pub enum Next {
 impl Job {
     /// Returns a job of this description whose condition has matched nothing.
     pub fn new(spec: Arc<JobSpec>) -> Job {
-        let start = Matches::of(spec.start_on.as_deref());
-        Job { spec, next: Next::Same, start }
+        Job { spec, next: Next::Same, start: Matches::default() }
     }
 }

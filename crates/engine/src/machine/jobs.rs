@@ -22,8 +22,9 @@ impl Engine {
         // Many jobs are alike, most of all those whose names are: what they have in common is kept
         // once.
         let like = self.jobs.before(&name).map(|(_, job)| &job.spec);
-        if let (Some(own), Some(like)) = (Arc::get_mut(&mut spec), like) {
-            own.share(like);
+        if let Some(like) = like {
+            // Whoever told still has it, perhaps; what is kept here is shared all the same.
+            Arc::make_mut(&mut spec).share(like);
         }
         let runs = self.has_instances(&name);
         match self.jobs.edit(&name) {
@@ -86,7 +87,7 @@ impl Engine {
             return;
         }
         let Some(instance) = self.instances.edit(&id) else { return };
-        let mut old = core::mem::replace(&mut instance.stop, Matches::of(spec.stop_on.as_deref()));
+        let mut old = core::mem::take(&mut instance.stop);
         let instance_name = instance.name.clone();
         old.reset().into_iter().for_each(|event| self.unblock(event));
         // While the old description still says where it is.
@@ -107,7 +108,7 @@ impl Engine {
         let (old, mut matched) = (job.spec.clone(), job.start.clone());
         self.unindex_start(&old);
         self.index_start(&spec);
-        let mut start = Matches::of(spec.start_on.as_deref());
+        let mut start = Matches::default();
         let held: Vec<EventId> = matched.reset();
         for event in &held {
             let kept = self.match_again(&spec, &mut start, *event);
@@ -127,10 +128,10 @@ impl Engine {
         let mut kept = 0;
         for (index, node) in condition.nodes.iter().enumerate() {
             let Node::Event(operand) = node else { continue };
-            if start.0[index].is_none() && operand_matches(operand, event, &expanded) {
-                start.0[index] = Some(id);
+            if start.event(index).is_none() && operand_matches(operand, event, &expanded) {
+                start.add(index, id);
                 if super::condition::contributors(condition, start).is_some() {
-                    start.0[index] = None;
+                    start.remove(index);
                 } else {
                     kept += 1;
                 }
@@ -255,8 +256,8 @@ impl Engine {
         self.retire(instance.job.clone(), instance.name.clone());
     }
 
-    /// Keeps what jobs that were read from a journal have in common once.
-    fn share_specs(&mut self) {
+    /// Keeps what jobs and instances that were read from a journal have in common once.
+    fn share_all(&mut self) {
         let mut last: Option<Arc<JobSpec>> = None;
         self.jobs.settle_each(|job| {
             if let (Some(own), Some(like)) = (Arc::get_mut(&mut job.spec), &last) {
@@ -264,11 +265,16 @@ impl Engine {
             }
             last = Some(job.spec.clone());
         });
+        let (last_env, last_given) = (&mut self.last_env, &mut self.last_given);
+        self.instances.settle_each(|instance| {
+            instance.env = core::mem::take(&mut instance.env).like(last_env);
+            instance.given = core::mem::take(&mut instance.given).like(last_given);
+        });
     }
 
     /// Makes everything again that can be made from the ledgers.
     pub(super) fn index(&mut self) {
-        self.share_specs();
+        self.share_all();
         self.names.clear();
         self.starts.clear();
         self.stops.clear();
@@ -285,7 +291,7 @@ impl Engine {
             if self.planted(super::Bug::DeadlineNotRestored) {
                 continue;
             }
-            self.set_due_of(*id, None, instance.due);
+            self.set_due_of(*id, None, instance.due());
         }
         let remembered: Vec<_> = self.histories.keys().cloned().collect();
         remembered.into_iter().for_each(|(job, name)| self.retire(job, name));

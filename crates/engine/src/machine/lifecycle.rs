@@ -8,6 +8,7 @@ use super::state::{next_state, Goal, Main, State};
 use super::{
     environment, Effect, Engine, Level, Note, Notice, SignalScope, SPAWN_TIMEOUT, UNKILLABLE_AFTER,
 };
+use crate::list::List;
 use crate::names::{EventName, InstanceName, JobName};
 use crate::process::{Exit, InstanceId, Role};
 use crate::signal::Signal;
@@ -105,18 +106,19 @@ impl Engine {
         let Some(spec) = self.spec_of(id) else { return };
         let given = self.instances.edit(&id).and_then(|instance| instance.given_next.take());
         let built = given.map(|given| {
-            (environment::build(self.table(), &spec.env, &self.config.own, &given), given)
+            let env = environment::build(self.table(), &spec.env, &self.config.own, &given);
+            (List::from(env).like(&mut self.last_env), given)
         });
         let Some(instance) = self.instances.edit(&id) else { return };
         if let Some((env, given)) = built {
             instance.env = env;
             instance.given = given;
         }
-        instance.stop_env = Vec::new();
+        instance.stop_env = List::new();
         instance.failure = None;
         instance.ended = false;
         instance.main = Main::Absent;
-        instance.warnings.clear();
+        instance.warnings = List::new();
         if !self.hold_for_backoff(id, &spec) {
             self.begin_starting(id);
         }
@@ -142,7 +144,7 @@ impl Engine {
         self.remember(id, Note::Rest(Goal::Start, State::Running));
         if from == State::PreStop {
             if let Some(instance) = self.instances.edit(&id) {
-                instance.stop_env = Vec::new();
+                instance.stop_env = List::new();
             }
             let view = self.view_of(id);
             self.release_waiters(id, view);
@@ -186,7 +188,7 @@ impl Engine {
         self.release_waiters(id, at_rest);
         self.note_essential(id);
         let Some(mut instance) = self.instances.remove(&id) else { return };
-        self.set_due_of(id, instance.due.take(), None);
+        self.set_due_of(id, instance.due(), None);
         let matched = instance.stop.reset();
         matched.into_iter().for_each(|event| self.unblock(event));
         self.forget_names(id, &instance);
@@ -338,10 +340,9 @@ impl Engine {
         // keeps it from what it wanted.
         instance.failure.get_or_insert(failure);
         // A client that does not wait for the outcome is told where the turn ends.
-        let (waiters, accepted) = core::mem::take(&mut instance.waiters)
-            .into_iter()
+        let (waiters, accepted): (_, Vec<Waiter>) = (instance.waiters.take().into_iter())
             .partition(|waiter| !matches!(waiter, Waiter::Accepted(_)));
-        instance.waiters = accepted;
+        instance.waiters = accepted.into();
         let (job, name) = (instance.job.clone(), instance.name.clone());
         self.remember(id, Note::Failed(failure));
         let waiters: Vec<Waiter> = waiters;
@@ -366,7 +367,7 @@ impl Engine {
     /// Tells everybody who waits for the instance that it has settled; `view` is what it then is.
     pub(super) fn release_waiters(&mut self, id: InstanceId, view: Option<InstanceView>) {
         let Some(instance) = self.instances.edit(&id) else { return };
-        let waiters = core::mem::take(&mut instance.waiters);
+        let waiters = instance.waiters.take();
         for waiter in waiters {
             match waiter {
                 Waiter::Event(event) => self.unblock(event),
@@ -381,7 +382,7 @@ impl Engine {
     /// on, clients are told who it was. Source: spec 15, row 27.
     pub(super) fn supersede(&mut self, id: InstanceId, by: &Superseder) {
         let Some(instance) = self.instances.edit(&id) else { return };
-        let waiters = core::mem::take(&mut instance.waiters);
+        let waiters = instance.waiters.take();
         let (job, name) = (instance.job.clone(), instance.name.clone());
         for waiter in waiters {
             match waiter {
@@ -412,9 +413,7 @@ impl Engine {
         }
         let id = InstanceId(self.globals.next_instance);
         self.globals.next_instance = self.globals.next_instance.wrapping_add(1);
-        let stop_on = self.jobs.look(job).and_then(|job| job.spec.stop_on.as_deref());
-        let stop = super::condition::Matches::of(stop_on);
-        let instance = Instance::new(job.clone(), name, stop, self.now);
+        let instance = Instance::new(job.clone(), name, self.now);
         self.learn_names(id, &instance);
         self.instances.insert(id, instance);
         id

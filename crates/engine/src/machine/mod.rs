@@ -45,6 +45,7 @@ pub use planted::Bug;
 pub use requests::Found;
 pub use variables::{Variation, Whose};
 
+use crate::list::List;
 use crate::names::{EventName, InstanceName, JobName};
 use crate::process::{InstanceId, Slot};
 use crate::text::Text;
@@ -149,6 +150,10 @@ pub struct Engine {
     tokens: BTreeMap<Text, Found>,
     /// Named instances that are gone and remembered, by the time of their last entry.
     past: BTreeMap<JobName, BTreeSet<(Mono, InstanceName)>>,
+    /// The last lists that were made: the next ones mostly equal them.
+    last_env: List<Text>,
+    last_given: List<Text>,
+    last_names: List<EventName>,
     /// Of the turn that is being handled.
     now: Mono,
     out: Vec<Effect>,
@@ -188,6 +193,9 @@ impl Engine {
             deadlines: BTreeSet::new(),
             tokens: BTreeMap::new(),
             past: BTreeMap::new(),
+            last_env: List::new(),
+            last_given: List::new(),
+            last_names: List::new(),
             now: Mono(0),
             out: Vec::new(),
             essential: None,

@@ -1,12 +1,13 @@
 //! Events: emitted, offered to the jobs, blocked, finished. Source: spec 5.2, 5.3.
 
-use super::condition::{contributors, operand_matches};
+use super::condition::{contributors, operand_matches, Matches};
 use super::event::{first_value, Event, EventWaiter};
 use super::instance::{Hold, Waiter};
 use super::request::{Asked, Refusal, Reply, Superseder};
 use super::state::Goal;
 use super::{environment, Effect, Engine, EventId, Level, Note, Notice, Work, CHAIN_MAX};
 use crate::expand;
+use crate::list::List;
 use crate::names::{EventName, InstanceName, JobName};
 use crate::process::InstanceId;
 use crate::spec::{Condition, Node};
@@ -103,7 +104,7 @@ impl Engine {
     fn newly_matched(
         &self,
         condition: &Condition,
-        matched: &[Option<EventId>],
+        matched: &Matches,
         event: &Event,
         env: &dyn Fn() -> Vec<Text>,
     ) -> Vec<usize> {
@@ -112,8 +113,7 @@ impl Engine {
         nodes
             .filter(|(index, node)| match node {
                 Node::Event(operand) => {
-                    matched.get(*index).is_some_and(Option::is_none)
-                        && operand_matches(operand, event, &expanded)
+                    matched.event(*index).is_none() && operand_matches(operand, event, &expanded)
                 }
                 Node::And | Node::Or => false,
             })
@@ -128,8 +128,8 @@ impl Engine {
         let (Some(condition), Some(event)) = (&spec.stop_on, self.events.look(&id)) else {
             return Vec::new();
         };
-        let env = || instance.env.clone();
-        self.newly_matched(condition, &instance.stop.0, event, &env)
+        let env = || instance.env.to_vec();
+        self.newly_matched(condition, &instance.stop, event, &env)
     }
 
     /// Returns which operands of a job's start condition an event would newly match.
@@ -140,7 +140,7 @@ impl Engine {
         };
         let (table, own) = (self.table(), &self.config.own);
         let env = || environment::build(table, &job.spec.env, own, &[]);
-        self.newly_matched(condition, &job.start.0, event, &env)
+        self.newly_matched(condition, &job.start, event, &env)
     }
 
     fn offer_to_stop(&mut self, id: EventId, instance_id: InstanceId) {
@@ -151,7 +151,7 @@ impl Engine {
         let Some(spec) = self.spec_of(instance_id) else { return };
         let Some(condition) = &spec.stop_on else { return };
         let Some(instance) = self.instances.edit(&instance_id) else { return };
-        places.iter().for_each(|place| instance.stop.0[*place] = Some(id));
+        places.iter().for_each(|place| instance.stop.add(*place, id));
         let truth = contributors(condition, &instance.stop);
         self.block(id, places.len());
         let Some(events) = truth else { return };
@@ -162,7 +162,7 @@ impl Engine {
             stop_env.push(environment::row(b"UPSTART_STOP_EVENTS", &self.event_names(&events)));
             self.come_true(instance_id, Asked::Stop, &events);
             if let Some(instance) = self.instances.edit(&instance_id) {
-                instance.stop_env = stop_env;
+                instance.stop_env = stop_env.into();
                 instance.restart = false;
             }
         }
@@ -185,7 +185,7 @@ impl Engine {
         let Some(job) = self.jobs.edit(name) else { return };
         let spec = job.spec.clone();
         let Some(condition) = &spec.start_on else { return };
-        places.iter().for_each(|place| job.start.0[*place] = Some(id));
+        places.iter().for_each(|place| job.start.add(*place, id));
         let truth = contributors(condition, &job.start);
         self.block(id, places.len());
         let Some(events) = truth else { return };
@@ -207,14 +207,16 @@ impl Engine {
             }
         };
         let depth = events.iter().filter_map(|id| self.events.look(id)).map(|e| e.depth).max();
+        let started_by = self.causes(events);
         let id = self.find_or_create(name, instance);
         if self.instances.look(&id).is_some_and(|i| i.goal == Goal::Start || i.restart) {
             return;
         }
         self.come_true(id, Asked::Start, events);
+        let given = List::from(given).like(&mut self.last_given);
         if let Some(instance) = self.instances.edit(&id) {
-            given.shrink_to_fit();
             instance.given_next = Some(given);
+            instance.started_by = started_by;
             instance.depth = depth.unwrap_or(0);
             instance.respawn.failures = 0;
         }
@@ -226,7 +228,8 @@ impl Engine {
         let named = |engine: &Engine, event: &EventId| {
             engine.events.look(event).map(|event| event.name.clone())
         };
-        let names: Box<[EventName]> = events.iter().filter_map(|e| named(self, e)).collect();
+        let names: List<EventName> = events.iter().filter_map(|e| named(self, e)).collect();
+        let names = names.like(&mut self.last_names);
         if let Some(first) = names.first().cloned() {
             self.supersede(id, &Superseder::Event(first, asked));
         }
@@ -243,6 +246,21 @@ impl Engine {
     fn event_env(&self, events: &[EventId]) -> Vec<Text> {
         let events = events.iter().filter_map(|id| self.events.look(id));
         events.flat_map(|event| event.env.iter().cloned()).collect()
+    }
+
+    /// Returns the events in words: their names, and with a job's own the job.
+    fn causes(&self, events: &[EventId]) -> Box<[Text]> {
+        let events = events.iter().filter_map(|id| self.events.look(id));
+        let words = events.map(|event| {
+            let value = |key: &[u8]| super::event::first_value(&event.env, key);
+            let name = event.name.text().bytes();
+            let of_job = matches!(name, b"starting" | b"started" | b"stopping" | b"stopped");
+            match value(b"JOB").filter(|_| of_job) {
+                Some(job) => Text::from([name, b" ", job].concat()),
+                None => event.name.text().clone(),
+            }
+        });
+        words.collect()
     }
 
     fn event_names(&self, events: &[EventId]) -> Vec<u8> {

@@ -10,7 +10,7 @@ impl Engine {
         let instance = self.instances.look(&slot.instance)?;
         instance.processes.get(&slot.role).filter(|process| process.slot == slot)?;
         let spec = self.jobs.look(&instance.job)?.spec.clone();
-        let mut env = instance.env.clone();
+        let mut env = instance.env.to_vec();
         if matches!(slot.role, Role::PreStop | Role::PostStop) {
             instance.stop_env.iter().for_each(|row| environment::set(&mut env, row));
         }

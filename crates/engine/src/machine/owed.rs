@@ -101,7 +101,7 @@ impl Engine {
                 process.overdue || (**role == Role::Main && instance.state == State::Killed)
             });
             told.filter_map(move |(role, process)| {
-                let politely = instance.due.is_some_and(|(_, due)| due == Due::Kill(*role));
+                let politely = instance.due().is_some_and(|(_, due)| due == Due::Kill(*role));
                 let signal = if politely { policy?.kill_signal } else { Signal::KILL };
                 Some((process.slot, signal, scope(policy?.kill_mode)))
             })

@@ -2,7 +2,7 @@
 //! original of `expect fork` and `expect daemon` is waited for, and the leader among what it left
 //! is taken for main.
 
-use super::instance::{Due, Hold, Process, Survey, Warning};
+use super::instance::{Due, Hold, Instance, Process, Survey, Warning};
 use super::state::{Goal, State};
 use super::{Candidate, Effect, Engine, Level, Note, SPAWN_TIMEOUT};
 use crate::process::{Exit, InstanceId, Pid, Role, Slot};
@@ -74,7 +74,7 @@ impl Engine {
         if !follows || !awaited || !well {
             return false;
         }
-        let until = match instance.due {
+        let until = match instance.due() {
             Some((until, Due::Expect(_))) => until,
             Some(_) | None => self.now + spec.policy.expect_timeout,
         };
@@ -99,7 +99,7 @@ impl Engine {
         }
         // Asked again if the answer gets lost with a daemon.
         let again = self.now + Span::secs(1);
-        let due = match self.instances.look(&id).and_then(|instance| instance.due) {
+        let due = match self.instances.look(&id).and_then(Instance::due) {
             Some((_, due @ Due::Settle(..))) => due,
             Some(_) | None => return,
         };
@@ -113,7 +113,7 @@ impl Engine {
         let Some(instance) = self.instances.look(&id) else { return };
         let Some(main) = instance.processes.get(&Role::Main).copied() else { return };
         let (Some(original), true) = (main.left_by, main.slot == slot) else { return };
-        let Some((_, Due::Settle(ended, until, survey))) = instance.due else { return };
+        let Some((_, Due::Settle(ended, until, survey))) = instance.due() else { return };
         match leader(original, candidates) {
             Some(leader) => {
                 let patient = spec.policy.expect == Expect::Daemon

@@ -150,7 +150,7 @@ impl Engine {
     /// What was being stopped already has no more time than the rest.
     fn cut_kill_timeout(&mut self, id: InstanceId) {
         let latest = self.globals.shutdown.as_ref().map(|shutdown| shutdown.kill_at);
-        let due = self.instances.look(&id).and_then(|instance| instance.due);
+        let due = self.instances.look(&id).and_then(|instance| instance.due());
         let (Some((at, due @ Due::Kill(_))), Some(latest)) = (due, latest) else { return };
         if self.config.stop_timeout.is_some() && at > latest {
             self.set_due(id, Some((latest, due)));
@@ -231,7 +231,7 @@ impl Engine {
     fn ask_the_rest(&mut self) {
         let mut unasked: Vec<(InstanceId, Role)> = Vec::new();
         for (id, instance) in self.instances.iter() {
-            let asked = match instance.due {
+            let asked = match instance.due() {
                 Some((_, Due::Kill(role) | Due::Unkillable(role))) => Some(role),
                 Some(_) | None => None,
             };
@@ -262,7 +262,7 @@ impl Engine {
     fn kill_processes(&mut self) {
         let mut slots: Vec<Slot> = Vec::new();
         for (_, instance) in self.instances.iter() {
-            let killed = match instance.due {
+            let killed = match instance.due() {
                 Some((_, Due::Unkillable(role))) => Some(role),
                 Some(_) | None => None,
             };

@@ -44,7 +44,7 @@ impl Engine {
     pub fn variables_of(&self, whose: Whose) -> &[Text] {
         match whose {
             Whose::All => self.table(),
-            Whose::Instance(id) => self.instances.look(&id).map_or(&[], |one| one.env.as_slice()),
+            Whose::Instance(id) => self.instances.look(&id).map_or(&[], |one| &*one.env),
         }
     }
 
@@ -87,7 +87,7 @@ impl Engine {
                 let env =
                     spec.map(|spec| environment::build(table, &spec.env, &self.config.own, &[]));
                 if let (Some(env), Some(instance)) = (env, self.instances.edit(&id)) {
-                    instance.env = env;
+                    instance.env = env.into();
                 }
             }
             (Whose::Instance(id), _) => self.vary_instance(id, variation),
@@ -96,7 +96,7 @@ impl Engine {
 
     fn vary_instance(&mut self, id: InstanceId, variation: &Variation) {
         if let Some(instance) = self.instances.edit(&id) {
-            apply(&mut instance.env, variation);
+            apply(instance.env.edit(), variation);
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::machine::{self, Driver};
 use engine::journal::{self, Header, Record, HEADER, RECORDS_AT};
 use engine::keeper::Replaced;
 use engine::machine::{Effect, Engine, Input};
+use engine::pack::{pack, unpack};
 use engine::process::Exit;
 use engine::recovery::{recover, Table};
 use engine::time::{Mono, Span};
@@ -35,11 +36,14 @@ const VALUES: [&str; 12] = [
     "\"running\"",
 ];
 
-/// Reads the bytes as a whole journal, as the part behind its header, as records in JSON, one a
-/// line, and as choices.
+/// Reads the bytes as a whole journal, as the part behind its header, as one record, as records in
+/// JSON, one a line, and as choices.
 pub fn run(data: &[u8]) {
     let _ = journal::read(data);
     let _ = journal::decode_all(data);
+    if let Ok(record) = unpack::<Record>(data) {
+        recovered(vec![record], &mut Bytes::new(&data[data.len() / 2..]));
+    }
     paged(data);
     let lines = data.split(|byte| *byte == b'\n');
     let records: Vec<Record> =
@@ -81,6 +85,9 @@ fn changed(bytes: &mut Bytes<'_>) -> Vec<Record> {
         records = vec![Record { changes: engine.snapshot(), effects: Vec::new() }];
     }
     let change = |record: Record| {
+        if bytes.flag() {
+            return with_bytes_changed(&record, bytes).unwrap_or(record);
+        }
         let mut json = serde_json::to_string(&record).expect("a record is JSON");
         for _ in 0..bytes.below(4) {
             json = with_a_value_changed(&json, bytes);
@@ -88,6 +95,16 @@ fn changed(bytes: &mut Bytes<'_>) -> Vec<Record> {
         serde_json::from_str(&json).unwrap_or(record)
     };
     records.into_iter().map(change).collect()
+}
+
+/// Changes some of the bytes that a record is written as; none where that is no record any more.
+fn with_bytes_changed(record: &Record, bytes: &mut Bytes<'_>) -> Option<Record> {
+    let mut packed = pack(record).expect("a record can be written");
+    for _ in 0..1 + bytes.below(3) {
+        let at = (usize::from(bytes.byte()) << 8 | usize::from(bytes.byte())) % packed.len();
+        packed[at] = bytes.byte();
+    }
+    unpack(&packed).ok()
 }
 
 /// Replaces one value of a JSON text: the one that begins behind a chosen colon, comma or bracket.

@@ -3,6 +3,7 @@
 use crate::bytes::Bytes;
 use crate::machine::{self, Driver};
 use engine::machine::{Changes, Engine};
+use engine::pack::{pack, unpack};
 
 /// How many turns one run has at most.
 const TURNS: usize = 120;
@@ -48,10 +49,10 @@ pub fn run(data: &[u8]) {
 }
 
 fn written(changes: &Changes) -> Vec<u8> {
-    serde_json::to_vec(changes).expect("changes are JSON")
+    pack(changes).expect("changes can be written")
 }
 
 fn restored(journal: &[Vec<u8>]) -> Engine {
-    let read = |json: &Vec<u8>| serde_json::from_slice(json).expect("and read again");
+    let read = |bytes: &Vec<u8>| unpack(bytes).expect("and read again");
     Engine::restore(machine::config(), journal.iter().map(read))
 }

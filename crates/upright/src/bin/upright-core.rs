@@ -45,7 +45,8 @@ fn keep(arguments: Vec<CString>) -> i32 {
                 return upright::keeper::run(arguments);
             }
             sys::say::line(format_args!(
-                "init: not PID 1: say --user for a session, --system for a machine, or use `upright up'"
+                "init: not PID 1: say --user for a session, --system for a machine, or use `upright up'; \
+                 another runlevel is telinit's"
             ));
             1
         }

@@ -1,13 +1,19 @@
-//! The command line: `initctl` and its links to the letter, and `upright` for people.
+//! The command line: `initctl` and its links, the commands of System V's init, and `upright` for
+//! people.
 //!
 //! Everything a command does to the world goes through [`World`], so that a test can give it
 //! another one.
 
+pub mod checkconf;
 pub mod client;
 pub mod connect;
 pub mod initctl;
+pub mod initctl2dot;
+pub mod layout;
+pub mod options;
 pub mod people;
 pub mod statusline;
+pub mod sysv;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
@@ -62,6 +68,12 @@ impl World<'_> {
 pub fn run(world: &mut World<'_>) -> u8 {
     if world.program == "initctl" || initctl::commands::find(world.program.as_bytes()).is_some() {
         initctl::run(world)
+    } else if world.program == "init-checkconf" {
+        checkconf::run(world)
+    } else if world.program == "initctl2dot" {
+        initctl2dot::run(world)
+    } else if let Some(row) = sysv::find(&world.program) {
+        sysv::run(world, row)
     } else if world.program == "tini" {
         world.args.insert(0, b"run".to_vec());
         people::run(world)

@@ -7,10 +7,10 @@ use sys::page::Page;
 use sys::{memfd, Errno};
 
 /// A journal shorter than this is not compacted.
-const COMPACT_FROM: u64 = 512 * 1024;
+const COMPACT_FROM: u64 = 64 * 1024;
 
 /// A journal this many times as long as its snapshot is compacted.
-const COMPACT_TIMES: u64 = 4;
+const COMPACT_TIMES: u64 = 3;
 
 /// The journal that is being written.
 pub struct Journal {

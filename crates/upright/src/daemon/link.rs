@@ -5,8 +5,9 @@
 //! spawn's plan is made only when it can go.
 
 use crate::heir::Estate;
-use engine::keeper::{FromKeeper, ToKeeper, HEAD, MESSAGE_MAX};
+use engine::keeper::{FromKeeper, ToKeeper, HEAD, MESSAGE_MAX, TOGETHER};
 use std::cell::RefCell;
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use sys::{seqpacket, Errno};
 
@@ -15,6 +16,14 @@ pub struct Link {
     channel: OwnedFd,
     /// What the keeper holds, should it be killed.
     estate: RefCell<Estate>,
+    inbox: Inbox,
+}
+
+/// A datagram that is not all taken yet.
+struct Inbox {
+    bytes: [u8; HEAD * TOGETHER],
+    rest: Range<usize>,
+    fd: Option<OwnedFd>,
 }
 
 /// What became of a message.
@@ -31,7 +40,8 @@ pub enum Sent {
 impl Link {
     /// Takes the channel over.
     pub fn new(channel: OwnedFd) -> Link {
-        Link { channel, estate: RefCell::default() }
+        let inbox = Inbox { bytes: [0; HEAD * TOGETHER], rest: 0..0, fd: None };
+        Link { channel, estate: RefCell::default(), inbox }
     }
 
     /// Takes what the keeper held, now that it is gone.
@@ -58,17 +68,33 @@ impl Link {
         let (mut head, mut lengths) = ([0; HEAD], [[0; 4]; 2]);
         let parts = message.encode(&mut head, &mut lengths);
         let [a, b, c, d] = parts;
-        match seqpacket::send(&self.channel, &[&head, a, b, c, d], fds) {
-            Ok(()) => {
-                match (message, fds) {
-                    (ToKeeper::Hold { key }, [fd, ..]) => self.keep(*key, *fd),
-                    (ToKeeper::Drop { key }, _) => {
-                        self.estate.borrow_mut().held.remove(key);
-                    }
-                    _ => {}
-                }
-                Sent::Yes
+        let sent = self.sent(seqpacket::send(&self.channel, &[&head, a, b, c, d], fds));
+        match (sent, message, fds) {
+            (Sent::Yes, ToKeeper::Hold { key }, [fd, ..]) => self.keep(*key, *fd),
+            (Sent::Yes, ToKeeper::Drop { key }, _) => {
+                self.estate.borrow_mut().held.remove(key);
             }
+            _ => {}
+        }
+        sent
+    }
+
+    /// Sends messages that travel together, at most [`TOGETHER`].
+    pub fn send_together(&self, messages: impl Iterator<Item = ToKeeper<'static>>) -> Sent {
+        let mut all = [0; HEAD * TOGETHER];
+        let mut length = 0;
+        for (place, message) in all.chunks_exact_mut(HEAD).zip(messages) {
+            let mut head = [0; HEAD];
+            message.encode(&mut head, &mut [[0; 4]; 2]);
+            place.copy_from_slice(&head);
+            length += HEAD;
+        }
+        self.sent(seqpacket::send(&self.channel, &[all.get(..length).unwrap_or(&[])], &[]))
+    }
+
+    fn sent(&self, outcome: Result<(), Errno>) -> Sent {
+        match outcome {
+            Ok(()) => Sent::Yes,
             Err(Errno::AGAIN | Errno::NOBUFS | Errno::NOMEM | Errno::TOOMANYREFS) => Sent::Full,
             Err(_) => Sent::Gone,
         }
@@ -76,26 +102,41 @@ impl Link {
 
     /// Receives one message with its descriptor. Nothing where there is none now; an error where
     /// the keeper is gone. What is not of this version is passed over.
-    pub fn receive(&self) -> Result<Option<(FromKeeper, Option<OwnedFd>)>, Errno> {
-        let mut buffer = [0; HEAD * 2];
+    pub fn receive(&mut self) -> Result<Option<(FromKeeper, Option<OwnedFd>)>, Errno> {
         loop {
-            match seqpacket::receive(&self.channel, &mut buffer) {
+            while let Some((message, fd)) = self.inbox.take() {
+                if let Some(message) = FromKeeper::decode(message) {
+                    if let (FromKeeper::Held { key }, Some(fd)) = (message, &fd) {
+                        self.keep(key, fd.as_fd());
+                    }
+                    return Ok(Some((message, fd)));
+                }
+            }
+            match seqpacket::receive(&self.channel, &mut self.inbox.bytes) {
                 Ok(received) if received.length == 0 => return Err(Errno::PIPE),
                 Ok(received) => {
                     let [fd, ..] = received.fds;
-                    let bytes = buffer.get(..received.length).unwrap_or(&[]);
-                    if let Some(message) = FromKeeper::decode(bytes) {
-                        if let (FromKeeper::Held { key }, Some(fd)) = (message, &fd) {
-                            self.keep(key, fd.as_fd());
-                        }
-                        return Ok(Some((message, fd)));
-                    }
+                    (self.inbox.rest, self.inbox.fd) = (0..received.length, fd);
                 }
                 Err(Errno::AGAIN) => return Ok(None),
                 Err(Errno::MSGSIZE) => {}
                 Err(errno) => return Err(errno),
             }
         }
+    }
+
+    /// Reports whether a message was received that is not taken yet: no descriptor tells of it.
+    pub fn has_more(&self) -> bool {
+        !self.inbox.rest.is_empty()
+    }
+}
+
+impl Inbox {
+    fn take(&mut self) -> Option<(&[u8], Option<OwnedFd>)> {
+        let rest = self.bytes.get(self.rest.clone()).filter(|rest| !rest.is_empty())?;
+        let (message, others) = FromKeeper::split(rest);
+        self.rest.start = self.rest.end - others.len();
+        Some((message, self.fd.take()))
     }
 }
 

@@ -48,14 +48,14 @@ use watching::Watching;
 /// where it was.
 const TURN_CPU: Span = Span::secs(20);
 
+/// The limit is set anew when it is older than this; a turn has that much less at most.
+const TURN_CPU_SLACK: Span = Span::secs(1);
+
 /// How long an answer that quotes a job's last lines waits for them.
 const DRAIN_TIMEOUT: Span = Span::millis(500);
 
 /// A turn with this many effects needed memory that is given back in the next quiet moment.
 const BUSY: usize = 256;
-
-/// How long a moment is without news until it is quiet.
-const QUIET: Span = Span::millis(100);
 
 /// How often it is counted what is left of a job whose processes are somebody else's children.
 const RECOUNT: Span = Span::millis(20);
@@ -81,6 +81,8 @@ struct Daemon {
     link: Link,
     /// Whether the keeper has to read before more can be sent.
     keeper_full: bool,
+    /// What its channel is watched for.
+    watched: Interest,
     logger: Option<OwnedFd>,
     listeners: Vec<(u64, UnixListener)>,
     connections: Connections,
@@ -104,6 +106,8 @@ struct Daemon {
     stacks: BTreeMap<Slot, u64>,
     /// Output that could not be written, by slot, in a sentence.
     troubles: BTreeMap<Slot, String>,
+    /// When the limit of a turn's processor time was set.
+    armed: Mono,
     /// Whether memory is to be given back in the next quiet moment.
     bulky: bool,
     /// What is journalled and need not be told to a later daemon.
@@ -194,7 +198,6 @@ impl Daemon {
             self.engine.next_deadline(),
             self.drains.iter().map(|drain| drain.until).min(),
             self.connections.next_deadline(),
-            self.bulky.then(|| now + QUIET),
             self.watching.due(),
             self.recount_due(now),
         ];
@@ -206,16 +209,16 @@ impl Daemon {
             (true, Some(at)) => Some(at.since(now).0),
             (true, None) => None,
         };
-        let waited = self.epoll.wait(timeout).map(Iterator::collect::<Vec<Ready>>);
+        let waited = self.epoll.wait_at_rest(timeout, &mut self.bulky);
+        let waited = waited.map(Iterator::collect::<Vec<Ready>>);
         let ready = waited.unwrap_or_else(|errno| {
             self.say(Level::Error, &format!("waiting failed: {errno}"));
             Vec::new()
         });
-        if ready.is_empty() && std::mem::take(&mut self.bulky) {
-            sys::memory::give_back();
-            sys::memory::forget_code();
+        if now.since(self.armed) > TURN_CPU_SLACK {
+            sys::timer::arm(TURN_CPU);
+            self.armed = now;
         }
-        sys::timer::arm(TURN_CPU);
         self.take_batch(&ready);
         self.end_turn();
     }
@@ -245,7 +248,11 @@ impl Daemon {
             self.close(id);
         }
         let interest = if self.keeper_full { Interest::Both } else { Interest::Read };
-        let _ = self.epoll.modify(self.link.fd(), KEEPER, interest);
+        if interest != self.watched {
+            // Takes no memory, so it cannot fail for a channel that is open.
+            let _ = self.epoll.modify(self.link.fd(), KEEPER, interest);
+            self.watched = interest;
+        }
     }
 
     fn flush(&mut self, id: ConnectionId) {

@@ -107,6 +107,7 @@ impl Daemon {
             let new = self.catalogue.read(&names, &old, &mut said);
             said.iter().for_each(|(level, line)| self.say(*level, line));
             let plan = plan::diff(&old, &new);
+            drop(new);
             plan.steps.iter().for_each(|step| self.say(Level::Debug, &step.to_string()));
             plan.inputs().for_each(|input| self.handle(input, effects));
         }

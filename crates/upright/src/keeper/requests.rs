@@ -44,8 +44,7 @@ impl Keeper {
             Some(ToKeeper::Ready) => {
                 self.daemon.ready();
                 self.identity.replaced = Replaced::No;
-                // What the start used is not needed any more.
-                sys::memory::forget_code();
+                self.bulky = true;
             }
             Some(ToKeeper::OrphansSeen { sequence }) => self.orphans.seen(sequence),
             Some(ToKeeper::SignalSeen { signal }) => {

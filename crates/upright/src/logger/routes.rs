@@ -51,6 +51,7 @@ impl Logger {
         };
         let id = self.sources.insert(source(slot, &route, fd));
         self.by_slot.insert(slot, id);
+        self.new_pipes += 1;
         self.attach(id, route.file);
         let watch = self.usual_watch(id);
         let Some(source) = self.sources.row_mut(id) else { return };

@@ -26,6 +26,9 @@ const BATCH: usize = 64;
 /// How many messages of one channel are taken between two looks at everything else.
 const MESSAGES: usize = 256;
 
+/// So many new pipes needed memory that is given back in the next quiet moment, as the start did.
+const BUSY: usize = 256;
+
 /// The buffer for messages. Three times as long as the longest of them: then the allocator maps it by
 /// itself, and what no message ever filled takes no memory.
 const BUFFER: usize = 3 * RECEIVE_MAX;
@@ -80,6 +83,8 @@ pub struct Logger {
     started: Instant,
     /// Where the next round of tries begins.
     pub(super) retry_from: u32,
+    /// How many pipes have come since memory was given back.
+    pub(super) new_pipes: usize,
     buffer: Vec<u8>,
     outlet_watched: bool,
     finish: bool,
@@ -131,6 +136,7 @@ impl Logger {
             now: Mono(0),
             started: Instant::now(),
             retry_from: 0,
+            new_pipes: 0,
             buffer: Vec::new(),
             outlet_watched: false,
             finish: false,
@@ -140,7 +146,6 @@ impl Logger {
     }
 
     fn go(mut self) -> i32 {
-        sys::memory::forget_code();
         let mut batch: Vec<Ready> = Vec::new();
         let mut start = Start::Fresh;
         loop {
@@ -148,17 +153,22 @@ impl Logger {
                 Start::Fresh => Some(0),
                 Start::CaughtUp => self.timers.first().map(|(at, _)| at.since(self.time()).0),
             };
-            match self.epoll.wait(wait) {
+            let mut busy = self.new_pipes >= BUSY;
+            match self.epoll.wait_at_rest(wait, &mut busy) {
                 Ok(ready) => batch.extend(ready),
                 Err(errno) => {
                     say(&format!("logger: cannot wait: {}", super::words(errno)));
                     return 71;
                 }
             }
+            if self.new_pipes >= BUSY && !busy {
+                self.new_pipes = 0;
+            }
             self.now = self.time();
             let news = batch.iter().any(|ready| ready.token == KEEPER);
             if start == Start::Fresh && !news {
                 start = Start::CaughtUp;
+                self.new_pipes = BUSY;
                 if let Some(keeper) = &mut self.keeper {
                     keeper.ready();
                 }

@@ -1,7 +1,7 @@
 //! A machine for a test: Upright in namespaces of its own, on a throwaway copy of this machine's disk,
 //! with a network, a `/dev` and a `/tmp` that nobody else sees. Job files run with the very paths, ports
 //! and users that they name; nothing of it is left, and everything in it ends with the test.
-#![allow(dead_code, reason = "two test targets use it, each a part")]
+#![allow(dead_code, reason = "three test targets use it, each a part")]
 
 pub mod bench;
 
@@ -9,7 +9,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -47,7 +47,9 @@ ln -s /proc/self/fd dev/fd
 mount -t proc proc proc
 mv ../upright-core usr/local/sbin/init
 mv ../upright usr/local/bin/upright
-for name in initctl start stop restart reload status; do ln -sf upright "usr/local/bin/$name"; done
+for name in initctl start stop restart reload status telinit runlevel shutdown halt poweroff reboot; do
+    ln -sf upright "usr/local/bin/$name"
+done
 mkdir -p etc/init var/log/upstart
 rm -rf etc/init/* var/log/upstart/*
 cp -a --no-preserve=ownership ../files/. .
@@ -273,6 +275,18 @@ impl Machine {
         let status = self.read(&format!("/proc/{pid}/status"));
         let row = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
         row.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    /// Waits for the machine to end by itself; returns how its init ended.
+    pub fn end(&mut self) -> ExitStatus {
+        let end = Instant::now() + PATIENCE;
+        while Instant::now() < end {
+            if let Some(status) = self.unshare.try_wait().unwrap() {
+                return status;
+            }
+            std::thread::sleep(Duration::from_micros(900));
+        }
+        panic!("the machine did not end");
     }
 
     /// Returns what Upright itself said.

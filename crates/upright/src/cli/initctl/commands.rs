@@ -1,8 +1,9 @@
 //! THE TABLE of initctl's commands: a row is everything about one.
 
 use super::act;
-use super::options::{Effect, OptionRow};
+use super::options::Effect;
 use super::{Failed, Session};
+use crate::cli::options::OptionRow;
 
 /// Where a command stands in `initctl help`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +44,7 @@ pub struct CommandRow {
     pub(super) synopsis: &'static str,
     /// More, below the options.
     pub(super) help: &'static str,
-    pub(super) options: &'static [OptionRow],
+    pub(super) options: &'static [OptionRow<Effect>],
     pub(super) run: fn(&mut Session<'_, '_>, &[Vec<u8>]) -> Result<(), Failed>,
 }
 
@@ -52,7 +53,7 @@ pub fn find(name: &[u8]) -> Option<&'static CommandRow> {
     COMMANDS.iter().find(|row| row.name.as_bytes() == name)
 }
 
-const fn no_wait(help: &'static str) -> OptionRow {
+const fn no_wait(help: &'static str) -> OptionRow<Effect> {
     OptionRow {
         short: Some(b'n'),
         long: "no-wait",
@@ -62,7 +63,7 @@ const fn no_wait(help: &'static str) -> OptionRow {
     }
 }
 
-const GLOBAL: OptionRow = OptionRow {
+const GLOBAL: OptionRow<Effect> = OptionRow {
     short: Some(b'g'),
     long: "global",
     argument: None,
@@ -70,7 +71,7 @@ const GLOBAL: OptionRow = OptionRow {
     effect: Effect::Global,
 };
 
-const RETAIN: OptionRow = OptionRow {
+const RETAIN: OptionRow<Effect> = OptionRow {
     short: Some(b'r'),
     long: "retain",
     argument: None,

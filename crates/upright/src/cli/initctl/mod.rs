@@ -8,11 +8,12 @@ mod sessions;
 
 use super::client::{Client, Trouble};
 use super::connect::{self, Address, SYSTEM_SOCKET};
+use super::options::{parse, Order, Stop};
 use super::World;
 use commands::{CommandRow, COMMANDS};
 use engine::control::answer::Answer;
 use engine::control::call::Call;
-use options::{Loudness, Settings, Stop};
+use options::{Loudness, Settings};
 use std::path::PathBuf;
 
 /// Where the system bus of D-Bus listens.
@@ -45,7 +46,8 @@ impl Session<'_, '_> {
         }
         let common: Vec<_> = options::COMMON.iter().collect();
         let mut settings = std::mem::take(&mut self.settings);
-        let parsed = options::parse(&mut settings, args, &common, options::Order::UntilFirst);
+        let parsed =
+            parse(args, &common, Order::UntilFirst, |effect, value| settings.apply(effect, value));
         self.settings = settings;
         let rest = match parsed {
             Ok(rest) => rest,
@@ -76,7 +78,8 @@ impl Session<'_, '_> {
     ) -> Result<(), Failed> {
         let all: Vec<_> = row.options.iter().chain(options::COMMON).collect();
         let mut settings = std::mem::take(&mut self.settings);
-        let parsed = options::parse(&mut settings, args, &all, options::Order::Anywhere);
+        let parsed =
+            parse(args, &all, Order::Anywhere, |effect, value| settings.apply(effect, value));
         self.settings = settings;
         match parsed {
             Ok(rest) => (row.run)(self, &rest),
@@ -95,7 +98,7 @@ impl Session<'_, '_> {
                 Ok(())
             }
             Stop::Version => {
-                let version = help::version(&self.world.program);
+                let version = crate::cli::layout::version(&self.world.program);
                 self.world.print(&version);
                 Ok(())
             }

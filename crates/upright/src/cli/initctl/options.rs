@@ -1,5 +1,6 @@
-//! Options as libnih reads them. Source: nih_option_parser of libnih 1.0, its behaviour.
+//! The options of initctl.
 
+use crate::cli::options::{OptionRow, Stop};
 use engine::text::Text;
 
 /// What the options of a command line have said.
@@ -51,20 +52,8 @@ pub(super) enum Effect {
     Version,
 }
 
-/// An option.
-#[derive(Debug)]
-pub(super) struct OptionRow {
-    pub(super) short: Option<u8>,
-    pub(super) long: &'static str,
-    /// The argument's name in help, where it takes one.
-    pub(super) argument: Option<&'static str>,
-    /// What help says; none: it is not shown.
-    pub(super) help: Option<&'static str>,
-    pub(super) effect: Effect,
-}
-
 /// Options of every command.
-pub(super) const COMMON: &[OptionRow] = &[
+pub(super) const COMMON: &[OptionRow<Effect>] = &[
     OptionRow {
         short: None,
         long: "session",
@@ -137,150 +126,23 @@ pub(super) const COMMON: &[OptionRow] = &[
     },
 ];
 
-/// Where options may stand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Order {
-    /// Before the first argument.
-    UntilFirst,
-    /// Anywhere; `--` ends them.
-    Anywhere,
-}
-
-/// Why a command line is not carried out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Stop {
-    Help,
-    Version,
-    /// What is wrong with it.
-    Mistake(String),
-}
-
-/// A command line that is being read.
-struct Reader<'a> {
-    args: &'a [Vec<u8>],
-    rows: &'a [&'static OptionRow],
-    settings: &'a mut Settings,
-    /// The argument that is being looked at.
-    at: usize,
-    /// After this one nothing is an option.
-    end: Option<usize>,
-    /// The last argument that an option took.
-    taken: Option<usize>,
-}
-
-/// Reads options into `settings`; returns the other arguments.
-pub(super) fn parse(
-    settings: &mut Settings,
-    args: &[Vec<u8>],
-    rows: &[&'static OptionRow],
-    order: Order,
-) -> Result<Vec<Vec<u8>>, Stop> {
-    let mut reader = Reader { args, rows, settings, at: 0, end: None, taken: None };
-    let mut rest = Vec::new();
-    for (at, arg) in args.iter().enumerate() {
-        reader.at = at;
-        match arg.as_slice() {
-            [b'-', b'-'] if reader.options_go_on(at) => reader.end = Some(at),
-            [b'-', b'-', option @ ..] if reader.options_go_on(at) => reader.long(option)?,
-            [b'-', letters @ ..] if !letters.is_empty() && reader.options_go_on(at) => {
-                reader.short(letters)?;
-            }
-            _ if reader.taken.is_some_and(|taken| at <= taken) => {}
-            _ => {
-                rest.push(arg.clone());
-                if order == Order::UntilFirst {
-                    reader.end = Some(at);
-                }
-            }
-        }
-    }
-    Ok(rest)
-}
-
-impl Reader<'_> {
-    fn options_go_on(&self, at: usize) -> bool {
-        self.end.is_none_or(|end| at <= end)
-    }
-
-    /// Reads one or more letters. The first may have its argument right behind it.
-    fn short(&mut self, letters: &[u8]) -> Result<(), Stop> {
-        for (place, letter) in letters.iter().enumerate() {
-            let Some(row) = self.rows.iter().find(|row| row.short == Some(*letter)) else {
-                let letter = char::from(*letter);
-                return Err(Stop::Mistake(format!("invalid option: -{letter}")));
-            };
-            match letters.get(1..) {
-                Some(value) if place == 0 && row.argument.is_some() && !value.is_empty() => {
-                    return self.apply(row, value);
-                }
-                Some(_) | None => self.found(row)?,
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads a long option, its argument after `=` or the next argument that is no option.
-    fn long(&mut self, option: &[u8]) -> Result<(), Stop> {
-        let equals = option.iter().position(|byte| *byte == b'=');
-        let name = option.get(..equals.unwrap_or(option.len())).unwrap_or_default();
-        let shown = || String::from_utf8_lossy(option);
-        let Some(row) = self.rows.iter().find(|row| row.long.as_bytes() == name) else {
-            return Err(Stop::Mistake(format!("invalid option: --{}", shown())));
-        };
-        match equals {
-            None => self.found(row),
-            Some(_) if row.argument.is_none() => {
-                Err(Stop::Mistake(format!("unexpected argument: --{}", shown())))
-            }
-            Some(at) => self.apply(row, option.get(at + 1..).unwrap_or_default()),
-        }
-    }
-
-    fn found(&mut self, row: &OptionRow) -> Result<(), Stop> {
-        if row.argument.is_none() {
-            return self.apply(row, b"");
-        }
-        match self.next_argument() {
-            Some(value) => self.apply(row, &value),
-            None => {
-                let option = self.args.get(self.at).cloned().unwrap_or_default();
-                let option = String::from_utf8_lossy(&option).into_owned();
-                Err(Stop::Mistake(format!("missing argument: {option}")))
-            }
-        }
-    }
-
-    /// Takes the next argument that is no option and that no other option has taken.
-    fn next_argument(&mut self) -> Option<Vec<u8>> {
-        let mut at = self.taken.map_or(self.at, |taken| taken.max(self.at));
-        loop {
-            at += 1;
-            let arg = self.args.get(at)?;
-            if !arg.starts_with(b"-") || self.end.is_some_and(|end| at > end) {
-                self.taken = Some(at);
-                return Some(arg.clone());
-            }
-            if arg == b"--" {
-                self.end = Some(at);
-            }
-        }
-    }
-
-    fn apply(&mut self, row: &OptionRow, value: &[u8]) -> Result<(), Stop> {
-        match row.effect {
-            Effect::Bus(bus) => self.settings.bus = Some(bus),
-            Effect::Dest => self.settings.dest = true,
-            Effect::User => self.settings.user = true,
-            Effect::Loudness(loudness) => self.settings.loudness = loudness,
-            Effect::NoWait => self.settings.no_wait = true,
-            Effect::Global => self.settings.global = true,
-            Effect::Retain => self.settings.retain = true,
-            Effect::Enumerate => self.settings.enumerate = true,
+impl Settings {
+    /// Does what an option says.
+    pub(super) fn apply(&mut self, effect: &Effect, value: &[u8]) -> Result<(), Stop> {
+        match *effect {
+            Effect::Bus(bus) => self.bus = Some(bus),
+            Effect::Dest => self.dest = true,
+            Effect::User => self.user = true,
+            Effect::Loudness(loudness) => self.loudness = loudness,
+            Effect::NoWait => self.no_wait = true,
+            Effect::Global => self.global = true,
+            Effect::Retain => self.retain = true,
+            Effect::Enumerate => self.enumerate = true,
             Effect::Ignore => {
                 let names = value.split(|byte| *byte == b',').filter(|name| !name.is_empty());
-                self.settings.ignored.extend(names.map(Text::from));
+                self.ignored.extend(names.map(Text::from));
             }
-            Effect::Everything => self.settings.everything = true,
+            Effect::Everything => self.everything = true,
             Effect::Help => return Err(Stop::Help),
             Effect::Version => return Err(Stop::Version),
         }
