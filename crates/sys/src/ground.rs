@@ -255,12 +255,16 @@ extern "C" fn stand(head: *mut c_void) -> c_int {
             )
         };
         let (null, log, script) = (borrow(task.null), borrow(task.log), borrow(task.script));
+        // A plan that gives descriptors is a fork's.
         let (plan, inherited) = (Source::Bytes(plan), &task.inherited);
         let witness = task.witness.as_ref().and_then(|recorded| {
             let Recorded { at, record, parent, .. } = *recorded;
             Some(Witness { fd: borrow(Some(recorded.fd))?, at, record, parent })
         });
-        child::run(&Launch { plan, null, log, script, inherited, witness }, task.report);
+        child::run(
+            &Launch { plan, null, log, script, given: &[], inherited, witness },
+            task.report,
+        );
     }
     255
 }
@@ -304,8 +308,15 @@ mod tests {
     fn hanging(grounds: &mut Grounds, report: RawFd) -> Pid {
         let inherited = Inherited::capture();
         let (plan, null) = (Source::Bytes(&[]), None);
-        let launch =
-            Launch { plan, null, log: None, script: None, inherited: &inherited, witness: None };
+        let launch = Launch {
+            plan,
+            null,
+            log: None,
+            script: None,
+            given: &[],
+            inherited: &inherited,
+            witness: None,
+        };
         let ground = grounds.free().or_else(Ground::map).unwrap();
         // SAFETY: it is free; `hang` writes to its stack alone.
         let pid = unsafe {

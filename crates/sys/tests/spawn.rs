@@ -55,7 +55,8 @@ fn launch_on(mut grounds: Grounds, plan: Source<'_>, script: Option<BorrowedFd<'
     let inherited = Inherited::capture();
     let output = pty::pipe((0, 0)).unwrap();
     let log = Some(output.write.as_fd());
-    let launch = Launch { plan, null: None, log, script, inherited: &inherited, witness: None };
+    let launch =
+        Launch { plan, null: None, log, script, given: &[], inherited: &inherited, witness: None };
     let mut spawned = spawn(&launch, &mut grounds).unwrap();
     drop(output.write);
     let exit = sys::wait::exit_of(spawned.pid).unwrap();
@@ -389,14 +390,47 @@ fn a_child_gets_back_the_limit_that_we_raised_for_ourselves() {
     let output = pty::pipe((0, 0)).unwrap();
     let log = Some(output.write.as_fd());
     let plan = Source::Bytes(&plan);
-    let launch =
-        Launch { plan, null: None, log, script: None, inherited: &inherited, witness: None };
+    let launch = Launch {
+        plan,
+        null: None,
+        log,
+        script: None,
+        given: &[],
+        inherited: &inherited,
+        witness: None,
+    };
     let spawned = spawn(&launch, &mut Grounds::new()).unwrap();
     drop(output.write);
     assert_eq!(sys::wait::exit_of(spawned.pid), Some(Exit::Status(0)));
     let shown = rest_of(output.read);
     let expected = soft.map_or("unlimited".to_owned(), |soft| soft.to_string());
     assert_eq!(shown.trim(), expected);
+}
+
+#[test]
+fn descriptors_that_are_given_become_those_that_the_plan_names() {
+    let plan = Plan {
+        given: vec![0, 8],
+        ..shell("cat; cat <&8; if (: <&7) 2>/dev/null; then echo seven; fi")
+    };
+    let said = |text: &[u8]| memfd::sealed(c"given", text).unwrap();
+    let given = [None, Some(said(b"one\n")), Some(said(b"two\n")), None];
+    let inherited = Inherited::capture();
+    let output = pty::pipe((0, 0)).unwrap();
+    let launch = Launch {
+        plan: Source::Bytes(&plan.encode()),
+        null: None,
+        log: Some(output.write.as_fd()),
+        script: None,
+        given: &given,
+        inherited: &inherited,
+        witness: None,
+    };
+    let spawned = spawn(&launch, &mut Grounds::new()).unwrap();
+    drop(output.write);
+    sys::wait::exit_of(spawned.pid).unwrap();
+    assert_eq!(rest_of(output.read), "one\ntwo\n");
+    fails(&Plan { given: vec![3], ..shell("true") }, Step::Plan, Errno::BADF);
 }
 
 #[test]
@@ -431,6 +465,7 @@ fn the_pipe_of_a_user_is_opened_again_as_dev_stderr() {
         null: None,
         log,
         script: None,
+        given: &[],
         inherited: &inherited,
         witness: None,
     };
@@ -452,6 +487,7 @@ fn a_pseudo_terminal_ends_lines_as_upstart_did() {
         null: None,
         log,
         script: None,
+        given: &[],
         inherited: &inherited,
         witness: None,
     };
@@ -531,8 +567,15 @@ fn a_process_that_is_debugged_stops_before_it_executes() {
     let plan = Source::Bytes(&plan);
     let output = pty::pipe((0, 0)).unwrap();
     let log = Some(output.write.as_fd());
-    let launch =
-        Launch { plan, null: None, log, script: None, inherited: &inherited, witness: None };
+    let launch = Launch {
+        plan,
+        null: None,
+        log,
+        script: None,
+        given: &[],
+        inherited: &inherited,
+        witness: None,
+    };
     let mut spawned = spawn(&launch, &mut Grounds::new()).unwrap();
     let stopped = loop {
         match change(Whom::Pid(spawned.pid)) {
@@ -585,6 +628,7 @@ fn a_child_that_fails_in_our_memory_leaves_errno_and_what_it_was_told_alone() {
             null: None,
             log: None,
             script: None,
+            given: &[],
             inherited: &inherited,
             witness: None,
         };

@@ -609,6 +609,7 @@ mod tests {
             null: None,
             log: None,
             script: None,
+            given: &[],
             inherited: &inherited,
             witness: None,
         };
