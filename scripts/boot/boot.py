@@ -164,7 +164,7 @@ def look(machine, name, kills):
             raise Wrong("the deaths of the daemon are not told on the console")
     if "Kernel panic" in machine.said:
         raise Wrong("the kernel speaks of a panic")
-    machine.ok("logger -t test hello 2> /dev/null; echo written > /srv/file; echo written > /root/file")
+    machine.ok("logger -t test hello 2> /dev/null; echo written > /srv/file; echo written > /var/tmp/file")
 
 
 def clean(image):
@@ -175,7 +175,7 @@ def clean(image):
     done = subprocess.run(["e2fsck", "-f", "-n", image], capture_output=True, text=True)
     if done.returncode != 0:
         raise Wrong(f"{image}: e2fsck ended with {done.returncode}\n{done.stdout}")
-    written = subprocess.run(["debugfs", "-R", f"cat {'/root/file' if 'root' in image else '/file'}",
+    written = subprocess.run(["debugfs", "-R", f"cat {'/var/tmp/file' if 'root' in image else '/file'}",
                               image], capture_output=True, text=True).stdout
     if written != "written\n":
         raise Wrong(f"{image}: what was written is not there: {written!r}")

@@ -40,18 +40,18 @@ tools() {
         over "cannot install$missing"
 }
 
-# A Debian without an init, in $dir/root.
+# A Debian without an init, in $dir/debian.
 root() {
-    [ ! -e "$dir/root.done" ] || return 0
+    [ ! -e "$dir/debian.done" ] || return 0
     [ "$(id -u)" = 0 ] || over "building a Debian root needs root"
     echo "building a Debian $suite root"
-    rm -rf "$dir/root"
+    rm -rf "$dir/debian"
     timeout 900 mmdebstrap --quiet --variant=apt --mode=root --include="$include" \
         --aptopt='APT::Install-Recommends "false"' --dpkgopt=force-unsafe-io \
         --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
         --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/info/*' \
-        $suite "$dir/root" || over "Debian's packages cannot be had"
-    touch "$dir/root.done"
+        $suite "$dir/debian" || over "Debian's packages cannot be had"
+    touch "$dir/debian.done"
 }
 
 # The kernel that linux-image-cloud-amd64 stands for now, and busybox for the initramfs; neither is
@@ -102,14 +102,14 @@ INIT
     chmod 755 "$work/init"
     (cd "$work" && find . | cpio --quiet -o -H newc | gzip -1) > "$dir/initramfs.gz"
     cp "$dir"/kernel/boot/vmlinuz-* "$dir/vmlinuz"
-    mkdir -p "$dir/root/usr/lib/modules"
-    rm -rf "$dir/root/usr/lib/modules/$version"
-    cp -a "$modules/$version" "$dir/root/usr/lib/modules/"
+    mkdir -p "$dir/debian/usr/lib/modules"
+    rm -rf "$dir/debian/usr/lib/modules/$version"
+    cp -a "$modules/$version" "$dir/debian/usr/lib/modules/"
 }
 
 # Upright and its jobs in the root, and what the test asks about.
 upright() {
-    local root=$dir/root name
+    local root=$dir/debian name
     scripts/install.sh "$bin" "$root" /usr > /dev/null
     ln -sfn ../lib/upright/upright-core "$root/usr/sbin/init"
     for name in "$root"/usr/lib/upright/bin/*; do
@@ -122,13 +122,14 @@ upright() {
     printf '/dev/vda / ext4 defaults 0 1\n/dev/vdb /srv ext4 defaults 0 2\n' > "$root/etc/fstab"
     echo upright-test > "$root/etc/hostname"
     [ -e "$dir/key" ] || ssh-keygen -q -t ed25519 -N '' -f "$dir/key"
-    mkdir -p -m 700 "$root/root/.ssh"
-    cp "$dir/key.pub" "$root/root/.ssh/authorized_keys"
+    local home=$root/root
+    mkdir -p -m 700 "$home/.ssh"
+    cp "$dir/key.pub" "$home/.ssh/authorized_keys"
 }
 
 disks() {
     rm -f "$dir/root.img" "$dir/srv.img"
-    mke2fs -q -F -t ext4 -L root -d "$dir/root" "$dir/root.img" 900M
+    mke2fs -q -F -t ext4 -L root -d "$dir/debian" "$dir/root.img" 900M
     mke2fs -q -F -t ext4 -L srv "$dir/srv.img" 16M
 }
 
