@@ -41,6 +41,9 @@ if [ -e "$bin/supervisorctl" ]; then
         names="$names $name"
     done
 fi
+if [ -e "$bin/upright-http" ]; then
+    install -m 755 "$bin/upright-http" "$lib/upright-http"
+fi
 install -m 644 README.md ARCHITECTURE.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE "$doc/"
 install -m 644 docs/*.md "$doc/docs/"
 cat << TXT
