@@ -27,6 +27,9 @@ pub struct InstanceView {
     pub processes: Vec<(Role, Pid)>,
     /// How long it has been in that state.
     pub since: Span,
+    /// The events that started it, a job's own with the job (`started db`); none where somebody asked.
+    #[serde(default)]
+    pub started_by: Vec<String>,
     /// What it waits for, in words; empty when at rest.
     pub waits_for: String,
     /// How its last main process ended, and how long ago.

@@ -65,6 +65,7 @@ fn instance(job: &str) -> InstanceView {
         state: State::Running,
         processes: vec![(Role::Main, 123), (Role::PostStart, 124)],
         since: Span::millis(1500),
+        started_by: Vec::new(),
         waits_for: String::new(),
         last_exit: None,
         respawns: 0,

@@ -167,6 +167,8 @@ pub(super) struct WireInstance {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     processes: Vec<WireProcess>,
     age: u64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    started_by: Vec<String>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     waits_for: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -188,6 +190,7 @@ impl From<InstanceView> for WireInstance {
             state,
             processes,
             since,
+            started_by,
             waits_for,
             last_exit,
             respawns,
@@ -207,6 +210,7 @@ impl From<InstanceView> for WireInstance {
                 .map(|(process, pid)| WireProcess { process, pid })
                 .collect(),
             age: millis(since),
+            started_by,
             waits_for,
             last_exit,
             last_exit_age,
@@ -226,6 +230,7 @@ impl From<WireInstance> for InstanceView {
             state: wire.state,
             processes: wire.processes.into_iter().map(|row| (row.process, row.pid)).collect(),
             since: Span::millis(wire.age),
+            started_by: wire.started_by,
             waits_for: wire.waits_for,
             last_exit: wire.last_exit.map(|exit| (exit.into(), ago)),
             respawns: wire.respawns,

@@ -10,6 +10,7 @@ use crate::names::{EventName, InstanceName, JobName, NameError};
 use crate::process::{InstanceId, Role, Slot};
 use crate::signal::Signal;
 use crate::text::Text;
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -198,6 +199,7 @@ impl Engine {
         self.remember(id, Note::Asked(Asked::Start));
         if let Some(instance) = self.instances.edit(&id) {
             instance.depth = 0;
+            instance.started_by = Box::default();
             instance.respawn.failures = 0;
             if let Which::Env(env) = &target.which {
                 instance.given_next = Some(env.clone().into());

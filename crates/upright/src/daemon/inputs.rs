@@ -111,13 +111,15 @@ impl Daemon {
     /// Takes what the keeper tells; returns how many messages there were.
     fn hear_keeper(&mut self, effects: &mut Vec<Effect>) -> usize {
         self.keeper_full = false;
-        for told in 0..KEEPER_BATCH {
+        let mut told = 0;
+        while told < KEEPER_BATCH || self.link.has_more() {
             match self.link.receive() {
                 Ok(Some((message, fd))) => {
                     if let (FromKeeper::Logger, Some(fd)) = (message, fd) {
                         self.take_logger(fd);
                     }
                     self.hear(message, effects);
+                    told += 1;
                 }
                 Ok(None) => return told,
                 Err(_) => {
@@ -126,7 +128,7 @@ impl Daemon {
                 }
             }
         }
-        KEEPER_BATCH
+        told
     }
 
     pub(super) fn hear(&mut self, message: FromKeeper, effects: &mut Vec<Effect>) {

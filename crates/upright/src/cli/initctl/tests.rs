@@ -58,6 +58,7 @@ fn view(job: &str, state: State, processes: &[(Role, i32)]) -> InstanceView {
         state,
         processes: processes.to_vec(),
         since: Span::ZERO,
+        started_by: Vec::new(),
         waits_for: String::new(),
         last_exit: None,
         respawns: 0,

@@ -1,7 +1,7 @@
 //! `upright status`: one line for each instance.
 
 use super::words::{end, printable, time};
-use super::{text, Exit, Form, Session};
+use super::{text, tree, Exit, Form, Session};
 use clap::ArgMatches;
 use engine::control::answer::{Answer, Version};
 use engine::control::call::{Call, Listed};
@@ -25,7 +25,10 @@ pub(super) fn status(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Res
             .say("There is no job. Job files go where `upright up DIR` or --confdir says.");
         return Ok(());
     }
-    let shown = table(&views, session.colours());
+    let shown = match matches.get_flag("tree") {
+        true => tree::draw(&views, session.colours()),
+        false => table(&views, session.colours()),
+    };
     session.world.print(&shown);
     for view in &views {
         for warning in &view.warnings {
@@ -102,7 +105,7 @@ fn row(view: &InstanceView) -> [String; 7] {
 }
 
 /// Green: it runs. Red: it does not, and its last run went wrong. Yellow: on its way.
-fn colour(view: &InstanceView) -> &'static str {
+pub(super) fn colour(view: &InstanceView) -> &'static str {
     let went_well = match &view.last_exit {
         None | Some((LastExit::Ended { exit: End::Status(0), .. }, _)) => true,
         Some((LastExit::Ended { .. } | LastExit::NotSpawned { .. }, _)) => false,

@@ -63,6 +63,7 @@ fn view(job: &str, state: State) -> InstanceView {
             _ => Vec::new(),
         },
         since: Span::secs(303),
+        started_by: Vec::new(),
         waits_for: String::new(),
         last_exit: None,
         respawns: 0,
