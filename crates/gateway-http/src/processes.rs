@@ -309,49 +309,44 @@ fn date(second: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use engine::names::JobName;
-    use engine::process::Step;
-    use engine::time::Span;
+    use engine::control::command::Command;
 
-    fn process(goal: Goal, state: Of, last: Option<LastExit>) -> Process {
-        Process::from(InstanceView {
-            job: JobName::try_from("web").unwrap(),
-            instance: InstanceName::default(),
-            goal,
-            state,
-            processes: Vec::new(),
-            since: Span::secs(90),
-            waits_for: String::new(),
-            last_exit: last.map(|last| (last, Span::secs(60))),
-            respawns: 0,
-            warnings: Vec::new(),
-        })
+    /// What the daemon says of a job, as it travels: goal, state and what else it says.
+    fn process(goal: &str, state: &str, more: &str) -> Process {
+        let told = format!(
+            r#"{{"parameters":{{"instance":{{"job":"web","goal":"{goal}","state":"{state}","age":90000{more}}}}}}}"#
+        );
+        match Answer::decode(Command::Status, told.as_bytes()) {
+            Ok((Answer::Instance(Some(view)), _)) => Process::from(*view),
+            other => panic!("{told}: {other:?}"),
+        }
     }
+
+    const FAILED: &str =
+        r#","last_exit":{"process":"main","step":"exec","errno":2},"last_exit_age":60000"#;
 
     #[test]
     fn every_goal_and_state_has_a_state_of_supervisors() {
-        let main = |exit| Some(LastExit::Ended { process: Role::Main, exit });
-        let unspawned = LastExit::NotSpawned { process: Role::Main, step: Step::Exec, errno: 2 };
-        for (goal, state, last, wanted) in [
-            (Goal::Start, Of::Running, None, State::Running),
-            (Goal::Start, Of::PreStart, None, State::Starting),
-            (Goal::Start, Of::PostStop, main(Exit::Status(1)), State::Starting),
-            (Goal::Stop, Of::Killed, None, State::Stopping),
-            (Goal::Stop, Of::Waiting, None, State::Stopped),
-            (Goal::Stop, Of::Waiting, main(Exit::Status(0)), State::Exited),
+        let ended =
+            |how: &str| format!(r#","last_exit":{{"process":"main",{how}}},"last_exit_age":1000"#);
+        for (goal, state, more, wanted) in [
+            ("start", "running", String::new(), State::Running),
+            ("start", "pre-start", String::new(), State::Starting),
+            ("start", "post-stop", ended(r#""status":1"#), State::Starting),
+            ("stop", "killed", String::new(), State::Stopping),
+            ("stop", "waiting", String::new(), State::Stopped),
+            ("stop", "waiting", ended(r#""status":0"#), State::Exited),
+            ("stop", "waiting", ended(r#""signal":15"#), State::Stopped),
+            ("stop", "waiting", FAILED.to_owned(), State::Fatal),
             (
-                Goal::Stop,
-                Of::Waiting,
-                main(Exit::Signal { signal: 15, core: false }),
-                State::Stopped,
+                "start",
+                "starting",
+                r#","waits_for":"its back-off to end, in 1s""#.to_owned(),
+                State::Backoff,
             ),
-            (Goal::Stop, Of::Waiting, Some(unspawned), State::Fatal),
         ] {
-            assert_eq!(process(goal, state, last).state(), wanted, "{goal:?} {state:?}");
+            assert_eq!(process(goal, state, &more).state(), wanted, "{goal} {state} {more}");
         }
-        let mut held = process(Goal::Start, Of::Starting, None);
-        held.view.waits_for = "its back-off to end, in 1s".to_owned();
-        assert_eq!(held.state(), State::Backoff);
     }
 
     #[test]
@@ -362,11 +357,10 @@ mod tests {
         let now = Timestamp::from_second(1_000_000).unwrap();
         let text =
             |value: &Value, name: &str| value.member(name).unwrap().text().unwrap().to_owned();
-        let unspawned = LastExit::NotSpawned { process: Role::Main, step: Step::Exec, errno: 2 };
-        let failed = process(Goal::Stop, Of::Waiting, Some(unspawned)).report(now, "/l");
+        let failed = process("stop", "waiting", FAILED).report(now, "/l");
         assert!(text(&failed, "description").ends_with("No such file or directory"), "{failed:?}");
         assert_eq!(text(&failed, "logfile"), "/l");
-        let never = process(Goal::Stop, Of::Waiting, None).report(now, "");
+        let never = process("stop", "waiting", "").report(now, "");
         assert_eq!(text(&never, "description"), "Not started");
         assert_eq!(never.member("stop").unwrap().int(), Some(0));
     }
