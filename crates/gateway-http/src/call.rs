@@ -11,7 +11,6 @@ use engine::machine::request::Request;
 use engine::spec::KillMode;
 use engine::text::Text;
 use engine::view::SettingsView;
-use jiff::Timestamp;
 use std::rc::Rc;
 use xmlrpc::{write, Code, Fault, Value};
 
@@ -255,7 +254,7 @@ async fn remove(control: &Control, name: &str) -> Told {
 /// Returns what `getProcessInfo` says of each.
 async fn reports(control: &Control, all: Vec<Process>) -> Result<Vec<Value>, Fault> {
     let paths = logs::paths(control, &all).await?;
-    let now = Timestamp::now();
+    let now = i64::try_from(sys::clock::wall().0 / 1_000_000_000).unwrap_or(i64::MAX);
     let paths = paths.iter().map(|path| path.as_deref().unwrap_or_default());
     Ok(all.iter().zip(paths).map(|(process, path)| process.report(now, path)).collect())
 }

@@ -13,7 +13,7 @@ use engine::names::InstanceName;
 use engine::process::{Exit, Role};
 use engine::text::Text;
 use engine::view::{InstanceView, LastExit};
-use jiff::{tz::TimeZone, Timestamp};
+use sys::clock::{shown_at, Day, Shown};
 use xmlrpc::states::State;
 use xmlrpc::{Code, Value};
 
@@ -217,9 +217,8 @@ impl Process {
     }
 
     /// Returns what `getProcessInfo` answers, at this moment.
-    pub fn report(&self, now: Timestamp, log: &str) -> Value {
+    pub fn report(&self, second: i64, log: &str) -> Value {
         let state = self.state();
-        let second = now.as_second();
         let since =
             |span: engine::time::Span| second - i64::try_from(span.0 / 1_000_000_000).unwrap_or(0);
         let alive = matches!(state, State::Running | State::Stopping | State::Starting);
@@ -300,10 +299,23 @@ fn uptime(seconds: i64) -> String {
     }
 }
 
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
 /// Returns a moment as `%b %d %I:%M %p` in local time.
 fn date(second: i64) -> String {
-    let moment = Timestamp::from_second(second).unwrap_or_default();
-    moment.to_zoned(TimeZone::system()).strftime("%b %d %I:%M %p").to_string()
+    let (day, clock) = shown_at(u64::try_from(second).unwrap_or(0));
+    written(day, clock)
+}
+
+fn written(Day { month, day }: Day, Shown { hour, minute }: Shown) -> String {
+    let name = MONTHS.get(month.saturating_sub(1) as usize).copied().unwrap_or_default();
+    let half = if hour < 12 { "AM" } else { "PM" };
+    let hour = match hour % 12 {
+        0 => 12,
+        hour => hour,
+    };
+    format!("{name} {day:02} {hour:02}:{minute:02} {half}")
 }
 
 #[cfg(test)]
@@ -354,7 +366,15 @@ mod tests {
         assert_eq!(uptime(59), "0:00:59");
         assert_eq!(uptime(3600 * 25 + 61), "1 day, 1:01:01");
         assert_eq!(uptime(86400 * 12), "12 days, 0:00:00");
-        let now = Timestamp::from_second(1_000_000).unwrap();
+        let now = 1_000_000;
+        let moment = |hour, minute| (Day { month: 2, day: 3 }, Shown { hour, minute });
+        for ((day, clock), wanted) in [
+            (moment(0, 5), "Feb 03 12:05 AM"),
+            (moment(12, 0), "Feb 03 12:00 PM"),
+            (moment(23, 59), "Feb 03 11:59 PM"),
+        ] {
+            assert_eq!(written(day, clock), wanted);
+        }
         let text =
             |value: &Value, name: &str| value.member(name).unwrap().text().unwrap().to_owned();
         let failed = process("stop", "waiting", FAILED).report(now, "/l");
