@@ -8,6 +8,7 @@ use crate::processes::{self, Process};
 use engine::control::answer::Answer;
 use engine::control::call::Call;
 use engine::machine::request::Request;
+use engine::machine::ShutdownKind;
 use engine::spec::KillMode;
 use engine::text::Text;
 use engine::view::SettingsView;
@@ -117,7 +118,7 @@ async fn about_the_daemon(gateway: &Rc<Gateway>, what: Daemon, given: &[Value]) 
             Err(Code::NoFile.about("this Upright keeps no log of its own in a file"))
         }
         Daemon::ClearMainLog => Err(Code::NoFile.fault()),
-        Daemon::Shutdown => done(control, Call::Shutdown, "shutdown").await,
+        Daemon::Shutdown => done(control, Call::Shutdown(ShutdownKind::Shutdown), "shutdown").await,
         Daemon::Restart => {
             Err(Code::Failed.about("Upright cannot begin anew by itself; stop it and start it"))
         }

@@ -81,7 +81,7 @@ impl Control {
             match self.exchange(std::slice::from_ref(&call)).await {
                 Ok(mut answers) => return answers.pop().unwrap_or_else(|| Err(away())),
                 Err(error) if Instant::now() >= until => return Err(lost(&error)),
-                Err(_) if call == Call::Shutdown => return Ok(Answer::Done),
+                Err(_) if matches!(call, Call::Shutdown(_)) => return Ok(Answer::Done),
                 Err(_) => sleep(PAUSE).await,
             }
         }
@@ -116,7 +116,7 @@ impl Control {
         let mut answers = Vec::new();
         for call in calls {
             let answer = line.answer(call.command()).await?;
-            if *call == Call::Shutdown && answer.is_ok() {
+            if matches!(call, Call::Shutdown(_)) && answer.is_ok() {
                 self.ending.set(true);
             }
             if let Err(Fault::Refused(refused)) = &answer {
