@@ -110,9 +110,12 @@ pub fn prepare() {
 }
 
 /// Makes the kernel send SIGINT for Ctrl-Alt-Delete in place of a reboot, and SIGWINCH for the
-/// keyboard's request key. Where there is no such thing (a container), nothing happens.
-/// Source: main.c of Upstart 1.13.2.
+/// keyboard's request key. Not in a container, whose keyboard is somebody else's, though a privileged
+/// one may see it. Source: main.c of Upstart 1.13.2.
 pub fn take_keys() {
+    if !in_machine() {
+        return;
+    }
     // SAFETY: plain numbers.
     unsafe { libc::reboot(libc::RB_DISABLE_CAD) };
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
