@@ -285,6 +285,7 @@ fn sample_refusals() -> Vec<Refusal> {
         Failure::Ended(Role::Main, Exit::Status(1)),
         Failure::NotSpawned(Role::Main, Step::Chdir, 2),
         Failure::RespawnLimit,
+        Failure::StartRetries,
         Failure::Timeout(Role::PreStart, None),
         Failure::Timeout(Role::PreStart, Some(Exit::Signal { signal: 9, core: false })),
         Failure::Unkillable(Role::Main),

@@ -118,6 +118,7 @@ impl From<Failure> for WireFailure {
                 ("not-spawned", Some(WireEnding::not_spawned(role, step, errno)))
             }
             Failure::RespawnLimit => ("respawn-limit", None),
+            Failure::StartRetries => ("start-retries", None),
             Failure::Timeout(role, exit) => {
                 let ending =
                     exit.map_or(WireEnding::of(role), |exit| WireEnding::ended(role, exit));
@@ -140,6 +141,7 @@ impl WireFailure {
                 ending.errno.unwrap_or_default(),
             )),
             ("respawn-limit", _) => Some(Failure::RespawnLimit),
+            ("start-retries", _) => Some(Failure::StartRetries),
             ("timeout", Some(ending)) => {
                 let exit = Some(ending.exit()).filter(|exit| *exit != Exit::Unknown);
                 Some(Failure::Timeout(ending.process, exit))

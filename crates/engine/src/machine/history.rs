@@ -106,6 +106,8 @@ pub enum Note {
     ChainCut(List<JobName>),
     /// A new description is in force.
     Redefined,
+    /// The start failed and is tried again; for the n-th time.
+    StartsAgain(u32),
 }
 
 impl History {
@@ -135,6 +137,7 @@ impl History {
             | Note::Spawned(..)
             | Note::Ended(..)
             | Note::Failed(_)
+            | Note::StartsAgain(_)
             | Note::BacksOff(_)
             | Note::Retries(..)
             | Note::Signalled(..)
@@ -183,6 +186,9 @@ impl Note {
             Note::Failed(failure) => (format!("{failure}"), "the job failed: goal stop".into()),
             Note::Respawns(count) => {
                 ("main ended unasked".into(), format!("respawn, number {count} in its window"))
+            }
+            Note::StartsAgain(count) => {
+                ("main ended before it was ready".into(), format!("start again, number {count}"))
             }
             Note::BacksOff(span) => {
                 ("main ended too soon".into(), format!("start again in {span}"))

@@ -278,7 +278,7 @@ impl Daemon {
         let spec = job.and_then(|job| self.engine.spec(job));
         let command = spec.and_then(|spec| spec.commands.get(&slot.role));
         let command = command.map_or(&b""[..], |command| match command {
-            Command::Exec(text) | Command::Script(text) => text.bytes(),
+            Command::Exec(text) | Command::Script(text) | Command::Words(text) => text.bytes(),
         });
         Traces { stack: self.stacks.get(&slot).copied(), command }
     }
