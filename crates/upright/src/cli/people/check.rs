@@ -6,7 +6,7 @@ use super::{texts, Exit, Form, Session};
 use crate::cli::connect;
 use crate::supervisord::{self, Extent};
 use clap::ArgMatches;
-use engine::dialect::{self, Diagnostic, Severity};
+use engine::dialect::{self, Diagnostic, Parsed, Severity};
 use engine::names::JobName;
 use engine::text::Text;
 use std::ffi::OsStr;
@@ -119,26 +119,39 @@ fn extension(path: &Path) -> Option<Kind> {
 
 /// Reads a file as the daemon would; of Supervisor's also what it includes.
 fn read(path: &Path) -> Result<Vec<Judged>, String> {
-    let why = |error: std::io::Error| format!("cannot be read: {}", connect::words(&error));
-    let length = std::fs::metadata(path).map_err(why)?.len();
-    if length > FILE_MAX {
-        return Err(format!("has {length} bytes; a job file has at most {FILE_MAX}"));
-    }
+    let bytes = bytes(path)?;
     let Some(kind) = extension(path) else {
         return Err(String::from(
             "is no job file: its name must end in .conf or .override, or in .ini for programs",
         ));
     };
-    let bytes = std::fs::read(path).map_err(why)?;
     if kind == Kind::Ini || (kind == Kind::Conf && begins_with_section(&bytes)) {
         return Ok(programs(path, &bytes));
     }
+    let parsed = parse(path, &bytes)?;
+    let path = printable(&path.display().to_string());
+    Ok(vec![Judged { path, bytes, diagnostics: parsed.diagnostics }])
+}
+
+/// Reads a job file as the daemon would.
+pub fn read_job(path: &Path) -> Result<Parsed, String> {
+    parse(path, &bytes(path)?)
+}
+
+fn bytes(path: &Path) -> Result<Vec<u8>, String> {
+    let why = |error: std::io::Error| format!("cannot be read: {}", connect::words(&error));
+    let length = std::fs::metadata(path).map_err(why)?.len();
+    if length > FILE_MAX {
+        return Err(format!("has {length} bytes; a job file has at most {FILE_MAX}"));
+    }
+    std::fs::read(path).map_err(why)
+}
+
+fn parse(path: &Path, bytes: &[u8]) -> Result<Parsed, String> {
     let stem = path.file_stem().unwrap_or_default();
     let name = JobName::try_from(Text::from(stem.as_bytes()))
         .map_err(|error| format!("cannot be a job: {error}"))?;
-    let parsed = dialect::upstart::parse(name, &bytes);
-    let path = printable(&path.display().to_string());
-    Ok(vec![Judged { path, bytes, diagnostics: parsed.diagnostics }])
+    Ok(dialect::upstart::parse(name, bytes))
 }
 
 /// Reports whether the first line that says something opens a section, as no job file's does.

@@ -63,6 +63,7 @@ fn view(job: &str, state: State) -> InstanceView {
             _ => Vec::new(),
         },
         since: Span::secs(303),
+        started_by: Vec::new(),
         waits_for: String::new(),
         last_exit: None,
         respawns: 0,
@@ -281,7 +282,7 @@ fn answers_in_json_are_those_of_the_interface() {
     let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(json["instances"][2]["processes"][0]["pid"], 123);
     assert_eq!(json["instances"][0]["last_exit"]["errno"], 2);
-    let ran = answered("upright version --json", Answer::Version(Version::own()));
+    let ran = answered("upright version --json", Answer::Version(Version::own(1)));
     let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(json["compatible"], "init (upstart 1.13.2)");
     let ran = answered("upright reload-configuration --json", Answer::Done);
