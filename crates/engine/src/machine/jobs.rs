@@ -6,7 +6,9 @@ use super::job::{Job, Next};
 use super::offering::expanded;
 use super::requests::Found;
 use super::state::Goal;
-use super::{environment, Engine, EventId, History, Note, Remembering, PAST_MAX};
+use super::{
+    environment, Engine, EventId, History, JobChange, Note, Notice, Remembering, PAST_MAX,
+};
 use crate::list::List;
 use crate::names::{EventName, InstanceName, JobName};
 use crate::process::InstanceId;
@@ -37,6 +39,7 @@ impl Engine {
                 let starts = spec.policy.autostart && self.globals.shutdown.is_none();
                 self.index_start(&spec);
                 self.jobs.insert(name.clone(), Job::new(spec));
+                self.notice(Notice::Job { job: name.clone(), change: JobChange::Added });
                 if starts {
                     let id = self.find_or_create(&name, InstanceName::default());
                     if let Some(instance) = self.instances.edit(&id) {
@@ -125,6 +128,9 @@ impl Engine {
             self.block(*event, kept);
         }
         self.jobs.insert(name.clone(), Job { spec, next: Next::Same, start });
+        for change in [JobChange::Removed, JobChange::Added] {
+            self.notice(Notice::Job { job: name.clone(), change });
+        }
         held.into_iter().for_each(|event| self.unblock(event));
     }
 
@@ -156,6 +162,7 @@ impl Engine {
         job.start.reset().into_iter().for_each(|event| self.unblock(event));
         self.forget_histories(name);
         self.remembered.push(Remembering::Forget(name.clone()));
+        self.notice(Notice::Job { job: name.clone(), change: JobChange::Removed });
     }
 
     /// Forgets the instance of the job that is gone for the longest where this one, which is gone,

@@ -41,14 +41,23 @@ impl Engine {
             (Some(_), _) => false,
         };
         if old != goal {
-            self.say(Level::Info, |engine| {
-                format!("{} goal changed from {old} to {goal}", engine.shown(id))
-            });
+            self.tell_goal(id, old);
         }
         if free {
             self.unhold(id);
             self.advance(id);
         }
+    }
+
+    /// Says and tells that something else is wanted of an instance than before.
+    pub(super) fn tell_goal(&mut self, id: InstanceId, old: Goal) {
+        let Some(instance) = self.instances.look(&id) else { return };
+        let (goal, state) = (instance.goal, instance.state);
+        let (job, instance) = (instance.job.clone(), instance.name.clone());
+        self.notice(Notice::Goal { job, instance, goal, state });
+        self.say(Level::Info, |engine| {
+            format!("{} goal changed from {old} to {goal}", engine.shown(id))
+        });
     }
 
     /// Frees an instance of its hold and its deadline.
@@ -161,7 +170,10 @@ impl Engine {
     fn enter_stopping(&mut self, id: InstanceId) {
         let Some(instance) = self.instances.edit(&id) else { return };
         if core::mem::take(&mut instance.restart) {
-            instance.goal = Goal::Start;
+            let old = core::mem::replace(&mut instance.goal, Goal::Start);
+            if old != Goal::Start {
+                self.tell_goal(id, old);
+            }
         }
         self.emit_and_hold(id, "stopping");
     }
@@ -287,6 +299,9 @@ impl Engine {
     ) -> Option<super::EventId> {
         let spec = self.spec_of(id)?;
         let instance = self.instances.look(&id)?;
+        if instance.job.is_reserved() {
+            return None;
+        }
         let mut env = self.subject(instance);
         env.extend(result);
         for key in &spec.export {
@@ -337,6 +352,11 @@ impl Engine {
         failure: Failure,
         output: Option<crate::process::Slot>,
     ) {
+        let Some(instance) = self.instances.look(&id) else { return };
+        if instance.failure.is_none() {
+            let (job, instance) = (instance.job.clone(), instance.name.clone());
+            self.notice(Notice::Failed { job, instance, failure });
+        }
         self.remember(id, Note::Failed(failure));
         self.refuse_waiters(id, failure, output);
     }
