@@ -269,3 +269,29 @@ impl From<JobView> for JobSpec {
         JobSpec { about, start_on, stop_on, ..JobSpec::new(name) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uptime_counts_hours_without_a_zero_before_them_and_days() {
+        let rows = [
+            (0, "0:00:00"),
+            (3_725, "1:02:05"),
+            (86_399, "23:59:59"),
+            (86_400, "1 day, 0:00:00"),
+            (200_000, "2 days, 7:33:20"),
+        ];
+        for (seconds, words) in rows {
+            assert_eq!(uptime(Span::secs(seconds)), words);
+        }
+    }
+
+    #[test]
+    fn every_state_has_a_name_and_a_code_of_its_own() {
+        for (state, name, code) in ProgramState::TABLE {
+            assert_eq!((state.name(), state.code()), (name, code));
+        }
+    }
+}

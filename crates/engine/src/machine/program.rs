@@ -16,8 +16,17 @@ use crate::time::Mono;
 use crate::view::{LastExit, ProgramState, ProgramView};
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 impl Engine {
+    /// Returns every job as a client of Supervisor is shown it, by group and name.
+    pub fn programs(&self) -> Vec<ProgramView> {
+        let mut views: Vec<ProgramView> =
+            self.jobs.keys().filter_map(|job| self.program(job)).collect();
+        views.sort_by(|a, b| (&a.group, &a.process).cmp(&(&b.group, &b.process)));
+        views
+    }
+
     /// Returns what a client of Supervisor is shown of a job's one instance; nothing where the job is
     /// not known.
     pub fn program(&self, job: &JobName) -> Option<ProgramView> {

@@ -237,6 +237,7 @@ impl About {
             Call::List(job, _) => (job.as_ref(), "look"),
             Call::Ask(Request::Emit(..), _) => (None, "emit"),
             Call::ShowConfig(_)
+            | Call::Programs(_)
             | Call::Usage(_)
             | Call::ReloadConfiguration
             | Call::Version
