@@ -20,7 +20,9 @@ use crate::signal::Signal;
 use crate::spec::{Arg, Condition, KillMode, Node, Operand};
 use crate::text::Text;
 use crate::time::Span;
-use crate::view::{InstanceView, JobView, LastExit, ProgramState, ProgramView, Remembered, SettingsView, WhyView};
+use crate::view::{
+    InstanceView, JobView, LastExit, ProgramState, ProgramView, Remembered, SettingsView, WhyView,
+};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
