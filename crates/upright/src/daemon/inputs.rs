@@ -3,6 +3,7 @@
 use super::connections::{of_token, Accepting, ConnectionId, Cursor, Heard, Tongue};
 use super::orphans::Census;
 use super::{planning, Daemon, Standing, CONTROL, GATEWAY, KEEPER, LOGGER, SESSION, WATCH};
+use crate::keeper::handover::Kin;
 use crate::options::Mode;
 use crate::session::FIRST;
 use engine::control::answer::{Answer, Version};
@@ -17,7 +18,7 @@ use engine::process::{InstanceId, Pid, Slot};
 use engine::signal::Signal;
 use engine::text::Text;
 use engine::view::{InstanceView, SettingsView};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::ffi::OsStrExt;
 use sys::epoll::{Interest, Ready};
 use sys::{seqpacket, Errno};
@@ -163,7 +164,8 @@ impl Daemon {
             FromKeeper::Welcome { .. }
             | FromKeeper::Held { .. }
             | FromKeeper::Logger
-            | FromKeeper::Told => {}
+            | FromKeeper::Told
+            | FromKeeper::NotUpgraded { .. } => {}
         }
     }
 
@@ -178,9 +180,16 @@ impl Daemon {
 
     /// Where orphans have ended, counts again what is left of jobs that are being swept.
     fn count_again(&mut self) {
+        // Nobody tells of the ends of those that are not the keeper's.
+        let uncounted =
+            std::mem::take(&mut self.seen.uncounted) || self.settings.kin == Kin::Foster;
+        if self.settings.kin == Kin::Foster {
+            let open: BTreeSet<Slot> = self.engine.sweeps().map(|(slot, _)| slot).collect();
+            self.sweeping.retain(|slot, _| open.contains(slot));
+        }
         let strays = self.engine.strays().is_some();
         let nobody = self.sweeping.is_empty() && self.lingering.is_empty() && !strays;
-        if !std::mem::take(&mut self.seen.uncounted) || nobody {
+        if !uncounted || nobody {
             return;
         }
         let census = Census::take(self.settings.keeper);
@@ -290,6 +299,8 @@ impl Daemon {
                 );
                 self.troubles.remove(&slot);
             }
+            // Of use only once there is no keeper, and heard then in `succession`.
+            FromLogger::Succeeded => {}
         }
     }
 
