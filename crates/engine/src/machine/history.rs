@@ -203,15 +203,11 @@ impl Note {
             Note::Signalled(role, signal) => {
                 (format!("{role} shall end"), format!("sent {signal}"))
             }
-            Note::Reloads(signal) => {
-                ("a client asked for a reload".into(), format!("sent {signal} to main"))
-            }
+            Note::Reloads(signal) => sent("a client asked for a reload", *signal),
             Note::Signals(signal) => {
                 ("a client asked for a signal".into(), format!("sent {signal} to main"))
             }
-            Note::Passed(signal) => {
-                (format!("Upright got {signal}"), format!("sent {signal} to main"))
-            }
+            Note::Passed(signal) => sent(&format!("Upright got {signal}"), *signal),
             Note::Followed(from, to) => (
                 format!("process {from} ended and left process {to}"),
                 format!("main is process {to}"),
@@ -240,6 +236,10 @@ impl Note {
             Note::Redefined => ("the job's file changed".into(), "the new one is in force".into()),
         }
     }
+}
+
+fn sent(cause: &str, signal: Signal) -> (String, String) {
+    (String::from(cause), format!("sent {signal} to main"))
 }
 
 fn verb(asked: &Asked) -> &'static str {
