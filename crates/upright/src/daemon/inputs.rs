@@ -71,7 +71,7 @@ impl Daemon {
             }
         }
         clients.into_iter().for_each(|(id, hangup)| self.hear_client(id, hangup, &mut effects));
-        self.take_newcomers(ready);
+        self.take_newcomers(ready, &mut effects);
         if ready.iter().any(|event| event.token == WATCH) {
             self.watching.hear(sys::clock::monotonic());
         }
@@ -80,25 +80,28 @@ impl Daemon {
         self.record(effects);
     }
 
-    /// Lets go who took too long and takes in who has connected.
-    fn take_newcomers(&mut self, ready: &[Ready]) {
+    /// Lets go who took too long and takes in who has connected: most have asked already.
+    fn take_newcomers(&mut self, ready: &[Ready], effects: &mut Vec<Effect>) {
         let now = sys::clock::monotonic();
         self.connections.overdue(now).into_iter().for_each(|id| self.close(id));
         if self.connections.end_pause(now) {
             self.watch_listeners(Interest::Read);
         }
         let mut accepting = Accepting::Yes;
+        let mut comers = Vec::new();
         for event in ready {
             let listener = self.listeners.iter().find(|(token, _)| *token == event.token);
             let Some((CONTROL | SESSION, listener)) = listener else { continue };
             if accepting == Accepting::Yes {
                 let tongue = if event.token == SESSION { Tongue::Either } else { Tongue::Varlink };
-                accepting = self.connections.accept(listener, tongue, &self.epoll, now);
+                let (epoll, comers) = (&self.epoll, &mut comers);
+                accepting = self.connections.accept(listener, tongue, epoll, now, comers);
             }
         }
         if accepting == Accepting::Paused {
             self.watch_listeners(Interest::Nothing);
         }
+        comers.into_iter().for_each(|id| self.hear_client(id, false, effects));
     }
 
     fn watch_listeners(&self, interest: Interest) {
@@ -456,9 +459,10 @@ impl Daemon {
             }
             Call::List(Some(job), _) => {
                 let name = self.known(&job).map_err(refused)?;
-                let views = self.engine.list(Some(&(name.clone(), Default::default())), usize::MAX);
-                let views = views.into_iter().take_while(|view| view.job == name);
-                Ok(Answer::Instances(views.map(|view| self.troubled(view)).collect()))
+                // Its own rows alone: what one job costs is not to grow with the number of jobs.
+                let most = self.engine.instances_of(&name).max(1);
+                let views = self.engine.list(Some(&(name, Default::default())), most);
+                Ok(Answer::Instances(views.into_iter().map(|view| self.troubled(view)).collect()))
             }
             Call::Why(target) => {
                 let (job, instance) = self.engine.find_past(&target).map_err(refused)?;
