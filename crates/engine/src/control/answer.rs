@@ -234,6 +234,7 @@ fn body(command: Command, message: &[u8]) -> Result<Answer, Fault> {
         | Command::Reload
         | Command::Signal
         | Command::Emit
+        | Command::EmitFile
         | Command::Status => {
             let body: InstanceBody = read_body(message)?;
             Answer::Instance(body.instance.map(|wire| Box::new(wire.into())))
@@ -265,6 +266,7 @@ fn body(command: Command, message: &[u8]) -> Result<Answer, Fault> {
         Command::ReloadConfiguration
         | Command::SetLogPriority
         | Command::NotifyDiskWriteable
+        | Command::Upgrade
         | Command::NotifyDbusAddress
         | Command::NotifyCgroupManagerAddress
         | Command::Shutdown
