@@ -178,7 +178,12 @@ pub fn run(arguments: Vec<CString>) -> i32 {
         return 2;
     };
     match startup::begin(options, Link::new(channel)) {
-        Ok(mut daemon) => daemon.serve(),
+        Ok(mut daemon) => {
+            let code = daemon.serve();
+            // The kernel takes it back at once; piece by piece it would take as long as all the stops.
+            std::mem::forget(daemon);
+            code
+        }
         Err(why) => {
             sys::say::line(format_args!("init: cannot start: {why}"));
             1
