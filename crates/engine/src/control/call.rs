@@ -95,6 +95,9 @@ pub enum Call {
     /// Start, Stop, Restart, Reload, Signal or Emit. Asked again with the same token, it is joined to the
     /// request that runs or to its answer.
     Ask(Request, Option<Token>),
+    /// Emit, with the descriptor that came with the call: a job that the event starts has it, and is
+    /// told its number by UPSTART_FDS.
+    EmitFile(Text, Vec<Text>, Wait, Option<Token>),
     /// The state of one instance. With no environment and no instance of that name the answer is
     /// `stop/waiting`; with one, the instance is unknown.
     Status(Target),
@@ -118,6 +121,8 @@ pub enum Call {
     SetLogPriority(Level),
     /// The disk can be written from now on.
     NotifyDiskWriteable,
+    /// Go on in the binary that now stands where this one was started from.
+    Upgrade,
     /// A D-Bus daemon can be reached at this address.
     NotifyDbusAddress(Text),
     /// A control group manager can be reached at this address.
@@ -151,6 +156,7 @@ impl Call {
             Call::Ask(Request::Reload(..), _) => Command::Reload,
             Call::Ask(Request::Signal(..), _) => Command::Signal,
             Call::Ask(Request::Emit(..), _) => Command::Emit,
+            Call::EmitFile(..) => Command::EmitFile,
             Call::Status(..) => Command::Status,
             Call::List(..) => Command::List,
             Call::Why(..) => Command::Why,
@@ -162,6 +168,7 @@ impl Call {
             Call::GetLogPriority => Command::GetLogPriority,
             Call::SetLogPriority(..) => Command::SetLogPriority,
             Call::NotifyDiskWriteable => Command::NotifyDiskWriteable,
+            Call::Upgrade => Command::Upgrade,
             Call::NotifyDbusAddress(..) => Command::NotifyDbusAddress,
             Call::NotifyCgroupManagerAddress(..) => Command::NotifyCgroupManagerAddress,
             Call::Events(..) => Command::Events,
@@ -185,6 +192,10 @@ impl Call {
         let none = Params::default();
         match self {
             Call::Ask(request, token) => Params { token: token.clone(), ..ask_params(request) },
+            Call::EmitFile(event, env, wait, token) => {
+                let request = Request::Emit(event.clone(), env.clone(), *wait);
+                Params { token: token.clone(), ..ask_params(&request) }
+            }
             Call::Status(target) | Call::Why(target) | Call::LogPath(target) => {
                 target_params(target)
             }
@@ -196,6 +207,7 @@ impl Call {
             Call::ReloadConfiguration
             | Call::Version
             | Call::GetLogPriority
+            | Call::Upgrade
             | Call::NotifyDiskWriteable => none,
             Call::NotifyDbusAddress(address) | Call::NotifyCgroupManagerAddress(address) => {
                 Params { address: Some(address.clone()), ..none }
@@ -302,6 +314,12 @@ pub(super) mod decode {
         Ok(Call::Ask(Request::Emit(event, p.env.unwrap_or_default(), wait), p.token))
     }
 
+    pub(crate) fn emit_file(p: Params) -> Result<Call, Fault> {
+        let wait = wait(&p);
+        let event = needed("event", p.event)?;
+        Ok(Call::EmitFile(event, p.env.unwrap_or_default(), wait, p.token))
+    }
+
     pub(crate) fn status(p: Params) -> Result<Call, Fault> {
         Ok(Call::Status(target(&p)?))
     }
@@ -348,6 +366,10 @@ pub(super) mod decode {
                 &format!("{word:?} is none of debug, info, message, warn, error, fatal"),
             )),
         }
+    }
+
+    pub(crate) fn upgrade(_: Params) -> Result<Call, Fault> {
+        Ok(Call::Upgrade)
     }
 
     pub(crate) fn notify_disk_writeable(_: Params) -> Result<Call, Fault> {

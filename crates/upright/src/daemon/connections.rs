@@ -11,8 +11,8 @@ use engine::machine::request::RequestId;
 use engine::names::{InstanceName, JobName};
 use engine::time::{Mono, Span};
 use std::collections::{BTreeMap, VecDeque};
-use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use sys::epoll::{Epoll, Interest};
 use sys::Errno;
@@ -82,6 +82,8 @@ pub enum Awaits {
     Pages(Cursor),
     /// All job files to have been read.
     Files,
+    /// Whether another binary can be gone on in.
+    Upgrade,
 }
 
 /// What became of a connection that was read from.
@@ -131,12 +133,14 @@ struct Connection {
     begun: Option<Mono>,
     speech: Speech,
     tongue: Tongue,
+    /// The last descriptor that came.
+    file: Option<OwnedFd>,
 }
 
 impl Connection {
     fn waits(&self) -> bool {
         match self.awaits {
-            Awaits::Nothing | Awaits::Pages(_) | Awaits::Files => false,
+            Awaits::Nothing | Awaits::Pages(_) | Awaits::Files | Awaits::Upgrade => false,
             Awaits::Reply(_) | Awaits::Notices(_) => true,
         }
     }
@@ -273,6 +277,7 @@ impl Connections {
             begun: None,
             speech: Speech::GoesOn,
             tongue,
+            file: None,
         };
         self.open.insert(id, connection);
         Some(id)
@@ -342,18 +347,19 @@ impl Connections {
         let mut buffer = [0; 16 * 1024];
         let mut read = 0;
         while read < READ_MAX && connection.reads() {
-            match connection.stream.read(&mut buffer) {
-                Ok(0) => connection.speech = Speech::Ended,
-                Ok(length) => {
+            match sys::peer::read(&connection.stream, &mut buffer) {
+                Ok((0, _)) => connection.speech = Speech::Ended,
+                Ok((length, file)) => {
                     connection.conversation.feed(buffer.get(..length).unwrap_or(&[]));
+                    connection.file = file.or(connection.file.take());
                     read += length;
                     // That was all there is. What comes after it, its end too, is told again.
                     if length < buffer.len() && !hangup {
                         break;
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(Errno::AGAIN) => break,
+                Err(Errno::INTR) => {}
                 Err(_) => return Heard::Gone,
             }
         }
@@ -368,6 +374,11 @@ impl Connections {
     pub fn take(&mut self, id: ConnectionId) -> Option<Call> {
         let connection = self.open.get_mut(&id)?;
         connection.conversation.take(&mut connection.out)
+    }
+
+    /// Takes the descriptor that came with a client's call; another call has none.
+    pub fn take_file(&mut self, id: ConnectionId) -> Option<OwnedFd> {
+        self.open.get_mut(&id)?.file.take()
     }
 
     /// Notes since when a client owes the rest of a message.
@@ -414,7 +425,8 @@ impl Connections {
             | Awaits::Nothing
             | Awaits::Reply(_)
             | Awaits::Notices(_)
-            | Awaits::Files => None,
+            | Awaits::Files
+            | Awaits::Upgrade => None,
         }
     }
 
@@ -433,6 +445,13 @@ impl Connections {
     pub fn await_files(&mut self, id: ConnectionId) {
         if let Some(connection) = self.open.get_mut(&id) {
             connection.awaits = Awaits::Files;
+        }
+    }
+
+    /// Lets a client wait until another binary was tried.
+    pub fn await_upgrade(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.open.get_mut(&id) {
+            connection.awaits = Awaits::Upgrade;
         }
     }
 
@@ -506,7 +525,11 @@ impl Connections {
         self.unsent = 0;
         let subscribed = self.open.iter().filter(|(_, connection)| match connection.awaits {
             Awaits::Notices(_) => true,
-            Awaits::Nothing | Awaits::Reply(_) | Awaits::Pages(_) | Awaits::Files => false,
+            Awaits::Nothing
+            | Awaits::Reply(_)
+            | Awaits::Pages(_)
+            | Awaits::Files
+            | Awaits::Upgrade => false,
         });
         let ids: Vec<ConnectionId> = subscribed.map(|(id, _)| *id).collect();
         for id in ids {

@@ -2,7 +2,7 @@
 
 use super::connections::{of_token, Accepting, ConnectionId, Cursor, Heard, Tongue};
 use super::orphans::Census;
-use super::{planning, Daemon, Standing, CONTROL, GATEWAY, KEEPER, LOGGER, SESSION, WATCH};
+use super::{planning, Daemon, Standing, CONTROL, GATEWAY, KEEPER, LOGGER, SESSION, TRIAL, WATCH};
 use crate::keeper::handover::Kin;
 use crate::options::Mode;
 use crate::session::FIRST;
@@ -51,6 +51,7 @@ impl Daemon {
                 KEEPER => told = self.hear_keeper(&mut effects),
                 LOGGER => self.hear_logger(),
                 GATEWAY => self.hear_gateway(&mut effects),
+                TRIAL => self.hear_trial(),
                 _ => {}
             }
         }
@@ -63,6 +64,7 @@ impl Daemon {
             self.handle(Input::Tick, &mut effects);
         }
         self.give_up_drains();
+        self.give_up_trial();
         let again = std::mem::take(&mut self.again).into_iter().map(|id| (id, false));
         let mut clients: BTreeMap<ConnectionId, bool> = again.collect();
         for event in ready {
@@ -167,8 +169,11 @@ impl Daemon {
             FromKeeper::Welcome { .. }
             | FromKeeper::Held { .. }
             | FromKeeper::Logger
-            | FromKeeper::Told
-            | FromKeeper::NotUpgraded { .. } => {}
+            | FromKeeper::Told => {}
+            FromKeeper::NotUpgraded { errno } => {
+                let why = std::io::Error::from_raw_os_error(errno);
+                self.refuse_upgrade(format!("it cannot be executed: {why}"));
+            }
         }
     }
 
@@ -331,7 +336,21 @@ impl Daemon {
         }
     }
 
+    /// Turns a call that brings a descriptor into the request that it is.
+    fn with_file(&mut self, id: ConnectionId, call: Call) -> Result<Call, Fault> {
+        let file = self.connections.take_file(id);
+        let Call::EmitFile(event, mut env, wait, token) = call else { return Ok(call) };
+        self.connections.may_wait(id)?;
+        let missing = || Fault::parameter("file", "did not come: send a descriptor along");
+        env.push(self.keep_file(file.ok_or_else(missing)?)?);
+        Ok(Call::Ask(Request::Emit(event, env, wait), token))
+    }
+
     fn serve_call(&mut self, id: ConnectionId, call: Call, effects: &mut Vec<Effect>) {
+        let call = match self.with_file(id, call) {
+            Ok(call) => call,
+            Err(fault) => return self.connections.answer(id, Err(fault)),
+        };
         let answer = match call {
             Call::Ask(request, token) => {
                 let token = token.map(|token| Text::from(token.text()));
@@ -374,6 +393,10 @@ impl Daemon {
                 self.engine.hear(level);
                 Ok(Answer::Done)
             }
+            Call::Upgrade => match self.try_upgrade(id) {
+                Ok(()) => return self.connections.await_upgrade(id),
+                Err(why) => Err(Fault::Unavailable(why)),
+            },
             Call::NotifyDiskWriteable => {
                 self.tell_logger(&ToLogger::Writable);
                 Ok(Answer::Done)
@@ -383,7 +406,8 @@ impl Daemon {
             | Call::UnsetEnv(..)
             | Call::ListEnv(..)
             | Call::ResetEnv(..) => self.serve_variables(call, effects),
-            Call::Status(_)
+            Call::EmitFile(..)
+            | Call::Status(_)
             | Call::List(..)
             | Call::Why(_)
             | Call::ShowConfig(_)
@@ -492,6 +516,7 @@ impl Daemon {
             Call::GetLogPriority => Ok(Answer::Priority(self.engine.level())),
             Call::LogPath(target) => self.log_path(&target),
             Call::Ask(..)
+            | Call::EmitFile(..)
             | Call::Events(..)
             | Call::NotifyDbusAddress(_)
             | Call::NotifyCgroupManagerAddress(_)
@@ -499,6 +524,7 @@ impl Daemon {
             | Call::ReloadConfiguration
             | Call::SetLogPriority(_)
             | Call::NotifyDiskWriteable
+            | Call::Upgrade
             | Call::GetEnv(..)
             | Call::SetEnv(..)
             | Call::UnsetEnv(..)

@@ -8,6 +8,7 @@ mod bus;
 mod catalogue;
 mod connections;
 mod effects;
+mod files;
 mod gateway;
 mod inputs;
 mod journal;
@@ -22,6 +23,7 @@ mod sources;
 mod startup;
 mod succession;
 mod talk;
+mod upgrade;
 mod variables;
 mod watching;
 
@@ -35,6 +37,7 @@ use engine::machine::{Effect, Engine, Input, Level};
 use engine::process::{Pid, Slot};
 use engine::signal::Signal;
 use engine::time::{Mono, Span};
+use files::Files;
 use gateway::Gateway;
 use journal::Journal;
 use link::Link;
@@ -45,6 +48,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use sys::epoll::{Epoll, Interest, Ready};
 use talk::Voice;
+use upgrade::Trial;
 use watching::Watching;
 
 /// How much processor time one turn may use; a daemon that spins is ended, and a new one begins
@@ -75,6 +79,7 @@ const CONTROL: u64 = 3;
 const SESSION: u64 = 4;
 const WATCH: u64 = 5;
 const GATEWAY: u64 = 6;
+const TRIAL: u64 = 7;
 
 /// The daemon's state beside the engine's. None of it needs to survive.
 struct Daemon {
@@ -99,6 +104,10 @@ struct Daemon {
     touched: BTreeSet<ConnectionId>,
     /// Answers that wait for a job's last lines.
     drains: Vec<Drain>,
+    /// What the keeper was started with.
+    arguments: Vec<CString>,
+    /// Another binary that is being tried.
+    trial: Option<Trial>,
     /// Slots whose leftovers are being ended.
     sweeping: BTreeMap<Slot, Signal>,
     /// Mains that have ended and whose groups, under these numbers, live on.
@@ -122,6 +131,8 @@ struct Daemon {
     journal_lost: bool,
     /// Connections that have sent more calls than one turn took.
     again: BTreeSet<ConnectionId>,
+    /// Descriptors that came with events.
+    files: Files,
     /// Who answers D-Bus clients.
     gateway: Gateway,
     /// Every job with its files.
@@ -169,7 +180,7 @@ struct Drain {
 
 /// Runs the daemon with the arguments that the keeper was started with; returns its exit status. Ends only when the keeper is gone or says so.
 pub fn run(arguments: Vec<CString>) -> i32 {
-    let options = match options::read(&options::words(arguments)) {
+    let options = match options::read(&options::words(arguments.clone())) {
         Ok(Asked::Run(options)) => *options,
         Ok(Asked::Print(_)) | Err(_) => return 2,
     };
@@ -179,6 +190,7 @@ pub fn run(arguments: Vec<CString>) -> i32 {
     };
     match startup::begin(options, Link::new(channel)) {
         Ok(mut daemon) => {
+            daemon.arguments = arguments;
             let code = daemon.serve();
             // The kernel takes it back at once; piece by piece it would take as long as all the stops.
             std::mem::forget(daemon);
@@ -210,6 +222,7 @@ impl Daemon {
             self.drains.iter().map(|drain| drain.until).min(),
             self.connections.next_deadline(),
             self.watching.due(),
+            self.trial.as_ref().map(Trial::until),
             self.recount_due(now),
         ];
         let first = deadlines.into_iter().flatten().min();
@@ -248,6 +261,7 @@ impl Daemon {
         }
         self.say_ready();
         self.give_up_gateway();
+        self.forget_files();
         self.connections.send_all_notices();
         let ids = match self.todo.is_empty() {
             true => std::mem::take(&mut self.touched).into_iter().collect(),

@@ -40,6 +40,7 @@ impl Daemon {
             }
             Call::ResetEnv(scope) => (scope, Variation::Reset),
             Call::Ask(..)
+            | Call::EmitFile(..)
             | Call::Status(_)
             | Call::List(..)
             | Call::Why(_)
@@ -51,6 +52,7 @@ impl Daemon {
             | Call::GetLogPriority
             | Call::SetLogPriority(_)
             | Call::NotifyDiskWriteable
+            | Call::Upgrade
             | Call::Events(..)
             | Call::LogPath(_)
             | Call::NotifyDbusAddress(_)
