@@ -393,10 +393,7 @@ impl Daemon {
                 self.engine.hear(level);
                 Ok(Answer::Done)
             }
-            Call::Upgrade => match self.try_upgrade(id) {
-                Ok(()) => return self.connections.await_upgrade(id),
-                Err(why) => Err(Fault::Unavailable(why)),
-            },
+            Call::Upgrade => return self.upgrade(id),
             Call::NotifyDiskWriteable => {
                 self.tell_logger(&ToLogger::Writable);
                 Ok(Answer::Done)
@@ -411,6 +408,7 @@ impl Daemon {
             | Call::List(..)
             | Call::Why(_)
             | Call::ShowConfig(_)
+            | Call::Programs(_)
             | Call::Settings(_)
             | Call::Usage(_)
             | Call::Version
@@ -501,6 +499,11 @@ impl Daemon {
             Call::ShowConfig(Some(job)) => {
                 let name = self.known(&job).map_err(refused)?;
                 Ok(Answer::Jobs(self.engine.job_view(&name).into_iter().collect()))
+            }
+            Call::Programs(None) => Ok(Answer::Programs(self.engine.programs())),
+            Call::Programs(Some(job)) => {
+                let name = self.known(&job).map_err(refused)?;
+                Ok(Answer::Programs(self.engine.program(&name).into_iter().collect()))
             }
             Call::Settings(job) => {
                 let name = self.known(&job).map_err(refused)?;
