@@ -52,6 +52,9 @@ const DRAIN_TIMEOUT: Span = Span::millis(500);
 /// A turn with this many effects needed memory that is given back in the next quiet moment.
 const BUSY: usize = 256;
 
+/// Room for so many effects is kept from turn to turn.
+const TODO_KEPT: usize = 16;
+
 /// How many bytes of a job's output are quoted.
 const TAIL: u32 = 2048;
 
