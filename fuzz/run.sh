@@ -8,7 +8,7 @@ case ${1-} in
 '' | *[!0-9]*) seconds=60 ;;
 *) seconds=$1; shift ;;
 esac
-[ $# -gt 0 ] || set -- dialect control snapshot journal keeper plan expand
+[ $# -gt 0 ] || set -- dialect supervisord control snapshot journal keeper plan expand
 
 # What cargo-fuzz sets, but for the sanitizer, which only the nightly toolchain has.
 RUSTFLAGS="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
@@ -25,6 +25,7 @@ for target; do
     log=target/$target.log
     set -- "target/grown/$target" "corpus/$target"
     # The crashes of before are good beginnings too; the dialect has its own examples.
+    [ "$target" != supervisord ] || set -- "$@" ../crates/engine/tests/supervisord
     [ "$target" != dialect ] || set -- "$@" ../crates/engine/tests/dialect
     words=''
     [ ! -e "words/$target" ] || words=-dict=words/$target

@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # The names of Upstart's programs that the command line answers to, besides init.
-names="initctl start stop restart reload status emit list telinit runlevel shutdown halt poweroff reboot"
+names="initctl start stop restart reload status emit list telinit runlevel shutdown halt poweroff reboot init-checkconf initctl2dot"
 # The names of Supervisor's programs that its client answers to.
 supervisor_names="supervisorctl pidproxy echo_supervisord_conf"
 

@@ -19,3 +19,5 @@ pub mod machine;
 pub mod plan;
 #[path = "../../crates/engine/tests/replay/snapshot.rs"]
 pub mod snapshot;
+#[path = "../../crates/engine/tests/replay/supervisord.rs"]
+pub mod supervisord;

@@ -1,7 +1,9 @@
 //! The keeper's protocol: what the daemon may ask of the keeper, what the keeper tells.
 //!
-//! One message is one datagram of a SEQPACKET socketpair: a head of 32 bytes, little endian, then a
-//! payload. Descriptors travel beside it (SCM_RIGHTS). The keeper speaks it only with what it
+//! A message is a head of 32 bytes, little endian, then a payload. One datagram of a SEQPACKET
+//! socketpair holds one message or, where they have neither payload nor descriptors, up to
+//! [`TOGETHER`]: what happens to a thousand processes is told at once. Descriptors travel beside it
+//! (SCM_RIGHTS). The keeper speaks it only with what it
 //! started itself; a message it does not understand is dropped and counted, never fatal.
 //!
 //! Everything is idempotent by slot: a repeated `Spawn` is answered with what became of the first,
@@ -18,6 +20,9 @@ pub const HEAD: usize = 32;
 
 /// The longest message in bytes, head included. A longer plan travels as a memfd.
 pub const MESSAGE_MAX: usize = 64 * 1024;
+
+/// How many messages travel in one datagram at most.
+pub const TOGETHER: usize = 64;
 
 /// How many descriptors the keeper holds for the daemon at most (journal, listeners, locks).
 pub const HELD_MAX: usize = 64;
@@ -344,6 +349,30 @@ impl<'a> ToKeeper<'a> {
         parts
     }
 
+    /// Splits a datagram into its first message and the rest. What has a payload is all of it.
+    pub fn split(datagram: &[u8]) -> (&[u8], &[u8]) {
+        match datagram.get(1) {
+            Some(1) => (datagram, &[]),
+            Some(_) | None => datagram.split_at(datagram.len().min(HEAD)),
+        }
+    }
+
+    /// Reports whether it may travel with others: it has no payload, no descriptors, and nothing that
+    /// the keeper does about it can be refused.
+    pub fn travels_with_others(&self) -> bool {
+        match self {
+            ToKeeper::Signal { .. } | ToKeeper::Release { .. } => true,
+            ToKeeper::Spawn { .. }
+            | ToKeeper::Adopt { .. }
+            | ToKeeper::Hold { .. }
+            | ToKeeper::Drop { .. }
+            | ToKeeper::Ready
+            | ToKeeper::OrphansSeen { .. }
+            | ToKeeper::SignalSeen { .. }
+            | ToKeeper::Quit { .. } => false,
+        }
+    }
+
     /// Reads a message; nothing where it is not one of this version.
     pub fn decode(message: &'a [u8]) -> Option<ToKeeper<'a>> {
         let (h, slot, payload) = Head::read(message)?;
@@ -408,6 +437,11 @@ impl FromKeeper {
         let mut out = [0; HEAD];
         head.write(&mut out);
         out
+    }
+
+    /// Splits a datagram into its first message and the rest.
+    pub fn split(datagram: &[u8]) -> (&[u8], &[u8]) {
+        datagram.split_at(datagram.len().min(HEAD))
     }
 
     /// Reads a message; nothing where it is not one of this version.
@@ -507,6 +541,27 @@ mod tests {
             assert_eq!(ToKeeper::decode(&wire), Some(message));
             assert_eq!(ToKeeper::decode(&wire[..HEAD - 1]), None, "a short head is no message");
         }
+    }
+
+    #[test]
+    fn a_datagram_of_several_messages_is_split_into_them_and_one_with_a_payload_is_whole() {
+        let release = ToKeeper::Release { slot: SLOT };
+        let signal = ToKeeper::Signal { slot: SLOT, signal: Signal::TERM, scope: Scope::Process };
+        let mut datagram = joined(&release);
+        datagram.extend(joined(&signal));
+        datagram.extend([0; 5]);
+        let (first, rest) = ToKeeper::split(&datagram);
+        let (second, torn) = ToKeeper::split(rest);
+        assert_eq!(ToKeeper::decode(first), Some(release));
+        assert_eq!(ToKeeper::decode(second), Some(signal));
+        assert_eq!(ToKeeper::split(torn), (torn, &[][..]));
+        assert_eq!(ToKeeper::decode(torn), None);
+        let (wants, plan) = (Wants::default(), [7; 3 * HEAD]);
+        let spawn =
+            ToKeeper::Spawn { slot: SLOT, wants, pipe_owner: (0, 0), plan: &plan, route: b"" };
+        let datagram = joined(&spawn);
+        assert_eq!(ToKeeper::split(&datagram), (&datagram[..], &[][..]));
+        assert!(release.travels_with_others() && !spawn.travels_with_others());
     }
 
     #[test]

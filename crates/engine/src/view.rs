@@ -4,7 +4,8 @@ use crate::machine::state::{Goal, State};
 use crate::names::{InstanceName, JobName};
 use crate::process::{Exit, Pid, Role, Step};
 use crate::shared::Shared;
-use crate::spec::{About, Condition, JobSpec};
+use crate::signal::Signal;
+use crate::spec::{About, Condition, JobSpec, KillMode};
 use crate::text::Text;
 use crate::time::Span;
 use alloc::string::String;
@@ -26,6 +27,9 @@ pub struct InstanceView {
     pub processes: Vec<(Role, Pid)>,
     /// How long it has been in that state.
     pub since: Span,
+    /// The events that started it, a job's own with the job (`started db`); none where somebody asked.
+    #[serde(default)]
+    pub started_by: Vec<String>,
     /// What it waits for, in words; empty when at rest.
     pub waits_for: String,
     /// How its last main process ended, and how long ago.
@@ -99,6 +103,33 @@ pub struct JobView {
     pub start_on: Option<Condition>,
     /// The stop condition.
     pub stop_on: Option<Condition>,
+}
+
+/// How a job's main process is run and ended, for who may read command lines.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettingsView {
+    /// Whether the job is done when main ends.
+    pub task: bool,
+    /// Whether main is started again when it ends unasked.
+    pub respawn: bool,
+    /// What follows `exec`, or the script.
+    pub command: Option<Text>,
+    /// Where it runs.
+    pub directory: Option<Text>,
+    /// Whom it runs as, by name; none: whom Upright runs as.
+    pub user: Option<Text>,
+    /// What a stop sends.
+    pub kill_signal: Signal,
+    /// How long until KILL.
+    pub kill_timeout: Span,
+    /// Who gets the signals.
+    pub kill_mode: KillMode,
+    /// Statuses that are no failure, besides 0.
+    pub normal_exit: Vec<u32>,
+    /// Bytes after which the log file is rotated.
+    pub rotate_size: u64,
+    /// How many old log files are kept.
+    pub rotate_count: u32,
 }
 
 impl From<JobView> for JobSpec {

@@ -109,6 +109,11 @@ pub fn is_first() -> bool {
     rustix::process::getpid().as_raw_nonzero().get() == 1
 }
 
+/// Returns the process that started this one.
+pub fn parent() -> Pid {
+    rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get())
+}
+
 /// Returns the user and the group that we run as.
 pub fn ids() -> (u32, u32) {
     (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())

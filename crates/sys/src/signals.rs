@@ -123,6 +123,15 @@ fn action(signal: u8, new: *const usize, old: *mut usize) {
     let _ = unsafe { raw::call(libc::SYS_rt_sigaction, arguments) };
 }
 
+/// Signals that were taken from a descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrived {
+    /// Which.
+    pub signals: SignalSet,
+    /// One child that SIGCHLD was about. There may be more: the kernel keeps one of them.
+    pub child: Option<Pid>,
+}
+
 /// A descriptor that reads as the signals which have arrived.
 pub struct SignalFd(OwnedFd);
 
@@ -143,7 +152,12 @@ impl SignalFd {
 
     /// Returns the signals that have arrived since the last call.
     pub fn take(&self) -> SignalSet {
-        let mut taken = SignalSet::NONE;
+        self.take_all().signals
+    }
+
+    /// Returns what has arrived since the last call, with the child that it is about.
+    pub fn take_all(&self) -> Arrived {
+        let mut taken = Arrived { signals: SignalSet::NONE, child: None };
         // SAFETY: the structure is plain numbers.
         let mut batch: [libc::signalfd_siginfo; 8] = unsafe { zeroed() };
         let one = size_of::<libc::signalfd_siginfo>();
@@ -155,7 +169,11 @@ impl SignalFd {
             };
             let count = usize::try_from(length).unwrap_or(0) / one;
             for info in batch.iter().take(count) {
-                taken = taken.with(u8::try_from(info.ssi_signo).unwrap_or(0));
+                let signal = u8::try_from(info.ssi_signo).unwrap_or(0);
+                taken.signals = taken.signals.with(signal);
+                if i32::from(signal) == libc::SIGCHLD {
+                    taken.child = Pid::try_from(info.ssi_pid).ok().filter(|pid| *pid > 0);
+                }
             }
             if count < batch.len() {
                 break;

@@ -61,6 +61,13 @@ pub fn group(root: &Path, name: &[u8]) -> Result<u32, Unknown> {
     found.map(|group| group.gid).ok_or(Unknown::Absent { file })
 }
 
+/// Returns the number back where the file says that there is such a group.
+pub fn group_by_id(root: &Path, gid: u32) -> Result<u32, Unknown> {
+    let (file, content) = read(root, "etc/group")?;
+    let found = groups(&content).find(|group| group.gid == gid);
+    found.map(|group| group.gid).ok_or(Unknown::Absent { file })
+}
+
 /// Returns the groups that a user of that name is in: `primary` first, then those that list it in
 /// `etc/group` below `root`. Source: initgroups(3).
 pub fn groups_of(root: &Path, name: &[u8], primary: u32) -> Result<Vec<u32>, Unknown> {

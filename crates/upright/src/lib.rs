@@ -8,3 +8,4 @@ pub mod logger;
 pub mod options;
 pub mod run;
 pub mod session;
+pub mod supervisord;

@@ -3,9 +3,10 @@
 //! The keeper starts its peers from its own binary, which here is this test: a peer so started passes
 //! its channel on to the test and then only waits to be ended. Each case has a keeper of its own.
 
-use engine::keeper::{held, FromKeeper, LogWire, Scope, ToKeeper, Wants, HEAD};
+use engine::keeper::{held, FromKeeper, LogWire, Scope, ToKeeper, Wants, HEAD, TOGETHER};
 use engine::process::{Exit, InstanceId, Pid, Role, Slot, Step};
 use engine::signal::Signal;
+use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::{CString, OsString};
 use std::io::Read;
@@ -40,6 +41,7 @@ const CASES: &[Case] = &[
     ("daemon and logger get a new channel when one of them is new", link),
     ("two thousand children at once lose nothing while the daemon does not read", flood),
     ("a signal is told to new daemons until it is seen", signals),
+    ("what is asked for together is all done", together),
     ("a plan and a script in files reach the child", plan_in_file),
     ("a service has no descriptor of the keeper's and the keeper keeps none of its", descriptors),
     ("quitting lets the logger finish and exits with the code", quit),
@@ -98,6 +100,8 @@ struct Stage {
 /// One started peer: its channel to the keeper, which this test speaks on.
 struct Peer {
     channel: OwnedFd,
+    /// What came together with what was taken last.
+    heard: RefCell<VecDeque<FromKeeper>>,
     process: Pid,
     _alive: UnixStream,
 }
@@ -149,7 +153,7 @@ impl Stage {
         let mut received = seqpacket::receive(&stream, &mut kind).unwrap();
         let channel = received.fds[0].take().unwrap();
         let process = peer::of(&stream).unwrap().pid;
-        let peer = Peer { channel, process, _alive: stream };
+        let peer = Peer { channel, heard: RefCell::default(), process, _alive: stream };
         match &kind {
             b"d" => self.daemons.push_back(peer),
             _ => self.loggers.push_back(peer),
@@ -256,10 +260,20 @@ impl Peer {
     }
 
     fn next_with(&self) -> (FromKeeper, Option<OwnedFd>) {
-        let mut buffer = [0; 64];
+        if let Some(message) = self.heard.borrow_mut().pop_front() {
+            return (message, None);
+        }
+        let mut buffer = [0; HEAD * TOGETHER];
         let mut received = self.receive(&mut buffer);
-        let message = FromKeeper::decode(&buffer[..received.length]);
-        (message.expect("the keeper speaks its protocol"), received.fds[0].take())
+        let mut rest = &buffer[..received.length];
+        while !rest.is_empty() {
+            let (message, others) = FromKeeper::split(rest);
+            let message = FromKeeper::decode(message).expect("the keeper speaks its protocol");
+            self.heard.borrow_mut().push_back(message);
+            rest = others;
+        }
+        let message = self.heard.borrow_mut().pop_front();
+        (message.expect("no message is empty"), received.fds[0].take())
     }
 
     /// Returns the next message, passing over links to the logger.
@@ -423,6 +437,37 @@ fn order(stage: &mut Stage) {
         assert_eq!(daemon.exited(slot), Exit::Status(0));
         daemon.ask(&ToKeeper::Release { slot });
     }
+}
+
+fn together(stage: &mut Stage) {
+    let (daemon, _) = stage.told();
+    let slots: Vec<Slot> = (0..TOGETHER).map(|_| stage.slot()).collect();
+    for slot in &slots {
+        daemon.spawn(*slot, "exec sleep 60");
+        daemon.spawned(*slot);
+    }
+    let all = |message: fn(Slot) -> ToKeeper<'static>| {
+        let mut datagram = Vec::new();
+        for slot in &slots {
+            let mut head = [0; HEAD];
+            message(*slot).encode(&mut head, &mut [[0; 4]; 2]);
+            datagram.extend_from_slice(&head);
+        }
+        seqpacket::send(&daemon.channel, &[&datagram], &[]).unwrap();
+    };
+    all(|slot| ToKeeper::Signal { slot, signal: Signal::KILL, scope: Scope::Group });
+    let mut left: Vec<Slot> = slots.clone();
+    while !left.is_empty() {
+        match daemon.next() {
+            FromKeeper::Exited { slot, exit: KILLED, .. } => left.retain(|other| *other != slot),
+            other => panic!("{other:?}"),
+        }
+    }
+    all(|slot| ToKeeper::Release { slot });
+    daemon.settle(stage);
+    daemon.die();
+    let (_, told) = stage.told();
+    assert_eq!(told, [], "every row is released");
 }
 
 fn failed_exec(stage: &mut Stage) {

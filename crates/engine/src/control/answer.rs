@@ -4,11 +4,12 @@ use super::codec::{self, Continues, FRAME_MAX, MESSAGE_MAX};
 use super::command::Command;
 use super::fault::Fault;
 use super::notice::Notice;
-use super::wire::{WireInstance, WireJob, WireNotice, WireWhy};
+use super::wire::{WireInstance, WireJob, WireNotice, WireSettings, WireWhy};
 use crate::machine::request::Reply;
 use crate::machine::Level;
+use crate::process::Pid;
 use crate::text::Text;
-use crate::view::{InstanceView, JobView, WhyView};
+use crate::view::{InstanceView, JobView, SettingsView, WhyView};
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use alloc::format;
@@ -19,7 +20,7 @@ use serde::{Deserialize, Serialize};
 /// What a call is answered with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// Start, Stop, Restart, Reload, Emit: it has been done, and this is the instance then; also of
+    /// Start, Stop, Restart, Reload, Signal, Emit: it has been done, and this is the instance then; also of
     /// Status. Nothing for an event.
     Instance(Option<Box<InstanceView>>),
     /// List: sorted by job and instance.
@@ -28,6 +29,8 @@ pub enum Answer {
     Why(Box<WhyView>),
     /// ShowConfig: sorted by name.
     Jobs(Vec<JobView>),
+    /// Settings.
+    Settings(Box<SettingsView>),
     /// Usage.
     Usage(Option<Text>),
     /// Version.
@@ -55,15 +58,18 @@ pub struct Version {
     pub version: String,
     /// The version of Upstart that it stands for, as `initctl version` prints it.
     pub compatible: String,
+    /// The process that was started as Upright: the one that signals are for.
+    pub pid: Pid,
 }
 
 impl Version {
     /// Returns this build's version.
-    pub fn own() -> Version {
+    pub fn own(pid: Pid) -> Version {
         Version {
             product: String::from("upright"),
             version: String::from(env!("CARGO_PKG_VERSION")),
             compatible: String::from("init (upstart 1.13.2)"),
+            pid,
         }
     }
 }
@@ -166,6 +172,7 @@ impl Answer {
             Answer::Instance(view) => codec::encoded(&InstanceBody {
                 instance: view.map(|view| WireInstance::from(*view)),
             }),
+            Answer::Settings(view) => codec::encoded(&WireSettings::from(*view)),
             Answer::Usage(usage) => codec::encoded(&UsageBody { usage }),
             Answer::Version(version) => codec::encoded(&version),
             Answer::Priority(priority) => codec::encoded(&PriorityBody { priority }),
@@ -213,6 +220,7 @@ fn body(command: Command, message: &[u8]) -> Result<Answer, Fault> {
         | Command::Stop
         | Command::Restart
         | Command::Reload
+        | Command::Signal
         | Command::Emit
         | Command::Status => {
             let body: InstanceBody = read_body(message)?;
@@ -227,6 +235,7 @@ fn body(command: Command, message: &[u8]) -> Result<Answer, Fault> {
             let body: JobsBody = read_body(message)?;
             Answer::Jobs(body.jobs.into_iter().map(JobView::from).collect())
         }
+        Command::Settings => Answer::Settings(Box::new(read_body::<WireSettings>(message)?.into())),
         Command::Usage => Answer::Usage(read_body::<UsageBody>(message)?.usage),
         Command::Version => Answer::Version(read_body(message)?),
         Command::GetLogPriority => Answer::Priority(read_body::<PriorityBody>(message)?.priority),

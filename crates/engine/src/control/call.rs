@@ -8,6 +8,7 @@ use super::priority;
 use crate::machine::request::{Request, Target, Wait, Which};
 use crate::machine::Level;
 use crate::names::InstanceName;
+use crate::signal::Signal;
 use crate::text::Text;
 use alloc::format;
 use alloc::string::String;
@@ -91,7 +92,7 @@ pub enum EnvScope {
 /// What a client calls, its parameters checked for form only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
-    /// Start, Stop, Restart, Reload or Emit. Asked again with the same token, it is joined to the
+    /// Start, Stop, Restart, Reload, Signal or Emit. Asked again with the same token, it is joined to the
     /// request that runs or to its answer.
     Ask(Request, Option<Token>),
     /// The state of one instance. With no environment and no instance of that name the answer is
@@ -103,6 +104,8 @@ pub enum Call {
     Why(Target),
     /// The descriptions of all jobs or of one.
     ShowConfig(Option<Text>),
+    /// How a job's main process is run and ended.
+    Settings(Text),
     /// The usage text of a job.
     Usage(Text),
     /// Read the job files again.
@@ -142,11 +145,13 @@ impl Call {
             Call::Ask(Request::Stop(..), _) => Command::Stop,
             Call::Ask(Request::Restart(..), _) => Command::Restart,
             Call::Ask(Request::Reload(..), _) => Command::Reload,
+            Call::Ask(Request::Signal(..), _) => Command::Signal,
             Call::Ask(Request::Emit(..), _) => Command::Emit,
             Call::Status(..) => Command::Status,
             Call::List(..) => Command::List,
             Call::Why(..) => Command::Why,
             Call::ShowConfig(..) => Command::ShowConfig,
+            Call::Settings(..) => Command::Settings,
             Call::Usage(..) => Command::Usage,
             Call::ReloadConfiguration => Command::ReloadConfiguration,
             Call::Version => Command::Version,
@@ -181,7 +186,7 @@ impl Call {
                 Params { job: job.clone(), all: (*listed == Listed::All).then_some(true), ..none }
             }
             Call::ShowConfig(job) => Params { job: job.clone(), ..none },
-            Call::Usage(job) => Params { job: Some(job.clone()), ..none },
+            Call::Settings(job) | Call::Usage(job) => Params { job: Some(job.clone()), ..none },
             Call::ReloadConfiguration
             | Call::Version
             | Call::GetLogPriority
@@ -226,6 +231,9 @@ fn ask_params(request: &Request) -> Params {
         | Request::Stop(target, wait)
         | Request::Restart(target, wait) => Params { wait: no_wait(wait), ..target_params(target) },
         Request::Reload(target) => target_params(target),
+        Request::Signal(target, signal) => {
+            Params { signal: Some(signal.number()), ..target_params(target) }
+        }
         Request::Emit(event, env, wait) => Params {
             event: Some(event.clone()),
             env: (!env.is_empty()).then(|| env.clone()),
@@ -250,6 +258,7 @@ fn scope_params(scope: &EnvScope) -> Params {
 pub(super) mod decode {
     use super::{
         needed, priority, scope, target, wait, Call, Clash, Fault, Follow, Listed, Params, Request,
+        Signal,
     };
     use alloc::format;
 
@@ -267,6 +276,13 @@ pub(super) mod decode {
 
     pub(crate) fn reload(p: Params) -> Result<Call, Fault> {
         Ok(Call::Ask(Request::Reload(target(&p)?), p.token))
+    }
+
+    pub(crate) fn signal(p: Params) -> Result<Call, Fault> {
+        let number = needed("signal", p.signal)?;
+        let wrong = || Fault::parameter("signal", "is a number from 1 to 64");
+        let signal = Signal::new(number).ok_or_else(wrong)?;
+        Ok(Call::Ask(Request::Signal(target(&p)?, signal), p.token))
     }
 
     pub(crate) fn emit(p: Params) -> Result<Call, Fault> {
@@ -290,6 +306,10 @@ pub(super) mod decode {
 
     pub(crate) fn show_config(p: Params) -> Result<Call, Fault> {
         Ok(Call::ShowConfig(p.job))
+    }
+
+    pub(crate) fn settings(p: Params) -> Result<Call, Fault> {
+        Ok(Call::Settings(needed("job", p.job)?))
     }
 
     pub(crate) fn usage(p: Params) -> Result<Call, Fault> {

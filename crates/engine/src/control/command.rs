@@ -16,6 +16,8 @@ pub enum Command {
     Restart,
     /// Send the reload signal.
     Reload,
+    /// Send an instance any signal.
+    Signal,
     /// Emit an event.
     Emit,
     /// The state of one instance.
@@ -26,6 +28,8 @@ pub enum Command {
     Why,
     /// Descriptions of jobs.
     ShowConfig,
+    /// How a job's main process is run.
+    Settings,
     /// The usage text of a job.
     Usage,
     /// Read the job files again.
@@ -61,7 +65,7 @@ pub enum Command {
 pub enum Privilege {
     /// See states, reasons and events without their values: everybody.
     See,
-    /// Read output and environment.
+    /// Read output, environment and command lines.
     Logs,
     /// Start and stop jobs and emit events.
     Act,
@@ -175,6 +179,16 @@ pub const COMMANDS: &[Row] = &[
         decode: decode::reload,
     },
     Row {
+        command: Command::Signal,
+        method: "Signal",
+        privilege: Privilege::Act,
+        right: "send signals to jobs",
+        replies: Replies::AtOnce,
+        parameters: &[JOB, ENV, INSTANCE, Parameter { name: "signal", needed: true }, TOKEN],
+        help: "Sends a job's main process a signal.",
+        decode: decode::signal,
+    },
+    Row {
         command: Command::Emit,
         method: "Emit",
         privilege: Privilege::Act,
@@ -223,6 +237,16 @@ pub const COMMANDS: &[Row] = &[
         parameters: &[ANY_JOB],
         help: "Shows what jobs emit and when they start and stop by themselves.",
         decode: decode::show_config,
+    },
+    Row {
+        command: Command::Settings,
+        method: "Settings",
+        privilege: Privilege::Logs,
+        right: "read the command lines of jobs",
+        replies: Replies::AtOnce,
+        parameters: &[JOB],
+        help: "Shows how a job's main process is run and ended.",
+        decode: decode::settings,
     },
     Row {
         command: Command::Usage,

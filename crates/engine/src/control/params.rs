@@ -45,6 +45,8 @@ pub(super) struct Params {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) replace: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) signal: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) interface: Option<String>,
     /// The first name that no command takes.
     #[serde(skip)]
@@ -69,6 +71,7 @@ impl Params {
             ("names", self.names.is_some()),
             ("variables", self.variables.is_some()),
             ("replace", self.replace.is_some()),
+            ("signal", self.signal.is_some()),
             ("interface", self.interface.is_some()),
         ]
         .into_iter()
@@ -104,6 +107,7 @@ impl Params {
                 self.variables = map.next_value::<Option<Texts>>()?.map(|texts| texts.0);
             }
             "replace" => self.replace = map.next_value()?,
+            "signal" => self.signal = map.next_value()?,
             "interface" => self.interface = map.next_value()?,
             _ => {
                 map.next_value::<IgnoredAny>()?;

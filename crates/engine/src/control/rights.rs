@@ -49,7 +49,7 @@ impl Rights {
     pub fn decide(&self, peer: Peer, row: &Row) -> Result<(), Fault> {
         let (open, rule) = match row.privilege {
             Privilege::See => (true, "everybody may see"),
-            Privilege::Logs => (false, "output and environment are the owner's"),
+            Privilege::Logs => (false, "output, environment and command lines are the owner's"),
             Privilege::Act => (false, "only the owner starts and stops jobs"),
             Privilege::Admin => (false, "only the owner changes Upright itself"),
         };

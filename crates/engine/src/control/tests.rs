@@ -16,10 +16,11 @@ use crate::machine::state::{Goal, State};
 use crate::machine::{self, Level};
 use crate::names::{EventName, InstanceName, JobName};
 use crate::process::{Exit, Role, Step};
-use crate::spec::{Arg, Condition, Node, Operand};
+use crate::signal::Signal;
+use crate::spec::{Arg, Condition, KillMode, Node, Operand};
 use crate::text::Text;
 use crate::time::Span;
-use crate::view::{InstanceView, JobView, LastExit, Remembered, WhyView};
+use crate::view::{InstanceView, JobView, LastExit, Remembered, SettingsView, WhyView};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
@@ -64,6 +65,7 @@ fn instance(job: &str) -> InstanceView {
         state: State::Running,
         processes: vec![(Role::Main, 123), (Role::PostStart, 124)],
         since: Span::millis(1500),
+        started_by: Vec::new(),
         waits_for: String::new(),
         last_exit: None,
         respawns: 0,
@@ -89,7 +91,9 @@ fn sample_calls() -> Vec<Call> {
         Call::Ask(Request::Start(by_name.clone(), Wait::Accepted), None),
         Call::Ask(Request::Stop(target("a"), Wait::Settled), token.clone()),
         Call::Ask(Request::Restart(target("a"), Wait::Accepted), token.clone()),
-        Call::Ask(Request::Reload(by_name), token.clone()),
+        Call::Ask(Request::Reload(by_name.clone()), token.clone()),
+        Call::Ask(Request::Signal(by_name, Signal::USR1), token.clone()),
+        Call::Settings(Text::from("web")),
         Call::Ask(Request::Emit(Text::from("ev"), env.clone(), Wait::Settled), token),
         Call::Ask(Request::Emit(Text::default(), Vec::new(), Wait::Accepted), None),
         Call::Status(by_env.clone()),
@@ -183,15 +187,29 @@ fn sample_answers() -> Vec<(Command, Answer)> {
             decision: String::from("start"),
         }],
     };
+    let settings = SettingsView {
+        task: true,
+        respawn: false,
+        command: Some(Text::from("serve --port 1")),
+        directory: Some(Text::from(b"/srv/\xff")),
+        user: None,
+        kill_signal: Signal::HUP,
+        kill_timeout: Span::secs(9),
+        kill_mode: KillMode::Tree,
+        normal_exit: vec![0, 300],
+        rotate_size: u64::MAX,
+        rotate_count: 5,
+    };
     answers.extend([
         (Command::Start, Answer::Instance(None)),
         (Command::List, Answer::Instances(vec![instance("a"), full])),
         (Command::List, Answer::Instances(Vec::new())),
         (Command::Why, Answer::Why(Box::new(why))),
         (Command::ShowConfig, Answer::Jobs(vec![job])),
+        (Command::Settings, Answer::Settings(Box::new(settings))),
         (Command::Usage, Answer::Usage(None)),
         (Command::Usage, Answer::Usage(Some(Text::from(b"\xff")))),
-        (Command::Version, Answer::Version(Version::own())),
+        (Command::Version, Answer::Version(Version::own(7))),
         (Command::GetLogPriority, Answer::Priority(Level::Fatal)),
         (Command::LogPath, Answer::Path(Text::from("/var/log/web.log"))),
         (Command::GetEnv, Answer::Value(Text::from("v"))),

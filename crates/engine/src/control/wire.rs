@@ -9,10 +9,11 @@ use crate::machine::request::Failure;
 use crate::machine::state::{Goal, State};
 use crate::names::{EventName, InstanceName, JobName};
 use crate::process::{Exit, Pid, Role, Step};
-use crate::spec::{Arg, Condition, Node, Operand};
+use crate::signal::Signal;
+use crate::spec::{Arg, Condition, KillMode, Node, Operand};
 use crate::text::Text;
 use crate::time::Span;
-use crate::view::{InstanceView, JobView, LastExit, Remembered, WhyView};
+use crate::view::{InstanceView, JobView, LastExit, Remembered, SettingsView, WhyView};
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -166,6 +167,8 @@ pub(super) struct WireInstance {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     processes: Vec<WireProcess>,
     age: u64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    started_by: Vec<String>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     waits_for: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -187,6 +190,7 @@ impl From<InstanceView> for WireInstance {
             state,
             processes,
             since,
+            started_by,
             waits_for,
             last_exit,
             respawns,
@@ -206,6 +210,7 @@ impl From<InstanceView> for WireInstance {
                 .map(|(process, pid)| WireProcess { process, pid })
                 .collect(),
             age: millis(since),
+            started_by,
             waits_for,
             last_exit,
             last_exit_age,
@@ -225,6 +230,7 @@ impl From<WireInstance> for InstanceView {
             state: wire.state,
             processes: wire.processes.into_iter().map(|row| (row.process, row.pid)).collect(),
             since: Span::millis(wire.age),
+            started_by: wire.started_by,
             waits_for: wire.waits_for,
             last_exit: wire.last_exit.map(|exit| (exit.into(), ago)),
             respawns: wire.respawns,
@@ -393,6 +399,74 @@ impl From<WireJob> for JobView {
             emits: wire.emits,
             start_on: wire.start_on.map(condition),
             stop_on: wire.stop_on.map(condition),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct WireSettings {
+    task: bool,
+    respawn: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    command: Option<Text>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    directory: Option<Text>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    user: Option<Text>,
+    kill_signal: u8,
+    kill_timeout: u64,
+    kill_mode: KillMode,
+    normal_exit: Vec<u32>,
+    rotate_size: u64,
+    rotate_count: u32,
+}
+
+impl From<SettingsView> for WireSettings {
+    fn from(view: SettingsView) -> WireSettings {
+        let SettingsView {
+            task,
+            respawn,
+            command,
+            directory,
+            user,
+            kill_signal,
+            kill_timeout,
+            kill_mode,
+            normal_exit,
+            rotate_size,
+            rotate_count,
+        } = view;
+        WireSettings {
+            task,
+            respawn,
+            command,
+            directory,
+            user,
+            kill_signal: kill_signal.number(),
+            kill_timeout: millis(kill_timeout),
+            kill_mode,
+            normal_exit,
+            rotate_size,
+            rotate_count,
+        }
+    }
+}
+
+impl From<WireSettings> for SettingsView {
+    fn from(wire: WireSettings) -> SettingsView {
+        SettingsView {
+            task: wire.task,
+            respawn: wire.respawn,
+            command: wire.command,
+            directory: wire.directory,
+            user: wire.user,
+            // A number that no signal has comes from no Upright.
+            kill_signal: Signal::new(wire.kill_signal).unwrap_or(Signal::TERM),
+            kill_timeout: Span::millis(wire.kill_timeout),
+            kill_mode: wire.kill_mode,
+            normal_exit: wire.normal_exit,
+            rotate_size: wire.rotate_size,
+            rotate_count: wire.rotate_count,
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Text in, specs and diagnostics out. Reading a file never fails: what is wrong with it is said.
 
 mod diagnostic;
+mod meant;
+pub mod supervisord;
 pub mod upstart;
 
 pub use diagnostic::{render, Diagnostic, Place, Severity};

@@ -90,6 +90,8 @@ pub enum Note {
     Signalled(Role, Signal),
     /// A client asked for a reload and this was sent to main.
     Reloads(Signal),
+    /// A client asked for this signal and it was sent to main.
+    Signals(Signal),
     /// Upright got this signal and passed it on to main.
     Passed(Signal),
     /// The original of `expect` ended and this process was taken for main.
@@ -139,6 +141,7 @@ impl History {
             | Note::Retries(..)
             | Note::Signalled(..)
             | Note::Reloads(_)
+            | Note::Signals(_)
             | Note::Passed(_)
             | Note::Followed(..)
             | Note::ExpectMissed(_)
@@ -196,6 +199,9 @@ impl Note {
             }
             Note::Reloads(signal) => {
                 ("a client asked for a reload".into(), format!("sent {signal} to main"))
+            }
+            Note::Signals(signal) => {
+                ("a client asked for a signal".into(), format!("sent {signal} to main"))
             }
             Note::Passed(signal) => {
                 (format!("Upright got {signal}"), format!("sent {signal} to main"))

@@ -39,6 +39,9 @@ pub struct Instance {
     pub given: List<Text>,
     /// Given by a later start; taken over on entering `starting`.
     pub given_next: Option<List<Text>>,
+    /// The events that started it, a job's own with the job; none where a client asked.
+    #[serde(default)]
+    pub started_by: Box<[Text]>,
     /// Its environment.
     pub env: List<Text>,
     /// What the stop gave it; only for pre-stop and post-stop.
@@ -242,6 +245,7 @@ impl Instance {
             restart: false,
             given: List::new(),
             given_next: None,
+            started_by: Box::default(),
             env: List::new(),
             stop_env: List::new(),
             processes: Few::new(),

@@ -8,9 +8,9 @@ use super::state::{Goal, State};
 use super::{Engine, EventId};
 use crate::names::{InstanceName, JobName};
 use crate::process::{InstanceId, Role, Slot};
-use crate::spec::{Arg, Condition, Expect, Node, Operand};
+use crate::spec::{Arg, Command, Condition, Expect, Node, NormalExit, Operand};
 use crate::time::{Mono, Span};
-use crate::view::{InstanceView, JobView, Remembered, WhyView};
+use crate::view::{InstanceView, JobView, Remembered, SettingsView, WhyView};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -33,6 +33,7 @@ impl Engine {
             state: State::Waiting,
             processes: Vec::new(),
             since: self.rested(job, name),
+            started_by: Vec::new(),
             waits_for: String::new(),
             last_exit: self.last_exit(job, name),
             respawns: u64::from(self.respawned(job, name)),
@@ -96,6 +97,31 @@ impl Engine {
             emits: spec.about.emits.clone(),
             start_on: spec.start_on.as_deref().cloned(),
             stop_on: spec.stop_on.as_deref().cloned(),
+        })
+    }
+
+    /// Returns how a job's main process is run. Sizes of its log file are what the file says; none is 0.
+    pub fn settings_view(&self, name: &JobName) -> Option<SettingsView> {
+        let spec = &self.jobs.look(name)?.spec;
+        let policy = &spec.policy;
+        let status = |exit: &NormalExit| match exit {
+            NormalExit::Status(status) => Some(*status),
+            NormalExit::Signal(_) => None,
+        };
+        Some(SettingsView {
+            task: policy.task,
+            respawn: policy.respawn,
+            command: spec.commands.get(&Role::Main).map(|command| match command {
+                Command::Exec(text) | Command::Script(text) => text.clone(),
+            }),
+            directory: spec.attrs.chdir.clone(),
+            user: spec.attrs.setuid.clone(),
+            kill_signal: policy.kill_signal,
+            kill_timeout: policy.kill_timeout,
+            kill_mode: policy.kill_mode,
+            normal_exit: policy.normal_exit.iter().filter_map(status).collect(),
+            rotate_size: spec.attrs.log.rotate_size.unwrap_or_default(),
+            rotate_count: spec.attrs.log.rotate_count.unwrap_or_default(),
         })
     }
 
@@ -214,6 +240,7 @@ impl Engine {
             state: instance.state,
             processes: processes.filter_map(|(role, p)| p.pid.map(|pid| (*role, pid))).collect(),
             since: self.now.since(instance.since),
+            started_by: instance.started_by.iter().map(|by| by.lossy().into_owned()).collect(),
             waits_for: self.hold_words(instance),
             last_exit: self.last_exit(&instance.job, &instance.name),
             respawns: instance.respawn.total,

@@ -12,6 +12,7 @@ use crate::names::{EventName, InstanceName, JobName};
 use crate::process::InstanceId;
 use crate::spec::{Condition, Node};
 use crate::text::Text;
+use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
@@ -206,6 +207,7 @@ impl Engine {
             }
         };
         let depth = events.iter().filter_map(|id| self.events.look(id)).map(|e| e.depth).max();
+        let started_by = self.causes(events);
         let id = self.find_or_create(name, instance);
         if self.instances.look(&id).is_some_and(|i| i.goal == Goal::Start || i.restart) {
             return;
@@ -214,6 +216,7 @@ impl Engine {
         let given = List::from(given).like(&mut self.last_given);
         if let Some(instance) = self.instances.edit(&id) {
             instance.given_next = Some(given);
+            instance.started_by = started_by;
             instance.depth = depth.unwrap_or(0);
             instance.respawn.failures = 0;
         }
@@ -243,6 +246,21 @@ impl Engine {
     fn event_env(&self, events: &[EventId]) -> Vec<Text> {
         let events = events.iter().filter_map(|id| self.events.look(id));
         events.flat_map(|event| event.env.iter().cloned()).collect()
+    }
+
+    /// Returns the events in words: their names, and with a job's own the job.
+    fn causes(&self, events: &[EventId]) -> Box<[Text]> {
+        let events = events.iter().filter_map(|id| self.events.look(id));
+        let words = events.map(|event| {
+            let value = |key: &[u8]| super::event::first_value(&event.env, key);
+            let name = event.name.text().bytes();
+            let of_job = matches!(name, b"starting" | b"started" | b"stopping" | b"stopped");
+            match value(b"JOB").filter(|_| of_job) {
+                Some(job) => Text::from([name, b" ", job].concat()),
+                None => event.name.text().clone(),
+            }
+        });
+        words.collect()
     }
 
     fn event_names(&self, events: &[EventId]) -> Vec<u8> {

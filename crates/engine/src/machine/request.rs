@@ -3,6 +3,7 @@
 use crate::errno::Errno;
 use crate::names::{EventName, InstanceName, JobName};
 use crate::process::{Exit, Role, Step};
+use crate::signal::Signal;
 use crate::text::Text;
 use crate::view::InstanceView;
 use alloc::format;
@@ -59,6 +60,8 @@ pub enum Request {
     Restart(Target, Wait),
     /// Send the reload signal to main.
     Reload(Target),
+    /// Send main this signal; nothing else changes.
+    Signal(Target, Signal),
     /// Emit an event with these `KEY=VALUE`s.
     Emit(Text, Vec<Text>, Wait),
 }

@@ -7,8 +7,10 @@ use super::state::{Goal, State};
 use super::{Effect, Engine, Note, SignalScope, EVENTS_MAX, REQUESTS_MAX};
 use crate::list::List;
 use crate::names::{EventName, InstanceName, JobName, NameError};
-use crate::process::{InstanceId, Role};
+use crate::process::{InstanceId, Role, Slot};
+use crate::signal::Signal;
 use crate::text::Text;
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -67,7 +69,9 @@ impl Engine {
         let asked = match &request {
             Request::Stop(..) => Asked::Stop,
             Request::Restart(..) => Asked::Restart,
-            Request::Start(..) | Request::Reload(_) | Request::Emit(..) => Asked::Start,
+            Request::Start(..) | Request::Reload(_) | Request::Signal(..) | Request::Emit(..) => {
+                Asked::Start
+            }
         };
         let full = self.requests.len() >= REQUESTS_MAX;
         self.requests.insert(id, Pending { asked, token });
@@ -79,6 +83,7 @@ impl Engine {
                 Request::Stop(target, wait) => self.stop(id, &target, wait),
                 Request::Restart(target, wait) => self.restart(id, &target, wait),
                 Request::Reload(target) => self.reload(id, &target),
+                Request::Signal(target, signal) => self.signal_asked(id, &target, signal),
                 Request::Emit(name, env, wait) => self.emit_asked(id, name, env, wait),
             }
         };
@@ -194,6 +199,7 @@ impl Engine {
         self.remember(id, Note::Asked(Asked::Start));
         if let Some(instance) = self.instances.edit(&id) {
             instance.depth = 0;
+            instance.started_by = Box::default();
             instance.respawn.failures = 0;
             if let Which::Env(env) = &target.which {
                 instance.given_next = Some(env.clone().into());
@@ -270,20 +276,41 @@ impl Engine {
     }
 
     fn reload(&mut self, request: RequestId, target: &Target) -> Result<(), Refusal> {
-        let id = self.known_instance(target)?;
-        let Some(instance) = self.instances.look(&id) else { return Ok(()) };
-        let main = instance.processes.get(&Role::Main).copied();
-        let Some(main) = main.filter(|main| main.pid.is_some()) else {
-            return Err(Refusal::NotRunning(instance.job.clone(), instance.name.clone()));
-        };
-        let Some(spec) = self.spec_of(id) else { return Ok(()) };
-        if let Some(signal) = spec.policy.reload_signal {
+        let (id, main) = self.running(target)?;
+        let signal = self.spec_of(id).and_then(|spec| spec.policy.reload_signal);
+        if let Some(signal) = signal {
             self.remember(id, Note::Reloads(signal));
-            self.out.push(Effect::Signal(main.slot, signal, SignalScope::Process));
+            self.out.push(Effect::Signal(main, signal, SignalScope::Process));
         }
         let view = self.view_of(id);
         self.reply(request, Reply::Done(view), None);
         Ok(())
+    }
+
+    fn signal_asked(
+        &mut self,
+        request: RequestId,
+        target: &Target,
+        signal: Signal,
+    ) -> Result<(), Refusal> {
+        let (id, main) = self.running(target)?;
+        self.remember(id, Note::Signals(signal));
+        self.out.push(Effect::Signal(main, signal, SignalScope::Process));
+        let view = self.view_of(id);
+        self.reply(request, Reply::Done(view), None);
+        Ok(())
+    }
+
+    /// Returns the instance and its main process, which lives.
+    fn running(&self, target: &Target) -> Result<(InstanceId, Slot), Refusal> {
+        let id = self.known_instance(target)?;
+        let unknown = || Refusal::UnknownJob(target.job.clone());
+        let instance = self.instances.look(&id).ok_or_else(unknown)?;
+        let main = instance.processes.get(&Role::Main).filter(|main| main.pid.is_some());
+        match main {
+            Some(main) => Ok((id, main.slot)),
+            None => Err(Refusal::NotRunning(instance.job.clone(), instance.name.clone())),
+        }
     }
 
     fn emit_asked(

@@ -15,8 +15,11 @@ use engine::machine::state::{Goal, State};
 use engine::machine::{self, Config, Effect, Engine, Found, Input, Level};
 use engine::names::{EventName, InstanceName, JobName};
 use engine::process::{Exit, Role};
+use engine::signal::Signal;
+use engine::spec::KillMode;
 use engine::text::Text;
-use engine::time::Mono;
+use engine::time::{Mono, Span};
+use engine::view::SettingsView;
 use std::sync::Arc;
 
 /// How many bytes at the front say in which pieces the others come and what is answered.
@@ -227,8 +230,21 @@ impl Daemon {
                 let names = self.engine.job_names();
                 Answer::Jobs(names.filter_map(|name| self.engine.job_view(name)).collect())
             }
+            Call::Settings(_) => Answer::Settings(Box::new(SettingsView {
+                task: choice & 1 == 0,
+                respawn: choice & 2 == 0,
+                command: Some(text),
+                directory: None,
+                user: None,
+                kill_signal: Signal::TERM,
+                kill_timeout: Span::secs(5),
+                kill_mode: KillMode::Group,
+                normal_exit: vec![1],
+                rotate_size: u64::from(choice),
+                rotate_count: 1,
+            })),
             Call::Usage(_) => Answer::Usage((choice & 1 == 0).then_some(text)),
-            Call::Version => Answer::Version(Version::own()),
+            Call::Version => Answer::Version(Version::own(1)),
             Call::GetLogPriority => Answer::Priority(Level::TABLE[usize::from(choice % 6)].0),
             Call::LogPath(_) => Answer::Path(text),
             Call::GetEnv(EnvScope::Global, name) => {

@@ -14,6 +14,13 @@ pub fn run(data: &[u8]) {
     if let Some(message) = ToKeeper::decode(data) {
         asked(&message, Some(data));
     }
+    let mut rest = data;
+    while !rest.is_empty() {
+        let (first, others) = ToKeeper::split(rest);
+        assert_eq!([first, others].concat(), rest);
+        assert!(!first.is_empty(), "it would go on for ever");
+        rest = others;
+    }
     if let Some(message) = FromKeeper::decode(data) {
         told(message, Some(data));
     }

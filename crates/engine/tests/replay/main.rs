@@ -9,6 +9,7 @@ mod journal;
 mod keeper;
 mod machine;
 mod snapshot;
+mod supervisord;
 
 use std::fs;
 use std::path::Path;
@@ -33,6 +34,11 @@ fn replay(target: &str, run: fn(&[u8])) {
 #[test]
 fn no_job_file_breaks_the_dialect() {
     replay("dialect", dialect::run);
+}
+
+#[test]
+fn no_configuration_breaks_the_reading_of_programs() {
+    replay("supervisord", supervisord::run);
 }
 
 #[test]

@@ -146,6 +146,9 @@ pub fn status(view: &InstanceView) -> String {
 pub fn why(why: &WhyView) -> Vec<String> {
     let view = &why.status;
     let mut lines = vec![format!("{}, since {}", status(view), view.since)];
+    if !view.started_by.is_empty() {
+        lines.push(format!("started by {}", view.started_by.join(", ")));
+    }
     if !view.waits_for.is_empty() {
         lines.push(format!("waits for {}", view.waits_for));
     }

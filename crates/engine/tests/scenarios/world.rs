@@ -32,6 +32,7 @@ const INPUTS: &[(&str, &str, Do)] = &[
     ("stop", "JOB [KEY=VALUE]... [no-wait] [token=T]", |w, r| w.ask("stop", r)),
     ("restart", "JOB [KEY=VALUE]... [no-wait] [token=T]", |w, r| w.ask("restart", r)),
     ("reload", "JOB [KEY=VALUE]...", |w, r| w.ask("reload", r)),
+    ("usr1", "JOB [KEY=VALUE]...", |w, r| w.ask("usr1", r)),
     ("emit", "EVENT [KEY=VALUE]... [no-wait] [token=T]", |w, r| w.ask("emit", r)),
     ("gone", "REQUEST", World::gone),
     ("find", "TOKEN", World::find_token),
@@ -331,6 +332,7 @@ impl World {
             "stop" => Request::Stop(target(subject, &env)?, wait),
             "restart" => Request::Restart(target(subject, &env)?, wait),
             "reload" => Request::Reload(target(subject, &env)?),
+            "usr1" => Request::Signal(target(subject, &env)?, Signal::USR1),
             _ => Request::Emit(Text::from(*subject), texts(&env), wait),
         };
         let id = self.engine.next_request();

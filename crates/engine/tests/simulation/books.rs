@@ -268,7 +268,7 @@ impl Books {
             Request::Start(_, wait) => (Asked::Start, wait),
             Request::Restart(_, wait) => (Asked::Restart, wait),
             Request::Stop(_, wait) => (Asked::Stop, wait),
-            Request::Reload(_) | Request::Emit(..) => return,
+            Request::Reload(_) | Request::Signal(..) | Request::Emit(..) => return,
         };
         let Reply::Done(Some(view)) = reply else { return };
         if *settled != engine::machine::request::Wait::Settled {
@@ -304,7 +304,7 @@ fn shown(engine: &Engine, request: &Request) -> String {
         Request::Start(target, _) | Request::Stop(target, _) | Request::Restart(target, _) => {
             target
         }
-        Request::Reload(_) | Request::Emit(..) => return String::new(),
+        Request::Reload(_) | Request::Signal(..) | Request::Emit(..) => return String::new(),
     };
     let name = engine.find(target).ok().and_then(|(_, id)| engine.name_of(id?));
     name.map_or_else(String::new, |(job, name)| job.with_instance(name))

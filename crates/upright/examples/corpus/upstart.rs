@@ -1,6 +1,6 @@
 //! The Upstart half: verdicts, specs, show-config and check-config.
 
-use crate::{read, Difference, Outcome};
+use crate::{read, Outcome};
 use engine::dialect::upstart::{apply_override, check, parse, show};
 use engine::dialect::{render, Parsed};
 use engine::few::Few;
@@ -72,10 +72,6 @@ pub fn compare(corpus: &Path) -> Result<Outcome, String> {
 }
 
 impl Outcome {
-    fn differ(&mut self, file: &str, kind: &'static str, reason: String) {
-        self.differences.push(Difference { file: file.to_owned(), kind, reason });
-    }
-
     /// Compares blocks of a job's name and indented lines, in any order of jobs.
     fn blocks(&mut self, kind: &'static str, expected: &str, got: &[(String, String)]) {
         let mut blocks: BTreeMap<String, String> = BTreeMap::new();

@@ -338,6 +338,7 @@ mod tests {
             state: machine::state::State::Running,
             processes: Vec::new(),
             since: Span::ZERO,
+            started_by: Vec::new(),
             waits_for: String::new(),
             last_exit: None,
             respawns: 0,

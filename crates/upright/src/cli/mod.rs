@@ -4,9 +4,11 @@
 //! Everything a command does to the world goes through [`World`], so that a test can give it
 //! another one.
 
+pub mod checkconf;
 pub mod client;
 pub mod connect;
 pub mod initctl;
+pub mod initctl2dot;
 pub mod layout;
 pub mod options;
 pub mod people;
@@ -66,6 +68,10 @@ impl World<'_> {
 pub fn run(world: &mut World<'_>) -> u8 {
     if world.program == "initctl" || initctl::commands::find(world.program.as_bytes()).is_some() {
         initctl::run(world)
+    } else if world.program == "init-checkconf" {
+        checkconf::run(world)
+    } else if world.program == "initctl2dot" {
+        initctl2dot::run(world)
     } else if let Some(row) = sysv::find(&world.program) {
         sysv::run(world, row)
     } else if world.program == "tini" {

@@ -37,6 +37,7 @@ mod tests {
             state,
             processes: processes.to_vec(),
             since: Span::ZERO,
+            started_by: Vec::new(),
             waits_for: String::new(),
             last_exit: None,
             respawns: 0,

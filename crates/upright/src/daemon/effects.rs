@@ -6,7 +6,7 @@ use super::orphans::{signal_all, Census, Search, Subject, Traces};
 use super::{planning, Daemon, Drain, Standing, BUSY, DRAIN_TIMEOUT, TAIL, TODO_KEPT};
 use engine::control::answer::Answer;
 use engine::control::notice::Notice;
-use engine::keeper::{held, Scope, ToKeeper, Wants};
+use engine::keeper::{held, Scope, ToKeeper, Wants, TOGETHER};
 use engine::logroute::{self, ToLogger};
 use engine::machine::request::{Reply, RequestId};
 use engine::machine::{self, Effect, Input, Level, SignalScope};
@@ -24,6 +24,29 @@ enum Done {
     Yes,
     /// The keeper has to read first; it stays first in line.
     Later,
+}
+
+/// Returns what the keeper is asked for by an effect; nothing where that takes more than a few words.
+fn request(effect: &Effect) -> Option<ToKeeper<'static>> {
+    match effect {
+        Effect::Signal(slot, signal, scope) => {
+            let scope = match scope {
+                SignalScope::Process => Scope::Process,
+                SignalScope::Group => Scope::Group,
+            };
+            Some(ToKeeper::Signal { slot: *slot, signal: *signal, scope })
+        }
+        Effect::Release(slot) => Some(ToKeeper::Release { slot: *slot }),
+        Effect::Adopt(slot, pid) => Some(ToKeeper::Adopt { slot: *slot, pid: *pid }),
+        Effect::Spawn(_)
+        | Effect::Survey(..)
+        | Effect::Sweep(..)
+        | Effect::SweepAll(_)
+        | Effect::Reply(..)
+        | Effect::Notice(..)
+        | Effect::Say(..)
+        | Effect::Quit(_) => None,
+    }
 }
 
 impl Daemon {
@@ -61,9 +84,9 @@ impl Daemon {
     /// Performs what is in line until it is empty or the keeper has to read first.
     pub(super) fn perform_todo(&mut self) {
         loop {
-            let said = self.say_together();
-            if said > 0 {
-                self.tick(said);
+            let done = self.say_together() + self.ask_together();
+            if done > 0 {
+                self.tick(done);
                 continue;
             }
             let Some(effect) = self.todo.pop_front() else { break };
@@ -95,6 +118,32 @@ impl Daemon {
         }
         speech.end();
         said
+    }
+
+    /// Asks the keeper for what is next in line, as much as one message takes; returns how many effects
+    /// that were. One alone is not worth it, nor is anything while the keeper has to read.
+    fn ask_together(&mut self) -> u64 {
+        let asked = self.todo.iter().map_while(request);
+        let asked = asked.take_while(ToKeeper::travels_with_others).take(TOGETHER);
+        let count = asked.clone().count();
+        if count < 2 || self.keeper_full {
+            return 0;
+        }
+        match self.link.send_together(asked) {
+            Sent::Yes => {
+                self.todo.drain(..count);
+                count as u64
+            }
+            Sent::Full => {
+                self.keeper_full = true;
+                0
+            }
+            Sent::Gone => {
+                self.standing = Standing::Lost;
+                self.todo.drain(..count);
+                count as u64
+            }
+        }
     }
 
     fn tick(&mut self, done: u64) {
@@ -166,16 +215,11 @@ impl Daemon {
     fn perform(&mut self, effect: &Effect) -> Done {
         match effect {
             Effect::Spawn(slot) => return self.spawn(*slot),
-            Effect::Signal(slot, signal, scope) => {
-                let scope = match scope {
-                    SignalScope::Process => Scope::Process,
-                    SignalScope::Group => Scope::Group,
+            Effect::Signal(..) | Effect::Release(_) | Effect::Adopt(..) => {
+                return match request(effect) {
+                    Some(message) => self.send(&message, &[]),
+                    None => Done::Yes,
                 };
-                return self.send(&ToKeeper::Signal { slot: *slot, signal: *signal, scope }, &[]);
-            }
-            Effect::Release(slot) => return self.send(&ToKeeper::Release { slot: *slot }, &[]),
-            Effect::Adopt(slot, pid) => {
-                return self.send(&ToKeeper::Adopt { slot: *slot, pid: *pid }, &[]);
             }
             Effect::Survey(slot, original) => self.survey(*slot, *original),
             Effect::Sweep(slot, signal) => self.sweep(*slot, *signal),

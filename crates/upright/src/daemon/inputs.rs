@@ -16,7 +16,7 @@ use engine::names::{EventName, JobName};
 use engine::process::{InstanceId, Pid, Slot};
 use engine::signal::Signal;
 use engine::text::Text;
-use engine::view::InstanceView;
+use engine::view::{InstanceView, SettingsView};
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
 use sys::epoll::{Interest, Ready};
@@ -111,13 +111,15 @@ impl Daemon {
     /// Takes what the keeper tells; returns how many messages there were.
     fn hear_keeper(&mut self, effects: &mut Vec<Effect>) -> usize {
         self.keeper_full = false;
-        for told in 0..KEEPER_BATCH {
+        let mut told = 0;
+        while told < KEEPER_BATCH || self.link.has_more() {
             match self.link.receive() {
                 Ok(Some((message, fd))) => {
                     if let (FromKeeper::Logger, Some(fd)) = (message, fd) {
                         self.take_logger(fd);
                     }
                     self.hear(message, effects);
+                    told += 1;
                 }
                 Ok(None) => return told,
                 Err(_) => {
@@ -126,7 +128,7 @@ impl Daemon {
                 }
             }
         }
-        KEEPER_BATCH
+        told
     }
 
     pub(super) fn hear(&mut self, message: FromKeeper, effects: &mut Vec<Effect>) {
@@ -353,6 +355,7 @@ impl Daemon {
             | Call::List(..)
             | Call::Why(_)
             | Call::ShowConfig(_)
+            | Call::Settings(_)
             | Call::Usage(_)
             | Call::Version
             | Call::GetLogPriority
@@ -440,11 +443,17 @@ impl Daemon {
                 let name = self.known(&job).map_err(refused)?;
                 Ok(Answer::Jobs(self.engine.job_view(&name).into_iter().collect()))
             }
+            Call::Settings(job) => {
+                let name = self.known(&job).map_err(refused)?;
+                let view = self.settings_of(&name);
+                let view = view.ok_or(Refusal::UnknownJob(job)).map_err(refused)?;
+                Ok(Answer::Settings(Box::new(view)))
+            }
             Call::Usage(job) => {
                 let name = self.known(&job).map_err(refused)?;
                 Ok(Answer::Usage(self.engine.job_view(&name).and_then(|view| view.usage)))
             }
-            Call::Version => Ok(Answer::Version(Version::own())),
+            Call::Version => Ok(Answer::Version(Version::own(sys::own::parent()))),
             Call::GetLogPriority => Ok(Answer::Priority(self.engine.level())),
             Call::LogPath(target) => self.log_path(&target),
             Call::Ask(..)
@@ -459,6 +468,14 @@ impl Daemon {
             | Call::ListEnv(..)
             | Call::ResetEnv(..) => Ok(Answer::Done),
         }
+    }
+
+    /// Adds what the options say where the job's file does not.
+    fn settings_of(&self, name: &JobName) -> Option<SettingsView> {
+        let mut view = self.engine.settings_view(name)?;
+        let policy = &self.engine.spec(name)?.attrs.log;
+        (view.rotate_size, view.rotate_count) = planning::rotation(&self.settings, policy);
+        Some(view)
     }
 
     fn known(&self, job: &Text) -> Result<JobName, Refusal> {

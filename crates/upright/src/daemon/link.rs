@@ -4,13 +4,22 @@
 //! Nothing is lost when the channel is full: what cannot be sent yet stays first in line, and a
 //! spawn's plan is made only when it can go.
 
-use engine::keeper::{FromKeeper, ToKeeper, HEAD, MESSAGE_MAX};
+use engine::keeper::{FromKeeper, ToKeeper, HEAD, MESSAGE_MAX, TOGETHER};
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use sys::{seqpacket, Errno};
 
 /// The channel.
 pub struct Link {
     channel: OwnedFd,
+    inbox: Inbox,
+}
+
+/// A datagram that is not all taken yet.
+struct Inbox {
+    bytes: [u8; HEAD * TOGETHER],
+    rest: Range<usize>,
+    fd: Option<OwnedFd>,
 }
 
 /// What became of a message.
@@ -27,7 +36,8 @@ pub enum Sent {
 impl Link {
     /// Takes the channel over.
     pub fn new(channel: OwnedFd) -> Link {
-        Link { channel }
+        let inbox = Inbox { bytes: [0; HEAD * TOGETHER], rest: 0..0, fd: None };
+        Link { channel, inbox }
     }
 
     /// Returns the descriptor to wait for.
@@ -40,7 +50,24 @@ impl Link {
         let (mut head, mut lengths) = ([0; HEAD], [[0; 4]; 2]);
         let parts = message.encode(&mut head, &mut lengths);
         let [a, b, c, d] = parts;
-        match seqpacket::send(&self.channel, &[&head, a, b, c, d], fds) {
+        self.sent(seqpacket::send(&self.channel, &[&head, a, b, c, d], fds))
+    }
+
+    /// Sends messages that travel together, at most [`TOGETHER`].
+    pub fn send_together(&self, messages: impl Iterator<Item = ToKeeper<'static>>) -> Sent {
+        let mut all = [0; HEAD * TOGETHER];
+        let mut length = 0;
+        for (place, message) in all.chunks_exact_mut(HEAD).zip(messages) {
+            let mut head = [0; HEAD];
+            message.encode(&mut head, &mut [[0; 4]; 2]);
+            place.copy_from_slice(&head);
+            length += HEAD;
+        }
+        self.sent(seqpacket::send(&self.channel, &[all.get(..length).unwrap_or(&[])], &[]))
+    }
+
+    fn sent(&self, outcome: Result<(), Errno>) -> Sent {
+        match outcome {
             Ok(()) => Sent::Yes,
             Err(Errno::AGAIN | Errno::NOBUFS | Errno::NOMEM | Errno::TOOMANYREFS) => Sent::Full,
             Err(_) => Sent::Gone,
@@ -49,23 +76,38 @@ impl Link {
 
     /// Receives one message with its descriptor. Nothing where there is none now; an error where
     /// the keeper is gone. What is not of this version is passed over.
-    pub fn receive(&self) -> Result<Option<(FromKeeper, Option<OwnedFd>)>, Errno> {
-        let mut buffer = [0; HEAD * 2];
+    pub fn receive(&mut self) -> Result<Option<(FromKeeper, Option<OwnedFd>)>, Errno> {
         loop {
-            match seqpacket::receive(&self.channel, &mut buffer) {
+            while let Some((message, fd)) = self.inbox.take() {
+                if let Some(message) = FromKeeper::decode(message) {
+                    return Ok(Some((message, fd)));
+                }
+            }
+            match seqpacket::receive(&self.channel, &mut self.inbox.bytes) {
                 Ok(received) if received.length == 0 => return Err(Errno::PIPE),
                 Ok(received) => {
                     let [fd, ..] = received.fds;
-                    let bytes = buffer.get(..received.length).unwrap_or(&[]);
-                    if let Some(message) = FromKeeper::decode(bytes) {
-                        return Ok(Some((message, fd)));
-                    }
+                    (self.inbox.rest, self.inbox.fd) = (0..received.length, fd);
                 }
                 Err(Errno::AGAIN) => return Ok(None),
                 Err(Errno::MSGSIZE) => {}
                 Err(errno) => return Err(errno),
             }
         }
+    }
+
+    /// Reports whether a message was received that is not taken yet: no descriptor tells of it.
+    pub fn has_more(&self) -> bool {
+        !self.inbox.rest.is_empty()
+    }
+}
+
+impl Inbox {
+    fn take(&mut self) -> Option<(&[u8], Option<OwnedFd>)> {
+        let rest = self.bytes.get(self.rest.clone()).filter(|rest| !rest.is_empty())?;
+        let (message, others) = FromKeeper::split(rest);
+        self.rest.start = self.rest.end - others.len();
+        Some((message, self.fd.take()))
     }
 }
 

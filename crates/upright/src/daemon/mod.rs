@@ -46,6 +46,9 @@ use watching::Watching;
 /// where it was.
 const TURN_CPU: Span = Span::secs(20);
 
+/// The limit is set anew when it is older than this; a turn has that much less at most.
+const TURN_CPU_SLACK: Span = Span::secs(1);
+
 /// How long an answer that quotes a job's last lines waits for them.
 const DRAIN_TIMEOUT: Span = Span::millis(500);
 
@@ -76,6 +79,8 @@ struct Daemon {
     link: Link,
     /// Whether the keeper has to read before more can be sent.
     keeper_full: bool,
+    /// What its channel is watched for.
+    watched: Interest,
     logger: Option<OwnedFd>,
     listeners: Vec<(u64, UnixListener)>,
     connections: Connections,
@@ -99,6 +104,8 @@ struct Daemon {
     stacks: BTreeMap<Slot, u64>,
     /// Output that could not be written, by slot, in a sentence.
     troubles: BTreeMap<Slot, String>,
+    /// When the limit of a turn's processor time was set.
+    armed: Mono,
     /// Whether memory is to be given back in the next quiet moment.
     bulky: bool,
     /// What is journalled and need not be told to a later daemon.
@@ -220,7 +227,10 @@ impl Daemon {
             self.say(Level::Error, &format!("waiting failed: {errno}"));
             Vec::new()
         });
-        sys::timer::arm(TURN_CPU);
+        if now.since(self.armed) > TURN_CPU_SLACK {
+            sys::timer::arm(TURN_CPU);
+            self.armed = now;
+        }
         self.take_batch(&ready);
         self.end_turn();
     }
@@ -244,7 +254,11 @@ impl Daemon {
             self.close(id);
         }
         let interest = if self.keeper_full { Interest::Both } else { Interest::Read };
-        let _ = self.epoll.modify(self.link.fd(), KEEPER, interest);
+        if interest != self.watched {
+            // Takes no memory, so it cannot fail for a channel that is open.
+            let _ = self.epoll.modify(self.link.fd(), KEEPER, interest);
+            self.watched = interest;
+        }
     }
 
     fn flush(&mut self, id: ConnectionId) {

@@ -192,6 +192,12 @@ pub fn log_path(settings: &Settings, job: &JobSpec, instance: &[u8]) -> Option<P
     directory.map(|directory| log_file(directory, job.name.text().bytes(), instance))
 }
 
+/// Returns after how many bytes a job's log file is rotated, and how many old ones are kept.
+pub fn rotation(settings: &Settings, policy: &LogPolicy) -> (u64, u32) {
+    let (size, count) = settings.options.log_rotate.unwrap_or((ROTATE_SIZE, ROTATE_COUNT));
+    (policy.rotate_size.unwrap_or(size), policy.rotate_count.unwrap_or(count))
+}
+
 /// Splits `USER[:GROUP]`.
 fn owner(text: &[u8]) -> (Text, Option<Text>) {
     let mut halves = text.splitn(2, |byte| *byte == b':');
@@ -202,7 +208,7 @@ fn owner(text: &[u8]) -> (Text, Option<Text>) {
 fn log_file_of(settings: &Settings, policy: &LogPolicy, path: &Path) -> LogFile {
     let root = Path::new("/");
     let options = &settings.options;
-    let (size, count) = options.log_rotate.unwrap_or((ROTATE_SIZE, ROTATE_COUNT));
+    let (rotate_size, rotate_count) = rotation(settings, policy);
     let general = options.log_owner.as_deref().map(owner);
     let named = policy.owner.as_ref().or(general.as_ref());
     let user = named.and_then(|(name, _)| users::user(root, name.bytes()).ok());
@@ -210,8 +216,8 @@ fn log_file_of(settings: &Settings, policy: &LogPolicy, path: &Path) -> LogFile 
     let group = group.and_then(|name| users::group(root, name.bytes()).ok());
     LogFile {
         path: Text::from(path.as_os_str().as_bytes()),
-        rotate_size: policy.rotate_size.unwrap_or(size),
-        rotate_count: policy.rotate_count.unwrap_or(count),
+        rotate_size,
+        rotate_count,
         mode: policy.mode.or(options.log_mode).unwrap_or(LOG_MODE),
         uid: user.as_ref().map(|user| user.uid),
         gid: group.or(user.map(|user| user.gid)).or(settings.log_group),

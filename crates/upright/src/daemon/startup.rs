@@ -18,7 +18,7 @@ use engine::process::{InstanceId, Role, Slot};
 use engine::recovery::{recover, Phase, Table};
 use engine::signal::Signal;
 use engine::text::Text;
-use engine::time::Span;
+use engine::time::{Mono, Span};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
@@ -55,13 +55,13 @@ struct Told {
 }
 
 /// Begins: returns a daemon that is ready for its first turn.
-pub(super) fn begin(options: Options, link: Link) -> Result<Daemon, String> {
+pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, String> {
     sys::timer::arm(TURN_CPU);
     let epoll = Epoll::new(256).map_err(|errno| format!("epoll: {errno}"))?;
     let watch = |fd, token| epoll.add(fd, token, Interest::Read);
     watch(link.fd(), KEEPER).map_err(|errno| format!("epoll: {errno}"))?;
     let mut epoll = epoll;
-    let mut told = Told::listen(&link, &mut epoll)?;
+    let mut told = Told::listen(&mut link, &mut epoll)?;
     let settings = Settings::new(options, told.keeper);
     let voice = Voice::new(settings.options.mode);
     let rights = Daemon::rights(settings.uid);
@@ -71,6 +71,7 @@ pub(super) fn begin(options: Options, link: Link) -> Result<Daemon, String> {
         epoll,
         link,
         keeper_full: false,
+        watched: Interest::Read,
         logger: None,
         listeners: Vec::new(),
         connections: Connections::new(rights),
@@ -84,6 +85,7 @@ pub(super) fn begin(options: Options, link: Link) -> Result<Daemon, String> {
         following: BTreeSet::new(),
         stacks: BTreeMap::new(),
         troubles: BTreeMap::new(),
+        armed: Mono(0),
         bulky: true,
         seen: Seen::default(),
         given_up: None,
@@ -123,7 +125,7 @@ pub(super) fn begin(options: Options, link: Link) -> Result<Daemon, String> {
 
 impl Told {
     /// Hears the keeper out: what it holds, its table, then that this was all.
-    fn listen(link: &Link, epoll: &mut Epoll) -> Result<Told, String> {
+    fn listen(link: &mut Link, epoll: &mut Epoll) -> Result<Told, String> {
         let mut told = Told {
             attempt: 0,
             keeper: 0,
@@ -142,7 +144,7 @@ impl Told {
     /// Waits for what the keeper tells next, for at most so long, and takes it.
     fn hear(
         &mut self,
-        link: &Link,
+        link: &mut Link,
         epoll: &mut Epoll,
         patience: Option<Span>,
     ) -> Result<(), String> {
@@ -345,7 +347,7 @@ impl Daemon {
                 self.say(Level::Error, "processes of an earlier daemon do not end, even by KILL");
                 break;
             }
-            told.hear(&self.link, &mut self.epoll, Some(left))?;
+            told.hear(&mut self.link, &mut self.epoll, Some(left))?;
         }
         for slot in strangers {
             self.tell(&ToKeeper::Release { slot }, told)?;
@@ -358,7 +360,7 @@ impl Daemon {
         loop {
             match self.link.send(message, &[]) {
                 Sent::Yes => return Ok(()),
-                Sent::Full => told.hear(&self.link, &mut self.epoll, Some(ROOM))?,
+                Sent::Full => told.hear(&mut self.link, &mut self.epoll, Some(ROOM))?,
                 Sent::Gone => return Err(String::from("the keeper is gone")),
             }
         }

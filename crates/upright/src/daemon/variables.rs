@@ -44,6 +44,7 @@ impl Daemon {
             | Call::List(..)
             | Call::Why(_)
             | Call::ShowConfig(_)
+            | Call::Settings(_)
             | Call::Usage(_)
             | Call::ReloadConfiguration
             | Call::Version

@@ -12,8 +12,8 @@ mod requests;
 mod table;
 mod telling;
 
-use engine::keeper::{LogWire, MESSAGE_MAX};
-use engine::process::Slot;
+use engine::keeper::{LogWire, ToKeeper, MESSAGE_MAX};
+use engine::process::{Pid, Slot};
 use engine::time::{Mono, Span};
 use held::Held;
 use orphans::Orphans;
@@ -25,7 +25,7 @@ use sys::epoll::{Epoll, Interest, Ready};
 use sys::ground::Grounds;
 use sys::limits::Inherited;
 use sys::own::{Argv, Binary};
-use sys::signals::{SignalFd, SignalSet};
+use sys::signals::{Arrived, SignalFd, SignalSet};
 use sys::wait::{change, Change, Whom};
 use sys::{seqpacket, Errno};
 use table::{Index, Table};
@@ -172,13 +172,14 @@ impl Keeper {
         let mut batch = Vec::with_capacity(EVENTS);
         loop {
             self.now = sys::clock::monotonic();
-            if self.reap_again {
-                self.reap();
-            }
             self.expire();
             self.start_what_is_due();
             self.tell();
             self.pass();
+            if self.reap_again && self.reap() {
+                self.tell();
+                self.pass();
+            }
             if let Some(code) = self.end() {
                 return code;
             }
@@ -225,42 +226,53 @@ impl Keeper {
     }
 
     fn signalled(&mut self) {
-        let taken = self.signals.take();
-        for signal in TOLD.into_iter().filter(|signal| taken.has(*signal)) {
+        let Arrived { signals, child } = self.signals.take_all();
+        for signal in TOLD.into_iter().filter(|signal| signals.has(*signal)) {
             self.arrived = self.arrived.with(signal);
             self.unseen = self.unseen.with(signal);
         }
-        if taken.has(CHILD) {
-            self.reap();
+        if !signals.has(CHILD) {
+            return;
+        }
+        // The one that the kernel names is told first: to look for others it goes through all
+        // children, which is done while the daemon is at work already.
+        self.reap_again = true;
+        if let Some((pid, change)) = child.and_then(|pid| change(Whom::Pid(pid))) {
+            self.changed(pid, change);
         }
     }
 
-    fn reap(&mut self) {
-        self.reap_again = true;
-        for _ in 0..EXITS {
+    /// Takes what has become of children; reports whether there was anything.
+    fn reap(&mut self) -> bool {
+        for taken in 0..EXITS {
             let Some((pid, change)) = change(Whom::Any) else {
                 self.reap_again = false;
-                return;
+                return taken > 0;
             };
-            match (self.table.find_pid(pid), change) {
-                (Some(index), Change::Exited(exit)) => self.table.ended(&self.epoll, index, exit),
-                (Some(index), Change::Stopped(signal)) => {
-                    self.table.stopped(&self.epoll, index, signal)
-                }
-                (None, Change::Exited(exit)) if self.daemon.pid() == Some(pid) => {
-                    self.hear_last_of_daemon();
-                    let again = if self.ending.is_some() { Again::No } else { Again::Yes };
-                    self.daemon.ended(exit, again, &self.epoll, self.now);
-                }
-                (None, Change::Exited(exit)) if self.logger.pid() == Some(pid) => {
-                    self.hear_logger(LEFT_OVER);
-                    let told = self.ending.is_some_and(|ending| ending.finish == Finish::Told);
-                    let again = if told { Again::No } else { Again::Yes };
-                    self.logger.ended(exit, again, &self.epoll, self.now);
-                }
-                (None, Change::Exited(exit)) => self.orphans.ended(pid, exit),
-                (None, Change::Stopped(_)) => {}
+            self.changed(pid, change);
+        }
+        true
+    }
+
+    fn changed(&mut self, pid: Pid, change: Change) {
+        match (self.table.find_pid(pid), change) {
+            (Some(index), Change::Exited(exit)) => self.table.ended(&self.epoll, index, exit),
+            (Some(index), Change::Stopped(signal)) => {
+                self.table.stopped(&self.epoll, index, signal)
             }
+            (None, Change::Exited(exit)) if self.daemon.pid() == Some(pid) => {
+                self.hear_last_of_daemon();
+                let again = if self.ending.is_some() { Again::No } else { Again::Yes };
+                self.daemon.ended(exit, again, &self.epoll, self.now);
+            }
+            (None, Change::Exited(exit)) if self.logger.pid() == Some(pid) => {
+                self.hear_logger(LEFT_OVER);
+                let told = self.ending.is_some_and(|ending| ending.finish == Finish::Told);
+                let again = if told { Again::No } else { Again::Yes };
+                self.logger.ended(exit, again, &self.epoll, self.now);
+            }
+            (None, Change::Exited(exit)) => self.orphans.ended(pid, exit),
+            (None, Change::Stopped(_)) => {}
         }
     }
 
@@ -284,8 +296,15 @@ impl Keeper {
             }
             match self.daemon.hear(&mut buffer) {
                 Heard::Message(mut received) => {
-                    let message = buffer.get(..received.length).unwrap_or(&[]);
-                    self.request(message, &mut received.fds);
+                    let mut rest = buffer.get(..received.length).unwrap_or(&[]);
+                    loop {
+                        let (message, others) = ToKeeper::split(rest);
+                        self.request(message, &mut received.fds);
+                        rest = others;
+                        if rest.is_empty() {
+                            break;
+                        }
+                    }
                 }
                 Heard::Nothing => break,
                 Heard::End => {

@@ -1,6 +1,6 @@
 //! The facts of the kernel, one row per slot. Grows where memory can be had and says so where not.
 
-use engine::keeper::FromKeeper;
+use engine::keeper::{FromKeeper, HEAD, TOGETHER};
 use engine::process::{Exit, Pid, Slot, Step};
 use std::collections::{HashMap, TryReserveError, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -86,6 +86,24 @@ impl Facts {
 
     fn without(self, other: Facts) -> Facts {
         Facts(self.0 & !other.0)
+    }
+}
+
+/// What was told together.
+pub struct Batch {
+    told: [(Index, Facts); TOGETHER],
+    length: usize,
+}
+
+impl Batch {
+    /// Returns how many messages it is.
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Reports whether there was nothing to tell.
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
     }
 }
 
@@ -306,7 +324,7 @@ impl Table {
     }
 
     /// Returns what is to be told next.
-    pub fn next_to_tell(&mut self) -> Option<(Index, FromKeeper)> {
+    fn next_to_tell(&mut self) -> Option<(Index, FromKeeper)> {
         while let Some(index) = self.to_tell.front().copied() {
             if let Some(message) = self.row(index).and_then(Row::fact) {
                 return Some((index, message));
@@ -320,13 +338,34 @@ impl Table {
         None
     }
 
-    /// What [`Table::next_to_tell`] returned was told.
-    pub fn told(&mut self, index: Index) {
-        if let Some(row) = self.row(index) {
-            let first = [Facts::BEGUN, Facts::STOPPED, Facts::OVER];
-            let told = first.into_iter().find(|fact| row.untold.has(*fact));
-            row.untold = row.untold.without(told.unwrap_or(Facts::NONE));
+    /// Encodes what is to be told next, as much as there is room for, and takes it for told.
+    pub fn next_batch(&mut self, room: &mut [u8; HEAD * TOGETHER]) -> Batch {
+        let mut batch = Batch { told: [(0, Facts::NONE); TOGETHER], length: 0 };
+        let places = room.chunks_exact_mut(HEAD).zip(0..);
+        for (place, told) in places {
+            let Some((index, message)) = self.next_to_tell() else { break };
+            place.copy_from_slice(&message.encode());
+            if let Some(told) = batch.told.get_mut::<usize>(told) {
+                *told = (index, self.told(index));
+            }
+            batch.length += 1;
         }
+        batch
+    }
+
+    /// What [`Table::next_batch`] returned could not be told.
+    pub fn untold(&mut self, batch: &Batch) {
+        let told = batch.told.iter().take(batch.length);
+        told.for_each(|(index, fact)| self.tell(*index, *fact));
+    }
+
+    fn told(&mut self, index: Index) -> Facts {
+        let Some(row) = self.row(index) else { return Facts::NONE };
+        let first = [Facts::BEGUN, Facts::STOPPED, Facts::OVER];
+        let told = first.into_iter().find(|fact| row.untold.has(*fact));
+        let told = told.unwrap_or(Facts::NONE);
+        row.untold = row.untold.without(told);
+        told
     }
 
     /// Returns the row whose output is to be passed to the logger next.

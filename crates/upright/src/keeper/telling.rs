@@ -2,7 +2,7 @@
 
 use super::peer::Blocked;
 use super::{Finish, Keeper};
-use engine::keeper::{FromKeeper, LogWire, HEAD};
+use engine::keeper::{FromKeeper, LogWire, HEAD, TOGETHER};
 use engine::process::Step;
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -54,9 +54,17 @@ impl Keeper {
             self.say(FromKeeper::SpawnFailed { slot, step: Step::Fork, errno }, &[])?;
             self.refused = None;
         }
-        while let Some((index, message)) = self.table.next_to_tell() {
-            self.say(message, &[])?;
-            self.table.told(index);
+        loop {
+            let mut news = [0; HEAD * TOGETHER];
+            let batch = self.table.next_batch(&mut news);
+            if batch.is_empty() {
+                break;
+            }
+            let news = news.get(..batch.len() * HEAD).unwrap_or(&[]);
+            if let Err(Blocked) = self.daemon.send(&[news], &[], self.now) {
+                self.table.untold(&batch);
+                return Err(Blocked);
+            }
         }
         while let Some(message) = self.orphans.next_to_tell() {
             self.say(message, &[])?;

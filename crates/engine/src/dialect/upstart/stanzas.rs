@@ -4,8 +4,9 @@
 use super::complaint::Complaint;
 use super::condition::{self, Expressed};
 use super::lex::{Fault, Word};
-use super::parse::{did_you_mean, one_of, Draft};
+use super::parse::{one_of, Draft};
 use super::value::{self, natural, permissions, seconds, INT_MAX};
+use crate::dialect::meant::did_you_mean;
 use crate::process::Role;
 use crate::spec::{
     Backoff, Cgroup, Command, Console, EnvRow, Expect, KillMode, Limits, NormalExit, OnFull,

@@ -58,6 +58,7 @@ fn view(job: &str, state: State, processes: &[(Role, i32)]) -> InstanceView {
         state,
         processes: processes.to_vec(),
         since: Span::ZERO,
+        started_by: Vec::new(),
         waits_for: String::new(),
         last_exit: None,
         respawns: 0,
@@ -287,7 +288,7 @@ fn the_other_commands_ask_and_print_what_the_original_does() {
         "a stop/waiting\nb start/post-start, process 7\n\tpost-start process 8\n",
         Call::List(None, Listed::Own),
     );
-    let version = Answer::Version(Version::own());
+    let version = Answer::Version(Version::own(1));
     check_call("initctl version", &[], version, "init (upstart 1.13.2)\n", Call::Version);
     let info = Answer::Priority(Level::Info);
     check_call("initctl log-priority", &[], info, "info\n", Call::GetLogPriority);

@@ -1,10 +1,12 @@
-//! `upright check`: what is wrong with job files, without running anything.
+//! `upright check`: what is wrong with job files and with Supervisor's configurations, without running
+//! anything.
 
 use super::words::printable;
 use super::{texts, Exit, Form, Session};
 use crate::cli::connect;
+use crate::supervisord::{self, Extent};
 use clap::ArgMatches;
-use engine::dialect::{self, Parsed};
+use engine::dialect::{self, Diagnostic, Parsed, Severity};
 use engine::names::JobName;
 use engine::text::Text;
 use std::ffi::OsStr;
@@ -24,11 +26,12 @@ pub(super) fn check(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Resu
         for path in files(&given) {
             let shown = printable(&path.display().to_string());
             match read(&path) {
-                Ok((file, parsed)) => {
-                    session.judge(&shown, &file, &parsed);
-                    if parsed.error().is_some() {
+                Ok(judged) => {
+                    let errors = judged.iter().flat_map(|file| &file.diagnostics);
+                    if errors.into_iter().any(|one| one.severity == Severity::Error) {
                         result = Err(Exit::Failed);
                     }
+                    judged.iter().for_each(|file| session.judge(file));
                 }
                 Err(why) => {
                     session.world.say(&format!("{shown}: {why}"));
@@ -42,22 +45,30 @@ pub(super) fn check(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Resu
 
 impl Session<'_, '_> {
     /// Prints what is to be said of a file.
-    fn judge(&mut self, path: &str, file: &[u8], parsed: &Parsed) {
+    fn judge(&mut self, file: &Judged) {
+        let Judged { path, bytes, diagnostics } = file;
         match self.form {
             Form::Json => {
-                let json = serde_json::json!({ "file": path, "diagnostics": parsed.diagnostics });
+                let json = serde_json::json!({ "file": path, "diagnostics": diagnostics });
                 self.world.print(&format!("{json}\n"));
             }
-            Form::Words if parsed.diagnostics.is_empty() => {
+            Form::Words if diagnostics.is_empty() => {
                 self.world.print(&format!("{path}: ok\n"));
             }
             Form::Words => {
-                for diagnostic in &parsed.diagnostics {
-                    self.world.print(&dialect::render(diagnostic, path, file));
+                for diagnostic in diagnostics {
+                    self.world.print(&dialect::render(diagnostic, path, bytes));
                 }
             }
         }
     }
+}
+
+/// A file and what is to be said of it.
+struct Judged {
+    path: String,
+    bytes: Vec<u8>,
+    diagnostics: Vec<Diagnostic>,
 }
 
 /// Returns the file itself, or of a directory its job files, in the order of their names. What
@@ -86,35 +97,91 @@ fn files(given: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// What a job file's name says it is.
+/// What a file's name says it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    Job,
+    /// A job, or Supervisor's programs: the content tells.
+    Conf,
+    /// What changes a job.
     Override,
+    /// Supervisor's programs.
+    Ini,
 }
 
 fn extension(path: &Path) -> Option<Kind> {
     match path.extension()?.as_bytes() {
-        b"conf" => Some(Kind::Job),
+        b"conf" => Some(Kind::Conf),
         b"override" => Some(Kind::Override),
+        b"ini" => Some(Kind::Ini),
         _ => None,
     }
 }
 
-/// Reads a file as the daemon would.
-fn read(path: &Path) -> Result<(Vec<u8>, Parsed), String> {
+/// Reads a file as the daemon would; of Supervisor's also what it includes.
+fn read(path: &Path) -> Result<Vec<Judged>, String> {
+    let bytes = bytes(path)?;
+    let Some(kind) = extension(path) else {
+        return Err(String::from(
+            "is no job file: its name must end in .conf or .override, or in .ini for programs",
+        ));
+    };
+    if kind == Kind::Ini || (kind == Kind::Conf && begins_with_section(&bytes)) {
+        return Ok(programs(path, &bytes));
+    }
+    let parsed = parse(path, &bytes)?;
+    let path = printable(&path.display().to_string());
+    Ok(vec![Judged { path, bytes, diagnostics: parsed.diagnostics }])
+}
+
+/// Reads a job file as the daemon would.
+pub fn read_job(path: &Path) -> Result<Parsed, String> {
+    parse(path, &bytes(path)?)
+}
+
+fn bytes(path: &Path) -> Result<Vec<u8>, String> {
     let why = |error: std::io::Error| format!("cannot be read: {}", connect::words(&error));
     let length = std::fs::metadata(path).map_err(why)?.len();
     if length > FILE_MAX {
         return Err(format!("has {length} bytes; a job file has at most {FILE_MAX}"));
     }
-    if extension(path).is_none() {
-        return Err(String::from("is no job file: its name must end in .conf or .override"));
-    }
+    std::fs::read(path).map_err(why)
+}
+
+fn parse(path: &Path, bytes: &[u8]) -> Result<Parsed, String> {
     let stem = path.file_stem().unwrap_or_default();
     let name = JobName::try_from(Text::from(stem.as_bytes()))
         .map_err(|error| format!("cannot be a job: {error}"))?;
-    let file = std::fs::read(path).map_err(why)?;
-    let parsed = dialect::upstart::parse(name, &file);
-    Ok((file, parsed))
+    Ok(dialect::upstart::parse(name, bytes))
+}
+
+/// Reports whether the first line that says something opens a section, as no job file's does.
+fn begins_with_section(file: &[u8]) -> bool {
+    let lines = file.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    let mut lines = lines.filter(|line| !line.is_empty() && !line.starts_with(b"#"));
+    lines.find(|line| !line.starts_with(b";")).is_some_and(|line| line.starts_with(b"["))
+}
+
+/// Returns what is to be said of Supervisor's programs, for each file that was read. A file without
+/// `[supervisord]` is looked at as one that another includes.
+fn programs(path: &Path, bytes: &[u8]) -> Vec<Judged> {
+    let mut extent = Extent::Part;
+    let section = |line: &[u8]| line.trim_ascii_start().starts_with(b"[supervisord]");
+    if bytes.split(|byte| *byte == b'\n').any(section) {
+        extent = Extent::Whole;
+    }
+    let config = supervisord::read(path, bytes, extent);
+    let mut files: Vec<Judged> = Vec::new();
+    for source in config.files {
+        let path = printable(&source.path);
+        files.push(Judged { path, bytes: source.bytes, diagnostics: Vec::new() });
+    }
+    for remark in config.remarks {
+        if let Some(file) = files.get_mut(remark.file) {
+            file.diagnostics.push(remark.diagnostic);
+        }
+    }
+    for file in &mut files {
+        file.diagnostics.sort_by_key(|one| one.place.start);
+    }
+    files
 }

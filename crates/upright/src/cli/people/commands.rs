@@ -1,6 +1,6 @@
 //! THE TABLE of the commands for people: a row is everything about one.
 
-use super::{changes, check, events, log, status, up, why, Exit, Session};
+use super::{changes, check, events, graph, log, status, up, why, Exit, Session};
 use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint};
 
@@ -56,7 +56,10 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     CommandRow {
         name: "status",
         about: "Show all jobs, or one: its state, since when, how its last run ended",
-        arguments: || vec![all(), job("The job to look at").required(false)],
+        arguments: || {
+            let tree = flag("tree", 't', "Show which event started what");
+            vec![all(), tree, job("The job to look at").required(false)]
+        },
         talks: Talks::Daemon,
         run: status::status,
     },
@@ -145,12 +148,31 @@ pub(super) const COMMANDS: &[CommandRow] = &[
         run: why::why,
     },
     CommandRow {
-        name: "check",
-        about: "Check job files without running anything",
+        name: "graph",
+        about: "Draw jobs, the events that start and stop them, and their states, as SVG",
         arguments: || {
-            vec![many("file", "FILE", "Job files (.conf), or directories of them")
-                .required(true)
-                .value_hint(ValueHint::FilePath)]
+            vec![
+                Arg::new("dot")
+                    .long("dot")
+                    .action(ArgAction::SetTrue)
+                    .help("In the language of Graphviz, to be laid out by dot"),
+                many("job", "JOB", "Only these jobs and what stands next to them"),
+            ]
+        },
+        talks: Talks::Daemon,
+        run: graph::graph,
+    },
+    CommandRow {
+        name: "check",
+        about: "Check job files and supervisord.conf without running anything",
+        arguments: || {
+            vec![many(
+                "file",
+                "FILE",
+                "Job files (.conf), programs (.conf, .ini), or directories of them",
+            )
+            .required(true)
+            .value_hint(ValueHint::FilePath)]
         },
         talks: Talks::Nobody,
         run: check::check,

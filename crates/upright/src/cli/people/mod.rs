@@ -4,8 +4,10 @@ mod changes;
 pub mod check;
 mod commands;
 mod events;
+mod graph;
 mod log;
 mod status;
+mod tree;
 mod up;
 mod why;
 pub mod words;
@@ -227,6 +229,8 @@ impl About {
             Call::Ask(Request::Stop(target, _), _) => (Some(&target.job), "stop"),
             Call::Ask(Request::Restart(target, _), _) => (Some(&target.job), "restart"),
             Call::Ask(Request::Reload(target), _) => (Some(&target.job), "reload"),
+            Call::Ask(Request::Signal(target, _), _) => (Some(&target.job), "signal"),
+            Call::Settings(job) => (Some(job), "look"),
             Call::Status(target) | Call::Why(target) | Call::LogPath(target) => {
                 (Some(&target.job), "look")
             }

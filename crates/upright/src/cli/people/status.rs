@@ -1,7 +1,7 @@
 //! `upright status`: one line for each instance.
 
 use super::words::{end, printable, time};
-use super::{text, Exit, Form, Session};
+use super::{text, tree, Exit, Form, Session};
 use clap::ArgMatches;
 use engine::control::answer::{Answer, Version};
 use engine::control::call::{Call, Listed};
@@ -25,7 +25,10 @@ pub(super) fn status(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Res
             .say("There is no job. Job files go where `upright up DIR` or --confdir says.");
         return Ok(());
     }
-    let shown = table(&views, session.colours());
+    let shown = match matches.get_flag("tree") {
+        true => tree::draw(&views, session.colours()),
+        false => table(&views, session.colours()),
+    };
     session.world.print(&shown);
     for view in &views {
         for warning in &view.warnings {
@@ -38,12 +41,13 @@ pub(super) fn status(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Res
 
 pub(super) fn version(session: &mut Session<'_, '_>, _: &ArgMatches) -> Result<(), Exit> {
     if session.form == Form::Words {
-        let own = Version::own().version;
+        let own = env!("CARGO_PKG_VERSION");
         session.world.print(&format!("command line: upright {own}\n"));
     }
     if let Some(Answer::Version(version)) = session.ask_in_words(Call::Version)? {
-        let Version { product, version, compatible } = version;
-        let line = format!("running: {product} {version}, in place of {compatible}\n");
+        let Version { product, version, compatible, pid } = version;
+        let line =
+            format!("running: {product} {version}, in place of {compatible}, process {pid}\n");
         session.world.print(&line);
     }
     Ok(())
@@ -101,7 +105,7 @@ fn row(view: &InstanceView) -> [String; 7] {
 }
 
 /// Green: it runs. Red: it does not, and its last run went wrong. Yellow: on its way.
-fn colour(view: &InstanceView) -> &'static str {
+pub(super) fn colour(view: &InstanceView) -> &'static str {
     let went_well = match &view.last_exit {
         None | Some((LastExit::Ended { exit: End::Status(0), .. }, _)) => true,
         Some((LastExit::Ended { .. } | LastExit::NotSpawned { .. }, _)) => false,

@@ -63,6 +63,7 @@ fn view(job: &str, state: State) -> InstanceView {
             _ => Vec::new(),
         },
         since: Span::secs(303),
+        started_by: Vec::new(),
         waits_for: String::new(),
         last_exit: None,
         respawns: 0,
@@ -281,7 +282,7 @@ fn answers_in_json_are_those_of_the_interface() {
     let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(json["instances"][2]["processes"][0]["pid"], 123);
     assert_eq!(json["instances"][0]["last_exit"]["errno"], 2);
-    let ran = answered("upright version --json", Answer::Version(Version::own()));
+    let ran = answered("upright version --json", Answer::Version(Version::own(1)));
     let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(json["compatible"], "init (upstart 1.13.2)");
     let ran = answered("upright reload-configuration --json", Answer::Done);
@@ -333,6 +334,26 @@ fn the_command_line_is_one_that_clap_takes() {
 }
 
 #[test]
+fn check_tells_programs_from_jobs_and_follows_what_they_include() {
+    let directory = std::env::temp_dir().join(format!("upright-programs-{}", std::process::id()));
+    std::fs::create_dir_all(directory.join("more")).unwrap();
+    let write = |name: &str, text: &str| std::fs::write(directory.join(name), text).unwrap();
+    write("s.conf", "; all of it\n\n[supervisord]\nnodaemon=maybe\n[include]\nfiles=more/*.ini\n");
+    write("more/web.ini", "[program:web]\ncommand=web\nnumproc=3\n");
+    let at = directory.display().to_string();
+    let (code, out, err) = run_with(&format!("upright check {at}/s.conf"), &[], Look::Plain);
+    let expected = format!(
+        "{at}/s.conf:4:10: error: not a valid boolean value: 'maybe'\n4 | nodaemon=maybe\n  |          ^^^^^\n\
+         {at}/more/web.ini:3:1: warning: key numproc has no effect in [program:web]\n3 | numproc=3\n  | ^^^^^^^\n  \
+         = help: did you mean `numprocs`?\n"
+    );
+    assert_eq!((code, out, err.as_str()), (1, expected, ""));
+    let (code, out, _) = run_with(&format!("upright check {at}/more"), &[], Look::Plain);
+    assert_eq!(code, 0, "alone it lacks [supervisord], and needs none: {out}");
+    std::fs::remove_dir_all(&directory).unwrap();
+}
+
+#[test]
 fn check_says_what_is_wrong_with_files_and_directories_of_them() {
     let directory = std::env::temp_dir().join(format!("upright-check-{}", std::process::id()));
     std::fs::create_dir_all(directory.join("sub")).unwrap();
@@ -355,7 +376,8 @@ fn check_says_what_is_wrong_with_files_and_directories_of_them() {
     let (code, _, err) =
         run_with(&format!("upright check {at}/readme.txt {at}/no"), &[], Look::Plain);
     let expected = format!(
-        "{at}/readme.txt: is no job file: its name must end in .conf or .override\n\
+        "{at}/readme.txt: is no job file: its name must end in .conf or .override, or in .ini for \
+         programs\n\
          {at}/no: cannot be read: No such file or directory\n"
     );
     assert_eq!((code, err), (1, expected));

@@ -1,0 +1,29 @@
+//! Supervisor's configuration.
+//!
+//! Source of everything not marked otherwise: behaviour of Supervisor 4.3.0 on CPython 3.11.
+
+mod config;
+mod expand;
+mod facts;
+mod ini;
+mod options;
+mod programs;
+mod python;
+mod read;
+mod unknown;
+mod value;
+
+pub use config::{
+    Config, Daemon, Group, GroupKind, Listen, LogFile, Output, Owner, Plugin, Pool, Program,
+    Remark, Restart, Server, Socket, SocketPlace, Source, EVENTS,
+};
+pub use expand::{expand, Names, Word};
+pub use facts::{Extent, Facts, File, User, Want};
+pub use ini::{Ini, Section, Spot, Value};
+pub use options::{help, Client, Head, Key, Kind, Scope, OPTIONS};
+pub use programs::PROCESSES_MAX;
+pub use read::{read, read_client, FILES_MAX};
+pub use value::LEVELS;
+
+#[cfg(test)]
+mod tests;
