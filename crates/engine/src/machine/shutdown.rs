@@ -13,14 +13,15 @@ use crate::signal::Signal;
 use crate::text::Text;
 use crate::time::{Mono, Span};
 use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 /// What the processes get on top of the longest kill timeout before everything is ended at once.
 const GRACE: Span = Span::secs(1);
 
-/// The least time that everything gets, and the most that is left to what no job answers for.
-/// Source: spec 13, quiesce.
+/// The least time that everything gets, the time that what `session-end` started gets before it is
+/// told to stop, and the most that is left to what no job answers for. Source: spec 13, quiesce.
 const SHORTEST: Span = Span::secs(5);
 
 /// How long after that Upright still waits for the kernel to end them.
@@ -36,23 +37,23 @@ const END: u64 = 95;
 /// An end that is under way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Shutdown {
-    /// When whatever was not asked to end before is asked; none: it is not, or has been.
-    #[serde(default)]
+    /// Why.
+    kind: ShutdownKind,
+    /// When it began.
+    began: Mono,
+    /// When whatever was not asked to end before is asked; none: it has been.
     ask_at: Option<Mono>,
     /// When whatever still runs is sent KILL.
     kill_at: Mono,
     /// When Upright ends, whatever still lives.
-    #[serde(default)]
     end_at: Mono,
     /// Whether KILL has been sent.
     killed: bool,
     /// Whether `Quit` has been said.
     quit: bool,
     /// The code of `Quit`.
-    #[serde(default)]
     code: i32,
     /// What is left beside the jobs.
-    #[serde(default)]
     strays: Strays,
     /// Instances from this number on were started by the end itself; their own stops start nothing
     /// more, so that the end comes to an end.
@@ -103,10 +104,12 @@ impl Engine {
                 let running = self.instances.iter().filter_map(|(id, _)| self.spec_of(*id));
                 let longest = running.map(|spec| spec.policy.kill_timeout).max();
                 let kill_at = self.now + longest.unwrap_or(SHORTEST).max(SHORTEST) + GRACE;
-                (None, kill_at, kill_at + LAST)
+                (Some(self.now + SHORTEST), kill_at, kill_at + LAST)
             }
         };
         self.globals.shutdown = Some(Shutdown {
+            kind,
+            began: self.now,
             ask_at,
             kill_at,
             end_at,
@@ -183,7 +186,16 @@ impl Engine {
             self.out.push(Effect::SweepAll(signal));
         }
         if !stopped && shutdown.ask_at.is_some_and(|at| self.now >= at) {
-            self.ask_the_rest();
+            let longest = self.stop_late(shutdown.first_late);
+            match (self.config.stop_timeout, longest) {
+                (Some(_), _) => self.ask_the_rest(),
+                // What is told to stop only now has its own time for that.
+                (None, Some(longest)) => {
+                    shutdown.kill_at = shutdown.kill_at.max(self.now + longest + GRACE);
+                    shutdown.end_at = shutdown.kill_at + LAST;
+                }
+                (None, None) => {}
+            }
         }
         shutdown.ask_at = shutdown.ask_at.filter(|at| self.now < *at);
         let over = stopped && shutdown.strays == Strays::Gone;
@@ -203,6 +215,13 @@ impl Engine {
             self.refuse_pending();
             // What was started after everything had been killed: a post-stop, a hook.
             self.kill_processes();
+            let took = match self.now.since(shutdown.began).as_secs() {
+                0 => String::from("<1 second"),
+                1 => String::from("1 second"),
+                seconds => format!("{seconds} seconds"),
+            };
+            let kind = shutdown.kind.name();
+            self.say(Level::Info, |_| format!("Quiesce {kind} sequence took {took}"));
             self.out.push(Effect::Quit(shutdown.code));
         }
         self.globals.shutdown = Some(shutdown);
@@ -225,6 +244,19 @@ impl Engine {
             Strays::Asked(signal) => Some(signal),
             Strays::Unknown | Strays::Gone => None,
         }
+    }
+
+    /// Tells what the end itself has started to stop; returns the longest of their kill timeouts.
+    fn stop_late(&mut self, first_late: u32) -> Option<Span> {
+        let late: Vec<InstanceId> =
+            self.instances.keys().copied().filter(|id| id.0 >= first_late).collect();
+        let mut longest = None;
+        for id in late {
+            let timeout = self.spec_of(id).map(|spec| spec.policy.kill_timeout);
+            longest = longest.max(timeout);
+            self.stop_for_shutdown(id);
+        }
+        longest
     }
 
     /// Asks every process that nobody has asked, while there still is time for it to end well.

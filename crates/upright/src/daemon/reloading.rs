@@ -2,6 +2,7 @@
 
 use super::watching::Changed;
 use super::{sources, Daemon};
+use crate::options::Mode;
 use engine::machine::{Effect, Level};
 use engine::names::JobName;
 use engine::plan::{self, Jobs};
@@ -11,6 +12,10 @@ use sys::Errno;
 /// How many jobs are read in one turn: what clients ask is answered in between.
 const TURN_FILES: usize = 256;
 
+/// The machine's file beside its directories. It may say nothing: Upstart has no stanza for it any
+/// more. Source: spec 2.1.
+const INIT_CONF: &str = "/etc/init.conf";
+
 impl Daemon {
     /// Finds what has changed in all sources; it is read in the turns that follow. Nothing is
     /// started by it.
@@ -18,6 +23,10 @@ impl Daemon {
         self.say(Level::Info, "Reloading configuration");
         for source in self.catalogue.sources() {
             self.say(Level::Info, &format!("Loading configuration from {}", source.display()));
+        }
+        if self.settings.options.mode == Mode::System {
+            let fault = sources::fault_of_init_conf(Path::new(INIT_CONF));
+            fault.iter().for_each(|fault| self.say(Level::Error, fault));
         }
         self.walk_all();
     }

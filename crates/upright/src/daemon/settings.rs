@@ -35,6 +35,8 @@ pub struct Settings {
     pub keeper: Pid,
     /// The directories of job files, the first wins.
     pub sources: Vec<PathBuf>,
+    /// The user's directory of configurations, where job files of his are looked for in it.
+    pub config_home: Option<PathBuf>,
     /// Where output goes; none: it is forwarded only.
     pub logdir: Option<PathBuf>,
     /// The control socket in the file system; none: there is no place for one.
@@ -66,6 +68,7 @@ impl Settings {
         Settings {
             sources: sources(&options),
             logdir: logdir(&options, keeper),
+            config_home: looks_in_user_sources(&options).then(config_home),
             debugs: options.level == Level::Debug,
             options,
             uid,
@@ -143,18 +146,24 @@ fn sources(options: &Options) -> Vec<PathBuf> {
         Mode::System => {
             vec![variable("UPSTART_CONFDIR").map_or_else(|| "/etc/init".into(), PathBuf::from)]
         }
-        Mode::User => match variable("UPSTART_CONFDIR") {
-            Some(directory) => vec![PathBuf::from(directory)],
-            None => user_sources(),
-        },
+        Mode::User if looks_in_user_sources(options) => user_sources(),
+        Mode::User => variable("UPSTART_CONFDIR").into_iter().map(PathBuf::from).collect(),
     };
     [&options.prepended, &own, &options.appended].into_iter().flatten().cloned().collect()
 }
 
+fn looks_in_user_sources(options: &Options) -> bool {
+    options.mode == Mode::User
+        && options.confdirs.is_empty()
+        && variable("UPSTART_CONFDIR").is_none()
+}
+
+fn config_home() -> PathBuf {
+    variable("XDG_CONFIG_HOME").map_or_else(|| home().join(".config"), PathBuf::from)
+}
+
 fn user_sources() -> Vec<PathBuf> {
-    let config = variable("XDG_CONFIG_HOME").map(PathBuf::from);
-    let config = config.unwrap_or_else(|| home().join(".config"));
-    let mut found = vec![config.join("upstart"), home().join(".init")];
+    let mut found = vec![config_home().join("upstart"), home().join(".init")];
     let shared = variable("XDG_CONFIG_DIRS").unwrap_or_else(|| "/etc/xdg".into());
     let shared = std::env::split_paths(&shared).filter(|directory| directory.is_absolute());
     found.extend(shared.map(|directory| directory.join("upstart")));

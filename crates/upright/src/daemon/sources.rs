@@ -24,6 +24,17 @@ const ENTRIES_MAX: usize = 200_000;
 /// time telling: the kernel's clock for files ticks slowly.
 const TICK: Duration = Duration::from_millis(50);
 
+/// Returns the first thing that `init.conf` says, which is a mistake whatever it is. A file that is not
+/// there, or has comments alone, is none. Source: spec 2.1.
+pub fn fault_of_init_conf(path: &Path) -> Option<String> {
+    let mut text = Vec::new();
+    File::open(path).ok()?.take(FILE_MAX).read_to_end(&mut text).ok()?;
+    let lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).enumerate();
+    let mut said = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with(b"#"));
+    let number = said.next().map(|(place, _)| place + 1)?;
+    Some(format!("{}:{number}: Unknown stanza", path.display()))
+}
+
 /// What a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
@@ -299,5 +310,18 @@ mod tests {
         for name in ["net", "a.b", "x;y", "CVSroot"] {
             assert!(!is_debris(name.as_bytes()), "{name}");
         }
+    }
+
+    #[test]
+    fn init_conf_may_have_comments_alone() {
+        let path = std::env::temp_dir().join(format!("upright-init.conf-{}", std::process::id()));
+        assert_eq!(fault_of_init_conf(&path), None);
+        for (text, line) in [("# nothing\n\n", None), ("# one\n  reload-signal HUP\nx\n", Some(2))]
+        {
+            fs::write(&path, text).unwrap();
+            let words = line.map(|line: u32| format!("{}:{line}: Unknown stanza", path.display()));
+            assert_eq!(fault_of_init_conf(&path), words);
+        }
+        fs::remove_file(&path).unwrap();
     }
 }

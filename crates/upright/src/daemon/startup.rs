@@ -252,6 +252,7 @@ impl Daemon {
     /// everything.
     fn begin_anew(&mut self) {
         self.engine.hear(self.settings.options.level);
+        self.make_user_directories();
         let mut effects = Vec::new();
         self.reload();
         self.read_all_files(&mut effects);
@@ -262,6 +263,16 @@ impl Daemon {
             }
         }
         self.todo.extend(effects);
+    }
+
+    /// Makes the directory that a user's job files belong into, and the one above it, where they are
+    /// not there. Source: spec 2.1.
+    fn make_user_directories(&self) {
+        let Some(config) = &self.settings.config_home else { return };
+        for directory in [config.clone(), config.join("upstart")] {
+            // Where it cannot be made it stays away, and is watched for.
+            let _ = DirBuilder::new().mode(0o700).create(directory);
+        }
     }
 
     /// A later daemon: goes on where the last one was, as far as there is a record of it.

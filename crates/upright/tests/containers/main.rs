@@ -5,6 +5,7 @@ mod container;
 mod jobs;
 #[path = "../machine/mod.rs"]
 mod machine;
+mod session;
 
 use machine::bench::{self, Test};
 use std::process::ExitCode;
@@ -31,6 +32,7 @@ const TESTS: &[Test] = &[
     test("signals_are_passed_on_to_the_essential_job", jobs::passed_on),
     test("the_stop_signal_of_init_images_is_heard", jobs::halt),
     test("two_containers_that_share_a_network_are_told_apart", jobs::pod),
+    test("a_session_makes_its_directories_and_nothing_of_it_survives", session::ends),
     test("run_exits_as_the_program_does", alone::codes),
     test("run_passes_signals_on_and_reaps_orphans", alone::signals),
     test("run_passes_signals_on_to_the_group", alone::group),

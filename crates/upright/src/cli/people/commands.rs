@@ -37,8 +37,11 @@ pub(super) const COMMANDS: &[CommandRow] = &[
         arguments: || {
             let passed = up::OPTIONS.iter().map(|(name, value, help)| option(name, value, help));
             let own = [
+                Arg::new("session").long("session").action(ArgAction::SetTrue).help(
+                    "As a user's session: job files of ~/.config/upstart, a session file, logs in files",
+                ),
                 socket("Make the control socket there"),
-                many("dir", "DIR", "Directories of job files [default: .]")
+                many("dir", "DIR", "Directories of job files [default: ., of a session the user's own]")
                     .value_hint(ValueHint::DirPath),
             ];
             passed.chain(own).collect()

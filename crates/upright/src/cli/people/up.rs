@@ -30,7 +30,8 @@ pub(super) fn up(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result<
     let socket = session.socket.take().map(Text::from);
     let options = named.chain([("socket", socket)]);
     let options = options.filter_map(|(name, value)| Some((name, value?.bytes().to_vec())));
-    let arguments = arguments(options.collect(), directories.collect());
+    let mode = if matches.get_flag("session") { "--user" } else { "--up" };
+    let arguments = arguments(mode, options.collect(), directories.collect());
     become_core(session, arguments)
 }
 
@@ -59,8 +60,12 @@ fn become_core(session: &mut Session<'_, '_>, arguments: Vec<OsString>) -> Resul
 }
 
 /// Returns what the core is given. The directories come last and are never options.
-fn arguments(options: Vec<(&str, Vec<u8>)>, directories: Vec<Vec<u8>>) -> Vec<OsString> {
-    let mut all = vec![OsString::from("--up")];
+fn arguments(
+    mode: &str,
+    options: Vec<(&str, Vec<u8>)>,
+    directories: Vec<Vec<u8>>,
+) -> Vec<OsString> {
+    let mut all = vec![OsString::from(mode)];
     for (name, value) in options {
         all.push(OsString::from(format!("--{name}")));
         all.push(OsString::from_vec(value));
@@ -102,7 +107,7 @@ mod tests {
     #[test]
     fn directories_are_passed_on_as_they_are() {
         let options = vec![("socket", b"/s".to_vec())];
-        let given = arguments(options, vec![b"a".to_vec(), b"-b".to_vec()]);
+        let given = arguments("--up", options, vec![b"a".to_vec(), b"-b".to_vec()]);
         assert_eq!(given, ["--up", "--socket", "/s", "--", "a", "-b"]);
     }
 }
