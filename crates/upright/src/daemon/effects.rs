@@ -3,7 +3,7 @@
 use super::journal::Journal;
 use super::link::{Sent, INLINE_MAX};
 use super::orphans::{signal_all, Census, Search, Subject, Traces};
-use super::{planning, Daemon, Drain, Standing, BUSY, DRAIN_TIMEOUT, TAIL, TODO_KEPT};
+use super::{planning, Daemon, Drain, Standing, BUSY, DRAIN_TIMEOUT, IN_LINE_KEPT, TAIL};
 use engine::control::answer::Answer;
 use engine::control::notice::Notice;
 use engine::keeper::{held, Scope, ToKeeper, Wants, TOGETHER};
@@ -99,7 +99,7 @@ impl Daemon {
                 }
             }
         }
-        self.todo.shrink_to(TODO_KEPT);
+        self.todo.shrink_to(IN_LINE_KEPT);
         self.confirm_seen();
     }
 

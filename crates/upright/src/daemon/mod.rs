@@ -56,7 +56,7 @@ const DRAIN_TIMEOUT: Span = Span::millis(500);
 const BUSY: usize = 256;
 
 /// Room for so many effects is kept from turn to turn.
-const TODO_KEPT: usize = 16;
+const IN_LINE_KEPT: usize = 16;
 
 /// How many bytes of a job's output are quoted.
 const TAIL: u32 = 2048;
