@@ -19,6 +19,8 @@ puma             puma
 ssh              openssh-client
 nginx            nginx-light
 dbus-daemon      dbus-daemon
+dbus-send        dbus-bin
+gdbus            libglib2.0-bin
 cron             cron
 haproxy          haproxy
 ip               iproute2
@@ -52,6 +54,10 @@ install_supervisor() {
 
 missing= packages=
 python3 -c 'import ensurepip' 2> /dev/null || { missing=" venv" packages=" python3-venv"; }
+# Debian's own Python has the modules, whichever comes first in PATH.
+/usr/bin/python3 -c 'import dbus, gi' 2> /dev/null || {
+    missing="$missing python3-dbus" packages="$packages python3-dbus python3-gi gir1.2-glib-2.0"
+}
 while read -r program package; do
     [ -n "$program" ] || continue
     if ! command -v "$program" > /dev/null; then

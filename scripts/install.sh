@@ -17,10 +17,12 @@ root=$2$3
 case $3 in /*) ;; *) echo "install: PREFIX=$3: give an absolute path" >&2; exit 2 ;; esac
 lib=$root/lib/upright
 doc=$root/share/doc/upright
+policy=$root/share/dbus-1/system.d/com.ubuntu.Upstart.conf
 
 if [ "$bin" = --remove ]; then
     rm -f "$root/bin/upright"
     rm -rf "$lib" "$doc"
+    rm -f "$policy"
     echo "removed Upright from $root"
     exit
 fi
@@ -40,6 +42,11 @@ if [ -e "$bin/supervisorctl" ]; then
         ln -sfn ../supervisorctl "$lib/bin/$name"
         names="$names $name"
     done
+fi
+# Optional too: without it D-Bus clients are refused.
+if [ -e "$bin/upright-dbus" ]; then
+    install -m 755 "$bin/upright-dbus" "$lib/upright-dbus"
+    install -D -m 644 dist/com.ubuntu.Upstart.conf "$policy"
 fi
 install -m 644 README.md ARCHITECTURE.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE "$doc/"
 install -m 644 docs/*.md "$doc/docs/"

@@ -45,7 +45,11 @@ const WORDS: &[(i32, &str)] = &[
     (38, "Function not implemented"),
     (40, "Too many levels of symbolic links"),
     (95, "Operation not supported"),
+    (97, "Address family not supported by protocol"),
+    (98, "Address already in use"),
+    (104, "Connection reset by peer"),
     (110, "Connection timed out"),
+    (111, "Connection refused"),
     (116, "Stale file handle"),
     (122, "Disk quota exceeded"),
 ];

@@ -242,6 +242,7 @@ mod tests {
         for input in [Input::Define(spec), Input::Tick] {
             let mut effects = Vec::new();
             engine.handle(Mono(1), input, &mut effects);
+            effects.clear();
             effects.push(Effect::Say(Level::Info, "one".into()));
             effects.push(Effect::Quit(2));
             all.push(Record { changes: engine.take_changes(), effects });

@@ -37,6 +37,12 @@ pub mod held {
     pub const SESSION: u32 = 2;
     /// The lock on the log directory.
     pub const LOG_LOCK: u32 = 3;
+    /// The daemon's end of the channel to the D-Bus gateway.
+    pub const GATEWAY: u32 = 8;
+    /// The gateway's end, for the next one.
+    pub const GATEWAY_OWN: u32 = 9;
+    /// A file with the address of the bus that the gateway is on.
+    pub const BUS: u32 = 10;
     /// The lock on the state directory.
     pub const STATE_LOCK: u32 = 4;
 }
@@ -66,7 +72,8 @@ pub struct Wants {
 /// What the daemon asks of the keeper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ToKeeper<'a> {
-    /// Fork and execute. Answered by `Spawned` or `SpawnFailed`, also when repeated.
+    /// Fork and execute. Attached are the plan's file, what the plan says is given to the child, and
+    /// the script, as far as there are such. Answered by `Spawned` or `SpawnFailed`, also when repeated.
     Spawn {
         /// The new process's slot.
         slot: Slot,

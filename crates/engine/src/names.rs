@@ -123,6 +123,14 @@ impl From<EventName> for Text {
 }
 
 impl JobName {
+    /// The group of Upright's own jobs, which no file describes and no event reaches.
+    pub const RESERVED: &'static str = "upright/";
+
+    /// Reports whether it names one of Upright's own jobs.
+    pub fn is_reserved(&self) -> bool {
+        self.0.bytes().starts_with(JobName::RESERVED.as_bytes())
+    }
+
     /// Returns the name as text.
     pub fn text(&self) -> &Text {
         &self.0

@@ -1,11 +1,12 @@
 //! What a person or a client is shown of a job: plain values, taken at one moment.
 
+use crate::dialect::upstart::show;
 use crate::machine::state::{Goal, State};
 use crate::names::{InstanceName, JobName};
 use crate::process::{Exit, Pid, Role, Step};
 use crate::shared::Shared;
 use crate::signal::Signal;
-use crate::spec::{About, Condition, JobSpec, KillMode};
+use crate::spec::{About, Condition, JobSpec, KillMode, Node, Operand};
 use crate::text::Text;
 use crate::time::Span;
 use alloc::string::String;
@@ -97,12 +98,33 @@ pub struct JobView {
     pub usage: Option<Text>,
     /// The `description` stanza.
     pub description: Option<Text>,
+    /// The `author` stanza.
+    pub author: Option<Text>,
+    /// The `version` stanza.
+    pub version: Option<Text>,
     /// The `emits` patterns.
     pub emits: Vec<Text>,
     /// The start condition.
     pub start_on: Option<Condition>,
     /// The stop condition.
     pub stop_on: Option<Condition>,
+}
+
+impl JobView {
+    /// Returns a condition as lists of words in reverse Polish order: an event with its arguments, or
+    /// `/AND`, or `/OR`. Source: the properties start_on and stop_on of Upstart 1.13.2.
+    pub fn operands(condition: Option<&Condition>) -> Vec<Vec<Text>> {
+        let nodes = condition.into_iter().flat_map(|condition| &condition.nodes);
+        let words = |node: &Node| match node {
+            Node::And => Vec::from([Text::from("/AND")]),
+            Node::Or => Vec::from([Text::from("/OR")]),
+            Node::Event(Operand { event, args }) => {
+                let args = args.iter().map(show::argument);
+                [event.text().clone()].into_iter().chain(args).collect()
+            }
+        };
+        nodes.map(words).collect()
+    }
 }
 
 /// How a job's main process is run and ended, for who may read command lines.
@@ -135,8 +157,8 @@ pub struct SettingsView {
 impl From<JobView> for JobSpec {
     /// Returns the job with what the view tells of it and nothing else.
     fn from(view: JobView) -> JobSpec {
-        let JobView { name, usage, description, emits, start_on, stop_on } = view;
-        let about = About { description, usage, emits, ..About::default() }.into();
+        let JobView { name, usage, description, author, version, emits, start_on, stop_on } = view;
+        let about = About { description, author, version, usage, emits }.into();
         let (start_on, stop_on) = (start_on.map(Shared::from), stop_on.map(Shared::from));
         JobSpec { about, start_on, stop_on, ..JobSpec::new(name) }
     }

@@ -7,6 +7,7 @@ use crate::limits::Inherited;
 use crate::plan::{Console, Counts, Groups, Malformed, Record, Records, Refused, Strings};
 use crate::raw;
 use crate::report::{self, Gravity};
+use crate::seqpacket::FDS_MAX;
 use crate::signals::{self, last_error, SignalSet};
 use crate::spawn::{above, place, Launch, Source};
 use engine::process::Step;
@@ -14,7 +15,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{getrlimit, setrlimit, Resource, Rlimit};
 use std::ffi::CStr;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::{ptr, slice};
 
 /// The descriptor that a script is read from. Source: job_process.c of Upstart 1.13.2.
@@ -43,6 +44,7 @@ struct Child<'a> {
     report: RawFd,
     null: Option<RawFd>,
     log: Option<RawFd>,
+    given: [Option<RawFd>; FDS_MAX],
     has_script: bool,
     inherited: &'a Inherited,
     argv: Option<Strings<'a>>,
@@ -77,6 +79,7 @@ pub(crate) fn may_share(plan: &[u8]) -> bool {
         | Record::Chdir(..)
         | Record::Exec(_) => true,
         Record::Console(Console::Output | Console::Owner)
+        | Record::Given(_)
         | Record::Cgroup(_)
         | Record::Profile(_)
         | Record::Oom(_)
@@ -99,9 +102,14 @@ fn perform(launch: &Launch<'_>, report: RawFd, words: &mut [usize]) -> Done {
     if let Some(script) = raise(launch.script).at(Step::Plan)? {
         place(script, SCRIPT).at(Step::Plan)?;
     }
+    let mut given = [None; FDS_MAX];
+    for (place, fd) in given.iter_mut().zip(launch.given.iter().flatten()) {
+        *place = raise(Some(fd.as_fd())).at(Step::Plan)?;
+    }
     let has_script = launch.script.is_some();
     let inherited = launch.inherited;
-    let mut child = Child { report, null, log, has_script, inherited, argv: None, env: None };
+    let mut child =
+        Child { report, null, log, given, has_script, inherited, argv: None, env: None };
     for record in Records::new(plan) {
         let record = record.map_err(|Malformed| Failure(Step::Plan, Errno::INVAL))?;
         child.step(record, words)?;
@@ -119,6 +127,7 @@ impl<'a> Child<'a> {
                 self.console(console)?;
                 self.restore().at(Step::Limit)?;
             }
+            Record::Given(numbers) => self.give(numbers).at(Step::Plan)?,
             Record::Profile(text) => switch_profile(text).at(Step::Profile)?,
             Record::Oom(text) => {
                 self.tune(Step::Oom, write_file(c"/proc/self/oom_score_adj", text))?
@@ -185,6 +194,14 @@ impl<'a> Child<'a> {
                 done(unsafe { libc::ioctl(0, libc::TIOCSCTTY, 1) }.into()).at(Step::Console)
             }
         }
+    }
+
+    fn give(&self, numbers: &[u8]) -> Result<(), Errno> {
+        for (place, number) in numbers.iter().enumerate() {
+            let fd = self.given.get(place).copied().flatten().ok_or(Errno::BADF)?;
+            self::place(fd, RawFd::from(*number))?;
+        }
+        Ok(())
     }
 
     fn all_null(&self) -> Done {

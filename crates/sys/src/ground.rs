@@ -241,7 +241,9 @@ extern "C" fn stand(head: *mut c_void) -> c_int {
         };
         let (null, log, script) = (borrow(task.null), borrow(task.log), borrow(task.script));
         let plan = Source::Bytes(plan);
-        child::run(&Launch { plan, null, log, script, inherited: &task.inherited }, task.report);
+        // A plan that gives descriptors is a fork's.
+        let inherited = &task.inherited;
+        child::run(&Launch { plan, null, log, script, given: &[], inherited }, task.report);
     }
     255
 }
@@ -285,7 +287,8 @@ mod tests {
     fn hanging(grounds: &mut Grounds, report: RawFd) -> Pid {
         let inherited = Inherited::capture();
         let (plan, null) = (Source::Bytes(&[]), None);
-        let launch = Launch { plan, null, log: None, script: None, inherited: &inherited };
+        let launch =
+            Launch { plan, null, log: None, script: None, given: &[], inherited: &inherited };
         let ground = grounds.free().or_else(Ground::map).unwrap();
         // SAFETY: it is free; `hang` writes to its stack alone.
         let pid = unsafe {

@@ -3,7 +3,10 @@
 use crate::signals::last_error;
 use engine::control::rights::Peer;
 use rustix::io::Errno;
-use std::os::fd::{AsFd, AsRawFd};
+use rustix::net::{
+    recv, socket_with, AddressFamily, RecvFlags, SocketAddrUnix, SocketFlags, SocketType,
+};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 /// Returns who made the other end, as the kernel vouches for it: of a connection that was accepted,
 /// the client; of one that was made, who listens there. The process is 0 where it is in a pid
@@ -23,6 +26,36 @@ pub fn of(socket: impl AsFd) -> Result<Peer, Errno> {
     }
 }
 
+/// Connects to who listens at a path, or at an abstract name, without waiting: `Errno::AGAIN` where
+/// too many are in line. Close-on-exec, non-blocking.
+pub fn connect(at: &Place<'_>) -> Result<OwnedFd, Errno> {
+    let address = match at {
+        Place::Path(path) => SocketAddrUnix::new(*path)?,
+        Place::Abstract(name) => SocketAddrUnix::new_abstract_name(name)?,
+    };
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    rustix::net::connect(&socket, &address)?;
+    Ok(socket)
+}
+
+/// Where a Unix socket listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place<'a> {
+    /// In the file system.
+    Path(&'a [u8]),
+    /// Under a name that no file has.
+    Abstract(&'a [u8]),
+}
+
+/// Returns the first byte that the other side has sent, and leaves it there; nothing at the end.
+/// `Errno::AGAIN` where there is none yet.
+pub fn first_byte(socket: impl AsFd) -> Result<Option<u8>, Errno> {
+    let mut byte = [0];
+    let (length, _) = recv(socket, &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT)?;
+    Ok((length > 0).then_some(byte[0]))
+}
+
 /// Returns the user this process runs as (the real one: whoever asked for it).
 pub fn own_uid() -> u32 {
     rustix::process::getuid().as_raw()
@@ -38,5 +71,18 @@ mod tests {
         let peer = of(&a).unwrap();
         assert_eq!(peer.uid, own_uid());
         assert_eq!(peer.pid, std::process::id() as i32);
+    }
+
+    #[test]
+    fn a_look_at_the_first_byte_leaves_it_there() {
+        let (mut a, b) = std::os::unix::net::UnixStream::pair().unwrap();
+        assert_eq!(first_byte(&b), Err(Errno::AGAIN));
+        std::io::Write::write_all(&mut a, b"{x").unwrap();
+        assert_eq!(first_byte(&b), Ok(Some(b'{')));
+        assert_eq!(first_byte(&b), Ok(Some(b'{')));
+        drop(a);
+        assert_eq!(first_byte(&b), Ok(Some(b'{')));
+        assert_eq!(std::io::Read::read(&mut &b, &mut [0; 8]).unwrap(), 2);
+        assert_eq!(first_byte(&b), Ok(None));
     }
 }

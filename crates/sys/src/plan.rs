@@ -18,6 +18,9 @@ pub const VERSION: u32 = 1;
 /// The longest plan in bytes; the kernel takes at most 6 MiB of arguments and environment.
 pub const PLAN_MAX: usize = 16 * 1024 * 1024;
 
+/// The greatest number of a descriptor that is given; 9 is a script's.
+pub const GIVEN_MAX: u8 = 8;
+
 /// Everything a child is told; users, paths and candidates are resolved already.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
@@ -31,6 +34,8 @@ pub struct Plan {
     pub cgroups: Vec<CString>,
     /// Where input and output go.
     pub console: Console,
+    /// Which descriptors those become that the keeper was given for it, in their order: 0 to 8.
+    pub given: Vec<u8>,
     /// The AppArmor profile that the program runs under.
     pub profile: Option<CString>,
     /// oom_score_adj, -1000 to 1000; none: inherited.
@@ -113,6 +118,7 @@ impl Plan {
             candidates: vec![candidate],
             cgroups: Vec::new(),
             console: Console::Null,
+            given: Vec::new(),
             profile: None,
             oom_score_adj: None,
             limits: Vec::new(),
@@ -133,6 +139,7 @@ impl Plan {
             candidates,
             cgroups,
             console,
+            given,
             profile,
             oom_score_adj,
             limits,
@@ -150,6 +157,9 @@ impl Plan {
             string(&mut out, kind::CGROUP, path);
         }
         record(&mut out, kind::CONSOLE, &[console_code(*console)]);
+        if !given.is_empty() {
+            record(&mut out, kind::GIVEN, given);
+        }
         if let Some(profile) = profile {
             record(&mut out, kind::PROFILE, &[b"exec ", profile.to_bytes()].concat());
         }
@@ -217,6 +227,8 @@ pub enum Record<'a> {
     Cgroup(&'a CStr),
     /// Set up descriptors 0 to 2.
     Console(Console),
+    /// Make the descriptors that were given for it these.
+    Given(&'a [u8]),
     /// Write this to the process's own `attr/exec`.
     Profile(&'a [u8]),
     /// Write this to the process's own `oom_score_adj`.
@@ -272,6 +284,7 @@ mod kind {
     pub const UID: u32 = 16;
     pub const STOP: u32 = 17;
     pub const EXEC: u32 = 18;
+    pub const GIVEN: u32 = 19;
 }
 
 /// A plan that is not one: of another version, cut short, or with a record nobody here knows.
@@ -320,6 +333,7 @@ impl<'a> Records<'a> {
                 Record::Console(_) => consoles += 1,
                 Record::Exec(paths) => done = paths.count() > 0,
                 Record::Cgroup(_)
+                | Record::Given(_)
                 | Record::Profile(_)
                 | Record::Oom(_)
                 | Record::Limit { .. }
@@ -403,6 +417,9 @@ fn body_of(kind: u32, body: &[u8]) -> Option<Record<'_>> {
         kind::ENV => Record::Env(strings()?),
         kind::CGROUP => Record::Cgroup(path()?),
         kind::CONSOLE => Record::Console(console_of(body)?),
+        kind::GIVEN => {
+            body.iter().all(|number| *number <= GIVEN_MAX).then_some(Record::Given(body))?
+        }
         kind::PROFILE => Record::Profile(body),
         kind::OOM => Record::Oom(body),
         kind::LIMIT => {
@@ -484,6 +501,7 @@ mod tests {
             candidates: vec![c"/sbin/web".to_owned(), c"web".to_owned()],
             cgroups: vec![c"/cg/a".to_owned(), c"/cg/b".to_owned()],
             console: Console::Owner,
+            given: vec![3, 4],
             profile: Some(c"web".to_owned()),
             oom_score_adj: Some(-1000),
             limits: vec![(Resource::Nofile, Limits { soft: Some(64), hard: None })],
@@ -511,6 +529,7 @@ mod tests {
             Record::Cgroup(c"/cg/a"),
             Record::Cgroup(c"/cg/b"),
             Record::Console(Console::Owner),
+            Record::Given(&[3, 4]),
             Record::Profile(b"exec web"),
             Record::Oom(b"-1000"),
             Record::Limit { resource: nofile, soft: 64, hard: u64::MAX },

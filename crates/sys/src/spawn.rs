@@ -36,6 +36,8 @@ pub struct Launch<'a> {
     pub log: Option<BorrowedFd<'a>>,
     /// What becomes descriptor 9.
     pub script: Option<BorrowedFd<'a>>,
+    /// What the plan says which descriptors become.
+    pub given: &'a [Option<OwnedFd>],
     /// What the child gets back of what we changed for ourselves.
     pub inherited: &'a Inherited,
 }

@@ -55,7 +55,7 @@ fn launch_on(mut grounds: Grounds, plan: Source<'_>, script: Option<BorrowedFd<'
     let inherited = Inherited::capture();
     let output = pty::pipe((0, 0)).unwrap();
     let log = Some(output.write.as_fd());
-    let launch = Launch { plan, null: None, log, script, inherited: &inherited };
+    let launch = Launch { plan, null: None, log, script, given: &[], inherited: &inherited };
     let mut spawned = spawn(&launch, &mut grounds).unwrap();
     drop(output.write);
     let exit = sys::wait::exit_of(spawned.pid).unwrap();
@@ -389,13 +389,38 @@ fn a_child_gets_back_the_limit_that_we_raised_for_ourselves() {
     let output = pty::pipe((0, 0)).unwrap();
     let log = Some(output.write.as_fd());
     let plan = Source::Bytes(&plan);
-    let launch = Launch { plan, null: None, log, script: None, inherited: &inherited };
+    let launch = Launch { plan, null: None, log, script: None, given: &[], inherited: &inherited };
     let spawned = spawn(&launch, &mut Grounds::new()).unwrap();
     drop(output.write);
     assert_eq!(sys::wait::exit_of(spawned.pid), Some(Exit::Status(0)));
     let shown = rest_of(output.read);
     let expected = soft.map_or("unlimited".to_owned(), |soft| soft.to_string());
     assert_eq!(shown.trim(), expected);
+}
+
+#[test]
+fn descriptors_that_are_given_become_those_that_the_plan_names() {
+    let plan = Plan {
+        given: vec![0, 8],
+        ..shell("cat; cat <&8; if (: <&7) 2>/dev/null; then echo seven; fi")
+    };
+    let said = |text: &[u8]| memfd::sealed(c"given", text).unwrap();
+    let given = [None, Some(said(b"one\n")), Some(said(b"two\n")), None];
+    let inherited = Inherited::capture();
+    let output = pty::pipe((0, 0)).unwrap();
+    let launch = Launch {
+        plan: Source::Bytes(&plan.encode()),
+        null: None,
+        log: Some(output.write.as_fd()),
+        script: None,
+        given: &given,
+        inherited: &inherited,
+    };
+    let spawned = spawn(&launch, &mut Grounds::new()).unwrap();
+    drop(output.write);
+    sys::wait::exit_of(spawned.pid).unwrap();
+    assert_eq!(rest_of(output.read), "one\ntwo\n");
+    fails(&Plan { given: vec![3], ..shell("true") }, Step::Plan, Errno::BADF);
 }
 
 #[test]
@@ -425,8 +450,14 @@ fn the_pipe_of_a_user_is_opened_again_as_dev_stderr() {
     let inherited = Inherited::capture();
     let output = pty::pipe((69, 70)).unwrap();
     let log = Some(output.write.as_fd());
-    let launch =
-        Launch { plan: Source::Bytes(&plan), null: None, log, script: None, inherited: &inherited };
+    let launch = Launch {
+        plan: Source::Bytes(&plan),
+        null: None,
+        log,
+        script: None,
+        given: &[],
+        inherited: &inherited,
+    };
     let spawned = spawn(&launch, &mut Grounds::new()).unwrap();
     drop(output.write);
     assert_eq!(sys::wait::exit_of(spawned.pid), Some(Exit::Status(0)));
@@ -440,8 +471,14 @@ fn a_pseudo_terminal_ends_lines_as_upstart_did() {
     let inherited = Inherited::capture();
     let output = pty::terminal((0, 0)).unwrap();
     let log = Some(output.write.as_fd());
-    let launch =
-        Launch { plan: Source::Bytes(&plan), null: None, log, script: None, inherited: &inherited };
+    let launch = Launch {
+        plan: Source::Bytes(&plan),
+        null: None,
+        log,
+        script: None,
+        given: &[],
+        inherited: &inherited,
+    };
     let spawned = spawn(&launch, &mut Grounds::new()).unwrap();
     drop(output.write);
     assert_eq!(sys::wait::exit_of(spawned.pid), Some(Exit::Status(0)));
@@ -518,7 +555,7 @@ fn a_process_that_is_debugged_stops_before_it_executes() {
     let plan = Source::Bytes(&plan);
     let output = pty::pipe((0, 0)).unwrap();
     let log = Some(output.write.as_fd());
-    let launch = Launch { plan, null: None, log, script: None, inherited: &inherited };
+    let launch = Launch { plan, null: None, log, script: None, given: &[], inherited: &inherited };
     let mut spawned = spawn(&launch, &mut Grounds::new()).unwrap();
     let stopped = loop {
         match change(Whom::Pid(spawned.pid)) {
@@ -566,8 +603,14 @@ fn a_child_that_fails_in_our_memory_leaves_errno_and_what_it_was_told_alone() {
         let missing = Plan::new(text("/nonexistent"), vec![text("x")]);
         let mut plan = missing.encode();
         let source = Source::Bytes(&plan);
-        let launch =
-            Launch { plan: source, null: None, log: None, script: None, inherited: &inherited };
+        let launch = Launch {
+            plan: source,
+            null: None,
+            log: None,
+            script: None,
+            given: &[],
+            inherited: &inherited,
+        };
         let errno = std::fs::read("/").unwrap_err().raw_os_error();
         let mut spawned = spawn(&launch, &mut grounds).unwrap();
         // The next message comes into the same buffer, at once.

@@ -30,6 +30,15 @@ pub enum Startup {
     Nothing,
 }
 
+/// When the machine's Upright connects to the system's D-Bus daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bus {
+    /// At the start, where the daemon is there; and when told.
+    AtStart,
+    /// At SIGUSR1 only.
+    WhenTold,
+}
+
 /// Whether jobs of a user's session inherit the session's environment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inherit {
@@ -68,6 +77,8 @@ pub struct Options {
     pub inherit: Inherit,
     /// Where the output of jobs goes that do not say it.
     pub console: Console,
+    /// When to go on the machine's bus.
+    pub bus: Bus,
     /// The least level that is said.
     pub level: Level,
 }
@@ -97,6 +108,7 @@ impl Default for Options {
             startup: Startup::Event(String::from("startup")),
             inherit: Inherit::All,
             console: Console::Log,
+            bus: Bus::AtStart,
             level: Level::Message,
         }
     }
@@ -210,8 +222,8 @@ const OPTIONS: &[Row] = &[
     Row {
         long: "no-dbus",
         short: None,
-        effect: Effect::Plain(|_| {}),
-        help: "accepted for compatibility: D-Bus is not spoken by this version",
+        effect: Effect::Plain(|o| o.bus = Bus::WhenTold),
+        help: "do not connect to the system's D-Bus daemon at the start",
     },
     Row {
         long: "no-inherit-env",

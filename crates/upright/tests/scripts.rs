@@ -154,6 +154,11 @@ fn what_is_installed_runs_under_the_originals_names_and_can_be_removed() {
     for file in ["bin/upright", "lib/upright/upright-core", "share/doc/upright/LICENSE-MIT"] {
         assert!(usr.join(file).is_file(), "{file}");
     }
+    let policy = usr.join("share/dbus-1/system.d/com.ubuntu.Upstart.conf");
+    let gateway = binaries().join("upright-dbus").exists();
+    for file in [&policy, &usr.join("lib/upright/upright-dbus")] {
+        assert_eq!(file.is_file(), gateway, "{}", file.display());
+    }
     let names = usr.join("lib/upright/bin");
     let jobs = scratch.0.join("jobs");
     fs::create_dir(&jobs).unwrap();
@@ -189,5 +194,7 @@ fn what_is_installed_runs_under_the_originals_names_and_can_be_removed() {
         assert!(fs::read_link(&link).unwrap().is_relative(), "a stage must be movable");
     }
     make("uninstall", &scratch.0);
-    assert!(!usr.join("bin/upright").exists() && !usr.join("lib/upright").exists());
+    for gone in [&usr.join("bin/upright"), &usr.join("lib/upright"), &policy] {
+        assert!(!gone.exists(), "{}", gone.display());
+    }
 }

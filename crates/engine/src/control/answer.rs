@@ -249,6 +249,8 @@ fn body(command: Command, message: &[u8]) -> Result<Answer, Fault> {
         Command::ReloadConfiguration
         | Command::SetLogPriority
         | Command::NotifyDiskWriteable
+        | Command::NotifyDbusAddress
+        | Command::NotifyCgroupManagerAddress
         | Command::Shutdown
         | Command::SetEnv
         | Command::UnsetEnv

@@ -6,7 +6,7 @@ use super::fault::Fault;
 use super::params::Params;
 use super::priority;
 use crate::machine::request::{Request, Target, Wait, Which};
-use crate::machine::Level;
+use crate::machine::{Level, ShutdownKind};
 use crate::names::InstanceName;
 use crate::signal::Signal;
 use crate::text::Text;
@@ -118,13 +118,17 @@ pub enum Call {
     SetLogPriority(Level),
     /// The disk can be written from now on.
     NotifyDiskWriteable,
+    /// A D-Bus daemon can be reached at this address.
+    NotifyDbusAddress(Text),
+    /// A control group manager can be reached at this address.
+    NotifyCgroupManagerAddress(Text),
     /// What happens, after the notice of that number as far back as it is kept; without one, from
     /// now on.
     Events(Option<u64>, Follow),
     /// The file of an instance's output.
     LogPath(Target),
-    /// Stop everything, then end.
-    Shutdown,
+    /// Stop everything, then end; why.
+    Shutdown(ShutdownKind),
     /// The value of a variable.
     GetEnv(EnvScope, Text),
     /// Set variables, each `NAME=VALUE`.
@@ -158,9 +162,11 @@ impl Call {
             Call::GetLogPriority => Command::GetLogPriority,
             Call::SetLogPriority(..) => Command::SetLogPriority,
             Call::NotifyDiskWriteable => Command::NotifyDiskWriteable,
+            Call::NotifyDbusAddress(..) => Command::NotifyDbusAddress,
+            Call::NotifyCgroupManagerAddress(..) => Command::NotifyCgroupManagerAddress,
             Call::Events(..) => Command::Events,
             Call::LogPath(..) => Command::LogPath,
-            Call::Shutdown => Command::Shutdown,
+            Call::Shutdown(..) => Command::Shutdown,
             Call::GetEnv(..) => Command::GetEnv,
             Call::SetEnv(..) => Command::SetEnv,
             Call::UnsetEnv(..) => Command::UnsetEnv,
@@ -190,8 +196,13 @@ impl Call {
             Call::ReloadConfiguration
             | Call::Version
             | Call::GetLogPriority
-            | Call::NotifyDiskWriteable
-            | Call::Shutdown => none,
+            | Call::NotifyDiskWriteable => none,
+            Call::NotifyDbusAddress(address) | Call::NotifyCgroupManagerAddress(address) => {
+                Params { address: Some(address.clone()), ..none }
+            }
+            Call::Shutdown(kind) => {
+                Params { session: (*kind == ShutdownKind::Logout).then_some(true), ..none }
+            }
             Call::SetLogPriority(level) => {
                 Params { priority: Some(String::from(priority::name(*level))), ..none }
             }
@@ -258,7 +269,7 @@ fn scope_params(scope: &EnvScope) -> Params {
 pub(super) mod decode {
     use super::{
         needed, priority, scope, target, wait, Call, Clash, Fault, Follow, Listed, Params, Request,
-        Signal,
+        ShutdownKind, Signal,
     };
     use alloc::format;
 
@@ -352,8 +363,19 @@ pub(super) mod decode {
         Ok(Call::LogPath(target(&p)?))
     }
 
-    pub(crate) fn shutdown(_: Params) -> Result<Call, Fault> {
-        Ok(Call::Shutdown)
+    pub(crate) fn notify_dbus_address(p: Params) -> Result<Call, Fault> {
+        Ok(Call::NotifyDbusAddress(needed("address", p.address)?))
+    }
+
+    pub(crate) fn notify_cgroup_manager_address(p: Params) -> Result<Call, Fault> {
+        Ok(Call::NotifyCgroupManagerAddress(needed("address", p.address)?))
+    }
+
+    pub(crate) fn shutdown(p: Params) -> Result<Call, Fault> {
+        Ok(Call::Shutdown(match p.session {
+            Some(true) => ShutdownKind::Logout,
+            Some(false) | None => ShutdownKind::Shutdown,
+        }))
     }
 
     pub(crate) fn get_env(p: Params) -> Result<Call, Fault> {

@@ -42,6 +42,10 @@ pub enum Command {
     SetLogPriority,
     /// The disk can be written now.
     NotifyDiskWriteable,
+    /// A D-Bus daemon can be reached now.
+    NotifyDbusAddress,
+    /// A control group manager can be reached now.
+    NotifyCgroupManagerAddress,
     /// What happens, as it happens.
     Events,
     /// The file of an instance's output.
@@ -133,6 +137,7 @@ const ENV: Parameter = Parameter { name: "env", needed: false };
 const INSTANCE: Parameter = Parameter { name: "instance", needed: false };
 const WAIT: Parameter = Parameter { name: "wait", needed: false };
 const TOKEN: Parameter = Parameter { name: "token", needed: false };
+const ADDRESS: Parameter = Parameter { name: "address", needed: true };
 const TARGET: &[Parameter] = &[JOB, ENV, INSTANCE];
 const CHANGE: &[Parameter] = &[JOB, ENV, INSTANCE, WAIT, TOKEN];
 
@@ -309,6 +314,26 @@ pub const COMMANDS: &[Row] = &[
         decode: decode::notify_disk_writeable,
     },
     Row {
+        command: Command::NotifyDbusAddress,
+        method: "NotifyDbusAddress",
+        privilege: Privilege::Admin,
+        right: "notify D-Bus address",
+        replies: Replies::AtOnce,
+        parameters: &[ADDRESS],
+        help: "Tells where a D-Bus daemon listens, to be reached through it.",
+        decode: decode::notify_dbus_address,
+    },
+    Row {
+        command: Command::NotifyCgroupManagerAddress,
+        method: "NotifyCgroupManagerAddress",
+        privilege: Privilege::Admin,
+        right: "notify cgroup manager address",
+        replies: Replies::AtOnce,
+        parameters: &[ADDRESS],
+        help: "Tells where a control group manager listens; none is needed.",
+        decode: decode::notify_cgroup_manager_address,
+    },
+    Row {
         command: Command::Events,
         method: "Events",
         privilege: Privilege::See,
@@ -337,7 +362,7 @@ pub const COMMANDS: &[Row] = &[
         privilege: Privilege::Admin,
         right: "shut down",
         replies: Replies::AtOnce,
-        parameters: &[],
+        parameters: &[Parameter { name: "session", needed: false }],
         help: "Stops everything in order, then ends Upright.",
         decode: decode::shutdown,
     },

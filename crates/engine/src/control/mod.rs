@@ -14,6 +14,7 @@ pub mod codec;
 pub mod command;
 pub mod conversation;
 pub mod fault;
+pub mod gateway;
 pub mod notice;
 mod params;
 pub mod priority;
@@ -21,6 +22,15 @@ pub mod rights;
 #[cfg(test)]
 mod tests;
 mod wire;
+
+// What calls are made of and answers are read as: a gateway needs nothing else of this crate.
+pub use crate::machine::request::{Failure, Request, Target, Wait, Which};
+pub use crate::machine::state::{Goal, State};
+pub use crate::machine::{JobChange, Level, Notice as What, ShutdownKind};
+pub use crate::names::{InstanceName, JobName};
+pub use crate::process::Exit;
+pub use crate::text::Text;
+pub use crate::view::{InstanceView, JobView};
 
 /// The name of the interface.
 pub const INTERFACE: &str = "org.upright.control";

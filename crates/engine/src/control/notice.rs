@@ -26,7 +26,11 @@ impl Notice {
                     }
                 }
             }
-            machine::Notice::State { .. } => {}
+            machine::Notice::State { .. }
+            | machine::Notice::Goal { .. }
+            | machine::Notice::Failed { .. }
+            | machine::Notice::Job { .. }
+            | machine::Notice::Restarted => {}
         }
         notice
     }

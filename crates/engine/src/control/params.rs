@@ -45,6 +45,10 @@ pub(super) struct Params {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) replace: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) address: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) session: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) signal: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) interface: Option<String>,
@@ -71,6 +75,8 @@ impl Params {
             ("names", self.names.is_some()),
             ("variables", self.variables.is_some()),
             ("replace", self.replace.is_some()),
+            ("address", self.address.is_some()),
+            ("session", self.session.is_some()),
             ("signal", self.signal.is_some()),
             ("interface", self.interface.is_some()),
         ]
@@ -107,6 +113,8 @@ impl Params {
                 self.variables = map.next_value::<Option<Texts>>()?.map(|texts| texts.0);
             }
             "replace" => self.replace = map.next_value()?,
+            "address" => self.address = map.next_value()?,
+            "session" => self.session = map.next_value()?,
             "signal" => self.signal = map.next_value()?,
             "interface" => self.interface = map.next_value()?,
             _ => {

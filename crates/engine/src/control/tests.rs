@@ -13,7 +13,7 @@ use crate::machine::request::{
     Asked, Failure, Refusal, Reply, Request, Superseder, Target, Wait, Which,
 };
 use crate::machine::state::{Goal, State};
-use crate::machine::{self, Level};
+use crate::machine::{self, Level, ShutdownKind};
 use crate::names::{EventName, InstanceName, JobName};
 use crate::process::{Exit, Role, Step};
 use crate::signal::Signal;
@@ -111,7 +111,10 @@ fn sample_calls() -> Vec<Call> {
         Call::Events(None, Follow::On),
         Call::Events(Some(u64::MAX), Follow::Off),
         Call::LogPath(by_env),
-        Call::Shutdown,
+        Call::Shutdown(ShutdownKind::Shutdown),
+        Call::Shutdown(ShutdownKind::Logout),
+        Call::NotifyDbusAddress(Text::from("unix:path=/run/bus")),
+        Call::NotifyCgroupManagerAddress(Text::from("unix:path=/run/cgmanager")),
         Call::GetEnv(EnvScope::Global, Text::from("PATH")),
         Call::SetEnv(scope.clone(), env.clone(), Clash::Keep),
         Call::SetEnv(EnvScope::Global, env.clone(), Clash::Replace),
@@ -172,6 +175,8 @@ fn sample_answers() -> Vec<(Command, Answer)> {
         name: JobName::try_from("web").unwrap(),
         usage: Some(Text::from("web PORT=n")),
         description: None,
+        author: Some(Text::from("we")),
+        version: Some(Text::from("1")),
         emits: vec![Text::from("x-*")],
         start_on: Some(Condition { nodes }),
         stop_on: None,
@@ -273,6 +278,22 @@ fn every_notice_survives_the_wire_and_shows_values_to_the_owner_only() {
             from: State::Running,
             to: State::PreStop,
         },
+        machine::Notice::Goal {
+            job: JobName::try_from("web").unwrap(),
+            instance: InstanceName::try_from("a").unwrap(),
+            goal: Goal::Start,
+            state: State::Waiting,
+        },
+        machine::Notice::Failed {
+            job: JobName::try_from("web").unwrap(),
+            instance: InstanceName::default(),
+            failure: Failure::Ended(Role::Main, Exit::Status(3)),
+        },
+        machine::Notice::Job {
+            job: JobName::try_from("web").unwrap(),
+            change: machine::JobChange::Removed,
+        },
+        machine::Notice::Restarted,
     ];
     for (sequence, what) in (7..).zip(kinds) {
         let notice = Notice { sequence, missed: 2, what };
@@ -662,10 +683,10 @@ fn a_history_that_does_not_fit_loses_its_oldest_decisions() {
 fn calls_sent_ahead_are_answered_one_by_one_in_their_order() {
     let mut conversation = conversation(OWNER);
     let (mut out, mut wire) = (Vec::new(), Vec::new());
-    Call::Shutdown.encode(&mut wire);
+    Call::Shutdown(ShutdownKind::Shutdown).encode(&mut wire);
     Call::Version.encode(&mut wire);
     conversation.feed(&wire);
-    assert_eq!(conversation.take(&mut out), Some(Call::Shutdown));
+    assert_eq!(conversation.take(&mut out), Some(Call::Shutdown(ShutdownKind::Shutdown)));
     assert_eq!(conversation.take(&mut out), None, "the first is still open");
     assert!(conversation.waits());
     conversation.answer(Ok(Answer::Done), &mut out);

@@ -7,6 +7,7 @@ use crate::dialect::upstart::show;
 use crate::machine;
 use crate::machine::request::Failure;
 use crate::machine::state::{Goal, State};
+use crate::machine::JobChange;
 use crate::names::{EventName, InstanceName, JobName};
 use crate::process::{Exit, Pid, Role, Step};
 use crate::signal::Signal;
@@ -364,6 +365,10 @@ pub(super) struct WireJob {
     usage: Option<Text>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     description: Option<Text>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    author: Option<Text>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    version: Option<Text>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     emits: Vec<Text>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -374,12 +379,14 @@ pub(super) struct WireJob {
 
 impl From<JobView> for WireJob {
     fn from(view: JobView) -> WireJob {
-        let JobView { name, usage, description, emits, start_on, stop_on } = view;
+        let JobView { name, usage, description, author, version, emits, start_on, stop_on } = view;
         let nodes = |condition: Condition| condition.nodes.into_iter().map(WireNode::from);
         WireJob {
             name,
             usage,
             description,
+            author,
+            version,
             emits,
             start_on: start_on.map(|condition| nodes(condition).collect()),
             stop_on: stop_on.map(|condition| nodes(condition).collect()),
@@ -396,6 +403,8 @@ impl From<WireJob> for JobView {
             name: wire.name,
             usage: wire.usage,
             description: wire.description,
+            author: wire.author,
+            version: wire.version,
             emits: wire.emits,
             start_on: wire.start_on.map(condition),
             stop_on: wire.stop_on.map(condition),
@@ -490,6 +499,29 @@ struct WireState {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
+struct WireGoal {
+    job: JobName,
+    #[serde(default, skip_serializing_if = "is_unnamed")]
+    instance: InstanceName,
+    goal: Goal,
+    state: State,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct WireFailed {
+    job: JobName,
+    #[serde(default, skip_serializing_if = "is_unnamed")]
+    instance: InstanceName,
+    failure: WireFailure,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct WireJobChange {
+    name: JobName,
+    change: JobChange,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct WireNotice {
     #[serde(default)]
     sequence: u64,
@@ -499,20 +531,39 @@ pub(super) struct WireNotice {
     event: Option<WireEvent>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     state: Option<WireState>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    goal: Option<WireGoal>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    failed: Option<WireFailed>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    job: Option<WireJobChange>,
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    restarted: bool,
 }
 
 impl From<Notice> for WireNotice {
     fn from(notice: Notice) -> WireNotice {
+        use machine::Notice as What;
         let Notice { sequence, missed, what } = notice;
+        let wire = WireNotice { sequence, missed, ..WireNotice::default() };
         match what {
-            machine::Notice::Event { name, env, failed } => {
-                let event = Some(WireEvent { name, env, failed });
-                WireNotice { sequence, missed, event, state: None }
+            What::Event { name, env, failed } => {
+                WireNotice { event: Some(WireEvent { name, env, failed }), ..wire }
             }
-            machine::Notice::State { job, instance, goal, from, to } => {
-                let state = Some(WireState { job, instance, goal, from, to });
-                WireNotice { sequence, missed, event: None, state }
+            What::State { job, instance, goal, from, to } => {
+                WireNotice { state: Some(WireState { job, instance, goal, from, to }), ..wire }
             }
+            What::Goal { job, instance, goal, state } => {
+                WireNotice { goal: Some(WireGoal { job, instance, goal, state }), ..wire }
+            }
+            What::Failed { job, instance, failure } => {
+                let failed = WireFailed { job, instance, failure: failure.into() };
+                WireNotice { failed: Some(failed), ..wire }
+            }
+            What::Job { job, change } => {
+                WireNotice { job: Some(WireJobChange { name: job, change }), ..wire }
+            }
+            What::Restarted => WireNotice { restarted: true, ..wire },
         }
     }
 }
@@ -520,15 +571,28 @@ impl From<Notice> for WireNotice {
 impl WireNotice {
     /// Returns the notice; nothing where it is of a later version.
     pub(super) fn notice(self) -> Option<Notice> {
-        let what = match (self.event, self.state) {
-            (Some(WireEvent { name, env, failed }), _) => {
-                machine::Notice::Event { name, env, failed }
-            }
-            (None, Some(WireState { job, instance, goal, from, to })) => {
-                machine::Notice::State { job, instance, goal, from, to }
-            }
-            (None, None) => return None,
-        };
-        Some(Notice { sequence: self.sequence, missed: self.missed, what })
+        use machine::Notice as What;
+        let WireNotice { sequence, missed, event, state, goal, failed, job, restarted } = self;
+        let event = event.map(|WireEvent { name, env, failed }| What::Event { name, env, failed });
+        let state = state.map(|WireState { job, instance, goal, from, to }| What::State {
+            job,
+            instance,
+            goal,
+            from,
+            to,
+        });
+        let goal = goal.map(|WireGoal { job, instance, goal, state }| What::Goal {
+            job,
+            instance,
+            goal,
+            state,
+        });
+        let failed = failed.and_then(|WireFailed { job, instance, failure }| {
+            Some(What::Failed { job, instance, failure: failure.failure()? })
+        });
+        let job = job.map(|WireJobChange { name, change }| What::Job { job: name, change });
+        let restarted = restarted.then_some(What::Restarted);
+        let what = event.or(state).or(goal).or(failed).or(job).or(restarted)?;
+        Some(Notice { sequence, missed, what })
     }
 }

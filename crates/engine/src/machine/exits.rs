@@ -116,9 +116,7 @@ impl Engine {
         if old == Goal::Start {
             instance.ended = true;
             self.remember(id, Note::Stops);
-            self.say(Level::Info, |engine| {
-                format!("{} goal changed from start to stop", engine.shown(id))
-            });
+            self.tell_goal(id, old);
         }
     }
 
@@ -224,6 +222,9 @@ impl Engine {
     /// Emits `exited`. It is not delivered to the job that it reports.
     fn emit_exited(&mut self, id: InstanceId, role: Role, pid: Pid, exit: Exit, since: Mono) {
         let Some(instance) = self.instances.look(&id) else { return };
+        if instance.job.is_reserved() {
+            return;
+        }
         let mut env = self.subject(instance);
         env.push(environment::row(b"PROCESS", role.name().as_bytes()));
         env.push(Text::from(format!("PID={pid}")));

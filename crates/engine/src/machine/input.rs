@@ -3,7 +3,7 @@
 use super::instance::Remaining;
 use super::state::{Goal, State};
 use super::variables::{Variation, Whose};
-use crate::machine::request::{Reply, Request, RequestId};
+use crate::machine::request::{Failure, Reply, Request, RequestId};
 use crate::names::{EventName, InstanceName, JobName};
 use crate::process::{Exit, Pid, Slot, Step};
 use crate::signal::Signal;
@@ -164,6 +164,35 @@ pub enum Notice {
         /// Whether it failed.
         failed: bool,
     },
+    /// Something else is wanted of an instance.
+    Goal {
+        /// The job.
+        job: JobName,
+        /// The instance.
+        instance: InstanceName,
+        /// The goal now.
+        goal: Goal,
+        /// The state it is in; `waiting` of an instance that has just come to be.
+        state: State,
+    },
+    /// The present run of an instance has failed.
+    Failed {
+        /// The job.
+        job: JobName,
+        /// The instance.
+        instance: InstanceName,
+        /// Why.
+        failure: Failure,
+    },
+    /// A job has become known, or is forgotten.
+    Job {
+        /// Its name.
+        job: JobName,
+        /// Which of the two.
+        change: JobChange,
+    },
+    /// A new daemon has taken over; everything goes on.
+    Restarted,
     /// An instance is in another state.
     State {
         /// The job.
@@ -177,6 +206,16 @@ pub enum Notice {
         /// The state now.
         to: State,
     },
+}
+
+/// What became of a job's description.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum JobChange {
+    /// It is known now.
+    Added,
+    /// It is forgotten. One that is replaced is removed and added.
+    Removed,
 }
 
 /// How loud something is said. Source: initctl log-priority.

@@ -5,7 +5,9 @@ use super::instance::Instance;
 use super::job::{Job, Next};
 use super::offering::expanded;
 use super::requests::Found;
-use super::{environment, Engine, EventId, History, Note, Remembering, PAST_MAX};
+use super::{
+    environment, Engine, EventId, History, JobChange, Note, Notice, Remembering, PAST_MAX,
+};
 use crate::names::{EventName, InstanceName, JobName};
 use crate::process::InstanceId;
 use crate::spec::{Condition, JobSpec, Node};
@@ -33,7 +35,8 @@ impl Engine {
             Some(_) => self.put_in_force(&name, spec),
             None => {
                 self.index_start(&spec);
-                self.jobs.insert(name, Job::new(spec));
+                self.jobs.insert(name.clone(), Job::new(spec));
+                self.notice(Notice::Job { job: name, change: JobChange::Added });
             }
         }
     }
@@ -115,6 +118,9 @@ impl Engine {
             self.block(*event, kept);
         }
         self.jobs.insert(name.clone(), Job { spec, next: Next::Same, start });
+        for change in [JobChange::Removed, JobChange::Added] {
+            self.notice(Notice::Job { job: name.clone(), change });
+        }
         held.into_iter().for_each(|event| self.unblock(event));
     }
 
@@ -146,6 +152,7 @@ impl Engine {
         job.start.reset().into_iter().for_each(|event| self.unblock(event));
         self.forget_histories(name);
         self.remembered.push(Remembering::Forget(name.clone()));
+        self.notice(Notice::Job { job: name.clone(), change: JobChange::Removed });
     }
 
     /// Forgets the instance of the job that is gone for the longest where this one, which is gone,

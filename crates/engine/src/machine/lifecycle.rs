@@ -40,14 +40,23 @@ impl Engine {
             (Some(_), _) => false,
         };
         if old != goal {
-            self.say(Level::Info, |engine| {
-                format!("{} goal changed from {old} to {goal}", engine.shown(id))
-            });
+            self.tell_goal(id, old);
         }
         if free {
             self.unhold(id);
             self.advance(id);
         }
+    }
+
+    /// Says and tells that something else is wanted of an instance than before.
+    pub(super) fn tell_goal(&mut self, id: InstanceId, old: Goal) {
+        let Some(instance) = self.instances.look(&id) else { return };
+        let (goal, state) = (instance.goal, instance.state);
+        let (job, instance) = (instance.job.clone(), instance.name.clone());
+        self.notice(Notice::Goal { job, instance, goal, state });
+        self.say(Level::Info, |engine| {
+            format!("{} goal changed from {old} to {goal}", engine.shown(id))
+        });
     }
 
     /// Frees an instance of its hold and its deadline.
@@ -160,7 +169,10 @@ impl Engine {
     fn enter_stopping(&mut self, id: InstanceId) {
         let Some(instance) = self.instances.edit(&id) else { return };
         if core::mem::take(&mut instance.restart) {
-            instance.goal = Goal::Start;
+            let old = core::mem::replace(&mut instance.goal, Goal::Start);
+            if old != Goal::Start {
+                self.tell_goal(id, old);
+            }
         }
         self.emit_and_hold(id, "stopping");
     }
@@ -286,6 +298,9 @@ impl Engine {
     ) -> Option<super::EventId> {
         let spec = self.spec_of(id)?;
         let instance = self.instances.look(&id)?;
+        if instance.job.is_reserved() {
+            return None;
+        }
         let mut env = self.subject(instance);
         env.extend(result);
         for key in &spec.export {
@@ -340,6 +355,7 @@ impl Engine {
         output: Option<crate::process::Slot>,
     ) {
         let Some(instance) = self.instances.edit(&id) else { return };
+        let first = instance.failure.is_none();
         // The events tell the first reason; whoever came to wait since then is told the one that
         // keeps it from what it wanted.
         instance.failure.get_or_insert(failure);
@@ -348,6 +364,9 @@ impl Engine {
             .partition(|waiter| !matches!(waiter, Waiter::Accepted(_)));
         instance.waiters = accepted.into();
         let (job, name) = (instance.job.clone(), instance.name.clone());
+        if first {
+            self.notice(Notice::Failed { job: job.clone(), instance: name.clone(), failure });
+        }
         self.remember(id, Note::Failed(failure));
         let waiters: Vec<Waiter> = waiters;
         for waiter in waiters {

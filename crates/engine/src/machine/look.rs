@@ -94,10 +94,19 @@ impl Engine {
             name: name.clone(),
             usage: spec.about.usage.clone(),
             description: spec.about.description.clone(),
+            author: spec.about.author.clone(),
+            version: spec.about.version.clone(),
             emits: spec.about.emits.clone(),
             start_on: spec.start_on.as_deref().cloned(),
             stop_on: spec.stop_on.as_deref().cloned(),
         })
+    }
+
+    /// Reports whether the job is known and its unnamed instance is to run.
+    pub fn is_wanted(&self, job: &JobName) -> bool {
+        let id = self.names.get(&(job.clone(), InstanceName::default()));
+        let instance = id.and_then(|id| self.instances.look(id));
+        instance.is_some_and(|instance| instance.goal == Goal::Start || instance.restart)
     }
 
     /// Returns how a job's main process is run. Sizes of its log file are what the file says; none is 0.

@@ -37,7 +37,9 @@ mod variables;
 pub use changes::Changes;
 pub use event::{EventId, CHAIN_MAX};
 pub use history::{Entry, History, Note, HISTORY_MAX, PAST_MAX};
-pub use input::{Candidate, Effect, Input, Level, Notice, ShutdownKind, SignalScope, SpawnOrder};
+pub use input::{
+    Candidate, Effect, Input, JobChange, Level, Notice, ShutdownKind, SignalScope, SpawnOrder,
+};
 pub use instance::{Due, Hold, Instance, Process, Remaining, Waiter, Warning};
 pub(crate) use owed::Belief;
 #[cfg(feature = "planted")]
@@ -286,6 +288,16 @@ impl Engine {
     }
 
     fn notice(&mut self, notice: Notice) {
+        let job = match &notice {
+            Notice::Goal { job, .. }
+            | Notice::Failed { job, .. }
+            | Notice::Job { job, .. }
+            | Notice::State { job, .. } => Some(job),
+            Notice::Event { .. } | Notice::Restarted => None,
+        };
+        if job.is_some_and(JobName::is_reserved) {
+            return;
+        }
         let sequence = self.globals.next_notice;
         self.globals.next_notice = self.globals.next_notice.wrapping_add(1);
         self.out.push(Effect::Notice(sequence, notice));
@@ -294,6 +306,13 @@ impl Engine {
     /// Returns the sequence number that the next notice will have.
     pub fn next_notice(&self) -> u64 {
         self.globals.next_notice
+    }
+
+    /// Tells subscribers that a new daemon has taken over from one that was replaced.
+    pub fn tell_restarted(&mut self, out: &mut Vec<Effect>) {
+        core::mem::swap(&mut self.out, out);
+        self.notice(Notice::Restarted);
+        core::mem::swap(&mut self.out, out);
     }
 
     fn remember(&mut self, id: InstanceId, note: Note) {

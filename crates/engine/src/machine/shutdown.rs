@@ -124,7 +124,8 @@ impl Engine {
             let env = Vec::from([Text::from(format!("TYPE={}", kind.name()))]);
             self.emit(name, env, Vec::new(), 0, None);
         }
-        let ids: Vec<InstanceId> = self.instances.keys().copied().collect();
+        let users = self.instances.iter().filter(|(_, instance)| !instance.job.is_reserved());
+        let ids: Vec<InstanceId> = users.map(|(id, _)| *id).collect();
         for id in ids {
             self.cut_kill_timeout(id);
             self.stop_for_shutdown(id);
@@ -176,6 +177,13 @@ impl Engine {
         let Some(mut shutdown) = self.globals.shutdown.clone() else { return };
         if shutdown.quit {
             return;
+        }
+        let quiet = self.globals.work.is_empty() && !self.instances.is_empty();
+        if quiet && self.instances.iter().all(|(_, instance)| instance.job.is_reserved()) {
+            // Upright's own go last: through them clients see how everything else stops.
+            self.refuse_pending();
+            let own: Vec<InstanceId> = self.instances.keys().copied().collect();
+            own.into_iter().for_each(|id| self.stop_for_shutdown(id));
         }
         let stopped = self.instances.is_empty() && self.globals.work.is_empty();
         if stopped && shutdown.strays == Strays::Unknown {

@@ -256,7 +256,9 @@ impl Daemon {
             | Call::ReloadConfiguration
             | Call::SetLogPriority(_)
             | Call::NotifyDiskWriteable
-            | Call::Shutdown
+            | Call::NotifyDbusAddress(_)
+            | Call::NotifyCgroupManagerAddress(_)
+            | Call::Shutdown(_)
             | Call::SetEnv(..)
             | Call::UnsetEnv(..)
             | Call::ResetEnv(_) => Answer::Done,

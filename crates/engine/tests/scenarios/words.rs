@@ -2,7 +2,7 @@
 
 use engine::errno::Errno;
 use engine::machine::request::{Refusal, Reply};
-use engine::machine::{Effect, Level, Notice, SignalScope};
+use engine::machine::{Effect, JobChange, Level, Notice, SignalScope};
 use engine::names::{InstanceName, JobName};
 use engine::process::{Exit, Role};
 use engine::view::{InstanceView, LastExit, WhyView};
@@ -24,6 +24,8 @@ pub enum Kind {
     Events,
     /// Every state an instance enters.
     States,
+    /// What else subscribers are told: goals, failures, jobs.
+    News,
     /// Messages.
     Says,
     /// When time will be news.
@@ -31,7 +33,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    const TABLE: [(Kind, &'static str); 9] = [
+    const TABLE: [(Kind, &'static str); 10] = [
         (Kind::Replies, "replies"),
         (Kind::Spawns, "spawns"),
         (Kind::Env, "env"),
@@ -39,6 +41,7 @@ impl Kind {
         (Kind::Releases, "releases"),
         (Kind::Events, "events"),
         (Kind::States, "states"),
+        (Kind::News, "news"),
         (Kind::Says, "says"),
         (Kind::Wakes, "wakes"),
     ];
@@ -64,6 +67,13 @@ impl Kind {
             Effect::Reply(..) | Effect::Quit(_) => Kind::Replies,
             Effect::Notice(_, Notice::Event { .. }) => Kind::Events,
             Effect::Notice(_, Notice::State { .. }) => Kind::States,
+            Effect::Notice(
+                _,
+                Notice::Goal { .. }
+                | Notice::Failed { .. }
+                | Notice::Job { .. }
+                | Notice::Restarted,
+            ) => Kind::News,
             Effect::Say(..) => Kind::Says,
         }
     }
@@ -101,6 +111,15 @@ pub fn notice(notice: &Notice) -> String {
         Notice::State { job, instance, goal, from: _, to } => {
             format!("state {} {goal}/{to}", place(job, instance))
         }
+        Notice::Goal { job, instance, goal, state } => {
+            format!("goal {} {goal} in {state}", place(job, instance))
+        }
+        Notice::Failed { job, instance, failure } => {
+            format!("failed {}: {failure}", place(job, instance))
+        }
+        Notice::Job { job, change: JobChange::Added } => format!("added {job}"),
+        Notice::Job { job, change: JobChange::Removed } => format!("removed {job}"),
+        Notice::Restarted => String::from("restarted"),
     }
 }
 

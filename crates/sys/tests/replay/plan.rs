@@ -35,6 +35,7 @@ fn read(wire: &[u8]) {
             Record::Groups(groups) => assert_eq!(groups.iter().count(), groups.iter().len()),
             Record::Exec(paths) => assert!(paths.count() > 0),
             Record::Cgroup(_)
+            | Record::Given(_)
             | Record::Profile(_)
             | Record::Oom(_)
             | Record::Limit { .. }
@@ -76,6 +77,7 @@ fn made(data: &[u8]) -> Plan {
         2 => Console::Output,
         _ => Console::Owner,
     };
+    plan.given = (0..next() % 7).map(|_| next() % 9).collect();
     plan.oom_score_adj = chosen(5).then(|| i16::from_le_bytes([next(), next()]));
     plan.umask = chosen(6).then(|| u16::from_le_bytes([next(), next()]));
     plan.nice = chosen(7).then(|| i8::from_le_bytes([next()]));

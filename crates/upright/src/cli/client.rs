@@ -7,6 +7,7 @@ use engine::control::codec::{Continues, Inbox};
 use engine::control::fault::Fault;
 use engine::control::notice::Notice;
 use engine::machine::request::Request;
+use engine::machine::ShutdownKind;
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Read, Write};
@@ -66,7 +67,7 @@ impl Client {
         let call = with_token(call);
         loop {
             match self.ask_once(&call) {
-                Err(Trouble::Lost(error)) if call == Call::Shutdown => {
+                Err(Trouble::Lost(error)) if matches!(call, Call::Shutdown(_)) => {
                     return match error.kind() {
                         io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => {
                             Ok(Answer::Done)
@@ -118,7 +119,7 @@ impl Client {
             let Ok(stream) = connect::connect(&self.address, self.uid) else { return Ok(()) };
             self.stream = stream;
             self.inbox = Inbox::default();
-            match self.ask_once(&Call::Shutdown) {
+            match self.ask_once(&Call::Shutdown(ShutdownKind::Shutdown)) {
                 Ok(_) | Err(Trouble::Lost(_)) => {}
                 Err(trouble) => return Err(trouble),
             }
@@ -390,7 +391,10 @@ mod tests {
     #[test]
     fn a_shutdown_that_ends_the_connection_has_been_done() {
         let server = Server::start(vec![Act::Hang]);
-        assert_eq!(client(&server).ask(Call::Shutdown).unwrap(), Answer::Done);
+        assert_eq!(
+            client(&server).ask(Call::Shutdown(ShutdownKind::Shutdown)).unwrap(),
+            Answer::Done
+        );
     }
 
     #[test]
@@ -398,9 +402,12 @@ mod tests {
         let done = || Act::Answer(Ok(Answer::Done));
         let server = Server::start(vec![done(), Act::Close, done()]);
         let mut client = client(&server);
-        client.ask(Call::Shutdown).unwrap();
+        client.ask(Call::Shutdown(ShutdownKind::Shutdown)).unwrap();
         client.wait_for_the_end().unwrap();
-        assert_eq!(server.calls(), [Call::Shutdown, Call::Shutdown]);
+        assert_eq!(
+            server.calls(),
+            [Call::Shutdown(ShutdownKind::Shutdown), Call::Shutdown(ShutdownKind::Shutdown)]
+        );
     }
 
     #[test]

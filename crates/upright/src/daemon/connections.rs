@@ -91,6 +91,17 @@ pub enum Heard {
     There,
     /// It is broken.
     Gone,
+    /// It speaks D-Bus; nothing of it has been read.
+    Dbus,
+}
+
+/// What may be spoken on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tongue {
+    /// Varlink.
+    Varlink,
+    /// What the first byte says: `{` is Varlink, NUL is D-Bus.
+    Either,
 }
 
 /// Whether somebody new can be taken in.
@@ -119,6 +130,7 @@ struct Connection {
     /// When the message that is not finished was begun.
     begun: Option<Mono>,
     speech: Speech,
+    tongue: Tongue,
 }
 
 impl Connection {
@@ -199,7 +211,13 @@ impl Connections {
 
     /// Takes in who has connected, at most a batch a turn. Where there is no room, whoever has been
     /// idle longest is let go.
-    pub fn accept(&mut self, listener: &UnixListener, epoll: &Epoll, now: Mono) -> Accepting {
+    pub fn accept(
+        &mut self,
+        listener: &UnixListener,
+        tongue: Tongue,
+        epoll: &Epoll,
+        now: Mono,
+    ) -> Accepting {
         const MFILE: i32 = Errno::MFILE.raw_os_error();
         const NFILE: i32 = Errno::NFILE.raw_os_error();
         const NOMEM: i32 = Errno::NOMEM.raw_os_error();
@@ -218,13 +236,15 @@ impl Connections {
                     _ => continue,
                 },
             };
-            self.take_in(stream, epoll);
+            if let Ok(peer) = sys::peer::of(&stream) {
+                self.take_in(stream, peer, tongue, epoll);
+            }
         }
         Accepting::Yes
     }
 
-    fn take_in(&mut self, stream: UnixStream, epoll: &Epoll) {
-        let Ok(peer) = sys::peer::of(&stream) else { return };
+    /// Takes in a connection of which it is known who is at the other end.
+    pub fn take_in(&mut self, stream: UnixStream, peer: Peer, tongue: Tongue, epoll: &Epoll) {
         if stream.set_nonblocking(true).is_err() {
             return;
         }
@@ -247,6 +267,7 @@ impl Connections {
             interest: Interest::Read,
             begun: None,
             speech: Speech::GoesOn,
+            tongue,
         };
         self.open.insert(id, connection);
     }
@@ -303,6 +324,13 @@ impl Connections {
     /// Reads what a client has sent.
     pub fn read(&mut self, id: ConnectionId, hangup: bool) -> Heard {
         let Some(connection) = self.open.get_mut(&id) else { return Heard::Gone };
+        if connection.tongue == Tongue::Either {
+            match sys::peer::first_byte(&connection.stream) {
+                Ok(Some(0)) => return Heard::Dbus,
+                Ok(Some(_)) => connection.tongue = Tongue::Varlink,
+                Ok(None) | Err(_) => {}
+            }
+        }
         let mut buffer = [0; 16 * 1024];
         let mut read = 0;
         while read < READ_MAX && connection.reads() {
@@ -537,6 +565,13 @@ impl Connections {
         None
     }
 
+    /// Gives a connection away, to be served by somebody else.
+    pub fn give_away(&mut self, id: ConnectionId, epoll: &Epoll) -> Option<(UnixStream, Peer)> {
+        let connection = self.open.remove(&id)?;
+        let _ = epoll.delete(connection.stream.as_fd());
+        Some((connection.stream, connection.conversation.peer()))
+    }
+
     /// Returns connections that have not finished a message in time; they are told.
     pub fn overdue(&self, now: Mono) -> Vec<ConnectionId> {
         let overdue = self.open.iter().filter(|(_, connection)| {
@@ -596,7 +631,11 @@ fn size(notice: &Notice) -> usize {
     AROUND
         + match &notice.what {
             machine::Notice::Event { env, .. } => env.iter().map(|row| row.len()).sum(),
-            machine::Notice::State { .. } => 0,
+            machine::Notice::State { .. }
+            | machine::Notice::Goal { .. }
+            | machine::Notice::Failed { .. }
+            | machine::Notice::Job { .. }
+            | machine::Notice::Restarted => 0,
         }
 }
 

@@ -248,7 +248,8 @@ impl Daemon {
             return Done::Later;
         }
         let Some(order) = self.engine.order(slot) else { return Done::Yes };
-        let prepared = match planning::prepare(&self.settings, &order) {
+        let given = self.gateway.given(&order);
+        let prepared = match planning::prepare(&self.settings, &order, given.numbers()) {
             Ok(prepared) => prepared,
             Err(planning::Refusal(step, errno)) => return self.refuse_spawn(slot, step, errno),
         };
@@ -273,7 +274,7 @@ impl Daemon {
             route: &prepared.route,
         };
         let fds: Vec<BorrowedFd<'_>> =
-            [&in_file, &prepared.script].into_iter().flatten().map(AsFd::as_fd).collect();
+            in_file.iter().chain(given.fds()).chain(&prepared.script).map(AsFd::as_fd).collect();
         self.send(&message, &fds)
     }
 

@@ -1,12 +1,12 @@
 //! News of the world becomes inputs of the engine. The only file that makes them.
 
-use super::connections::{of_token, Accepting, ConnectionId, Cursor, Heard};
+use super::connections::{of_token, Accepting, ConnectionId, Cursor, Heard, Tongue};
 use super::orphans::Census;
-use super::{planning, Daemon, Standing, CONTROL, KEEPER, LOGGER, SESSION, WATCH};
+use super::{planning, Daemon, Standing, CONTROL, GATEWAY, KEEPER, LOGGER, SESSION, WATCH};
 use crate::options::Mode;
 use crate::session::FIRST;
 use engine::control::answer::{Answer, Version};
-use engine::control::call::Call;
+use engine::control::call::{Call, Listed};
 use engine::control::fault::Fault;
 use engine::keeper::FromKeeper;
 use engine::logroute::{self, FromLogger, ToLogger};
@@ -49,6 +49,7 @@ impl Daemon {
             match event.token {
                 KEEPER => told = self.hear_keeper(&mut effects),
                 LOGGER => self.hear_logger(),
+                GATEWAY => self.hear_gateway(&mut effects),
                 _ => {}
             }
         }
@@ -90,7 +91,8 @@ impl Daemon {
             let listener = self.listeners.iter().find(|(token, _)| *token == event.token);
             let Some((CONTROL | SESSION, listener)) = listener else { continue };
             if accepting == Accepting::Yes {
-                accepting = self.connections.accept(listener, &self.epoll, now);
+                let tongue = if event.token == SESSION { Tongue::Either } else { Tongue::Varlink };
+                accepting = self.connections.accept(listener, tongue, &self.epoll, now);
             }
         }
         if accepting == Accepting::Paused {
@@ -144,6 +146,7 @@ impl Daemon {
                 self.handle(Input::Stopped(slot, signal), effects);
             }
             FromKeeper::Exited { slot, pid, exit } => {
+                self.note_gateway_gone(slot);
                 if self.engine.leaves_its_group(slot) && sys::signals::group_exists(pid) {
                     self.note_group(slot, pid, effects);
                 }
@@ -229,6 +232,9 @@ impl Daemon {
                 if let Some(signal) = Signal::new(signal) {
                     self.handle(Input::Pass(signal), effects);
                 }
+                if signal == USR1 {
+                    self.join_system_bus(Level::Message, effects);
+                }
                 return;
             }
             _ => return,
@@ -294,6 +300,9 @@ impl Daemon {
 
     fn hear_client(&mut self, id: ConnectionId, hangup: bool, effects: &mut Vec<Effect>) {
         let heard = self.connections.read(id, hangup);
+        if heard == Heard::Dbus {
+            return self.meet(id, effects);
+        }
         for _ in 0..CALLS_BATCH {
             let Some(call) = self.connections.take(id) else { break };
             self.serve_call(id, call, effects);
@@ -304,7 +313,7 @@ impl Daemon {
                 self.connections.note_begun(id, sys::clock::monotonic());
                 self.touched.insert(id);
             }
-            Heard::Gone => self.close(id),
+            Heard::Gone | Heard::Dbus => self.close(id),
         }
     }
 
@@ -324,16 +333,25 @@ impl Daemon {
                 }
                 Err(fault) => Err(fault),
             },
-            Call::List(None, _) if self.connections.begin_list(id, Cursor::Instances(None)) => {
+            Call::List(None, Listed::Own)
+                if self.connections.begin_list(id, Cursor::Instances(None)) =>
+            {
                 return;
             }
             Call::ShowConfig(None) if self.connections.begin_list(id, Cursor::Jobs(None)) => {
                 return;
             }
-            Call::Shutdown => {
-                self.handle(Input::Shutdown(ShutdownKind::Shutdown), effects);
+            Call::Shutdown(ShutdownKind::Logout) if self.settings.options.mode == Mode::System => {
+                let why = "this is the machine's Upright, which is no session that could end";
+                Err(Fault::Unavailable(String::from(why)))
+            }
+            Call::Shutdown(kind) => {
+                self.handle(Input::Shutdown(kind), effects);
                 Ok(Answer::Done)
             }
+            Call::NotifyDbusAddress(address) => self.notify_dbus_address(&address, effects),
+            // Control groups are made without anybody's help.
+            Call::NotifyCgroupManagerAddress(_) => Ok(Answer::Done),
             Call::ReloadConfiguration => {
                 self.reload();
                 return self.connections.await_files(id);
@@ -376,12 +394,13 @@ impl Daemon {
                     let mut views = self.engine.list(from.as_ref(), PAGE + 1);
                     let next = (views.len() > PAGE).then(|| views.pop()).flatten();
                     let next = next.map(|view| Cursor::Instances(Some((view.job, view.instance))));
-                    let views = views.into_iter().map(|view| self.troubled(view)).collect();
-                    (Answer::Instances(views), next)
+                    let views = views.into_iter().filter(|view| !view.job.is_reserved());
+                    (Answer::Instances(views.map(|view| self.troubled(view)).collect()), next)
                 }
                 Cursor::Jobs(from) => {
                     let mut views = self.engine.job_views(from.as_ref(), PAGE + 1);
                     let next = (views.len() > PAGE).then(|| views.pop()).flatten();
+                    views.retain(|view| !view.name.is_reserved());
                     (Answer::Jobs(views), next.map(|view| Cursor::Jobs(Some(view.name))))
                 }
             };
@@ -418,9 +437,10 @@ impl Daemon {
                 let view = self.status(&target).map_err(refused)?;
                 Ok(Answer::Instance(Some(Box::new(view))))
             }
-            Call::List(None, _) => {
-                let views = self.engine.list(None, usize::MAX);
-                Ok(Answer::Instances(views.into_iter().map(|view| self.troubled(view)).collect()))
+            Call::List(None, listed) => {
+                let shown = |view: &InstanceView| listed == Listed::All || !view.job.is_reserved();
+                let views = self.engine.list(None, usize::MAX).into_iter().filter(shown);
+                Ok(Answer::Instances(views.map(|view| self.troubled(view)).collect()))
             }
             Call::List(Some(job), _) => {
                 let name = self.known(&job).map_err(refused)?;
@@ -436,7 +456,7 @@ impl Daemon {
                 Ok(Answer::Why(Box::new(why)))
             }
             Call::ShowConfig(None) => {
-                let jobs = self.engine.job_names();
+                let jobs = self.engine.job_names().filter(|name| !name.is_reserved());
                 Ok(Answer::Jobs(jobs.filter_map(|name| self.engine.job_view(name)).collect()))
             }
             Call::ShowConfig(Some(job)) => {
@@ -458,7 +478,9 @@ impl Daemon {
             Call::LogPath(target) => self.log_path(&target),
             Call::Ask(..)
             | Call::Events(..)
-            | Call::Shutdown
+            | Call::NotifyDbusAddress(_)
+            | Call::NotifyCgroupManagerAddress(_)
+            | Call::Shutdown(_)
             | Call::ReloadConfiguration
             | Call::SetLogPriority(_)
             | Call::NotifyDiskWriteable

@@ -34,6 +34,12 @@ pub fn read_job(name: &JobName, conf: &Path, over: Option<&Path>, said: &mut Sai
         Ok(None) => return Read::Gone,
         Err(why) => return Read::Broken { why, without: None },
     };
+    if name.is_reserved() {
+        let (shown, group) = (conf.display(), JobName::RESERVED);
+        let why = format!("{shown}: the group {group} is Upright's own; give the job another name");
+        said.push((Level::Error, why.clone()));
+        return Read::Broken { why, without: None };
+    }
     let parsed = parse(name.clone(), &text);
     if let Some(why) = tell(&parsed, conf, said) {
         return Read::Broken { why, without: None };

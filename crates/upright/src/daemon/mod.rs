@@ -4,9 +4,11 @@
 //! connections), handle, write the turn into the journal, perform the effects in order, flush.
 //! `inputs` is the only file that makes inputs, `effects` the only one that performs effects.
 
+mod bus;
 mod catalogue;
 mod connections;
 mod effects;
+mod gateway;
 mod inputs;
 mod journal;
 mod link;
@@ -31,6 +33,7 @@ use engine::machine::{Effect, Engine, Input, Level};
 use engine::process::{Pid, Slot};
 use engine::signal::Signal;
 use engine::time::{Mono, Span};
+use gateway::Gateway;
 use journal::Journal;
 use link::Link;
 use settings::Settings;
@@ -69,6 +72,7 @@ const LOGGER: u64 = 2;
 const CONTROL: u64 = 3;
 const SESSION: u64 = 4;
 const WATCH: u64 = 5;
+const GATEWAY: u64 = 6;
 
 /// The daemon's state beside the engine's. None of it needs to survive.
 struct Daemon {
@@ -116,6 +120,8 @@ struct Daemon {
     journal_lost: bool,
     /// Connections that have sent more calls than one turn took.
     again: BTreeSet<ConnectionId>,
+    /// Who answers D-Bus clients.
+    gateway: Gateway,
     /// Every job with its files.
     catalogue: Catalogue,
     /// The directories of the job files.
@@ -242,6 +248,7 @@ impl Daemon {
             self.keep_journal();
         }
         self.say_ready();
+        self.give_up_gateway();
         self.connections.send_all_notices();
         let ids = match self.todo.is_empty() {
             true => std::mem::take(&mut self.touched).into_iter().collect(),

@@ -47,8 +47,12 @@ pub struct Prepared {
 /// Why there can be no process.
 pub struct Refusal(pub Step, pub Errno);
 
-/// Prepares a spawn.
-pub fn prepare(settings: &Settings, order: &SpawnOrder) -> Result<Prepared, Refusal> {
+/// Prepares a spawn; `given` is what descriptors become that the keeper is sent with it.
+pub fn prepare(
+    settings: &Settings,
+    order: &SpawnOrder,
+    given: Vec<u8>,
+) -> Result<Prepared, Refusal> {
     let role = order.slot.role;
     let malformed = Refusal(Step::Plan, Errno::INVAL);
     let Some(command) = order.spec.commands.get(&role) else { return Err(malformed) };
@@ -73,6 +77,7 @@ pub fn prepare(settings: &Settings, order: &SpawnOrder) -> Result<Prepared, Refu
             Console::Owner => plan::Console::Owner,
             Console::None | Console::Default => plan::Console::Null,
         },
+        given,
         profile: None,
         oom_score_adj: attrs.oom_score_adj,
         limits: attrs.limits.iter().map(|(resource, limits)| (*resource, *limits)).collect(),

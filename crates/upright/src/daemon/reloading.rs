@@ -34,7 +34,7 @@ impl Daemon {
     /// As [`Daemon::reload`], without a word.
     pub(super) fn walk_all(&mut self) {
         (0..self.catalogue.sources().len()).for_each(|number| self.walk(number));
-        self.catalogue.miss(self.engine.job_names());
+        self.catalogue.miss(self.engine.job_names().filter(|name| !name.is_reserved()));
     }
 
     /// Reads everything that has changed, however long that takes.

@@ -14,6 +14,9 @@ use std::path::{Path, PathBuf};
 /// Where PID 1 looks for programs. Source: spec 6.1.
 const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/bin:/usr/sbin:/sbin:/bin";
 
+/// Where Upstart listened as PID 1. Source: spec 12.
+pub const SYSTEM_ADDRESS: &str = "/com/ubuntu/upstart";
+
 /// How long PID 1 has to stop everything: what container engines wait before they kill.
 /// Source: docker stop, --time.
 const STOP_TIMEOUT: Span = Span::secs(10);

@@ -2,9 +2,10 @@
 
 use super::catalogue::Catalogue;
 use super::connections::Connections;
+use super::gateway::Gateway;
 use super::journal;
 use super::link::{Link, Sent};
-use super::settings::Settings;
+use super::settings::{Settings, SYSTEM_ADDRESS};
 use super::talk::Voice;
 use super::watching::Watching;
 use super::{Daemon, Seen, Standing, CONTROL, KEEPER, LOGGER, SESSION, TURN_CPU, WATCH};
@@ -91,6 +92,7 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, String> 
         given_up: None,
         journal_lost: false,
         again: BTreeSet::new(),
+        gateway: Gateway::new(),
         catalogue: Catalogue::new(settings.sources.clone()),
         watching: Watching::new(),
         level: Level::Message,
@@ -108,6 +110,7 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, String> 
     if let Some(logger) = told.logger.take() {
         daemon.take_logger(logger);
     }
+    daemon.take_gateway(&mut told.held);
     daemon.wait_for_changes()?;
     if let Err(why) = daemon.lock_logs(&mut told.held).and_then(|()| daemon.listen(&mut told.held))
     {
@@ -256,12 +259,15 @@ impl Daemon {
         let mut effects = Vec::new();
         self.reload();
         self.read_all_files(&mut effects);
+        // Nobody was there yet to be told of the jobs.
+        effects.retain(|effect| !matches!(effect, Effect::Notice(..)));
         for (name, env) in first_events(&self.settings.options) {
             match EventName::try_from(Text::from(name.as_str())) {
                 Ok(name) => self.handle(Input::Happened(name, env), &mut effects),
                 Err(error) => self.say(Level::Error, &format!("event `{name}`: {error}")),
             }
         }
+        self.join_bus_at_start(&mut effects);
         self.todo.extend(effects);
     }
 
@@ -413,21 +419,28 @@ impl Daemon {
         Ok(())
     }
 
-    /// Listens at the session's address; the machine's Upright where there is no place in the file
-    /// system: on a read-only root, as an arbitrary user.
+    /// Listens at the session's address. The machine's Upright listens where Upstart did, for D-Bus
+    /// clients; and at a session's where there is no place in the file system: on a read-only root, as
+    /// an arbitrary user.
     fn listen_without_files(&self) -> Result<Option<UnixListener>, String> {
         let instead = || crate::session::name(self.settings.uid, self.settings.keeper);
         let instead = self.listeners.is_empty().then(instead);
-        let Some(at) = self.settings.session.clone().or(instead) else { return Ok(None) };
-        match listen_abstract(&at) {
+        let needed = self.settings.session.clone().or(instead);
+        let at = needed.as_deref().unwrap_or(SYSTEM_ADDRESS);
+        match listen_abstract(at) {
             Ok(listener) => Ok(Some(listener)),
+            Err(error) if needed.is_none() => {
+                let line = format!("cannot listen at abstract socket {at}: {error}");
+                self.voice_at(Level::Info, &line);
+                Ok(None)
+            }
             Err(error) => Err(format!("cannot listen at abstract socket {at}: {error}")),
         }
     }
 
-    fn hold(&self, key: u32, fd: std::os::fd::BorrowedFd<'_>) {
+    pub(super) fn hold(&self, key: u32, fd: std::os::fd::BorrowedFd<'_>) {
         if self.link.send(&ToKeeper::Hold { key }, &[fd]) != Sent::Yes {
-            self.say(Level::Error, "a control socket would not survive a crash of the daemon");
+            self.say(Level::Error, "a descriptor would not survive a crash of the daemon");
         }
     }
 

@@ -53,7 +53,9 @@ impl Daemon {
             | Call::NotifyDiskWriteable
             | Call::Events(..)
             | Call::LogPath(_)
-            | Call::Shutdown => return Ok(Answer::Done),
+            | Call::NotifyDbusAddress(_)
+            | Call::NotifyCgroupManagerAddress(_)
+            | Call::Shutdown(_) => return Ok(Answer::Done),
         };
         let whose = self.whose(&scope)?;
         self.vary(whose, variation, effects);

@@ -88,7 +88,7 @@ impl Keeper {
         } else {
             None
         };
-        let file = fds.iter_mut().find_map(Option::take);
+        let file = if plan_in_fd { fds.iter_mut().find_map(Option::take) } else { None };
         let plan = if plan_in_fd {
             let length = spawn.plan.try_into().map(u64::from_le_bytes);
             let length = length.ok().and_then(|length| usize::try_from(length).ok());
@@ -114,6 +114,7 @@ impl Keeper {
             null: self.null.as_ref().map(OwnedFd::as_fd),
             log: output.as_ref().map(|output| output.write.as_fd()),
             script: script.as_ref().map(OwnedFd::as_fd),
+            given: fds,
             inherited: &self.inherited,
         };
         let spawned =

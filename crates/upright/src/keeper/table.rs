@@ -529,7 +529,8 @@ mod tests {
         let plan = Plan::new(c"/bin/true".to_owned(), vec![c"true".to_owned()]);
         let plan = Plan { cgroups: vec![path], ..plan }.encode();
         let (inherited, plan) = (Inherited::capture(), Source::Bytes(&plan));
-        let launch = Launch { plan, null: None, log: None, script: None, inherited: &inherited };
+        let launch =
+            Launch { plan, null: None, log: None, script: None, given: &[], inherited: &inherited };
         let spawned = spawn(&launch, &mut Grounds::new()).unwrap();
         // It has the fifo open, or waits for that, once it sleeps.
         while sys::procfs::stat(spawned.pid).unwrap().state != b'S' {

@@ -248,22 +248,16 @@ pub(super) fn notify_cgroup_manager_address(
     session: &mut Session<'_, '_>,
     args: &Args,
 ) -> Result<(), Failed> {
-    if args.is_empty() {
-        return Err(session.mistake("missing address"));
-    }
-    session.info("Upright needs no cgroup manager");
-    Ok(())
+    let Some(address) = args.first() else { return Err(session.mistake("missing address")) };
+    session.ask(Call::NotifyCgroupManagerAddress(Text::from(address.as_slice()))).map(drop)
 }
 
 pub(super) fn notify_dbus_address(
     session: &mut Session<'_, '_>,
     args: &Args,
 ) -> Result<(), Failed> {
-    if args.is_empty() {
-        return Err(session.mistake("missing D-Bus address"));
-    }
-    session.info("Upright itself is on no bus");
-    Ok(())
+    let Some(address) = args.first() else { return Err(session.mistake("missing D-Bus address")) };
+    session.ask(Call::NotifyDbusAddress(Text::from(address.as_slice()))).map(drop)
 }
 
 pub(super) fn notify_disk_writeable(session: &mut Session<'_, '_>, _: &Args) -> Result<(), Failed> {

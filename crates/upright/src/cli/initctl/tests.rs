@@ -364,6 +364,8 @@ fn show_config_and_check_config_print_and_judge_what_the_daemon_describes() {
         name: JobName::try_from("web").unwrap(),
         usage: None,
         description: None,
+        author: None,
+        version: None,
         emits: vec![Text::from("boing")],
         start_on: None,
         stop_on: None,
@@ -449,9 +451,13 @@ fn sessions_that_run_are_listed_and_stale_files_passed_over() {
 }
 
 #[test]
-fn old_notifications_are_accepted_without_a_word() {
-    check_alone("initctl notify-dbus-address unix:path=/x", &[], 0, "", "");
-    check_alone("initctl notify-cgroup-manager-address unix:path=/x", &[], 0, "", "");
+fn addresses_are_passed_on_without_a_word() {
+    let address = || Text::from("unix:path=/x");
+    let bus = Call::NotifyDbusAddress(address());
+    check_call("initctl notify-dbus-address unix:path=/x", &[], Answer::Done, "", bus);
+    let manager = Call::NotifyCgroupManagerAddress(address());
+    let words = "initctl notify-cgroup-manager-address unix:path=/x";
+    check_call(words, &[], Answer::Done, "", manager);
 }
 
 #[test]

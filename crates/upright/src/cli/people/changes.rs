@@ -7,6 +7,7 @@ use clap::ArgMatches;
 use engine::control::answer::Answer;
 use engine::control::call::Call;
 use engine::machine::request::{Request, Wait};
+use engine::machine::ShutdownKind;
 
 fn wait(matches: &ArgMatches) -> Wait {
     if matches.get_flag("no-wait") {
@@ -64,7 +65,7 @@ pub(super) fn reload_configuration(
 
 pub(super) fn down(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result<(), Exit> {
     let mut client = session.client()?;
-    let done = client.ask(Call::Shutdown).and_then(|answer| {
+    let done = client.ask(Call::Shutdown(ShutdownKind::Shutdown)).and_then(|answer| {
         if wait(matches) == Wait::Settled {
             client.wait_for_the_end()?;
         }
@@ -76,6 +77,8 @@ pub(super) fn down(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Resul
             session.world.print(&format!("{}\n", answer.to_json()));
             Ok(())
         }
-        (Err(trouble), _) => Err(session.trouble(trouble, &About::of(&Call::Shutdown))),
+        (Err(trouble), _) => {
+            Err(session.trouble(trouble, &About::of(&Call::Shutdown(ShutdownKind::Shutdown))))
+        }
     }
 }

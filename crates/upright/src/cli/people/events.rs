@@ -7,7 +7,7 @@ use clap::ArgMatches;
 use engine::control::answer::Answer;
 use engine::control::call::{Call, Follow};
 use engine::control::notice::Notice;
-use engine::machine;
+use engine::machine::{self, JobChange};
 
 pub(super) fn events(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result<(), Exit> {
     let after = matches.get_one::<u64>("after").copied();
@@ -52,6 +52,15 @@ fn words(notice: &Notice) -> String {
         machine::Notice::State { job, instance, goal, from, to } => {
             format!("job {} {goal}/{to} (was {from})", job.with_instance(instance))
         }
+        machine::Notice::Goal { job, instance, goal, state } => {
+            format!("job {} goal {goal} (in {state})", job.with_instance(instance))
+        }
+        machine::Notice::Failed { job, instance, failure } => {
+            format!("job {} failed: {failure}", job.with_instance(instance))
+        }
+        machine::Notice::Job { job, change: JobChange::Added } => format!("job {job} added"),
+        machine::Notice::Job { job, change: JobChange::Removed } => format!("job {job} removed"),
+        machine::Notice::Restarted => String::from("restarted"),
     };
     out += &format!("{} {}\n", notice.sequence, printable(&what));
     out

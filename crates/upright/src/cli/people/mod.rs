@@ -244,7 +244,9 @@ impl About {
             | Call::SetLogPriority(_)
             | Call::NotifyDiskWriteable
             | Call::Events(..)
-            | Call::Shutdown
+            | Call::NotifyDbusAddress(_)
+            | Call::NotifyCgroupManagerAddress(_)
+            | Call::Shutdown(_)
             | Call::GetEnv(..)
             | Call::SetEnv(..)
             | Call::UnsetEnv(..)

@@ -19,6 +19,8 @@ fn job(name: &str, file: &str) -> JobView {
         name,
         usage: None,
         description: None,
+        author: None,
+        version: None,
         emits: spec.about.emits.clone(),
         start_on: spec.start_on.as_deref().cloned(),
         stop_on: spec.stop_on.as_deref().cloned(),

@@ -1,0 +1,103 @@
+//! What the daemon and a gateway say to each other beside control itself: who is served.
+//!
+//! One message is one datagram of JSON; descriptors travel beside it. A gateway has no rights of its
+//! own. For each client that it serves the daemon gives it a control connection, and what is called on
+//! that is decided by who the client is, not by who the gateway is. Who that is, the daemon reads from
+//! the client's own socket. Only of clients that come over a bus it has to be told, by a gateway which
+//! it has put on that bus itself.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// The longest message in bytes.
+pub const MESSAGE_MAX: usize = 4096;
+
+/// What a gateway is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ToGateway {
+    /// A client has connected. Attached: its socket, from which nothing has been read, and two control
+    /// connections that are served with its rights.
+    Client {
+        /// Who it is.
+        uid: u32,
+    },
+    /// The answer to [`FromGateway::More`] or [`FromGateway::Vouch`]. Attached: a control connection;
+    /// none where the daemon refuses.
+    Control {
+        /// The number of what is answered.
+        ask: u64,
+    },
+    /// Attached: a socket that is connected to a bus daemon, and a control connection with the rights
+    /// of those who listen there, to tell them what happens. An earlier bus is left.
+    Bus {
+        /// Who made the connection: whom to say that one is.
+        uid: u32,
+        /// Whose rights the control connection has.
+        listener: u32,
+        /// Where it leads, for messages.
+        address: String,
+    },
+}
+
+/// What a gateway asks of the daemon.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FromGateway {
+    /// A gateway has begun; an earlier one is no more.
+    Begun,
+    /// One more control connection for a client. Attached: the client's socket, as it was given.
+    More {
+        /// The number of this message.
+        ask: u64,
+    },
+    /// A control connection for a client that comes over the bus.
+    Vouch {
+        /// The number of this message.
+        ask: u64,
+        /// Who the bus says it is.
+        uid: u32,
+        /// Its process, for messages.
+        pid: i32,
+    },
+}
+
+/// Returns a message as it travels.
+pub fn encode<T: Serialize>(message: &T) -> Vec<u8> {
+    super::codec::encoded(message)
+}
+
+/// Reads a message; nothing where it is none that is known here.
+pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Option<T> {
+    serde_json::from_slice(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_message_is_read_as_it_was_written_and_anything_else_is_none() {
+        let address = String::from("unix:path=/run/dbus/system_bus_socket");
+        let to = [
+            ToGateway::Client { uid: 1000 },
+            ToGateway::Control { ask: u64::MAX },
+            ToGateway::Bus { uid: 0, listener: 65534, address },
+        ];
+        for message in to {
+            assert_eq!(decode(&encode(&message)), Some(message));
+        }
+        for message in [
+            FromGateway::Begun,
+            FromGateway::More { ask: 1 },
+            FromGateway::Vouch { ask: 2, uid: 7, pid: 12 },
+        ] {
+            let bytes = encode(&message);
+            assert!(bytes.len() <= MESSAGE_MAX);
+            assert_eq!(decode::<FromGateway>(&bytes), Some(message));
+            assert_eq!(decode::<ToGateway>(&bytes), None);
+        }
+        assert_eq!(decode::<ToGateway>(b"{\"client\":{\"uid\":-1}}"), None);
+    }
+}

@@ -1,0 +1,9 @@
+//! The gateway as clients see it that others have written: dbus-send, gdbus, busctl, python-dbus.
+
+mod bus;
+mod crashes;
+mod hostile;
+mod methods;
+mod signals;
+mod strangers;
+mod world;
