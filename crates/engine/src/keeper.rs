@@ -45,6 +45,11 @@ pub mod held {
     pub const BUS: u32 = 10;
     /// The lock on the state directory.
     pub const STATE_LOCK: u32 = 4;
+    /// What is known of every slot, a message of [`super::HEAD`] bytes for each row of the table,
+    /// written by the keeper and by each child. Locked by the one keeper that is.
+    pub const FACTS: u32 = 5;
+    /// What a keeper was started with, a [`crate::handover`] of its own.
+    pub const ORIGIN: u32 = 6;
 }
 
 /// Who a signal is for.
@@ -130,11 +135,24 @@ pub enum ToKeeper<'a> {
         /// The signal.
         signal: Signal,
     },
+    /// Go on in the attached binary, with every process, descriptor and row. Answered only where that
+    /// cannot be, by `NotUpgraded`: else this daemon is ended and one of that binary is started.
+    Upgrade,
     /// End: close everything, end the logger once it has drained, exit with this code.
     Quit {
         /// The exit code.
         code: i32,
     },
+}
+
+/// Whether a keeper took the place of one that was killed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Replaced {
+    /// It did not, or a daemon has been ready since.
+    #[default]
+    No,
+    /// It did: what the one before had been told last may not have been done.
+    Yes,
 }
 
 /// What the keeper tells the daemon.
@@ -144,8 +162,12 @@ pub enum FromKeeper {
     Welcome {
         /// How many daemons before this one died without becoming ready.
         attempt: u32,
-        /// The keeper's own pid: the one that the user started.
+        /// The pid of the process that the user started; the keeper's own unless that was killed.
         keeper: Pid,
+        /// How often the keeper has gone on in another binary.
+        upgrades: u32,
+        /// Whether it took the place of one that was killed.
+        replaced: Replaced,
     },
     /// A held descriptor, attached.
     Held {
@@ -205,6 +227,11 @@ pub enum FromKeeper {
         /// The signal.
         signal: u8,
     },
+    /// The binary of `Upgrade` could not be executed; everything is as it was.
+    NotUpgraded {
+        /// Why, as the kernel said it.
+        errno: i32,
+    },
 }
 
 /// What the keeper tells the logger and is told by it.
@@ -219,6 +246,16 @@ pub enum LogWire<'a> {
     },
     /// Keeper to logger: a new channel to the daemon is attached.
     Daemon,
+    /// Keeper to logger: a descriptor that the keeper holds is attached, to be kept beside it.
+    Held {
+        /// Its key.
+        key: u32,
+    },
+    /// Keeper to logger: the keeper holds nothing under this key any more.
+    Drop {
+        /// The key.
+        key: u32,
+    },
     /// Keeper to logger: read what is left and end.
     Finish,
     /// Logger to keeper: the pipe is at its end; drop the copy.
@@ -351,6 +388,7 @@ impl<'a> ToKeeper<'a> {
             ToKeeper::SignalSeen { signal } => {
                 h = Head { a: i32::from(signal.number()), ..Head::of(10) };
             }
+            ToKeeper::Upgrade => h.kind = 11,
         }
         h.write(head);
         parts
@@ -376,6 +414,7 @@ impl<'a> ToKeeper<'a> {
             | ToKeeper::Ready
             | ToKeeper::OrphansSeen { .. }
             | ToKeeper::SignalSeen { .. }
+            | ToKeeper::Upgrade
             | ToKeeper::Quit { .. } => false,
         }
     }
@@ -407,6 +446,7 @@ impl<'a> ToKeeper<'a> {
             8 => ToKeeper::OrphansSeen { sequence: h.c },
             9 => ToKeeper::Quit { code: h.a },
             10 => ToKeeper::SignalSeen { signal: Signal::new(u8::try_from(h.a).ok()?)? },
+            11 => ToKeeper::Upgrade,
             _ => return None,
         })
     }
@@ -416,8 +456,10 @@ impl FromKeeper {
     /// Returns the message; it never has a payload.
     pub fn encode(&self) -> [u8; HEAD] {
         let head = match *self {
-            FromKeeper::Welcome { attempt, keeper } => {
-                Head { a: keeper, c: u64::from(attempt), ..Head::of(64) }
+            FromKeeper::Welcome { attempt, keeper, upgrades, replaced } => {
+                let flags = u8::from(replaced == Replaced::Yes);
+                let b = i32::try_from(upgrades).unwrap_or(i32::MAX);
+                Head { a: keeper, b, c: u64::from(attempt), flags, ..Head::of(64) }
             }
             FromKeeper::Held { key } => Head { c: u64::from(key), ..Head::of(65) },
             FromKeeper::Logger => Head::of(66),
@@ -440,6 +482,7 @@ impl FromKeeper {
                 Head { a: pid, b, c: sequence, flags, ..Head::of(72) }
             }
             FromKeeper::Signalled { signal } => Head { a: i32::from(signal), ..Head::of(73) },
+            FromKeeper::NotUpgraded { errno } => Head { b: errno, ..Head::of(74) },
         };
         let mut out = [0; HEAD];
         head.write(&mut out);
@@ -458,7 +501,12 @@ impl FromKeeper {
             return None;
         }
         Some(match h.kind {
-            64 => FromKeeper::Welcome { attempt: u32::try_from(h.c).ok()?, keeper: h.a },
+            64 => FromKeeper::Welcome {
+                attempt: u32::try_from(h.c).ok()?,
+                keeper: h.a,
+                upgrades: u32::try_from(h.b).ok()?,
+                replaced: if h.flags & 1 != 0 { Replaced::Yes } else { Replaced::No },
+            },
             65 => FromKeeper::Held { key: u32::try_from(h.c).ok()? },
             66 => FromKeeper::Logger,
             67 => FromKeeper::Told,
@@ -474,6 +522,7 @@ impl FromKeeper {
                 FromKeeper::OrphanExited { sequence: h.c, pid: h.a, exit: exit_of(h.b, h.flags)? }
             }
             73 => FromKeeper::Signalled { signal: u8::try_from(h.a).ok()? },
+            74 => FromKeeper::NotUpgraded { errno: h.b },
             _ => return None,
         })
     }
@@ -488,6 +537,8 @@ impl<'a> LogWire<'a> {
             LogWire::Finish => (Head::of(130), &[]),
             LogWire::Eof { slot } => (Head { slot: Some(slot), ..Head::of(131) }, &[]),
             LogWire::Ready => (Head::of(132), &[]),
+            LogWire::Held { key } => (Head { c: u64::from(key), ..Head::of(133) }, &[]),
+            LogWire::Drop { key } => (Head { c: u64::from(key), ..Head::of(134) }, &[]),
         };
         h.write(head);
         payload
@@ -502,6 +553,8 @@ impl<'a> LogWire<'a> {
             130 => LogWire::Finish,
             131 => LogWire::Eof { slot },
             132 => LogWire::Ready,
+            133 => LogWire::Held { key: u32::try_from(h.c).ok()? },
+            134 => LogWire::Drop { key: u32::try_from(h.c).ok()? },
             _ => return None,
         })
     }
@@ -541,6 +594,7 @@ mod tests {
             ToKeeper::Drop { key: u32::MAX },
             ToKeeper::Ready,
             ToKeeper::OrphansSeen { sequence: 1 << 40 },
+            ToKeeper::Upgrade,
             ToKeeper::Quit { code: 137 },
             ToKeeper::SignalSeen { signal: Signal::HUP },
         ] {
@@ -574,7 +628,8 @@ mod tests {
     #[test]
     fn every_notice_of_the_keeper_survives_the_wire() {
         for message in [
-            FromKeeper::Welcome { attempt: 3, keeper: 1 },
+            FromKeeper::Welcome { attempt: 3, keeper: 1, upgrades: 0, replaced: Replaced::No },
+            FromKeeper::Welcome { attempt: 0, keeper: 9, upgrades: 4, replaced: Replaced::Yes },
             FromKeeper::Held { key: held::SESSION },
             FromKeeper::Logger,
             FromKeeper::Told,
@@ -594,6 +649,7 @@ mod tests {
                 exit: Exit::Signal { signal: 9, core: false },
             },
             FromKeeper::Signalled { signal: 15 },
+            FromKeeper::NotUpgraded { errno: 8 },
         ] {
             assert_eq!(FromKeeper::decode(&message.encode()), Some(message));
         }

@@ -17,6 +17,7 @@ pub mod expand;
 mod expect;
 pub mod few;
 pub mod glob;
+pub mod handover;
 pub mod journal;
 pub mod keeper;
 pub mod list;

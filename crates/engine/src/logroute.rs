@@ -83,6 +83,13 @@ pub enum ToLogger {
     Reopen,
     /// The disk is writable now: write what was kept.
     Writable,
+    /// The keeper is gone; the attached descriptor is what it held under this key.
+    Held {
+        /// The key.
+        key: u32,
+    },
+    /// The keeper is gone: take its place, and say so.
+    Succeed,
 }
 
 /// What the logger tells the daemon.
@@ -106,6 +113,8 @@ pub enum FromLogger {
         /// Bytes of this slot dropped so far.
         dropped: u64,
     },
+    /// A new keeper has been started, and this logger ends.
+    Succeeded,
     /// Output of a slot is written again.
     Recovered {
         /// Whose output.

@@ -7,7 +7,7 @@
 //! If it dies meanwhile the next one does the same again: everything here is safe to do twice.
 
 use crate::journal::{undone, Record};
-use crate::keeper::FromKeeper;
+use crate::keeper::{FromKeeper, Replaced};
 use crate::machine::{Belief, Config, Effect, Engine, Input, SignalScope};
 use crate::process::{Exit, Pid, Slot, Step};
 use crate::signal::Signal;
@@ -77,7 +77,8 @@ impl Table {
             | FromKeeper::Held { .. }
             | FromKeeper::Logger
             | FromKeeper::Told
-            | FromKeeper::Signalled { .. } => {}
+            | FromKeeper::Signalled { .. }
+            | FromKeeper::NotUpgraded { .. } => {}
         }
     }
 
@@ -109,11 +110,15 @@ pub struct Catching {
 /// Returns the machine that the journal's records make, and what brings it into step with the
 /// keeper's table. `ticked` is what the journal's header says. Without records it is a machine that
 /// knows no job, and whatever the table has is ended.
+///
+/// Where the keeper is another than the one that was told last, what that one had not read is lost:
+/// what is being ended is told to end once more, and what was to go on to go on.
 pub fn recover(
     config: Config,
     records: Vec<Record>,
     ticked: u64,
     table: &Table,
+    replaced: Replaced,
 ) -> (Engine, Catching) {
     let undone = undone(&records, ticked);
     let mut engine = Engine::restore(config, records.into_iter().map(|record| record.changes));
@@ -124,27 +129,30 @@ pub fn recover(
     let added = core::mem::take(&mut catching.effects);
     catching.effects = undone.into_iter().filter(|effect| to_redo(effect, table)).collect();
     catching.effects.extend(added);
+    match replaced {
+        Replaced::No => {}
+        Replaced::Yes => tell_again(&engine, table, &mut catching),
+    }
     (engine, catching)
 }
 
-/// Returns what a daemon does that has outlived its keeper: the new one has been told nothing, and
-/// what the old one had not read is lost. The table has a row for each process that the machine
-/// believes to run and that still does. The effects are recorded like those of a turn.
-pub fn rejoin(engine: &Engine, table: &Table) -> Catching {
-    let mut catching = reconcile(engine, table, &[]);
+/// Adds the signals that a keeper may not have sent before it was killed.
+fn tell_again(engine: &Engine, table: &Table, catching: &mut Catching) {
     #[cfg(feature = "planted")]
     if engine.planted(crate::machine::Bug::SignalLost) {
-        return catching;
+        return;
     }
     for (slot, signal, scope) in engine.endings() {
-        catching.effects.push(Effect::Signal(slot, signal, scope));
+        let again = Effect::Signal(slot, signal, scope);
+        if !catching.effects.contains(&again) {
+            catching.effects.push(again);
+        }
     }
     for (slot, phase) in table.rows().filter(|(slot, _)| engine.was_continued(*slot)) {
         if let Phase::Running { stopped: Some(_), .. } = phase {
             catching.effects.push(Effect::Signal(slot, Signal::CONT, SignalScope::Process));
         }
     }
-    catching
 }
 
 /// Returns what brings a machine into step with a table, `undone` being the effects that will be
@@ -290,7 +298,7 @@ mod tests {
 
     fn caught(turns: usize, ticked: u64, messages: &[FromKeeper]) -> Catching {
         let (records, _) = journalled(turns);
-        recover(Config::default(), records, ticked, &table(messages)).1
+        recover(Config::default(), records, ticked, &table(messages), Replaced::No).1
     }
 
     const DONE: u64 = u64::MAX;
@@ -345,7 +353,8 @@ mod tests {
         let alive = FromKeeper::Spawned { slot: of(70), pid: 5, warnings: 0 };
         let dead = FromKeeper::SpawnFailed { slot: of(80), step: Step::Exec, errno: 2 };
         let table = table(&[alive, dead]);
-        let (mut engine, catching) = recover(Config::default(), Vec::new(), 0, &table);
+        let (mut engine, catching) =
+            recover(Config::default(), Vec::new(), 0, &table, Replaced::No);
         assert_eq!(
             catching.effects,
             [Effect::Signal(of(70), Signal::KILL, SignalScope::Group), Effect::Release(of(80))]
@@ -378,7 +387,8 @@ mod tests {
                 serde_json::from_str(&format!("{before}{counter}{most}{rest}")).unwrap()
             };
             let records: Vec<Record> = records.iter().map(spent).collect();
-            let (mut engine, catching) = recover(Config::default(), records, DONE, &table(&[]));
+            let (mut engine, catching) =
+                recover(Config::default(), records, DONE, &table(&[]), Replaced::No);
             let token = Some(Text::from("t"));
             let name = EventName::try_from("e").unwrap();
             let emit = Request::Emit(Text::from("e"), Vec::new(), Wait::Settled);

@@ -4,13 +4,14 @@
 //! they are rustix's and `raw`'s. What libc does here is done by forks only.
 
 use crate::limits::Inherited;
+use crate::own;
 use crate::plan::{Console, Counts, Groups, Malformed, Record, Records, Refused, Strings};
 use crate::raw;
 use crate::report::{self, Gravity};
 use crate::seqpacket::FDS_MAX;
 use crate::signals::{self, last_error, SignalSet};
-use crate::spawn::{above, place, Launch, Source};
-use engine::process::Step;
+use crate::spawn::{above, place, Launch, Source, Witness, PID_AT};
+use engine::process::{Pid, Step};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{getrlimit, setrlimit, Resource, Rlimit};
@@ -47,6 +48,7 @@ struct Child<'a> {
     given: [Option<RawFd>; FDS_MAX],
     has_script: bool,
     inherited: &'a Inherited,
+    witness: Option<(Witness<'a>, RawFd)>,
     argv: Option<Strings<'a>>,
     env: Option<Strings<'a>>,
 }
@@ -108,8 +110,11 @@ fn perform(launch: &Launch<'_>, report: RawFd, words: &mut [usize]) -> Done {
     }
     let has_script = launch.script.is_some();
     let inherited = launch.inherited;
-    let mut child =
-        Child { report, null, log, given, has_script, inherited, argv: None, env: None };
+    // Without it there is no witness, and the start goes on.
+    let witness = launch.witness;
+    let witness = witness.and_then(|w| Some((w, above(w.fd.as_raw_fd()).ok()?)));
+    let (argv, env) = (None, None);
+    let mut child = Child { report, null, log, given, has_script, inherited, witness, argv, env };
     for record in Records::new(plan) {
         let record = record.map_err(|Malformed| Failure(Step::Plan, Errno::INVAL))?;
         child.step(record, words)?;
@@ -258,6 +263,23 @@ impl<'a> Child<'a> {
         self.report = -1;
     }
 
+    /// Writes down that it is there, and executes nothing where its parent is gone. In this order:
+    /// whoever takes our parent's place after the last look finds the record, and before it there will
+    /// be no program. The first look spares most of those the record of what never ran.
+    fn bear_witness(&self) {
+        let Some((witness, fd)) = self.witness else { return };
+        not_without(witness.parent);
+        let mut record = witness.record;
+        if let Some(place) = record.get_mut(PID_AT..PID_AT + 4) {
+            place.copy_from_slice(&own::pid().to_le_bytes());
+        }
+        // SAFETY: our own copy of the descriptor, which stays open.
+        let file = unsafe { BorrowedFd::borrow_raw(fd) };
+        // Where it cannot be written the death of our parent at this very moment would lose us.
+        let _ = rustix::io::pwrite(file, &record, witness.at);
+        not_without(witness.parent);
+    }
+
     /// Tries each path in turn as execvp does: a program that is not there or must not be executed
     /// gives way to the next, one without a known format is a script of the shell's.
     fn execute(&self, paths: Strings<'_>, words: &mut [usize]) -> Result<(), Errno> {
@@ -266,6 +288,7 @@ impl<'a> Child<'a> {
         let after = pointers(words, 1, argv)?;
         pointers(words, after, env)?;
         let (start, rest) = words.split_at(after);
+        self.bear_witness();
         signals::reset(self.inherited.ignored);
         signals::block(SignalSet::NONE);
         let (mut last, mut denied) = (Errno::NOENT, false);
@@ -287,6 +310,16 @@ impl<'a> Child<'a> {
             }
         }
         Err(if denied { Errno::ACCESS } else { last })
+    }
+}
+
+/// Ends this process where its parent is another one.
+fn not_without(parent: Pid) {
+    // SAFETY: plain numbers; nothing of this process is to be torn down.
+    unsafe {
+        if libc::getppid() != parent {
+            libc::_exit(255);
+        }
     }
 }
 

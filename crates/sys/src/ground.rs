@@ -10,7 +10,7 @@
 use crate::child;
 use crate::limits::Inherited;
 use crate::raw;
-use crate::spawn::{Launch, Source};
+use crate::spawn::{Launch, Source, Witness};
 use engine::process::Pid;
 use std::collections::VecDeque;
 use std::ffi::{c_int, c_void};
@@ -50,7 +50,16 @@ struct Task {
     log: Option<RawFd>,
     script: Option<RawFd>,
     inherited: Inherited,
+    witness: Option<Recorded>,
     report: RawFd,
+}
+
+/// What a [`Witness`] says, with the number of its descriptor.
+struct Recorded {
+    fd: RawFd,
+    at: u64,
+    record: [u8; engine::keeper::HEAD],
+    parent: Pid,
 }
 
 /// A mapping of [`GUARD`] and [`ROOM`]. Dropped it stays mapped: its child may stand on it yet.
@@ -118,6 +127,12 @@ impl Ground {
                 log: raw(launch.log),
                 script: raw(launch.script),
                 inherited: launch.inherited.clone(),
+                witness: launch.witness.map(|Witness { fd, at, record, parent }| Recorded {
+                    fd: fd.as_raw_fd(),
+                    at,
+                    record,
+                    parent,
+                }),
                 report,
             });
             copy.sub(copy.addr() % 16).cast()
@@ -240,10 +255,16 @@ extern "C" fn stand(head: *mut c_void) -> c_int {
             )
         };
         let (null, log, script) = (borrow(task.null), borrow(task.log), borrow(task.script));
-        let plan = Source::Bytes(plan);
         // A plan that gives descriptors is a fork's.
-        let inherited = &task.inherited;
-        child::run(&Launch { plan, null, log, script, given: &[], inherited }, task.report);
+        let (plan, inherited) = (Source::Bytes(plan), &task.inherited);
+        let witness = task.witness.as_ref().and_then(|recorded| {
+            let Recorded { at, record, parent, .. } = *recorded;
+            Some(Witness { fd: borrow(Some(recorded.fd))?, at, record, parent })
+        });
+        child::run(
+            &Launch { plan, null, log, script, given: &[], inherited, witness },
+            task.report,
+        );
     }
     255
 }
@@ -287,8 +308,15 @@ mod tests {
     fn hanging(grounds: &mut Grounds, report: RawFd) -> Pid {
         let inherited = Inherited::capture();
         let (plan, null) = (Source::Bytes(&[]), None);
-        let launch =
-            Launch { plan, null, log: None, script: None, given: &[], inherited: &inherited };
+        let launch = Launch {
+            plan,
+            null,
+            log: None,
+            script: None,
+            given: &[],
+            inherited: &inherited,
+            witness: None,
+        };
         let ground = grounds.free().or_else(Ground::map).unwrap();
         // SAFETY: it is free; `hang` writes to its stack alone.
         let pid = unsafe {

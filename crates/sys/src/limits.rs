@@ -17,6 +17,19 @@ impl Inherited {
         Inherited { descriptors: getrlimit(Kernel::Nofile), ignored: signals::ignored() }
     }
 
+    /// Returns what another process of ours captured: soft and hard limit of descriptors, all ones for
+    /// none, and the ignored signals.
+    pub fn of(soft: u64, hard: u64, ignored: u64) -> Inherited {
+        let limit = |value: u64| (value != u64::MAX).then_some(value);
+        Inherited { descriptors: Rlimit { current: limit(soft), maximum: limit(hard) }, ignored }
+    }
+
+    /// Returns it as [`Inherited::of`] takes it.
+    pub fn words(&self) -> (u64, u64, u64) {
+        let word = |limit: Option<u64>| limit.unwrap_or(u64::MAX);
+        (word(self.descriptors.current), word(self.descriptors.maximum), self.ignored)
+    }
+
     /// Returns the soft limit of descriptors that services get, none for unlimited.
     pub fn descriptors(&self) -> Option<u64> {
         self.descriptors.current

@@ -24,6 +24,12 @@ pub fn sealed(name: &CStr, content: &[u8]) -> Result<OwnedFd, Errno> {
     Ok(fd)
 }
 
+/// Locks the file for this process alone, as long as it lives and closes no descriptor of the file;
+/// kept over an exec, not by a child. Reports whether nobody else has it.
+pub fn lock(fd: impl AsFd) -> bool {
+    rustix::fs::fcntl_lock(fd, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_ok()
+}
+
 /// Returns the length in bytes.
 pub fn length(fd: impl AsFd) -> Result<u64, Errno> {
     Ok(u64::try_from(fstat(fd)?.st_size).unwrap_or(0))

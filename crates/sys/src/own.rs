@@ -6,8 +6,9 @@ use engine::process::Pid;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use std::ffi::{c_char, CStr, CString};
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The descriptor at which a process of ours finds its channel to the keeper.
 pub const CHANNEL: RawFd = 3;
@@ -65,16 +66,106 @@ impl Argv {
     }
 }
 
+impl Binary {
+    /// Returns the descriptor, for another process of ours.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+
+    /// Takes a binary that somebody else has opened.
+    pub fn of(fd: OwnedFd) -> Result<Binary, Errno> {
+        out_of_the_way(fd).map(Binary)
+    }
+
+    /// Starts it in a session of its own with these arguments and our environment; it inherits
+    /// `heirlooms` under their numbers.
+    pub fn start_heir(&self, argv: &Argv, heirlooms: &[BorrowedFd<'_>]) -> Result<Pid, Errno> {
+        match fork()? {
+            Side::Child => {
+                let ready = rustix::process::setsid().is_ok() && keep(heirlooms, Kept::Open);
+                if ready {
+                    execute(self.0.as_raw_fd(), argv);
+                }
+                // SAFETY: ends this process at once; nothing of it is to be torn down.
+                unsafe { libc::_exit(255) }
+            }
+            Side::Parent(pid) => Ok(pid),
+        }
+    }
+
+    /// Becomes it, with these arguments and our environment; it inherits `heirlooms` under their
+    /// numbers. Returns only why not; nothing has changed then.
+    pub fn become_it(&self, argv: &Argv, heirlooms: &[BorrowedFd<'_>]) -> Errno {
+        if keep(heirlooms, Kept::Open) {
+            execute(self.0.as_raw_fd(), argv);
+        }
+        let why = last_error();
+        keep(heirlooms, Kept::Closed);
+        why
+    }
+}
+
+/// What an exec does to a descriptor.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    Open,
+    Closed,
+}
+
+/// Says what an exec does to descriptors; async-signal-safe. Reports whether it could.
+fn keep(fds: &[BorrowedFd<'_>], kept: Kept) -> bool {
+    let flags = if kept == Kept::Open { 0 } else { libc::FD_CLOEXEC };
+    // SAFETY: plain numbers of descriptors that are open.
+    fds.iter().all(|fd| unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFD, flags) } == 0)
+}
+
+/// Executes; returns where that is refused. Async-signal-safe.
+fn execute(binary: RawFd, argv: &Argv) {
+    let (empty, argv, flags) = (c"".as_ptr(), argv.addresses.as_ptr(), libc::AT_EMPTY_PATH);
+    // SAFETY: the path is empty, the lists end with a null, and all live until the call is over.
+    unsafe { libc::syscall(libc::SYS_execveat, binary, empty, argv, environ, flags) };
+}
+
+/// The descriptors that a process of ours was started with, each to be taken by its number.
+pub struct Heirlooms(Vec<Option<OwnedFd>>);
+
+static INHERITED: AtomicBool = AtomicBool::new(false);
+
+impl Heirlooms {
+    /// Takes every descriptor from 3 to `highest` that is open. Once in a process, and before it has
+    /// opened any by itself; empty the second time. What is not taken out is closed with it.
+    pub fn inherit(highest: RawFd) -> Heirlooms {
+        if INHERITED.swap(true, Ordering::Relaxed) {
+            return Heirlooms(Vec::new());
+        }
+        let all = (CHANNEL..=highest.min(HIGHEST)).map(|number| {
+            // SAFETY: plain numbers. What is open was left open for us by whoever executed us, so
+            // nothing in this process owns it; the swap above makes that happen once.
+            unsafe {
+                let open = libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) == 0;
+                open.then(|| OwnedFd::from_raw_fd(number))
+            }
+        });
+        Heirlooms(all.collect())
+    }
+
+    /// Takes the descriptor of that number out.
+    pub fn take(&mut self, number: RawFd) -> Option<OwnedFd> {
+        let place = usize::try_from(number.checked_sub(CHANNEL)?).ok()?;
+        self.0.get_mut(place)?.take()
+    }
+}
+
+/// No descriptor of ours has a higher number.
+const HIGHEST: RawFd = 1 << 20;
+
 fn run(binary: RawFd, argv: &Argv, channel: RawFd) -> ! {
     let ready = rustix::process::setsid()
         .and_then(|_| above(channel))
         .and_then(|channel| place(channel, CHANNEL));
     if ready.is_ok() {
         signals::block(SignalSet::NONE);
-        let empty = c"".as_ptr();
-        let (argv, flags) = (argv.addresses.as_ptr(), libc::AT_EMPTY_PATH);
-        // SAFETY: the path is empty, the lists end with a null, and all live until the call is over.
-        unsafe { libc::syscall(libc::SYS_execveat, binary, empty, argv, environ, flags) };
+        execute(binary, argv);
     }
     // SAFETY: ends this process at once; nothing of it is to be torn down.
     unsafe { libc::_exit(255) }
@@ -109,7 +200,12 @@ pub fn is_first() -> bool {
     rustix::process::getpid().as_raw_nonzero().get() == 1
 }
 
-/// Returns the process that started this one.
+/// Returns our own number.
+pub fn pid() -> Pid {
+    rustix::process::getpid().as_raw_nonzero().get()
+}
+
+/// Returns the number of our parent; 0 where it is not to be seen from here.
 pub fn parent() -> Pid {
     rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get())
 }

@@ -1,11 +1,11 @@
 //! Processes of somebody else, named so that the number cannot become another's.
 
 use crate::signals::last_error;
-use engine::process::Pid;
+use engine::process::{Exit, Pid};
 use engine::signal::Signal;
 use rustix::io::Errno;
 use rustix::process::{pidfd_open, Pid as Number, PidfdFlags};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// Opens a process; readable once it has ended.
 pub fn open(pid: Pid) -> Result<OwnedFd, Errno> {
@@ -34,5 +34,121 @@ pub fn send(pidfd: impl AsFd, signal: Signal) -> Result<(), Errno> {
     match unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd, number, 0usize, 0usize) } {
         0 => Ok(()),
         _ => Err(last_error()),
+    }
+}
+
+/// What the kernel says of a process. Source: linux/pidfd.h, the first version of the structure.
+#[repr(C)]
+#[derive(Default)]
+struct Info {
+    mask: u64,
+    cgroup: u64,
+    ids: [u32; 11],
+    exit: i32,
+}
+
+/// The request: number 11 of group 0xff, which reads and writes a structure of 64 bytes. The same on
+/// every architecture that Upright builds for.
+const GET_INFO: u32 = 0xc040_ff0b;
+
+/// The bit of the mask that asks for the exit, and that says that it is known. Linux 6.15.
+const EXIT: u64 = 1 << 3;
+
+/// What is known of the end of a process that is not a child of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It has ended and its parent has reaped it; this is how, where the kernel still tells.
+    Reaped(Exit),
+    /// It lives, or nobody has reaped it.
+    NotReaped,
+}
+
+/// Returns how a process ended that somebody else reaps. Known only where the descriptor was opened
+/// before it was reaped, and from Linux 6.15 on; else `Exit::Unknown`.
+pub fn end(pidfd: impl AsFd) -> End {
+    let mut info = Info { mask: EXIT, ..Info::default() };
+    let fd = pidfd.as_fd();
+    // SAFETY: the kernel reads and writes 64 bytes at most, as the request says, which is how long the
+    // structure is; it lives here, and any bytes are numbers.
+    let returned = unsafe { libc::ioctl(fd.as_raw_fd(), GET_INFO as _, &raw mut info) };
+    match returned {
+        0 if info.mask & EXIT != 0 => End::Reaped(of_wait_status(info.exit)),
+        _ if is_there(fd) => End::NotReaped,
+        _ => End::Reaped(Exit::Unknown),
+    }
+}
+
+/// Reports whether the process has ended, reaped or not.
+pub fn has_ended(pidfd: impl AsFd) -> bool {
+    use rustix::event::{poll, PollFd, PollFlags, Timespec};
+    let mut asked = [PollFd::new(&pidfd, PollFlags::IN)];
+    poll(&mut asked, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|ready| ready > 0)
+}
+
+/// Reports whether the process lives or is not reaped.
+fn is_there(fd: BorrowedFd<'_>) -> bool {
+    // SAFETY: plain numbers; signal 0 is none.
+    unsafe {
+        libc::syscall(libc::SYS_pidfd_send_signal, fd.as_raw_fd(), 0, 0usize, 0usize) == 0
+            || last_error() == Errno::PERM
+    }
+}
+
+fn of_wait_status(status: i32) -> Exit {
+    let (signal, core) = ((status & 0x7f) as u8, status & 0x80 != 0);
+    match signal {
+        0 => Exit::Status((status >> 8 & 0xff) as u8),
+        signal => Exit::Signal { signal, core },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Command, Stdio};
+
+    /// Starts a shell that starts a process in the background and ends: an orphan, which PID 1 or
+    /// another subreaper than we will reap.
+    fn orphan(script: &str) -> (OwnedFd, std::path::PathBuf) {
+        let go = std::env::temp_dir().join(format!("upright-pidfd-{}", std::process::id()));
+        let _ = std::fs::remove_file(&go);
+        let made = Command::new("mkfifo").arg(&go).status().unwrap();
+        assert!(made.success());
+        let background = format!("(read line < {}; {script}) > /dev/null & echo $!", go.display());
+        let output =
+            Command::new("sh").args(["-c", &background]).stderr(Stdio::null()).output().unwrap();
+        let pid = String::from_utf8(output.stdout).unwrap().trim().parse().unwrap();
+        (open(pid).unwrap(), go)
+    }
+
+    fn ended(fd: &OwnedFd, go: &std::path::Path) -> Exit {
+        assert_eq!(end(fd), End::NotReaped, "it waits for the word");
+        std::fs::write(go, "go\n").unwrap();
+        for _ in 0..20_000 {
+            if let End::Reaped(exit) = end(fd) {
+                std::fs::remove_file(go).unwrap();
+                return exit;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        panic!("it was not reaped in 20 s");
+    }
+
+    #[test]
+    fn the_end_of_a_process_that_somebody_else_reaps_is_known_where_the_kernel_tells() {
+        let newer = |exit| [exit, Exit::Unknown];
+        let (fd, go) = orphan("exit 7");
+        assert!(newer(Exit::Status(7)).contains(&ended(&fd, &go)));
+        let (fd, go) = orphan("kill -9 $(exec sh -c 'echo $PPID')");
+        let killed = Exit::Signal { signal: 9, core: false };
+        assert!(newer(killed).contains(&ended(&fd, &go)));
+        let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+        let parts: Vec<u32> = release.split('.').map_while(|part| part.parse().ok()).collect();
+        if parts >= vec![6, 15] {
+            let (fd, go) = orphan("exit 3");
+            assert_eq!(ended(&fd, &go), Exit::Status(3), "{release} tells");
+        } else {
+            println!("passed over: the kernel is {release}, 6.15 and later tell how it ended");
+        }
     }
 }

@@ -1,6 +1,9 @@
 //! Pipes as the logger uses them: bytes are moved or looked at, hardly ever copied.
 
+use engine::process::Pid;
 use rustix::buffer::spare_capacity;
+use rustix::event::{poll, PollFd, PollFlags, Timespec};
+use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::pipe::{self, PipeFlags, SpliceFlags};
 use std::os::fd::{AsFd, OwnedFd};
@@ -44,6 +47,24 @@ pub fn set_capacity(pipe: impl AsFd, bytes: usize) -> Result<usize, Errno> {
 /// Makes a pipe, close-on-exec: the end to read and the end to write.
 pub fn new() -> Result<(OwnedFd, OwnedFd), Errno> {
     pipe::pipe_with(PipeFlags::CLOEXEC)
+}
+
+/// Opens the reading end of the pipe that a process has as its standard output, where nobody has that
+/// end any more. Nothing where there is no such pipe, or it is not ours to open.
+pub fn unread(pid: Pid) -> Option<OwnedFd> {
+    let open = |access: OFlags| {
+        let path = format!("/proc/{pid}/fd/1");
+        rustix::fs::open(path, access | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty()).ok()
+    };
+    let stat = rustix::fs::stat(format!("/proc/{pid}/fd/1")).ok()?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::Fifo {
+        return None;
+    }
+    let write = open(OFlags::WRONLY)?;
+    let mut asked = [PollFd::new(&write, PollFlags::OUT)];
+    poll(&mut asked, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).ok()?;
+    let [asked] = asked;
+    asked.revents().contains(PollFlags::ERR).then(|| open(OFlags::RDONLY)).flatten()
 }
 
 /// Makes reads and writes of this open file, whoever else shares it, return `Errno::AGAIN` instead

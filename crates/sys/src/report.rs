@@ -59,6 +59,11 @@ impl Report {
         Report { fd, warnings: 0, failed: None }
     }
 
+    /// Takes a report over from another process of ours, with the warnings that it had read.
+    pub fn resume(fd: OwnedFd, warnings: u32) -> Report {
+        Report { fd, warnings, failed: None }
+    }
+
     /// Returns the steps that were refused but only tune: bit n is the step of code n.
     pub fn warnings(&self) -> u32 {
         self.warnings

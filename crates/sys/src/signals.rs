@@ -40,6 +40,16 @@ impl SignalSet {
         self.0 & SignalSet::NONE.with(signal).0 != 0
     }
 
+    /// Returns the set as a number: bit n - 1 is signal n.
+    pub const fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// Returns the set of that number.
+    pub const fn of_bits(bits: u64) -> SignalSet {
+        SignalSet(bits)
+    }
+
     /// Reports whether it has no signal.
     pub const fn is_empty(self) -> bool {
         self.0 == 0

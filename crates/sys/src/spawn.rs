@@ -40,7 +40,26 @@ pub struct Launch<'a> {
     pub given: &'a [Option<OwnedFd>],
     /// What the child gets back of what we changed for ourselves.
     pub inherited: &'a Inherited,
+    /// Where the child writes down that it is there; none where nobody could read it after us.
+    pub witness: Option<Witness<'a>>,
 }
+
+/// What a child writes down just before it executes its program, so that it is known though its parent
+/// is killed at that moment. A child whose parent is gone before does not execute anything.
+#[derive(Clone, Copy, Debug)]
+pub struct Witness<'a> {
+    /// The file.
+    pub fd: BorrowedFd<'a>,
+    /// The place there.
+    pub at: u64,
+    /// What is written, with the child's own number at [`PID_AT`].
+    pub record: [u8; engine::keeper::HEAD],
+    /// The parent.
+    pub parent: Pid,
+}
+
+/// Where a record has the number of its process. Source: `engine::keeper`, the field `a` of a head.
+pub(crate) const PID_AT: usize = 16;
 
 /// A child that sets itself up.
 #[derive(Debug)]

@@ -55,7 +55,8 @@ fn launch_on(mut grounds: Grounds, plan: Source<'_>, script: Option<BorrowedFd<'
     let inherited = Inherited::capture();
     let output = pty::pipe((0, 0)).unwrap();
     let log = Some(output.write.as_fd());
-    let launch = Launch { plan, null: None, log, script, given: &[], inherited: &inherited };
+    let launch =
+        Launch { plan, null: None, log, script, given: &[], inherited: &inherited, witness: None };
     let mut spawned = spawn(&launch, &mut grounds).unwrap();
     drop(output.write);
     let exit = sys::wait::exit_of(spawned.pid).unwrap();
@@ -389,7 +390,15 @@ fn a_child_gets_back_the_limit_that_we_raised_for_ourselves() {
     let output = pty::pipe((0, 0)).unwrap();
     let log = Some(output.write.as_fd());
     let plan = Source::Bytes(&plan);
-    let launch = Launch { plan, null: None, log, script: None, given: &[], inherited: &inherited };
+    let launch = Launch {
+        plan,
+        null: None,
+        log,
+        script: None,
+        given: &[],
+        inherited: &inherited,
+        witness: None,
+    };
     let spawned = spawn(&launch, &mut Grounds::new()).unwrap();
     drop(output.write);
     assert_eq!(sys::wait::exit_of(spawned.pid), Some(Exit::Status(0)));
@@ -415,6 +424,7 @@ fn descriptors_that_are_given_become_those_that_the_plan_names() {
         script: None,
         given: &given,
         inherited: &inherited,
+        witness: None,
     };
     let spawned = spawn(&launch, &mut Grounds::new()).unwrap();
     drop(output.write);
@@ -457,6 +467,7 @@ fn the_pipe_of_a_user_is_opened_again_as_dev_stderr() {
         script: None,
         given: &[],
         inherited: &inherited,
+        witness: None,
     };
     let spawned = spawn(&launch, &mut Grounds::new()).unwrap();
     drop(output.write);
@@ -478,6 +489,7 @@ fn a_pseudo_terminal_ends_lines_as_upstart_did() {
         script: None,
         given: &[],
         inherited: &inherited,
+        witness: None,
     };
     let spawned = spawn(&launch, &mut Grounds::new()).unwrap();
     drop(output.write);
@@ -555,7 +567,15 @@ fn a_process_that_is_debugged_stops_before_it_executes() {
     let plan = Source::Bytes(&plan);
     let output = pty::pipe((0, 0)).unwrap();
     let log = Some(output.write.as_fd());
-    let launch = Launch { plan, null: None, log, script: None, given: &[], inherited: &inherited };
+    let launch = Launch {
+        plan,
+        null: None,
+        log,
+        script: None,
+        given: &[],
+        inherited: &inherited,
+        witness: None,
+    };
     let mut spawned = spawn(&launch, &mut Grounds::new()).unwrap();
     let stopped = loop {
         match change(Whom::Pid(spawned.pid)) {
@@ -610,6 +630,7 @@ fn a_child_that_fails_in_our_memory_leaves_errno_and_what_it_was_told_alone() {
             script: None,
             given: &[],
             inherited: &inherited,
+            witness: None,
         };
         let errno = std::fs::read("/").unwrap_err().raw_os_error();
         let mut spawned = spawn(&launch, &mut grounds).unwrap();

@@ -3,6 +3,7 @@
 
 pub mod cli;
 pub mod daemon;
+mod heir;
 pub mod keeper;
 pub mod logger;
 pub mod options;

@@ -3,7 +3,7 @@
 //! The keeper starts its peers from its own binary, which here is this test: a peer so started passes
 //! its channel on to the test and then only waits to be ended. Each case has a keeper of its own.
 
-use engine::keeper::{held, FromKeeper, LogWire, Scope, ToKeeper, Wants, HEAD, TOGETHER};
+use engine::keeper::{held, FromKeeper, LogWire, Replaced, Scope, ToKeeper, Wants, HEAD, TOGETHER};
 use engine::process::{Exit, InstanceId, Pid, Role, Slot, Step};
 use engine::signal::Signal;
 use std::cell::RefCell;
@@ -273,7 +273,10 @@ impl Peer {
             rest = others;
         }
         let message = self.heard.borrow_mut().pop_front();
-        (message.expect("no message is empty"), received.fds[0].take())
+        match message.expect("no message is empty") {
+            FromKeeper::Held { key: held::FACTS | held::ORIGIN } => self.next_with(),
+            message => (message, received.fds[0].take()),
+        }
     }
 
     /// Returns the next message, passing over links to the logger.
@@ -320,6 +323,8 @@ impl Peer {
         let what = match LogWire::decode(&buffer[..received.length]).unwrap() {
             LogWire::Pipe { slot, route } => Some((slot, route.to_vec())),
             LogWire::Daemon => None,
+            // What heirs of the keeper need.
+            LogWire::Held { .. } | LogWire::Drop { .. } => return self.passed(),
             other => panic!("{other:?}"),
         };
         (what, received.fds[0].take())
@@ -375,7 +380,10 @@ const KILLED: Exit = Exit::Signal { signal: 9, core: false };
 fn welcome(stage: &mut Stage) {
     let daemon = stage.daemon();
     let keeper = stage.keeper();
-    assert_eq!(daemon.next(), FromKeeper::Welcome { attempt: 0, keeper });
+    assert_eq!(
+        daemon.next(),
+        FromKeeper::Welcome { attempt: 0, keeper, upgrades: 0, replaced: Replaced::No }
+    );
     assert_eq!(daemon.next(), FromKeeper::Told);
     let arguments = sys::procfs::arguments(daemon.process).unwrap();
     let test = std::env::current_exe().unwrap().into_os_string().into_vec();
@@ -780,7 +788,7 @@ fn quit(stage: &mut Stage) {
     loop {
         let received = logger.receive(&mut buffer);
         match LogWire::decode(&buffer[..received.length]).unwrap() {
-            LogWire::Daemon => {}
+            LogWire::Daemon | LogWire::Held { .. } => {}
             LogWire::Finish => break,
             other => panic!("{other:?}"),
         }

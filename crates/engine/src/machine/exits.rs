@@ -198,6 +198,13 @@ impl Engine {
                 self.fail(id, Failure::Timeout(role, Some(exit)), Some(slot));
                 self.will_stop(id);
             }
+            // The keeper was killed meanwhile. What prepares is done once more, for nobody can say that
+            // it was done well; what cleans up is over.
+            Role::PreStart if exit == Exit::Unknown && self.prepares(id) => {
+                self.spawn_and_hold(id, Role::PreStart);
+                return;
+            }
+            Role::PostStop if exit == Exit::Unknown => {}
             Role::PreStart | Role::PostStop if exit != Exit::Status(0) => {
                 self.fail(id, Failure::Ended(role, exit), Some(slot));
                 self.will_stop(id);
@@ -209,6 +216,11 @@ impl Engine {
             return;
         }
         self.process_gone(id, role);
+    }
+
+    fn prepares(&self, id: InstanceId) -> bool {
+        let instance = self.instances.look(&id);
+        instance.is_some_and(|i| i.state == State::PreStart && i.goal == Goal::Start)
     }
 
     fn say_ended(&mut self, id: InstanceId, role: Role, pid: Pid, exit: Exit, policy: &Policy) {

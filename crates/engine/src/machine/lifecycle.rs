@@ -251,7 +251,7 @@ impl Engine {
     }
 
     /// Spawns the process of a role where the job has one and holds the instance until it ended.
-    fn spawn_and_hold(&mut self, id: InstanceId, role: Role) {
+    pub(super) fn spawn_and_hold(&mut self, id: InstanceId, role: Role) {
         if self.spec_of(id).is_some_and(|spec| spec.commands.contains_key(&role)) {
             self.spawn(id, role, Hold::Process(role));
         }

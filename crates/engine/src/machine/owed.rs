@@ -65,7 +65,7 @@ impl Engine {
     }
 
     /// Returns the slots whose leftovers are being ended, and by which signal.
-    pub(crate) fn sweeps(&self) -> impl Iterator<Item = (Slot, Signal)> + '_ {
+    pub fn sweeps(&self) -> impl Iterator<Item = (Slot, Signal)> + '_ {
         self.instances.iter().filter_map(|(_, instance)| {
             let slot = instance.sweeping?;
             let policy = &self.jobs.look(&instance.job)?.spec.policy;

@@ -69,7 +69,9 @@ impl Engine {
                 late || instance.hold == Some(Hold::Ready)
             }
         };
-        if !follows || !awaited || exit != Exit::Status(0) {
+        // Where nobody can say how the original ended, what it left tells.
+        let well = exit == Exit::Status(0) || (exit == Exit::Unknown && main.adopted.is_none());
+        if !follows || !awaited || !well {
             return false;
         }
         let until = match instance.due() {

@@ -4,10 +4,11 @@ use crate::bytes::Bytes;
 use crate::keeper;
 use crate::machine::{self, Driver};
 use engine::journal::{self, Header, Record, HEADER, RECORDS_AT};
+use engine::keeper::Replaced;
 use engine::machine::{Effect, Engine, Input};
 use engine::pack::{pack, unpack};
 use engine::process::Exit;
-use engine::recovery::{recover, rejoin, Table};
+use engine::recovery::{recover, Table};
 use engine::time::{Mono, Span};
 
 /// How many turns a real journal has at most.
@@ -140,12 +141,13 @@ fn recovered(records: Vec<Record>, bytes: &mut Bytes<'_>) {
     for _ in 0..bytes.below(8) {
         table.tell(&keeper::from_keeper(bytes));
     }
-    let (mut engine, catching) = recover(machine::config(), records.clone(), ticked, &table);
-    let (again, same) = recover(machine::config(), records, ticked, &table);
+    let replaced = if bytes.flag() { Replaced::Yes } else { Replaced::No };
+    let (mut engine, catching) =
+        recover(machine::config(), records.clone(), ticked, &table, replaced);
+    let (again, same) = recover(machine::config(), records, ticked, &table, replaced);
     assert_eq!(catching, same, "recovering twice is recovering");
     assert!(again.snapshot() == engine.snapshot());
     go_on(&mut engine, catching.inputs, bytes);
-    rejoin(&engine, &table);
 }
 
 /// Tells a recovered machine what it missed, then anything. It cannot be said what is right then,

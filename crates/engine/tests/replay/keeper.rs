@@ -1,7 +1,7 @@
 //! Any bytes as messages between keeper, daemon and logger.
 
 use crate::bytes::Bytes;
-use engine::keeper::{FromKeeper, LogWire, Scope, ToKeeper, Wants, HEAD};
+use engine::keeper::{FromKeeper, LogWire, Replaced, Scope, ToKeeper, Wants, HEAD};
 use engine::logroute::{self, FromLogger, LogRoute, ToLogger};
 use engine::process::{Exit, InstanceId, Role, Slot, Step};
 use engine::signal::Signal;
@@ -34,11 +34,13 @@ pub fn run(data: &[u8]) {
     let from = from_keeper(&mut bytes);
     told(from, None);
     let slot = slot(&mut bytes);
-    let log = match bytes.below(5) {
+    let log = match bytes.below(7) {
         0 => LogWire::Daemon,
         1 => LogWire::Finish,
         2 => LogWire::Eof { slot },
         3 => LogWire::Ready,
+        4 => LogWire::Held { key: bytes.number() as u32 },
+        5 => LogWire::Drop { key: bytes.number() as u32 },
         _ => LogWire::Pipe { slot, route: bytes.piece() },
     };
     logged(&log, None);
@@ -70,7 +72,12 @@ pub fn step(bytes: &mut Bytes<'_>) -> Step {
 pub fn from_keeper(bytes: &mut Bytes<'_>) -> FromKeeper {
     let (slot, pid, word) = (slot(bytes), bytes.number() as i32, bytes.number());
     match bytes.below(10) {
-        0 => FromKeeper::Welcome { attempt: word as u32, keeper: pid },
+        0 => FromKeeper::Welcome {
+            attempt: word as u32,
+            keeper: pid,
+            upgrades: word as u32 >> 1,
+            replaced: if word & 1 == 0 { Replaced::No } else { Replaced::Yes },
+        },
         1 => FromKeeper::Held { key: word as u32 },
         2 => FromKeeper::Logger,
         3 => FromKeeper::Told,

@@ -158,10 +158,9 @@ impl Kernel {
         table
     }
 
-    /// The keeper is killed where it is not PID 1. What runs lives on and is known by its number to
-    /// the daemon, which tells the new keeper; what was being set up dies with it; what the daemon
-    /// had asked and the keeper not read is lost. Returns the new keeper's table.
-    pub fn keeper_dies(&mut self) -> Table {
+    /// The keeper is killed where it is not PID 1. What runs lives on and the new keeper knows it;
+    /// what was being set up dies with it; what the daemon had asked and the keeper not read is lost.
+    pub fn keeper_dies(&mut self) {
         self.words.push("the keeper is killed".into());
         self.asked.clear();
         self.orphans.clear();
@@ -176,10 +175,14 @@ impl Kernel {
                     let stopped = self.processes.get(&pid).is_some_and(is_stopped).then_some(19);
                     self.rows.insert(slot, Fate::Running { pid, warnings, stopped });
                 }
-                Fate::Ended { .. } | Fate::Failed(..) => {}
+                // Written down when it was reaped.
+                Fate::Ended { .. } => {
+                    self.rows.insert(slot, fate);
+                }
+                Fate::Failed(..) => {}
             }
         }
-        self.tell_all()
+        self.told.clear();
     }
 
     /// Returns what the original of that number left, the oldest first.

@@ -10,12 +10,12 @@ use crate::program::Mood;
 use crate::rng::Rng;
 use crate::specs::{self, Ring};
 use engine::journal::Record;
-use engine::keeper::FromKeeper;
+use engine::keeper::{FromKeeper, Replaced};
 use engine::machine::request::RequestId;
 use engine::machine::{Config, Effect, Engine, Found, Input, Remaining, ShutdownKind};
 use engine::names::{EventName, JobName};
 use engine::process::{Role, Slot};
-use engine::recovery::{recover, rejoin};
+use engine::recovery::recover;
 use engine::signal::Signal;
 use engine::spec::JobSpec;
 use engine::text::Text;
@@ -110,6 +110,8 @@ pub struct World {
     /// The machine of the daemon that died, as of its last commit.
     dead: Option<Engine>,
     since: Mono,
+    /// Whether the keeper took the place of one that was killed.
+    replaced: Replaced,
     inner: VecDeque<Input>,
     /// Slots that were asked for.
     spawned: BTreeSet<Slot>,
@@ -151,6 +153,7 @@ impl World {
             daemon: None,
             dead: None,
             since: Mono(0),
+            replaced: Replaced::No,
             inner: VecDeque::new(),
             spawned: BTreeSet::new(),
             line: VecDeque::new(),
@@ -778,7 +781,7 @@ impl World {
             }
         }
         let config = self.config.clone();
-        let (engine, catching) = recover(config, records, ticked, &table);
+        let (engine, catching) = recover(config, records, ticked, &table, self.replaced);
         self.say(|| format!("a new daemon catches up: {catching:?}"));
         self.compact(&engine, catching.effects.clone());
         self.since = self.now;
@@ -791,32 +794,34 @@ impl World {
         }
         let death = self.death();
         self.perform_all(engine, &catching.effects, death)?;
-        self.turn(catching.inputs, Vec::new())
+        self.turn(catching.inputs, Vec::new())?;
+        if self.daemon.is_some() {
+            self.replaced = Replaced::No;
+        }
+        Ok(())
     }
 
-    /// The keeper is killed where it is not PID 1; the daemon hears its last words, looks which of
-    /// its processes live and tells the new keeper.
+    /// The keeper is killed where it is not PID 1. The daemon, where there is one, may hear its last
+    /// words, and ends; what the new keeper starts goes on from the journal and from what lives.
     fn keeper_dies(&mut self) -> Done {
-        if self.daemon.is_none() {
-            return Ok(());
+        if self.daemon.is_some() && self.rng.chance(50) {
+            let last: Vec<Input> = self.kernel.told.drain(..).filter_map(input_of).collect();
+            let peril = std::mem::replace(&mut self.peril, Peril::Safe);
+            self.turn(last, Vec::new())?;
+            self.peril = peril;
+            if self.quit {
+                return Ok(());
+            }
         }
-        let last: Vec<Input> = self.kernel.told.drain(..).filter_map(input_of).collect();
-        let peril = std::mem::replace(&mut self.peril, Peril::Safe);
-        self.turn(last, Vec::new())?;
-        self.peril = peril;
-        if self.quit {
-            return Ok(());
-        }
-        let table = self.kernel.keeper_dies();
+        let was_dead = self.daemon.is_none();
+        self.kernel.keeper_dies();
         self.kernel_words();
-        let Some(mut engine) = self.daemon.take() else { return Ok(()) };
-        let catching = rejoin(&engine, &table);
-        self.say(|| format!("the daemon catches up with the new keeper: {catching:?}"));
-        let changes = engine.take_changes();
-        self.commit(&Record { changes, effects: catching.effects.clone() });
-        let death = self.death();
-        self.perform_all(engine, &catching.effects, death)?;
-        self.turn(catching.inputs, Vec::new())
+        self.replaced = Replaced::Yes;
+        if !was_dead {
+            self.dead = self.daemon.clone().or(self.dead.take());
+            self.daemon_dies();
+        }
+        Ok(())
     }
 
     // ---- the quiet part
@@ -1002,7 +1007,8 @@ fn input_of(message: FromKeeper) -> Option<Input> {
         | FromKeeper::Held { .. }
         | FromKeeper::Logger
         | FromKeeper::Told
-        | FromKeeper::Signalled { .. } => None,
+        | FromKeeper::Signalled { .. }
+        | FromKeeper::NotUpgraded { .. } => None,
     }
 }
 

@@ -30,6 +30,7 @@ fn role(mut arguments: Vec<CString>) -> i32 {
             sys::signals::ignore_pipe();
             upright::logger::run()
         }
+        Some(b"--role=keeper") => upright::keeper::go_on(&arguments),
         Some(b"--role=run") => upright::run::run(arguments.split_off(2)),
         Some(_) | None => keep(arguments),
     }

@@ -82,9 +82,8 @@ pub fn run(world: &mut World<'_>) -> u8 {
     }
 }
 
-/// Runs as the process that was called; returns the exit code.
-pub fn main() -> u8 {
-    let mut arguments = std::env::args_os();
+/// Runs as the process that was called, with its arguments; returns the exit code.
+pub fn main(mut arguments: impl Iterator<Item = OsString>) -> u8 {
     let program = arguments.next().unwrap_or_else(|| OsString::from("upright"));
     let program = Path::new(&program).file_name().unwrap_or(&program);
     let stdout = io::stdout();

@@ -209,14 +209,15 @@ impl Connections {
         }
     }
 
-    /// Takes in who has connected, at most a batch a turn. Where there is no room, whoever has been
-    /// idle longest is let go.
+    /// Takes in who has connected, at most a batch a turn, and adds them to `comers`. Where there is no
+    /// room, whoever has been idle longest is let go.
     pub fn accept(
         &mut self,
         listener: &UnixListener,
         tongue: Tongue,
         epoll: &Epoll,
         now: Mono,
+        comers: &mut Vec<ConnectionId>,
     ) -> Accepting {
         const MFILE: i32 = Errno::MFILE.raw_os_error();
         const NFILE: i32 = Errno::NFILE.raw_os_error();
@@ -237,25 +238,29 @@ impl Connections {
                 },
             };
             if let Ok(peer) = sys::peer::of(&stream) {
-                self.take_in(stream, peer, tongue, epoll);
+                comers.extend(self.take_in(stream, peer, tongue, epoll));
             }
         }
         Accepting::Yes
     }
 
     /// Takes in a connection of which it is known who is at the other end.
-    pub fn take_in(&mut self, stream: UnixStream, peer: Peer, tongue: Tongue, epoll: &Epoll) {
-        if stream.set_nonblocking(true).is_err() {
-            return;
-        }
+    pub fn take_in(
+        &mut self,
+        stream: UnixStream,
+        peer: Peer,
+        tongue: Tongue,
+        epoll: &Epoll,
+    ) -> Option<ConnectionId> {
+        stream.set_nonblocking(true).ok()?;
         if self.full_for(peer) && !self.let_idle_go(Some(peer), epoll) {
             refuse(&stream, "too many connections, and all of them wait; try again later");
-            return;
+            return None;
         }
         let id = self.next;
         if epoll.add(&stream, token(id), Interest::Read).is_err() {
             refuse(&stream, "no room for another connection; try again later");
-            return;
+            return None;
         }
         self.next = self.next.wrapping_add(1).max(1);
         let conversation = Conversation::new(peer, self.rights);
@@ -270,6 +275,7 @@ impl Connections {
             tongue,
         };
         self.open.insert(id, connection);
+        Some(id)
     }
 
     fn owns(&self, peer: Peer) -> bool {
@@ -339,6 +345,10 @@ impl Connections {
                 Ok(length) => {
                     connection.conversation.feed(buffer.get(..length).unwrap_or(&[]));
                     read += length;
+                    // That was all there is. What comes after it, its end too, is told again.
+                    if length < buffer.len() && !hangup {
+                        break;
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -236,9 +236,10 @@ impl Daemon {
         match self.link.send(message, fds) {
             Sent::Yes => Done::Yes,
             Sent::Full => Done::Later,
+            // It stays undone in the journal, for the daemon of the next keeper.
             Sent::Gone => {
                 self.standing = Standing::Lost;
-                Done::Yes
+                Done::Later
             }
         }
     }
@@ -296,6 +297,7 @@ impl Daemon {
         let search = Search {
             original,
             keeper: self.settings.keeper,
+            foster: self.settings.foster(),
             began,
             own: self.traces(slot),
             others: others.map(|(other, _)| self.traces(other)).collect(),

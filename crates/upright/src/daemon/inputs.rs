@@ -3,6 +3,7 @@
 use super::connections::{of_token, Accepting, ConnectionId, Cursor, Heard, Tongue};
 use super::orphans::Census;
 use super::{planning, Daemon, Standing, CONTROL, GATEWAY, KEEPER, LOGGER, SESSION, WATCH};
+use crate::keeper::handover::Kin;
 use crate::options::Mode;
 use crate::session::FIRST;
 use engine::control::answer::{Answer, Version};
@@ -17,7 +18,7 @@ use engine::process::{InstanceId, Pid, Slot};
 use engine::signal::Signal;
 use engine::text::Text;
 use engine::view::{InstanceView, SettingsView};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::ffi::OsStrExt;
 use sys::epoll::{Interest, Ready};
 use sys::{seqpacket, Errno};
@@ -70,7 +71,7 @@ impl Daemon {
             }
         }
         clients.into_iter().for_each(|(id, hangup)| self.hear_client(id, hangup, &mut effects));
-        self.take_newcomers(ready);
+        self.take_newcomers(ready, &mut effects);
         if ready.iter().any(|event| event.token == WATCH) {
             self.watching.hear(sys::clock::monotonic());
         }
@@ -79,25 +80,28 @@ impl Daemon {
         self.record(effects);
     }
 
-    /// Lets go who took too long and takes in who has connected.
-    fn take_newcomers(&mut self, ready: &[Ready]) {
+    /// Lets go who took too long and takes in who has connected: most have asked already.
+    fn take_newcomers(&mut self, ready: &[Ready], effects: &mut Vec<Effect>) {
         let now = sys::clock::monotonic();
         self.connections.overdue(now).into_iter().for_each(|id| self.close(id));
         if self.connections.end_pause(now) {
             self.watch_listeners(Interest::Read);
         }
         let mut accepting = Accepting::Yes;
+        let mut comers = Vec::new();
         for event in ready {
             let listener = self.listeners.iter().find(|(token, _)| *token == event.token);
             let Some((CONTROL | SESSION, listener)) = listener else { continue };
             if accepting == Accepting::Yes {
                 let tongue = if event.token == SESSION { Tongue::Either } else { Tongue::Varlink };
-                accepting = self.connections.accept(listener, tongue, &self.epoll, now);
+                let (epoll, comers) = (&self.epoll, &mut comers);
+                accepting = self.connections.accept(listener, tongue, epoll, now, comers);
             }
         }
         if accepting == Accepting::Paused {
             self.watch_listeners(Interest::Nothing);
         }
+        comers.into_iter().for_each(|id| self.hear_client(id, false, effects));
     }
 
     fn watch_listeners(&self, interest: Interest) {
@@ -163,7 +167,8 @@ impl Daemon {
             FromKeeper::Welcome { .. }
             | FromKeeper::Held { .. }
             | FromKeeper::Logger
-            | FromKeeper::Told => {}
+            | FromKeeper::Told
+            | FromKeeper::NotUpgraded { .. } => {}
         }
     }
 
@@ -178,9 +183,16 @@ impl Daemon {
 
     /// Where orphans have ended, counts again what is left of jobs that are being swept.
     fn count_again(&mut self) {
+        // Nobody tells of the ends of those that are not the keeper's.
+        let uncounted =
+            std::mem::take(&mut self.seen.uncounted) || self.settings.kin == Kin::Foster;
+        if self.settings.kin == Kin::Foster {
+            let open: BTreeSet<Slot> = self.engine.sweeps().map(|(slot, _)| slot).collect();
+            self.sweeping.retain(|slot, _| open.contains(slot));
+        }
         let strays = self.engine.strays().is_some();
         let nobody = self.sweeping.is_empty() && self.lingering.is_empty() && !strays;
-        if !std::mem::take(&mut self.seen.uncounted) || nobody {
+        if !uncounted || nobody {
             return;
         }
         let census = Census::take(self.settings.keeper);
@@ -290,6 +302,8 @@ impl Daemon {
                 );
                 self.troubles.remove(&slot);
             }
+            // Of use only once there is no keeper, and heard then in `succession`.
+            FromLogger::Succeeded => {}
         }
     }
 

@@ -4,7 +4,9 @@
 //! Nothing is lost when the channel is full: what cannot be sent yet stays first in line, and a
 //! spawn's plan is made only when it can go.
 
+use crate::heir::Estate;
 use engine::keeper::{FromKeeper, ToKeeper, HEAD, MESSAGE_MAX, TOGETHER};
+use std::cell::RefCell;
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use sys::{seqpacket, Errno};
@@ -12,6 +14,8 @@ use sys::{seqpacket, Errno};
 /// The channel.
 pub struct Link {
     channel: OwnedFd,
+    /// What the keeper holds, should it be killed.
+    estate: RefCell<Estate>,
     inbox: Inbox,
 }
 
@@ -37,7 +41,21 @@ impl Link {
     /// Takes the channel over.
     pub fn new(channel: OwnedFd) -> Link {
         let inbox = Inbox { bytes: [0; HEAD * TOGETHER], rest: 0..0, fd: None };
-        Link { channel, inbox }
+        Link { channel, estate: RefCell::default(), inbox }
+    }
+
+    /// Takes what the keeper held, now that it is gone.
+    pub fn take_estate(&self) -> Estate {
+        self.estate.take()
+    }
+
+    /// Keeps a copy of what the keeper holds. PID 1 says nothing of how it began, and needs no heir.
+    fn keep(&self, key: u32, fd: BorrowedFd<'_>) {
+        let mut estate = self.estate.borrow_mut();
+        match fd.try_clone_to_owned() {
+            Ok(copy) if sys::own::parent() != 1 => estate.held.insert(key, copy),
+            Ok(_) | Err(_) => estate.held.remove(&key),
+        };
     }
 
     /// Returns the descriptor to wait for.
@@ -50,7 +68,15 @@ impl Link {
         let (mut head, mut lengths) = ([0; HEAD], [[0; 4]; 2]);
         let parts = message.encode(&mut head, &mut lengths);
         let [a, b, c, d] = parts;
-        self.sent(seqpacket::send(&self.channel, &[&head, a, b, c, d], fds))
+        let sent = self.sent(seqpacket::send(&self.channel, &[&head, a, b, c, d], fds));
+        match (sent, message, fds) {
+            (Sent::Yes, ToKeeper::Hold { key }, [fd, ..]) => self.keep(*key, *fd),
+            (Sent::Yes, ToKeeper::Drop { key }, _) => {
+                self.estate.borrow_mut().held.remove(key);
+            }
+            _ => {}
+        }
+        sent
     }
 
     /// Sends messages that travel together, at most [`TOGETHER`].
@@ -80,6 +106,9 @@ impl Link {
         loop {
             while let Some((message, fd)) = self.inbox.take() {
                 if let Some(message) = FromKeeper::decode(message) {
+                    if let (FromKeeper::Held { key }, Some(fd)) = (message, &fd) {
+                        self.keep(key, fd.as_fd());
+                    }
                     return Ok(Some((message, fd)));
                 }
             }

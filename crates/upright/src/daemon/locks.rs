@@ -23,7 +23,7 @@ impl Daemon {
         // Where it cannot be made the lock says so.
         let _ = DirBuilder::new().recursive(true).mode(mode).create(directory);
         let shown = directory.display();
-        match take(directory, self.settings.keeper) {
+        match take(directory, self.settings.named) {
             Ok(lock) => {
                 let message = ToKeeper::Hold { key: held::LOG_LOCK };
                 match self.link.send(&message, &[lock.as_fd()]) {

@@ -20,10 +20,12 @@ mod reloading;
 mod settings;
 mod sources;
 mod startup;
+mod succession;
 mod talk;
 mod variables;
 mod watching;
 
+use crate::keeper::handover::Kin;
 use crate::options::{self, Asked};
 use catalogue::Catalogue;
 use connections::{ConnectionId, Connections};
@@ -60,6 +62,9 @@ const BUSY: usize = 256;
 
 /// Room for so many effects is kept from turn to turn.
 const IN_LINE_KEPT: usize = 16;
+
+/// How often it is counted what is left of a job whose processes are somebody else's children.
+const RECOUNT: Span = Span::millis(20);
 
 /// How many bytes of a job's output are quoted.
 const TAIL: u32 = 2048;
@@ -196,21 +201,6 @@ impl Daemon {
         }
     }
 
-    /// Without a keeper nothing can be started and no end is heard of. Services go on, and the logger
-    /// as long as one of them may write; nobody claims any more to look after them.
-    fn lose_keeper(&mut self) -> i32 {
-        let running = self.engine.processes().filter(|(_, pid)| pid.is_some()).count();
-        self.say(
-            Level::Fatal,
-            &format!(
-                "the keeper (process {}) is gone: {running} processes go on, unsupervised; their output is still written; end them before Upright is started again",
-                self.settings.keeper
-            ),
-        );
-        startup::remove_files(&self.settings);
-        1
-    }
-
     fn turn(&mut self) {
         let now = sys::clock::monotonic();
         let deadlines = [
@@ -218,6 +208,7 @@ impl Daemon {
             self.drains.iter().map(|drain| drain.until).min(),
             self.connections.next_deadline(),
             self.watching.due(),
+            self.recount_due(now),
         ];
         let first = deadlines.into_iter().flatten().min();
         let idle = self.news.is_empty() && self.again.is_empty() && self.catalogue.is_settled();
@@ -239,6 +230,12 @@ impl Daemon {
         }
         self.take_batch(&ready);
         self.end_turn();
+    }
+
+    /// Returns when it is to be counted again what is left of jobs, where nobody tells.
+    fn recount_due(&self, now: Mono) -> Option<Mono> {
+        let waited_for = !self.sweeping.is_empty() || !self.lingering.is_empty();
+        (self.settings.kin == Kin::Foster && waited_for).then(|| now + RECOUNT)
     }
 
     /// Performs what the turn decided, now that it is recorded, and sends what there is to send.

@@ -45,6 +45,8 @@ pub struct Search<'a> {
     pub original: Pid,
     /// Whose children orphans become.
     pub keeper: Pid,
+    /// Whose children those become whose parent is another than the keeper, where there may be such.
+    pub foster: Option<Pid>,
     /// Nothing that is older is the job's. In clock ticks since boot.
     pub began: u64,
     /// What is known of this original.
@@ -110,7 +112,8 @@ impl Census {
     /// is none of these, those that [`Search::may_have_left`].
     pub fn left_by(&self, search: &Search<'_>, subject: &Subject<'_>) -> Vec<Candidate> {
         let orphans = self.all.iter().filter(|stat| {
-            stat.ppid == search.keeper && !subject.known.contains(&stat.pid) && stat.state != b'Z'
+            let orphan = stat.ppid == search.keeper || search.foster == Some(stat.ppid);
+            orphan && !subject.known.contains(&stat.pid) && stat.state != b'Z'
         });
         let (theirs, others): (Vec<&Stat>, Vec<&Stat>) = orphans.partition(|stat| {
             stat.session == search.original
@@ -118,7 +121,9 @@ impl Census {
                 || search.own.was(stat)
                 || subject.owns(stat.pid)
         });
-        let nameless = others.into_iter().filter(|stat| search.may_have_left(stat));
+        // Of the others only our own: elsewhere there are those of the whole machine.
+        let others = others.into_iter().filter(|stat| stat.ppid == search.keeper);
+        let nameless = others.filter(|stat| search.may_have_left(stat));
         let chosen = if theirs.is_empty() { nameless.collect() } else { theirs };
         chosen
             .into_iter()

@@ -101,6 +101,14 @@ pub fn prepare(
     Ok(Prepared { wants, pipe_owner: owner, plan: plan.encode(), route, script })
 }
 
+/// Returns the encoded route of the output of a process that runs already; none where its output is
+/// not kept, or comes through a terminal.
+pub fn output_route(settings: &Settings, order: &SpawnOrder) -> Option<Vec<u8>> {
+    let console = settings.console(order.spec.attrs.console);
+    let piped = matches!(console, Console::Log | Console::Stdout);
+    piped.then(|| route(settings, order, console))
+}
+
 fn path(text: Option<&Text>, step: Step) -> Result<Option<CString>, Refusal> {
     let made = text.map(|text| CString::new(text.bytes())).transpose();
     made.map_err(|_| Refusal(step, Errno::INVAL))

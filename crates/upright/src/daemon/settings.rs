@@ -1,5 +1,6 @@
 //! What the options and the environment mean here: directories, sockets, who we are.
 
+use crate::keeper::handover::Kin;
 use crate::options::{Inherit, Mode, Options};
 use crate::session::{self, FIRST};
 use engine::machine::{Config, Level};
@@ -10,6 +11,7 @@ use engine::time::Span;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use sys::procfs;
 
 /// Where PID 1 looks for programs. Source: spec 6.1.
 const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/bin:/usr/sbin:/sbin:/bin";
@@ -34,8 +36,12 @@ pub struct Settings {
     pub log_group: Option<u32>,
     /// Whether `debug` stanzas are honoured: at log level debug only. Source: spec 4.
     pub debugs: bool,
-    /// The process that the user started.
+    /// The process that the user started: the keeper, unless that was killed.
+    pub named: Pid,
+    /// The keeper.
     pub keeper: Pid,
+    /// Whether there may be processes that are not the keeper's children.
+    pub kin: Kin,
     /// The directories of job files, the first wins.
     pub sources: Vec<PathBuf>,
     /// The user's directory of configurations, where job files of his are looked for in it.
@@ -52,18 +58,20 @@ pub struct Settings {
 
 impl Settings {
     /// Works out what the options mean in this environment.
-    pub fn new(options: Options, keeper: Pid) -> Settings {
+    pub fn new(options: Options, named: Pid) -> Settings {
+        let keeper = sys::own::parent();
+        let kin = if keeper == named { Kin::Own } else { Kin::Foster };
         let (uid, gid) = sys::own::ids();
         let log_group = (uid == 0 && options.mode == Mode::System)
             .then(|| sys::users::group(Path::new("/"), b"adm").ok())
             .flatten();
         let runtime = variable("XDG_RUNTIME_DIR").map(PathBuf::from);
         let own = options.mode != Mode::System;
-        let session = own.then(|| session::name(uid, keeper));
+        let session = own.then(|| session::name(uid, named));
         let session_file = runtime
             .as_ref()
             .filter(|_| own)
-            .map(|runtime| runtime.join("upstart/sessions").join(format!("{keeper}.session")));
+            .map(|runtime| runtime.join("upstart/sessions").join(format!("{named}.session")));
         let socket = options.socket.clone().or_else(|| match options.mode {
             Mode::System => Some(PathBuf::from("/run/upright/control")),
             Mode::User | Mode::Up => runtime.map(|runtime| runtime.join("upright/control")),
@@ -77,11 +85,30 @@ impl Settings {
             uid,
             gid,
             log_group,
+            named,
             keeper,
+            kin,
             socket,
             session,
             session_file,
         }
+    }
+
+    /// Returns whose children orphans of the processes become that are not the keeper's, where there may
+    /// be such: those of whoever the keeper itself became a child of.
+    pub fn foster(&self) -> Option<Pid> {
+        if self.kin == Kin::Own {
+            return None;
+        }
+        let mut parent = procfs::stat(self.keeper)?.ppid;
+        // The heir that started the keeper may not have ended yet.
+        let heir = |stat: &procfs::Stat| {
+            [&b"upright-logger"[..], b"upright-daemon"].contains(&stat.comm.as_slice())
+        };
+        if let Some(heir) = procfs::stat(parent).filter(heir) {
+            parent = heir.ppid;
+        }
+        Some(parent)
     }
 
     /// Returns what the machine is told.
@@ -98,7 +125,7 @@ impl Settings {
         };
         let forced = self.session.iter();
         let forced = forced.map(|at| Text::from(format!("UPSTART_SESSION=unix:abstract={at}")));
-        let seed = u64::from(self.uid) ^ (self.keeper as u64) << 32 ^ sys::clock::wall().0;
+        let seed = u64::from(self.uid) ^ (self.named as u64) << 32 ^ sys::clock::wall().0;
         let stop_timeout = match self.options.stop_timeout {
             Some(Span::ZERO) => None,
             Some(span) => Some(span),

@@ -12,7 +12,7 @@ use super::{Daemon, Seen, Standing, CONTROL, KEEPER, LOGGER, SESSION, TURN_CPU, 
 use crate::options::{Mode, Options, Startup};
 use engine::control::notice::Notice;
 use engine::journal::{undone, Record};
-use engine::keeper::{held, FromKeeper, Scope, ToKeeper};
+use engine::keeper::{held, FromKeeper, Replaced, Scope, ToKeeper};
 use engine::machine::{self, Effect, Engine, Input, Level};
 use engine::names::EventName;
 use engine::process::{InstanceId, Role, Slot};
@@ -45,7 +45,10 @@ const ROOM: Span = Span::millis(5);
 /// What the keeper told a new daemon.
 struct Told {
     attempt: u32,
+    /// The process that the user started.
     keeper: engine::process::Pid,
+    upgrades: u32,
+    replaced: Replaced,
     held: BTreeMap<u32, OwnedFd>,
     logger: Option<OwnedFd>,
     table: Table,
@@ -132,6 +135,8 @@ impl Told {
         let mut told = Told {
             attempt: 0,
             keeper: 0,
+            upgrades: 0,
+            replaced: Replaced::No,
             held: BTreeMap::new(),
             logger: None,
             table: Table::default(),
@@ -170,9 +175,9 @@ impl Told {
 
     fn take(&mut self, message: FromKeeper, fd: Option<OwnedFd>) {
         match message {
-            FromKeeper::Welcome { attempt, keeper } => {
-                self.attempt = attempt;
-                self.keeper = keeper;
+            FromKeeper::Welcome { attempt, keeper, upgrades, replaced } => {
+                (self.attempt, self.keeper) = (attempt, keeper);
+                (self.upgrades, self.replaced) = (upgrades, replaced);
             }
             FromKeeper::Held { key } => {
                 if let Some(fd) = fd {
@@ -187,6 +192,8 @@ impl Told {
             | FromKeeper::Stopped { .. }
             | FromKeeper::Exited { .. }
             | FromKeeper::OrphanExited { .. } => self.table.tell(&message),
+            // Said to the daemon that asked.
+            FromKeeper::NotUpgraded { .. } => {}
         }
     }
 }
@@ -291,7 +298,7 @@ impl Daemon {
         match past.records.is_empty() {
             true => self.begin_again(told),
             false => {
-                self.recover(past, &told.table);
+                self.recover(past, &told.table, told.replaced);
                 Ok(())
             }
         }
@@ -306,11 +313,12 @@ impl Daemon {
 
     /// A daemon after a crash: the machine of the journal, brought into step with the keeper.
     /// Nothing is done before a new journal has it all, so that this can be done again.
-    fn recover(&mut self, past: Past, table: &Table) {
+    fn recover(&mut self, past: Past, table: &Table, replaced: Replaced) {
         for (sequence, what) in past.notices() {
             self.connections.publish(Notice { sequence, missed: 0, what });
         }
-        let (engine, catching) = recover(self.settings.config(), past.records, past.ticked, table);
+        let config = self.settings.config();
+        let (engine, catching) = recover(config, past.records, past.ticked, table, replaced);
         self.engine = engine;
         self.following = self.engine.followed().collect();
         // What changed while nobody looked is found in the turns that follow.
@@ -325,7 +333,21 @@ impl Daemon {
             self.handle(Input::Gone(request), &mut effects);
         }
         self.todo.extend(effects);
-        self.say(Level::Info, "daemon restarted; all jobs go on");
+        match replaced {
+            Replaced::No => self.say(Level::Info, "daemon restarted; all jobs go on"),
+            Replaced::Yes => self.say_replaced(table),
+        }
+    }
+
+    fn say_replaced(&self, table: &Table) {
+        let running = table.rows().filter(|(_, phase)| matches!(phase, Phase::Running { .. }));
+        let (running, keeper) = (running.count(), self.settings.keeper);
+        self.say(
+            Level::Warn,
+            &format!(
+                "the keeper was killed; process {keeper} has taken its place, in the background, and {running} processes go on; `upright down' or `kill {keeper}' ends them and Upright in order"
+            ),
+        );
     }
 
     /// Begins anew where processes run that nobody knows any more: they are ended first, so that

@@ -5,6 +5,8 @@
 //! What is to be told is a bit in a row, not a queue, so a daemon that is dead, slow or hung loses
 //! nothing and costs nothing.
 
+pub(crate) mod facts;
+pub(crate) mod handover;
 mod held;
 mod orphans;
 mod peer;
@@ -12,10 +14,12 @@ mod requests;
 mod table;
 mod telling;
 
-use engine::keeper::{LogWire, ToKeeper, MESSAGE_MAX};
-use engine::process::{Pid, Slot};
+use engine::keeper::{LogWire, Replaced, ToKeeper, MESSAGE_MAX};
+use engine::process::{Exit, Pid, Slot};
 use engine::time::{Mono, Span};
-use held::Held;
+use facts::Facts;
+use handover::{Identity, Kin};
+use held::{Heirs, Held};
 use orphans::Orphans;
 use peer::{Again, Heard, Peer};
 use std::collections::VecDeque;
@@ -25,6 +29,7 @@ use sys::epoll::{Epoll, Interest, Ready};
 use sys::ground::Grounds;
 use sys::limits::Inherited;
 use sys::own::{Argv, Binary};
+use sys::pidfd::End;
 use sys::signals::{Arrived, SignalFd, SignalSet};
 use sys::wait::{change, Change, Whom};
 use sys::{seqpacket, Errno};
@@ -60,16 +65,49 @@ const EXITS: usize = 512;
 /// How many messages a dead peer's channel can possibly still have.
 const LEFT_OVER: usize = 4096;
 
-/// What an event is about. The report of row n is `REPORT + n`.
+/// What an event is about. The report of row n is `REPORT + n`, its process that is no child of ours
+/// `FOSTERED + n`.
 const SIGNALS: u64 = 0;
 const DAEMON: u64 = 1;
 const LOGGER: u64 = 2;
 const REPORT: u64 = 1 << 32;
+const FOSTERED: u64 = 1 << 33;
+
+/// How often it is looked whether a process that has ended was reaped, by whoever is its parent, and
+/// for how long.
+const LOOK: Span = Span::millis(5);
+const REAPED: Span = Span::secs(2);
 
 /// Runs the keeper with the arguments that the process was started with; returns its exit status.
 pub fn run(arguments: Vec<CString>) -> i32 {
     sys::entry::close_from(3);
     let inherited = Inherited::capture();
+    prepare();
+    match Keeper::new(inherited, arguments) {
+        Ok(mut keeper) => keeper.run(),
+        Err(errno) => {
+            sys::say::line(format_args!("upright: cannot start: {}", sys::say::Why(errno)));
+            1
+        }
+    }
+}
+
+/// Runs a keeper that goes on with what another has left; returns its exit status.
+pub fn go_on(arguments: &[CString]) -> i32 {
+    prepare();
+    let left = arguments.get(2).map_or(c"", CString::as_c_str);
+    match Keeper::resume(left) {
+        Ok(Some(mut keeper)) => keeper.run(),
+        Ok(None) => 0,
+        Err(why) => {
+            sys::say::line(format_args!("upright: the keeper cannot go on: {why}"));
+            1
+        }
+    }
+}
+
+/// Makes the process what a keeper must be.
+fn prepare() {
     sys::signals::reset_dispositions();
     sys::signals::block(SignalSet::ALL);
     sys::limits::raise_descriptors();
@@ -82,13 +120,6 @@ pub fn run(arguments: Vec<CString>) -> i32 {
         ));
     }
     sys::entry::show_as(c"upright-keeper");
-    match Keeper::new(inherited, arguments) {
-        Ok(mut keeper) => keeper.run(),
-        Err(errno) => {
-            sys::say::line(format_args!("upright: cannot start: {}", sys::say::Why(errno)));
-            1
-        }
-    }
 }
 
 struct Keeper {
@@ -97,6 +128,9 @@ struct Keeper {
     own: Binary,
     null: Option<OwnedFd>,
     inherited: Inherited,
+    identity: Identity,
+    heirs: Heirs,
+    facts: Facts,
     grounds: Grounds,
     table: Table,
     orphans: Orphans,
@@ -113,6 +147,10 @@ struct Keeper {
     /// Rows in set-up by the time at which that has failed; those that are through stay until then
     /// or until they are first.
     deadlines: VecDeque<(Mono, Index, Slot)>,
+    /// Processes that are no children of ours, have ended and are not reaped, with when that was seen.
+    unreaped: VecDeque<(Mono, Index, Slot)>,
+    /// Why another binary could not be gone on in, until the daemon is told.
+    not_upgraded: Option<Errno>,
     ending: Option<Ending>,
     buffer: Vec<u8>,
     reap_again: bool,
@@ -138,24 +176,49 @@ enum Finish {
 }
 
 impl Keeper {
+    /// Makes the first keeper of all.
     fn new(inherited: Inherited, arguments: Vec<CString>) -> Result<Keeper, Errno> {
+        let own = Identity {
+            named: sys::own::pid(),
+            upgrades: 0,
+            replaced: Replaced::No,
+            kin: Kin::Own,
+            arguments,
+        };
+        let mut keeper = Keeper::bare(inherited, own)?;
+        let (facts, copy) = Facts::new(keeper.heirs)?;
+        keeper.facts = facts;
+        if let Some(copy) = copy {
+            keeper.held.hold(facts::KEY, copy);
+        }
+        keeper.leave_origin();
+        Ok(keeper)
+    }
+
+    /// Makes a keeper that has nothing yet.
+    fn bare(inherited: Inherited, identity: Identity) -> Result<Keeper, Errno> {
         let watched = TOLD.iter().fold(SignalSet::NONE.with(CHILD), |set, one| set.with(*one));
         let signals = SignalFd::new(watched)?;
         let epoll = Epoll::new(EVENTS)?;
         epoll.add(&signals, SIGNALS, Interest::Read)?;
         let daemon = [c"upright-daemon".to_owned(), c"--role=daemon".to_owned()];
+        let arguments = identity.arguments.iter().cloned();
         let daemon = Argv::new(daemon.into_iter().chain(arguments).collect());
         let logger = Argv::new(vec![c"upright-logger".to_owned(), c"--role=logger".to_owned()]);
+        let heirs = if sys::own::is_first() { Heirs::None } else { Heirs::Some };
         Ok(Keeper {
             epoll,
             signals,
             own: Binary::open()?,
             null: None,
             inherited,
+            identity,
+            heirs,
+            facts: Facts::default(),
             grounds: Grounds::new(),
             table: Table::default(),
             orphans: Orphans::default(),
-            held: Held::new(),
+            held: Held::new(heirs),
             daemon: Peer::new("daemon", DAEMON, daemon),
             logger: Peer::new("logger", LOGGER, logger),
             stage: Stage::Welcome,
@@ -163,6 +226,8 @@ impl Keeper {
             unseen: SignalSet::NONE,
             refused: None,
             deadlines: VecDeque::new(),
+            unreaped: VecDeque::new(),
+            not_upgraded: None,
             ending: None,
             buffer: vec![0; BUFFER],
             reap_again: true,
@@ -177,6 +242,7 @@ impl Keeper {
         loop {
             self.now = sys::clock::monotonic();
             self.expire();
+            self.look_again();
             self.start_what_is_due();
             self.tell();
             self.pass();
@@ -221,6 +287,11 @@ impl Keeper {
                     self.hear_logger(MESSAGES);
                 }
             }
+            row if row >= FOSTERED => {
+                if let Ok(index) = Index::try_from(row - FOSTERED) {
+                    self.look_at(index, self.now);
+                }
+            }
             report => {
                 if let Ok(index) = Index::try_from(report.wrapping_sub(REPORT)) {
                     self.table.progress(&self.epoll, index);
@@ -260,7 +331,7 @@ impl Keeper {
 
     fn changed(&mut self, pid: Pid, change: Change) {
         match (self.table.find_pid(pid), change) {
-            (Some(index), Change::Exited(exit)) => self.table.ended(&self.epoll, index, exit),
+            (Some(index), Change::Exited(exit)) => self.ended(index, exit),
             (Some(index), Change::Stopped(signal)) => {
                 self.table.stopped(&self.epoll, index, signal)
             }
@@ -277,6 +348,38 @@ impl Keeper {
             }
             (None, Change::Exited(exit)) => self.orphans.ended(pid, exit),
             (None, Change::Stopped(_)) => {}
+        }
+    }
+
+    fn ended(&mut self, index: Index, exit: Exit) {
+        self.table.ended(&self.epoll, index, exit);
+        if let Some(row) = self.table.row(index) {
+            self.facts.note(index, row);
+        }
+    }
+
+    /// Looks whether a process that is no child of ours has ended, which was first seen at `since`.
+    fn look_at(&mut self, index: Index, since: Mono) {
+        let Some(row) = self.table.row(index) else { return };
+        let (slot, Some(foster)) = (row.slot, &row.foster) else { return };
+        match sys::pidfd::end(foster) {
+            End::Reaped(exit) => self.ended(index, exit),
+            // Whoever is its parent does not look after its children.
+            End::NotReaped if self.now.since(since) > REAPED => self.ended(index, Exit::Unknown),
+            End::NotReaped => {
+                if self.unreaped.try_reserve(1).is_ok() {
+                    self.unreaped.push_back((since, index, slot));
+                }
+            }
+        }
+    }
+
+    fn look_again(&mut self) {
+        for _ in 0..self.unreaped.len() {
+            let Some((since, index, slot)) = self.unreaped.pop_front() else { return };
+            if self.table.row(index).is_some_and(|row| row.slot == slot) {
+                self.look_at(index, since);
+            }
         }
     }
 
@@ -337,7 +440,14 @@ impl Keeper {
                             self.logger.ready();
                             self.bulky = true;
                         }
-                        Some(LogWire::Pipe { .. } | LogWire::Daemon | LogWire::Finish) | None => {}
+                        Some(
+                            LogWire::Pipe { .. }
+                            | LogWire::Daemon
+                            | LogWire::Held { .. }
+                            | LogWire::Drop { .. }
+                            | LogWire::Finish,
+                        )
+                        | None => {}
                     }
                 }
                 Heard::Nothing => break,
@@ -395,6 +505,7 @@ impl Keeper {
             sys::say::line(format_args!("upright: cannot start the logger: {why}; trying again"));
             return false;
         }
+        self.held.pass_all();
         self.table.pass_all();
         true
     }
@@ -449,7 +560,8 @@ impl Keeper {
         let logger = self.logger.due();
         let setup = self.deadlines.front().map(|(at, ..)| *at);
         let ending = self.ending.map(|ending| ending.by);
-        let next = [daemon, logger, setup, ending].into_iter().flatten().min()?;
+        let look = (!self.unreaped.is_empty()).then(|| self.now + LOOK);
+        let next = [daemon, logger, setup, ending, look].into_iter().flatten().min()?;
         Some(next.since(self.now).0)
     }
 }

@@ -36,6 +36,25 @@ impl Orphans {
         }
     }
 
+    /// Returns every end that is kept.
+    pub fn all(&self) -> impl Iterator<Item = (u64, Pid, Exit)> + '_ {
+        self.kept.iter().map(|orphan| (orphan.sequence, orphan.pid, orphan.exit))
+    }
+
+    /// Returns the number of the last end.
+    pub fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// Keeps an end that another keeper has counted, up to the last of them.
+    pub fn resume(&mut self, end: Option<(u64, Pid, Exit)>, last: u64) {
+        self.last = self.last.max(last);
+        if let Some((sequence, pid, exit)) = end.filter(|_| self.kept.try_reserve(1).is_ok()) {
+            self.last = self.last.max(sequence);
+            self.kept.push_back(Orphan { sequence, pid, exit });
+        }
+    }
+
     /// Takes the latest end of a process with this number out.
     pub fn take(&mut self, pid: Pid) -> Option<Exit> {
         let place = self.kept.iter().rposition(|orphan| orphan.pid == pid)?;

@@ -34,6 +34,14 @@ pub struct Peer {
     pub link: Option<OwnedFd>,
     sending: Sending,
     watched: Interest,
+    expected: Expected,
+}
+
+/// Whether its end is wanted, so that another can be started at once.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Expected {
+    Yes,
+    No,
 }
 
 /// Whether there is a process.
@@ -103,7 +111,24 @@ impl Peer {
             link: None,
             sending: Sending::Open,
             watched: Interest::Read,
+            expected: Expected::No,
         }
+    }
+
+    /// Takes a process over that the keeper has started in another binary, and ends it: the next one
+    /// is of this binary. What it has said is heard, for its end is.
+    pub fn resume(&mut self, pid: Pid, channel: OwnedFd, epoll: &Epoll, now: Mono) {
+        // Where it cannot be watched, its end is heard of all the same.
+        let _ = epoll.add(&channel, self.token, Interest::Read);
+        (self.channel, self.watched) = (Some(channel), Interest::Read);
+        (self.state, self.ready) = (State::Alive(pid, now), Ready::Yes);
+        self.expected = Expected::Yes;
+        self.end();
+    }
+
+    /// Returns the keeper's end of its channel.
+    pub fn channel(&self) -> Option<BorrowedFd<'_>> {
+        self.channel.as_ref().map(OwnedFd::as_fd)
     }
 
     /// Returns the process where there is one.
@@ -165,6 +190,10 @@ impl Peer {
     pub fn ended(&mut self, exit: Exit, again: Again, epoll: &Epoll, now: Mono) {
         let State::Alive(pid, since) = self.state else { return };
         self.hang_up(epoll);
+        if std::mem::replace(&mut self.expected, Expected::No) == Expected::Yes {
+            (self.state, self.starts) = (State::Due(now), 0);
+            return;
+        }
         if self.ready == Ready::No {
             self.early_deaths = self.early_deaths.saturating_add(1);
         }

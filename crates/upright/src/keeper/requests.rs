@@ -1,8 +1,9 @@
 //! What the daemon asks of the keeper, done.
 
+use super::held::Heirs;
 use super::table::{Fate, Log};
-use super::{Ending, Finish, Keeper, FINISH, REPORT, SETUP};
-use engine::keeper::{Scope, ToKeeper, Wants};
+use super::{Ending, Finish, Keeper, FINISH, FOSTERED, REPORT, SETUP};
+use engine::keeper::{Replaced, Scope, ToKeeper, Wants};
 use engine::process::{Exit, Pid, Slot, Step};
 use engine::signal::Signal;
 use std::os::fd::{AsFd, OwnedFd};
@@ -42,12 +43,14 @@ impl Keeper {
             Some(ToKeeper::Drop { key }) => self.held.drop(key),
             Some(ToKeeper::Ready) => {
                 self.daemon.ready();
+                self.identity.replaced = Replaced::No;
                 self.bulky = true;
             }
             Some(ToKeeper::OrphansSeen { sequence }) => self.orphans.seen(sequence),
             Some(ToKeeper::SignalSeen { signal }) => {
                 self.unseen = self.unseen.without(signal.number());
             }
+            Some(ToKeeper::Upgrade) => self.upgrade(fds),
             Some(ToKeeper::Quit { code }) => self.quit(code),
             None => self.strange(message.len()),
         }
@@ -73,6 +76,11 @@ impl Keeper {
         };
         let index = self.table.insert(spawn.slot, fate, log);
         self.follow(index, spawn.slot);
+        if self.heirs == Heirs::Some {
+            // At once, while the child still sets itself up: a pipe that only we could read would
+            // break under its writer if we were killed.
+            self.pass();
+        }
     }
 
     /// Makes what the child needs and forks it; returns the reading end of its output too.
@@ -116,10 +124,20 @@ impl Keeper {
             script: script.as_ref().map(OwnedFd::as_fd),
             given: fds,
             inherited: &self.inherited,
+            witness: self.facts.witness(self.table.next_index(), spawn.slot),
         };
         let spawned =
             sys::spawn::spawn(&launch, &mut self.grounds).map_err(|errno| (Step::Fork, errno))?;
         Ok((spawned, output.map(|Output { read, write: _ }| read)))
+    }
+
+    /// Goes on in the attached binary; comes back only where that cannot be.
+    fn upgrade(&mut self, fds: &mut Attached) {
+        let binary = fds.iter_mut().find_map(Option::take);
+        self.not_upgraded = Some(match (binary, self.ending) {
+            (Some(binary), None) => self.become_binary(binary),
+            (Some(_) | None, _) => Errno::INVAL,
+        });
     }
 
     /// Listens to a child's report, up to a time. Where the kernel refuses to watch it, the report
@@ -139,6 +157,16 @@ impl Keeper {
         if signal == Signal::CONT {
             row.stopped = None;
         }
+        if let Some(foster) = &row.foster {
+            // The number may be another's once it has ended: somebody else reaps it.
+            if scope == Scope::Process {
+                let _ = sys::pidfd::send(foster, signal);
+                return;
+            }
+            if sys::pidfd::has_ended(foster) {
+                return;
+            }
+        }
         // Not reaped yet, so the number is its own. A refusal (a program that became somebody else)
         // shows as what it is: the process does not end.
         let _ = match scope {
@@ -157,12 +185,20 @@ impl Keeper {
         }
         let ours = [self.daemon.pid(), self.logger.pid()].contains(&Some(pid))
             || self.table.find_pid(pid).is_some();
-        let fate = if !ours && sys::wait::is_child(pid) {
+        let foster = if ours { None } else { self.foster(pid) };
+        let fate = if !ours && (foster.is_some() || sys::wait::is_child(pid)) {
             Fate::Running(pid, 0)
         } else {
             Fate::Gone(pid, self.orphans.take(pid).unwrap_or(Exit::Unknown))
         };
-        self.table.insert(slot, fate, None);
+        let index = self.table.insert(slot, fate, None);
+        if let Some(row) = self.table.row(index) {
+            row.foster = foster;
+            if let Some(foster) = &row.foster {
+                let _ = self.epoll.add(foster, FOSTERED + u64::from(index), Interest::ReadEdge);
+            }
+            self.facts.note(index, row);
+        }
     }
 
     fn hold(&mut self, key: u32, fds: &mut Attached) {

@@ -21,6 +21,8 @@ pub struct Row {
     pub stopped: Option<u8>,
     /// Its output, until the logger has read it to the end.
     pub log: Option<Log>,
+    /// The process where it is no child of ours, for the keeper before us was killed.
+    pub foster: Option<OwnedFd>,
     owner: Owner,
     untold: Facts,
     telling: Queued,
@@ -64,6 +66,23 @@ pub struct Log {
     /// Where it goes; opaque here.
     pub route: Box<[u8]>,
 }
+
+/// A row of another keeper's table.
+pub struct Resumed {
+    /// Whose it is.
+    pub slot: Slot,
+    /// How far its process has come.
+    pub fate: Fate,
+    /// The signal that stopped it.
+    pub stopped: Option<u8>,
+    /// Its process, where it is no child of ours.
+    pub foster: Option<OwnedFd>,
+    /// Whether the daemon has let go of it.
+    pub released: bool,
+}
+
+/// How many rows there are at most: far more than processes.
+const ROWS_MAX: usize = 1 << 23;
 
 /// Facts that the daemon has not been told, in the order in which it is told them.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -162,6 +181,53 @@ impl Table {
         self.by_pid.get(&pid).copied()
     }
 
+    /// Returns where the next row will be.
+    pub fn next_index(&self) -> Index {
+        let place = self.free.last().copied();
+        place.unwrap_or(Index::try_from(self.rows.len()).unwrap_or(Index::MAX))
+    }
+
+    /// Returns every row with its place.
+    pub fn all(&self) -> impl Iterator<Item = (Index, &Row)> {
+        (0..).zip(&self.rows).filter_map(|(index, row)| Some((index, row.as_ref()?)))
+    }
+
+    /// Puts a row of another keeper's table at its place; reports whether there was room, and no other.
+    pub fn resume(&mut self, index: Index, row: Resumed) -> bool {
+        let room = self.reserve().is_ok() && usize::try_from(index).is_ok_and(|i| i < ROWS_MAX);
+        if !room || self.find(row.slot).is_some() || self.row(index).is_some() {
+            return false;
+        }
+        while Index::try_from(self.rows.len()).is_ok_and(|length| length <= index) {
+            if self.reserve().is_err() {
+                return false;
+            }
+            self.free.push(Index::try_from(self.rows.len()).unwrap_or(Index::MAX));
+            self.rows.push(None);
+        }
+        self.free.retain(|free| *free != index);
+        self.free.push(index);
+        let Resumed { slot, fate, stopped, foster, released } = row;
+        self.insert(slot, fate, None);
+        if let Some(row) = self.row(index) {
+            (row.stopped, row.foster) = (stopped, foster);
+            if released {
+                (row.owner, row.untold) = (Owner::Nobody, Facts::NONE);
+            }
+        }
+        true
+    }
+
+    /// Gives a row back its output; reports whether there is one.
+    pub fn resume_output(&mut self, slot: Slot, log: Log) -> bool {
+        let Some(index) = self.find(slot) else { return false };
+        if let Some(row) = self.row(index) {
+            row.log = Some(log);
+        }
+        self.pass(index);
+        true
+    }
+
     /// Returns a row.
     pub fn row(&mut self, index: Index) -> Option<&mut Row> {
         self.rows.get_mut(usize::try_from(index).ok()?)?.as_mut()
@@ -187,6 +253,7 @@ impl Table {
             fate,
             stopped: None,
             log,
+            foster: None,
             owner: Owner::Daemon,
             untold: Facts::NONE,
             telling: Queued::Out,
@@ -249,6 +316,9 @@ impl Table {
             Fate::Ended(..) | Fate::Gone(..) | Fate::Failed(..) => return,
         }
         row.stopped = None;
+        if let Some(foster) = row.foster.take() {
+            let _ = epoll.delete(foster);
+        }
         if let Some(pid) = pid {
             self.by_pid.remove(&pid);
         }
@@ -450,6 +520,11 @@ impl Row {
         matches!(self.fate, Fate::Spawning(..))
     }
 
+    /// Reports whether the daemon has let go of it.
+    pub fn is_released(&self) -> bool {
+        self.owner == Owner::Nobody
+    }
+
     /// Reports whether the daemon may let go of it.
     fn is_over(&self) -> bool {
         match self.fate {
@@ -529,8 +604,15 @@ mod tests {
         let plan = Plan::new(c"/bin/true".to_owned(), vec![c"true".to_owned()]);
         let plan = Plan { cgroups: vec![path], ..plan }.encode();
         let (inherited, plan) = (Inherited::capture(), Source::Bytes(&plan));
-        let launch =
-            Launch { plan, null: None, log: None, script: None, given: &[], inherited: &inherited };
+        let launch = Launch {
+            plan,
+            null: None,
+            log: None,
+            script: None,
+            given: &[],
+            inherited: &inherited,
+            witness: None,
+        };
         let spawned = spawn(&launch, &mut Grounds::new()).unwrap();
         // It has the fifo open, or waits for that, once it sleeps.
         while sys::procfs::stat(spawned.pid).unwrap().state != b'S' {

@@ -1,5 +1,6 @@
 //! What the keeper tells its peers: everything once to a new one, then what is new.
 
+use super::handover::Identity;
 use super::peer::Blocked;
 use super::{Finish, Keeper};
 use engine::keeper::{FromKeeper, LogWire, HEAD, TOGETHER};
@@ -31,8 +32,8 @@ impl Keeper {
     fn tell_daemon(&mut self) -> Result<(), Blocked> {
         if self.stage == Stage::Welcome {
             let attempt = self.daemon.early_deaths();
-            let keeper = i32::try_from(std::process::id()).unwrap_or(0);
-            self.say(FromKeeper::Welcome { attempt, keeper }, &[])?;
+            let Identity { named, upgrades, replaced, .. } = self.identity;
+            self.say(FromKeeper::Welcome { attempt, keeper: named, upgrades, replaced }, &[])?;
             self.stage = Stage::Held;
         }
         if self.stage == Stage::Held {
@@ -53,6 +54,10 @@ impl Keeper {
             let errno = errno.raw_os_error();
             self.say(FromKeeper::SpawnFailed { slot, step: Step::Fork, errno }, &[])?;
             self.refused = None;
+        }
+        if let Some(errno) = self.not_upgraded {
+            self.say(FromKeeper::NotUpgraded { errno: errno.raw_os_error() }, &[])?;
+            self.not_upgraded = None;
         }
         loop {
             let mut news = [0; HEAD * TOGETHER];
@@ -101,6 +106,15 @@ impl Keeper {
                 self.logger.link = Some(link);
                 return Err(Blocked);
             }
+        }
+        while let Some((key, fd)) = self.held.next_to_pass() {
+            let wire = match fd {
+                Some(_) => LogWire::Held { key },
+                None => LogWire::Drop { key },
+            };
+            wire.encode(&mut head);
+            self.logger.send(&[&head], fd.as_slice(), self.now)?;
+            self.held.passed();
         }
         while let Some((slot, log)) = self.table.next_to_pass() {
             let route = LogWire::Pipe { slot, route: &log.route }.encode(&mut head);

@@ -12,6 +12,7 @@
 //! serve      bytes from one pipe, as many as are its turn
 //! faults     files that cannot be written: keep, drop, try again
 //! drain      the barrier, and the end
+//! succession when the keeper is killed
 //! destination, cut, rotation, tail     one file
 //! forward    standard output
 //! pace       when a busy pipe is left alone for a moment
@@ -30,6 +31,7 @@ mod run;
 mod serve;
 mod slab;
 mod source;
+mod succession;
 mod tail;
 
 pub use run::run;

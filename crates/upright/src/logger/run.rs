@@ -7,6 +7,7 @@ use super::routes::Gone;
 use super::say;
 use super::slab::Slab;
 use super::source::{Source, Watch};
+use crate::heir::Estate;
 use engine::keeper::LogWire;
 use engine::logroute::{decode, ToLogger};
 use engine::process::Slot;
@@ -47,6 +48,8 @@ pub enum Timer {
     Retry,
     /// Pipes that were grown and are quiet are shrunk.
     Quiet,
+    /// Another keeper could not be started in the place of one that is gone.
+    Succeed,
 }
 
 /// Whether the keeper has been heard out, and what it had passed on was served.
@@ -85,6 +88,10 @@ pub struct Logger {
     buffer: Vec<u8>,
     outlet_watched: bool,
     finish: bool,
+    /// What the keeper holds, should it be killed.
+    pub(super) estate: Estate,
+    /// Another keeper has been started in its place.
+    pub(super) succeeded: bool,
 }
 
 /// Runs the logger on descriptor 3, the channel to the keeper, and returns its exit code.
@@ -133,6 +140,8 @@ impl Logger {
             buffer: Vec::new(),
             outlet_watched: false,
             finish: false,
+            estate: Estate::default(),
+            succeeded: false,
         })
     }
 
@@ -167,6 +176,9 @@ impl Logger {
             self.forwarder.now = self.now;
             for ready in batch.drain(..) {
                 self.dispatch(ready);
+                if self.succeeded {
+                    return 0;
+                }
             }
             self.fire();
             self.write_out();
@@ -174,7 +186,7 @@ impl Logger {
                 self.finish();
                 return 0;
             }
-            if self.keeper.is_none() && self.sources.is_empty() {
+            if self.succeeded || self.keeper.is_none() && self.sources.is_empty() {
                 return 0;
             }
         }
@@ -196,7 +208,7 @@ impl Logger {
     fn fire(&mut self) {
         // A timer may set itself anew, but never in the past: the loop ends.
         while let Some(&(at, timer)) = self.timers.first() {
-            if at > self.now {
+            if at > self.now || self.succeeded {
                 break;
             }
             self.timers.pop_first();
@@ -209,6 +221,7 @@ impl Logger {
                 Timer::Line(id) => self.take_partial(id),
                 Timer::Retry => self.retry_some(),
                 Timer::Quiet => self.shrink_quiet(),
+                Timer::Succeed => self.succeed(),
             }
         }
     }
@@ -289,6 +302,10 @@ impl Logger {
         match LogWire::decode(message) {
             Some(LogWire::Pipe { slot, route }) => self.add(slot, route, fd),
             Some(LogWire::Daemon) => self.meet_daemon(fd),
+            Some(LogWire::Held { key }) => self.inherit(key, fd),
+            Some(LogWire::Drop { key }) => {
+                self.estate.held.remove(&key);
+            }
             Some(LogWire::Finish) => self.finish = true,
             Some(LogWire::Eof { .. } | LogWire::Ready) | None => {
                 say("logger: the keeper sent a message that is not understood");
@@ -299,6 +316,15 @@ impl Logger {
     fn lose_keeper(&mut self) {
         if let Some(keeper) = self.keeper.take() {
             let _ = self.epoll.delete(&keeper);
+        }
+        if self.daemon.is_none() {
+            self.succeed();
+        }
+    }
+
+    fn inherit(&mut self, key: u32, fd: Option<OwnedFd>) {
+        if let Some(fd) = fd {
+            self.estate.held.insert(key, fd);
         }
     }
 
@@ -315,17 +341,20 @@ impl Logger {
         if let Some(daemon) = self.daemon.take() {
             let _ = self.epoll.delete(&daemon);
         }
+        if self.keeper.is_none() {
+            self.succeed();
+        }
     }
 
     fn hear_daemon(&mut self) {
         let mut buffer = self.buffer();
         for _ in 0..MESSAGES {
             let Some(daemon) = &self.daemon else { break };
-            let length = match daemon.receive(&mut buffer) {
-                Ok(received) => received.length,
+            let (length, [fd, ..]) = match daemon.receive(&mut buffer) {
+                Ok(received) => (received.length, received.fds),
                 Err(Errno::AGAIN) => break,
                 Err(Errno::MSGSIZE) => continue,
-                Err(_) => 0,
+                Err(_) => (0, Default::default()),
             };
             if length == 0 {
                 self.lose_daemon();
@@ -338,6 +367,8 @@ impl Logger {
                 Some(ToLogger::Drain { slot, tail }) => self.drain(slot, tail),
                 Some(ToLogger::Reopen) => self.close_all(),
                 Some(ToLogger::Writable) => self.retry_all(),
+                Some(ToLogger::Held { key }) => self.inherit(key, fd),
+                Some(ToLogger::Succeed) => self.succeed_now(),
                 None => say("logger: the daemon sent a message that is not understood"),
             }
             buffer = self.buffer();

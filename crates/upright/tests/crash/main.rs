@@ -6,6 +6,7 @@
 
 mod chance;
 mod clients;
+mod heirs;
 mod jobs;
 mod kills;
 mod poison;
@@ -20,6 +21,10 @@ const TESTS: &[(&str, fn())] = &[
     (
         "nothing_is_lost_and_nothing_doubled_when_daemon_and_logger_are_killed",
         kills::nothing_is_lost_and_nothing_doubled,
+    ),
+    (
+        "no_service_and_no_line_is_lost_when_the_keeper_is_killed",
+        kills::no_service_and_no_line_is_lost_when_the_keeper_is_killed,
     ),
     (
         "a_journal_damaged_at_its_beginning_is_said_and_everything_begins_anew",
@@ -39,8 +44,20 @@ const TESTS: &[(&str, fn())] = &[
         poison::where_descriptors_run_out_the_journal_is_still_handed_over,
     ),
     (
-        "without_the_keeper_services_go_on_and_are_logged",
-        poison::without_the_keeper_services_go_on_and_are_logged,
+        "another_keeper_takes_the_place_of_one_that_is_killed",
+        heirs::another_keeper_takes_the_place_of_one_that_is_killed,
+    ),
+    (
+        "keeper_and_daemon_killed_at_once_are_both_replaced",
+        heirs::keeper_and_daemon_killed_at_once_are_both_replaced,
+    ),
+    (
+        "keeper_and_logger_killed_at_once_are_both_replaced",
+        heirs::keeper_and_logger_killed_at_once_are_both_replaced,
+    ),
+    (
+        "a_start_under_way_when_the_keeper_is_killed_is_finished",
+        heirs::a_start_under_way_when_the_keeper_is_killed_is_finished,
     ),
     (
         "a_turn_that_uses_up_its_processor_time_is_ended",

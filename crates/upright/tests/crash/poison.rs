@@ -15,7 +15,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 
-const STEADY: [&str; 3] = ["one", "two", "three"];
+pub const STEADY: [&str; 3] = ["one", "two", "three"];
 
 /// A journal of so many bytes takes a new daemon longer to read than it takes to be killed.
 const SLOW: usize = 24 * 1024 * 1024;
@@ -23,7 +23,7 @@ const SLOW: usize = 24 * 1024 * 1024;
 /// A journal is begun anew when it is longer than this and than four times its snapshot.
 const COMPACT_FROM: u64 = 512 * 1024;
 
-fn world(name: &str) -> World {
+pub fn world(name: &str) -> World {
     let mut jobs: Vec<(String, String)> = STEADY
         .iter()
         .map(|name| {
@@ -39,13 +39,13 @@ fn world(name: &str) -> World {
     world
 }
 
-fn mains(world: &World) -> BTreeMap<String, Pid> {
+pub fn mains(world: &World) -> BTreeMap<String, Pid> {
     let running = world.list().into_iter().filter(|view| view.state == State::Running);
     let mains = running.filter_map(|view| Some((view.job.to_string(), view.processes.first()?.1)));
     mains.filter(|(name, _)| !world.lines(&format!("count/{name}")).is_empty()).collect()
 }
 
-fn kill(world: &World) -> Pid {
+pub fn kill(world: &World) -> Pid {
     let daemon = world.other(Role::Daemon, None);
     world.signal(daemon, Signal::KILL);
     world.other(Role::Daemon, Some(daemon))
@@ -167,7 +167,7 @@ pub fn a_journal_damaged_later_keeps_what_came_before() {
     world.tidy();
 }
 
-fn runs(pid: Pid, world: &World, name: &str) -> bool {
+pub fn runs(pid: Pid, world: &World, name: &str) -> bool {
     let words = sys::procfs::arguments(pid).unwrap_or_default();
     let dir = world.dir.display().to_string();
     let has = |wanted: &str| words.iter().any(|word| word == wanted.as_bytes());
@@ -235,35 +235,6 @@ pub fn a_journal_stays_short() {
     });
     assert_eq!(journals.count(), 1, "the old journal is let go of");
     ended(&mut world);
-    world.tidy();
-}
-
-/// The keeper is killed, which nothing can start again: what it started goes on and is logged.
-pub fn without_the_keeper_services_go_on_and_are_logged() {
-    let world = world("keeper");
-    let before = mains(&world);
-    let [daemon, logger] = [Role::Daemon, Role::Logger].map(|role| world.other(role, None));
-    world.signal(world.keeper(), Signal::KILL);
-    let gone = |pid: Pid| {
-        move || sys::procfs::stat(pid).is_none_or(|stat| stat.state == b'Z').then_some(())
-    };
-    eventually("the daemon ends", gone(daemon));
-    let said = world.said();
-    assert!(said.contains("is gone: 3 processes go on, unsupervised"), "{said}");
-    assert!(!world.dir.join("run/upright/control").exists(), "nobody listens there any more");
-    for name in STEADY {
-        let written = || -> u64 {
-            world.lines(&format!("count/{name}")).first().and_then(|n| n.parse().ok()).unwrap_or(0)
-        };
-        let wanted = format!("{name} {}", written() + 5);
-        eventually("its lines are still logged", || {
-            world.lines(&format!("log/{name}.log")).contains(&wanted).then_some(())
-        });
-        assert!(runs(before[name], &world, name), "{name} is the process that it was");
-    }
-    fs::remove_file(world.dir.join("alive")).unwrap();
-    eventually("the logger ends with the last of them", gone(logger));
-    assert_eq!(world.lines("doubled"), Vec::<String>::new());
     world.tidy();
 }
 

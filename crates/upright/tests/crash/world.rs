@@ -7,6 +7,7 @@ use engine::process::Pid;
 use engine::signal::Signal;
 use engine::text::Text;
 use engine::view::InstanceView;
+use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -39,7 +40,10 @@ impl Role {
 pub struct World {
     /// Where everything is: `conf`, `log`, `run`, and what the jobs' program writes.
     pub dir: PathBuf,
+    /// The process that was started.
     keeper: Child,
+    /// The keeper that has taken its place.
+    now: Cell<Option<Pid>>,
 }
 
 /// Waits until `look` finds what is looked for.
@@ -97,14 +101,39 @@ impl World {
             .stderr(said)
             .spawn()
             .unwrap();
-        let world = World { dir, keeper };
+        let world = World { dir, keeper, now: Cell::new(None) };
         eventually("Upright answers", || world.try_client());
         world
     }
 
+    /// Returns the process that was started.
+    pub fn first(&self) -> Pid {
+        Pid::try_from(self.keeper.id()).unwrap()
+    }
+
     /// Returns the keeper.
     pub fn keeper(&self) -> Pid {
-        Pid::try_from(self.keeper.id()).unwrap()
+        self.now.get().unwrap_or_else(|| self.first())
+    }
+
+    /// Kills the keeper and waits for the next one; `meanwhile` is done right after the kill.
+    pub fn kill_keeper(&self, meanwhile: impl FnOnce()) -> Pid {
+        let before = self.keeper();
+        self.signal(before, Signal::KILL);
+        meanwhile();
+        let next = eventually("another keeper", || self.other_keeper(before));
+        self.now.set(Some(next));
+        next
+    }
+
+    /// Finds a keeper of this directory that is not `than`: by its working directory and its name.
+    fn other_keeper(&self, than: Pid) -> Option<Pid> {
+        sys::procfs::all().into_iter().filter(|pid| *pid != than).find(|pid| {
+            let name = sys::procfs::arguments(*pid).and_then(|all| all.into_iter().next());
+            let there = fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == self.dir);
+            let lives = sys::procfs::stat(*pid).is_some_and(|stat| stat.state != b'Z');
+            there && lives && name.is_some_and(|name| name.starts_with(b"upright-keeper"))
+        })
     }
 
     /// Returns a process of Upright's where it has begun.
@@ -179,7 +208,17 @@ impl World {
     /// Asks Upright to end and waits until it has; returns its exit status.
     pub fn end(&mut self) -> Option<i32> {
         self.signal(self.keeper(), Signal::TERM);
-        eventually("the keeper ends", || self.keeper.try_wait().unwrap()).code()
+        match self.now.get() {
+            None => eventually("the keeper ends", || self.keeper.try_wait().unwrap()).code(),
+            Some(pid) => {
+                // Nobody can say how it ended, but it has, with its daemon and its logger.
+                eventually("the keeper ends", || {
+                    let lives = sys::procfs::stat(pid).is_some_and(|stat| stat.state != b'Z');
+                    (!lives && self.other_keeper(0).is_none()).then_some(())
+                });
+                Some(0)
+            }
+        }
     }
 
     /// Removes the directory; not called where a test fails, so that it can be looked at.
@@ -192,6 +231,9 @@ impl Drop for World {
     fn drop(&mut self) {
         // The jobs' program ends by itself once this is gone, whoever is left.
         let _ = fs::remove_file(self.dir.join("alive"));
+        if let Some(pid) = self.now.get() {
+            self.signal(pid, Signal::TERM);
+        }
         if let Ok(None) = self.keeper.try_wait() {
             self.signal(self.keeper(), Signal::TERM);
             let ended = within(Duration::from_secs(20), || self.keeper.try_wait().ok().flatten());

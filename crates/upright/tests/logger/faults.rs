@@ -34,7 +34,7 @@ fn recovered(keeper: &Keeper) -> u64 {
     loop {
         match keeper.told() {
             FromLogger::Recovered { dropped, .. } => return dropped,
-            FromLogger::Trouble { .. } | FromLogger::Drained { .. } => {}
+            FromLogger::Trouble { .. } | FromLogger::Drained { .. } | FromLogger::Succeeded => {}
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The sessions of a user: one file each, `PID.session`, with the address of its control socket.
 
+use crate::cli::connect::{self, Address};
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -26,15 +27,24 @@ pub(super) fn read(directory: &Path) -> Option<Vec<Found>> {
         .filter_map(|entry| {
             let pid = number(&entry.file_name())?;
             let path = entry.path();
-            if !Path::new("/proc").join(pid.to_string()).exists() {
-                return Some((pid, Found::Stale(path)));
+            let lives = Path::new("/proc").join(pid.to_string()).exists();
+            match address(&path) {
+                // Where the process was killed, another one may have taken its place and answer there.
+                Some(address) if lives || answers(&address) => {
+                    Some((pid, Found::Session(pid, address)))
+                }
+                Some(_) | None if !lives => Some((pid, Found::Stale(path))),
+                Some(_) | None => None,
             }
-            let address = address(&path)?;
-            Some((pid, Found::Session(pid, address)))
         })
         .collect();
     found.sort_by_key(|(pid, _)| *pid);
     Some(found.into_iter().map(|(_, found)| found).collect())
+}
+
+fn answers(address: &str) -> bool {
+    let address = Address::parse(address.as_bytes());
+    address.is_some_and(|address| connect::connect(&address, sys::peer::own_uid()).is_ok())
 }
 
 fn number(name: &OsStr) -> Option<u32> {

@@ -73,6 +73,12 @@ pub fn run(world: &mut World<'_>) -> u8 {
         let mut session = Session { world, form: Form::Words, socket: None };
         return (row.run)(&mut session, &ArgMatches::default()).map_or_else(Exit::code, |()| 0);
     }
+    if let Some(asked) = status::asked_plainly(&world.args) {
+        let status::Asked { job, listed, form, socket } = asked;
+        let mut session = Session { world, form, socket };
+        let shown = status::show(&mut session, job, listed, status::table);
+        return shown.map_or_else(Exit::code, |()| 0);
+    }
     let args = std::mem::take(&mut world.args);
     let name = OsString::from("upright");
     let args = std::iter::once(name).chain(args.into_iter().map(OsString::from_vec));

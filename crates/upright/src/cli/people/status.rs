@@ -7,6 +7,7 @@ use engine::control::answer::{Answer, Version};
 use engine::control::call::{Call, Listed};
 use engine::machine::state::{Goal, State};
 use engine::process::{Exit as End, Role};
+use engine::text::Text;
 use engine::view::{InstanceView, LastExit};
 
 /// The heads of the columns.
@@ -15,9 +16,53 @@ const COLUMNS: [&str; 7] = ["JOB", "STATE", "PID", "FOR", "RESTARTS", "LAST RUN"
 /// Which column shows the state, and so has a colour.
 const STATE: usize = 1;
 
+/// What `upright status` is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Asked {
+    pub(super) job: Option<Text>,
+    pub(super) listed: Listed,
+    pub(super) form: Form,
+    pub(super) socket: Option<Vec<u8>>,
+}
+
+/// Reads `upright status` in the forms that leave nothing open; nothing where the whole command line
+/// has to be made for it. It is what scripts ask all day, and to make it takes as long as the answer.
+pub(super) fn asked_plainly(args: &[Vec<u8>]) -> Option<Asked> {
+    let (b"status", args) = args.split_first().map(|(name, args)| (name.as_slice(), args))? else {
+        return None;
+    };
+    let mut asked = Asked { job: None, listed: Listed::Own, form: Form::Words, socket: None };
+    let mut args = args.iter().map(Vec::as_slice);
+    while let Some(arg) = args.next() {
+        match arg {
+            b"--json" if asked.form == Form::Words => asked.form = Form::Json,
+            b"--all" | b"-a" if asked.listed == Listed::Own => asked.listed = Listed::All,
+            b"--socket" if asked.socket.is_none() => {
+                let value = args.next().filter(|value| !value.starts_with(b"-"))?;
+                asked.socket = Some(value.to_vec());
+            }
+            [] | [b'-', ..] => return None,
+            name if asked.job.is_none() => asked.job = Some(Text::from(name)),
+            _ => return None,
+        }
+    }
+    Some(asked)
+}
+
 pub(super) fn status(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result<(), Exit> {
     let listed = if matches.get_flag("all") { Listed::All } else { Listed::Own };
-    let call = Call::List(text(matches, "job"), listed);
+    let draw = if matches.get_flag("tree") { tree::draw } else { table };
+    show(session, text(matches, "job"), listed, draw)
+}
+
+/// Shows the instances of a job, or of all, as `draw` does with colours or without.
+pub(super) fn show(
+    session: &mut Session<'_, '_>,
+    job: Option<Text>,
+    listed: Listed,
+    draw: fn(&[InstanceView], bool) -> String,
+) -> Result<(), Exit> {
+    let call = Call::List(job, listed);
     let Some(Answer::Instances(views)) = session.ask_in_words(call)? else { return Ok(()) };
     if views.is_empty() {
         session
@@ -25,10 +70,7 @@ pub(super) fn status(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Res
             .say("There is no job. Job files go where `upright up DIR` or --confdir says.");
         return Ok(());
     }
-    let shown = match matches.get_flag("tree") {
-        true => tree::draw(&views, session.colours()),
-        false => table(&views, session.colours()),
-    };
+    let shown = draw(&views, session.colours());
     session.world.print(&shown);
     for view in &views {
         for warning in &view.warnings {
@@ -54,7 +96,7 @@ pub(super) fn version(session: &mut Session<'_, '_>, _: &ArgMatches) -> Result<(
 }
 
 /// Returns the instances in columns. The last column has no padding behind it.
-fn table(views: &[InstanceView], colours: bool) -> String {
+pub(super) fn table(views: &[InstanceView], colours: bool) -> String {
     let rows: Vec<[String; 7]> = views.iter().map(row).collect();
     let mut widths = COLUMNS.map(str::len);
     for row in &rows {

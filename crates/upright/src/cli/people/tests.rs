@@ -383,3 +383,34 @@ fn check_says_what_is_wrong_with_files_and_directories_of_them() {
     assert_eq!((code, err), (1, expected));
     std::fs::remove_dir_all(&directory).unwrap();
 }
+
+/// Every line of up to four of these words: what is read without the parser is what it would read.
+#[test]
+fn a_status_that_is_read_plainly_is_read_as_the_whole_command_line_reads_it() {
+    const WORDS: [&str; 9] =
+        ["--json", "-a", "--all", "--socket", "/run/x", "web", "--", "-h", "--socket=/y"];
+    let mut lines = vec![vec!["status"]];
+    let mut plain = 0;
+    for at in 0.. {
+        let Some(line) = lines.get(at).cloned() else { break };
+        if line.len() < 5 {
+            lines.extend(WORDS.map(|word| [line.as_slice(), &[word]].concat()));
+        }
+        let args: Vec<Vec<u8>> = line.iter().map(|word| word.as_bytes().to_vec()).collect();
+        let Some(asked) = status::asked_plainly(&args) else { continue };
+        plain += 1;
+        let whole = ["upright"].iter().chain(&line);
+        let matches = commands::cli().try_get_matches_from(whole).expect("plainly right");
+        let Some(("status", matches)) = matches.subcommand() else { panic!("{line:?}") };
+        let form = if matches.get_flag("json") { Form::Json } else { Form::Words };
+        let listed = if matches.get_flag("all") { Listed::All } else { Listed::Own };
+        let socket = text(matches, "socket").map(|socket| socket.bytes().to_vec());
+        let job = text(matches, "job");
+        assert_eq!(asked, status::Asked { job, listed, form, socket }, "{line:?}");
+    }
+    assert!(plain > 50, "{plain}");
+    let other = [b"stat".to_vec()];
+    assert_eq!(status::asked_plainly(&other), None);
+    assert_eq!(status::asked_plainly(&[]), None);
+    assert_eq!(status::asked_plainly(&[b"status".to_vec(), Vec::new()]), None);
+}

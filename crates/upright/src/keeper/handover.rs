@@ -1,0 +1,320 @@
+//! From one keeper to the next: all that this one has, left to the binary that it becomes; and a keeper
+//! made of what another has left. The format is `engine::handover`.
+
+use super::facts::{self, Facts, Only};
+use super::held::Heirs;
+use super::table::{Fate, Log, Resumed};
+use super::{Keeper, FOSTERED, REPORT, SETUP};
+use engine::handover::{Fault, Item, Items, Standing, Writer};
+use engine::keeper::{held, Replaced};
+use engine::process::{Exit, Pid, Slot};
+use std::collections::TryReserveError;
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use sys::epoll::Interest;
+use sys::limits::Inherited;
+use sys::own::{Argv, Binary, Heirlooms};
+use sys::report::Report;
+use sys::signals::SignalSet;
+use sys::{memfd, Errno};
+
+/// The number of the daemon and of the logger among the items.
+const DAEMON: u8 = 0;
+const LOGGER: u8 = 1;
+
+/// What a keeper is, beside what it has.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The process that the user started.
+    pub named: Pid,
+    /// How often it has gone on in another binary.
+    pub upgrades: u32,
+    /// Whether it took the place of one that was killed, and no daemon has been ready since.
+    pub replaced: Replaced,
+    /// Whether some processes may be no children of it.
+    pub kin: Kin,
+    /// What it was started with.
+    pub arguments: Vec<CString>,
+}
+
+/// Whose children the processes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kin {
+    /// The keeper's own, all of them.
+    Own,
+    /// Perhaps those of a keeper that was killed, and so somebody else's now.
+    Foster,
+}
+
+/// Returns the arguments by which a binary of ours becomes a keeper that goes on with a file: its
+/// descriptor, and the highest that is left beside it.
+pub fn arguments(file: &OwnedFd, highest: RawFd) -> Argv {
+    let number = file.as_raw_fd();
+    let whereabouts = format!("{number}:{}", highest.max(number));
+    let whereabouts = CString::new(whereabouts).unwrap_or_default();
+    Argv::new(vec![c"upright-keeper".to_owned(), c"--role=keeper".to_owned(), whereabouts])
+}
+
+/// Writes the first items: what every keeper leaves, and all that outlives one that is killed.
+pub fn write_self(
+    own: &Identity,
+    inherited: &Inherited,
+    unseen: SignalSet,
+) -> Result<Writer, TryReserveError> {
+    let mut writer = Writer::new()?;
+    let stack = sys::procfs::stat(sys::own::pid()).map_or(0, |stat| stat.stack);
+    writer.add(&Item::Keeper {
+        named: own.named,
+        upgrades: own.upgrades,
+        replaced: own.replaced == Replaced::Yes,
+        foster: own.kin == Kin::Foster,
+        unseen: unseen.bits(),
+        stack,
+    })?;
+    let (soft, hard, ignored) = inherited.words();
+    writer.add(&Item::Inherited { soft, hard, ignored })?;
+    own.arguments.iter().try_for_each(|text| writer.add(&Item::Argument(text.to_bytes())))?;
+    Ok(writer)
+}
+
+impl Keeper {
+    /// Goes on in another binary. Returns only where that cannot be.
+    pub(super) fn become_binary(&mut self, binary: OwnedFd) -> Errno {
+        let binary = match Binary::of(binary) {
+            Ok(binary) => binary,
+            Err(errno) => return errno,
+        };
+        let mut own = self.identity.clone();
+        own.upgrades = own.upgrades.saturating_add(1);
+        let written = self.write_all(&own).map_err(|_| Errno::NOMEM);
+        let file = written.and_then(|writer| memfd::sealed(c"upright-handover", writer.bytes()));
+        let file = match file {
+            Ok(file) => file,
+            Err(errno) => return errno,
+        };
+        let heirlooms: Vec<BorrowedFd<'_>> = self.heirlooms().chain([file.as_fd()]).collect();
+        let highest = heirlooms.iter().map(AsRawFd::as_raw_fd).max().unwrap_or(0);
+        binary.become_it(&arguments(&file, highest), &heirlooms)
+    }
+
+    fn write_all(&self, own: &Identity) -> Result<Writer, TryReserveError> {
+        let mut writer = write_self(own, &self.inherited, self.unseen)?;
+        writer.add(&Item::Previous { fd: self.own.fd().as_raw_fd() })?;
+        for (which, peer) in [(DAEMON, &self.daemon), (LOGGER, &self.logger)] {
+            if let (Some(pid), Some(channel)) = (peer.pid(), peer.channel()) {
+                writer.add(&Item::Peer { which, pid, channel: channel.as_raw_fd() })?;
+            }
+        }
+        for (index, row) in self.table.all() {
+            let (standing, fd) = match &row.fate {
+                Fate::Spawning(pid, report) => {
+                    (Standing::Spawning(*pid, report.warnings()), Some(report.as_fd().as_raw_fd()))
+                }
+                Fate::Failing(pid, step, errno) => (Standing::Failing(*pid, *step, *errno), None),
+                Fate::Running(pid, warnings) => (Standing::Running(*pid, *warnings), None),
+                Fate::Ended(pid, warnings, exit) => (Standing::Ended(*pid, *warnings, *exit), None),
+                Fate::Gone(pid, exit) => (Standing::Gone(*pid, *exit), None),
+                Fate::Failed(step, errno) => (Standing::Failed(*step, *errno), None),
+            };
+            let fd = row.foster.as_ref().map(AsRawFd::as_raw_fd).or(fd);
+            let (slot, stopped) = (row.slot, row.stopped.unwrap_or(0));
+            let released = row.is_released();
+            writer.add(&Item::Row { index, slot, standing, stopped, released, fd })?;
+            if let Some(Log { read, route }) = &row.log {
+                writer.add(&Item::Output { slot, fd: read.as_raw_fd(), route })?;
+            }
+        }
+        for (sequence, pid, exit) in self.orphans.all() {
+            writer.add(&Item::Orphan { sequence, pid, exit })?;
+        }
+        writer.add(&Item::Orphans { last: self.orphans.last() })?;
+        for (key, fd) in self.held.all() {
+            writer.add(&Item::Held { key, fd: fd.as_raw_fd() })?;
+        }
+        Ok(writer)
+    }
+
+    /// Returns every descriptor that [`Keeper::write_all`] names.
+    fn heirlooms(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let rows = self.table.all().flat_map(|(_, row)| {
+            let report = match &row.fate {
+                Fate::Spawning(_, report) => Some(report.as_fd()),
+                Fate::Failing(..)
+                | Fate::Running(..)
+                | Fate::Ended(..)
+                | Fate::Gone(..)
+                | Fate::Failed(..) => None,
+            };
+            let log = row.log.as_ref().map(|log| log.read.as_fd());
+            [report, row.foster.as_ref().map(OwnedFd::as_fd), log].into_iter().flatten()
+        });
+        let peers = [&self.daemon, &self.logger].into_iter().filter_map(|peer| peer.channel());
+        rows.chain(peers).chain(self.held.all().map(|(_, fd)| fd)).chain([self.own.fd()])
+    }
+
+    /// Makes a keeper of what another has left; nothing where another has taken its place already.
+    /// `whereabouts` is what [`arguments`] makes.
+    pub(super) fn resume(whereabouts: &CStr) -> Result<Option<Keeper>, String> {
+        let numbers = whereabouts.to_str().ok().and_then(|text| text.split_once(':'));
+        let numbers = numbers.and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
+        let Some((file, highest)) = numbers else { return Err(String::from("no file is named")) };
+        let mut heirlooms = Heirlooms::inherit(highest);
+        let file = heirlooms.take(file).ok_or("the file is not open")?;
+        let bytes = memfd::read_all(&file).map_err(|errno| errno.to_string())?;
+        let items = Items::of(&bytes).map_err(|fault| match fault {
+            Fault::NotOne => String::from("the file is none that a keeper leaves"),
+            Fault::Version(version) => format!("the file is of version {version}"),
+        })?;
+        let mut keeper = Keeper::of_self(items.clone())?;
+        if keeper.take_held(items.clone(), &mut heirlooms) == Only::No {
+            return Ok(None);
+        }
+        for item in items {
+            keeper.take_item(item, &mut heirlooms);
+        }
+        keeper.leave_origin();
+        Ok(Some(keeper))
+    }
+
+    fn of_self(items: Items<'_>) -> Result<Keeper, String> {
+        let mut own = Identity {
+            named: sys::own::pid(),
+            upgrades: 0,
+            replaced: Replaced::No,
+            kin: Kin::Own,
+            arguments: Vec::new(),
+        };
+        let (mut inherited, mut unread) = (Inherited::capture(), SignalSet::NONE);
+        for item in items {
+            match item {
+                Item::Keeper { named, upgrades, replaced, foster, unseen, stack: _ } => {
+                    (own.named, own.upgrades) = (named, upgrades);
+                    own.replaced = if replaced { Replaced::Yes } else { Replaced::No };
+                    own.kin = if foster { Kin::Foster } else { Kin::Own };
+                    unread = SignalSet::of_bits(unseen);
+                }
+                Item::Inherited { soft, hard, ignored } => {
+                    inherited = Inherited::of(soft, hard, ignored);
+                }
+                Item::Argument(text) => {
+                    own.arguments.push(CString::new(text).unwrap_or_default());
+                }
+                Item::Peer { .. }
+                | Item::Row { .. }
+                | Item::Output { .. }
+                | Item::Orphan { .. }
+                | Item::Orphans { .. }
+                | Item::Held { .. }
+                | Item::Previous { .. } => {}
+            }
+        }
+        let keeper = Keeper::bare(inherited, own).map_err(|errno| errno.to_string());
+        keeper.map(|keeper| Keeper { unseen: unread, ..keeper })
+    }
+
+    fn take_held(&mut self, items: Items<'_>, heirlooms: &mut Heirlooms) -> Only {
+        for item in items {
+            let Item::Held { key, fd } = item else { continue };
+            let Some(fd) = heirlooms.take(fd) else { continue };
+            if key == facts::KEY {
+                let (facts, only) = Facts::resume(&fd);
+                if only == Only::No {
+                    return Only::No;
+                }
+                self.facts = facts;
+            }
+            self.held.hold(key, fd);
+        }
+        Only::Yes
+    }
+
+    fn take_item(&mut self, item: Item<'_>, heirlooms: &mut Heirlooms) {
+        match item {
+            Item::Keeper { .. }
+            | Item::Inherited { .. }
+            | Item::Argument(_)
+            | Item::Held { .. }
+            | Item::Previous { .. } => {}
+            Item::Peer { which, pid, channel } => {
+                let peer = if which == DAEMON { &mut self.daemon } else { &mut self.logger };
+                if let Some(channel) = heirlooms.take(channel).filter(|_| sys::wait::is_child(pid))
+                {
+                    peer.resume(pid, channel, &self.epoll, self.now);
+                }
+            }
+            Item::Row { index, slot, standing, stopped, released, fd } => {
+                let fd = fd.and_then(|fd| heirlooms.take(fd));
+                let stopped = Some(stopped).filter(|signal| *signal != 0);
+                self.take_row(index, slot, standing, fd, |fate, foster| Resumed {
+                    slot,
+                    fate,
+                    stopped,
+                    foster,
+                    released,
+                });
+            }
+            Item::Output { slot, fd, route } => {
+                if let Some(read) = heirlooms.take(fd) {
+                    self.table.resume_output(slot, Log { read, route: route.into() });
+                }
+            }
+            Item::Orphan { sequence, pid, exit } => {
+                self.orphans.resume(Some((sequence, pid, exit)), sequence);
+            }
+            Item::Orphans { last } => self.orphans.resume(None, last),
+        }
+    }
+
+    fn take_row(
+        &mut self,
+        index: u32,
+        slot: Slot,
+        standing: Standing,
+        fd: Option<OwnedFd>,
+        row: impl FnOnce(Fate, Option<OwnedFd>) -> Resumed,
+    ) {
+        let (fate, foster) = match standing {
+            Standing::Spawning(pid, warnings) => match fd {
+                Some(report) => (Fate::Spawning(pid, Report::resume(report, warnings)), None),
+                None => (Fate::Running(pid, warnings), None),
+            },
+            Standing::Failing(pid, step, errno) => (Fate::Failing(pid, step, errno), None),
+            Standing::Running(pid, warnings) => {
+                let foster = fd.or_else(|| self.foster(pid));
+                match foster.is_some() || sys::wait::is_child(pid) {
+                    true => (Fate::Running(pid, warnings), foster),
+                    false => (Fate::Ended(pid, warnings, Exit::Unknown), None),
+                }
+            }
+            Standing::Ended(pid, warnings, exit) => (Fate::Ended(pid, warnings, exit), None),
+            Standing::Gone(pid, exit) => (Fate::Gone(pid, exit), None),
+            Standing::Failed(step, errno) => (Fate::Failed(step, errno), None),
+        };
+        if let Some(foster) = &foster {
+            let _ = self.epoll.add(foster, FOSTERED + u64::from(index), Interest::ReadEdge);
+        }
+        if let Fate::Spawning(_, report) = &fate {
+            let _ = self.epoll.add(report, REPORT + u64::from(index), Interest::Read);
+            self.deadlines.push_back((self.now + SETUP, index, slot));
+        }
+        self.table.resume(index, row(fate, foster));
+    }
+
+    /// Opens a process that is no child of ours, where there may be such.
+    pub(super) fn foster(&self, pid: Pid) -> Option<OwnedFd> {
+        let foster = self.identity.kin == Kin::Foster && !sys::wait::is_child(pid);
+        foster.then(|| sys::pidfd::open(pid).ok()).flatten()
+    }
+
+    /// Holds what the next keeper has to know of this one, should it be killed.
+    pub(super) fn leave_origin(&mut self) {
+        if self.heirs == Heirs::None {
+            return;
+        }
+        let written = write_self(&self.identity, &self.inherited, self.unseen).ok();
+        let file = written.and_then(|w| memfd::sealed(c"upright-origin", w.bytes()).ok());
+        if let Some(file) = file {
+            self.held.hold(held::ORIGIN, file);
+        }
+    }
+}

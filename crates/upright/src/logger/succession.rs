@@ -1,0 +1,62 @@
+//! The keeper is killed: the logger has every output and what the keeper held, and starts another.
+
+use super::run::{Logger, Timer};
+use super::say;
+use crate::heir::Output;
+use engine::logroute::{encode, FromLogger, LogRoute};
+use engine::time::Span;
+use std::os::fd::AsFd;
+
+/// How long to wait after another keeper could not be started.
+const AGAIN: Span = Span::secs(1);
+
+impl Logger {
+    /// The daemon says that the keeper is gone, which it may have seen first.
+    pub(super) fn succeed_now(&mut self) {
+        // What the keeper said before is heard before.
+        self.hear_keeper();
+        if self.keeper.is_none() {
+            self.succeed();
+        } else {
+            self.schedule(Span::millis(1), Timer::Succeed);
+        }
+    }
+
+    /// Starts another keeper in the place of the one that is gone, and ends. A logger that was not told
+    /// what the keeper held goes on writing as long as there are outputs.
+    pub(super) fn succeed(&mut self) {
+        if self.succeeded || !self.estate.is_whole() {
+            return;
+        }
+        if self.keeper.is_some() {
+            return self.succeed_now();
+        }
+        let mut outputs = Vec::new();
+        for id in self.sources.numbers() {
+            let Some(source) = self.sources.row(id) else { continue };
+            let file = source.file.and_then(|number| self.files.row(number));
+            let route = LogRoute {
+                label: String::from(&*source.label),
+                file: file.map(|file| file.file.clone()),
+                forward: source.partial.is_some(),
+            };
+            outputs.push(Output {
+                slot: source.slot,
+                read: source.fd.as_fd(),
+                route: encode(&route),
+            });
+        }
+        match self.estate.succeed(&outputs) {
+            Ok(_) => {
+                self.succeeded = true;
+                if let Some(daemon) = &mut self.daemon {
+                    daemon.tell(&FromLogger::Succeeded);
+                }
+            }
+            Err(why) => {
+                say(&format!("the keeper is gone and cannot be started again: {why}"));
+                self.schedule(AGAIN, Timer::Succeed);
+            }
+        }
+    }
+}
