@@ -43,6 +43,10 @@ if [ -e "$bin/supervisorctl" ]; then
         names="$names $name"
     done
 fi
+# Optional: XML-RPC clients of Supervisor.
+if [ -e "$bin/upright-http" ]; then
+    install -m 755 "$bin/upright-http" "$lib/upright-http"
+fi
 # Optional too: without it D-Bus clients are refused.
 if [ -e "$bin/upright-dbus" ]; then
     install -m 755 "$bin/upright-dbus" "$lib/upright-dbus"

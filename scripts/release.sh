@@ -23,13 +23,14 @@ else
     echo "release: this linker cannot make the programs small: $(tail -n 1 "$probe/why")" >&2
 fi
 RUSTFLAGS="$flags" \
-    cargo build --release --quiet --target "$host" -p upright -p supervisorctl -p gateway-dbus --bins --example demo-web
+    cargo build --release --quiet --target "$host" -p upright -p supervisorctl -p gateway-dbus -p gateway-http --bins \
+    --example demo-web
 mkdir -p out/examples
-for program in upright upright-core upright-dbus supervisorctl examples/demo-web; do
+for program in upright upright-core upright-dbus upright-http supervisorctl examples/demo-web; do
     cp -f "target/$host/release/$program" "out/$program.new"
     mv -f "out/$program.new" "out/$program" # a running one keeps its file
 done
-for program in upright upright-core upright-dbus supervisorctl; do
+for program in upright upright-core upright-dbus upright-http supervisorctl; do
     printf 'out/%-14s %9d bytes\n' "$program" "$(wc -c < "out/$program")"
 done
 size=$(wc -c < out/upright-core)

@@ -27,21 +27,36 @@ pub struct Shown {
     pub minute: u32,
 }
 
+/// A day of some year.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Day {
+    /// 1 to 12.
+    pub month: u32,
+    /// 1 to 31.
+    pub day: u32,
+}
+
 /// Returns what clocks show now in the local time zone (`TZ`, else `/etc/localtime`); UTC where that
 /// is not known.
 pub fn shown() -> Shown {
-    let seconds = wall().0 / 1_000_000_000;
-    let now = libc::time_t::try_from(seconds).unwrap_or(0);
+    shown_at(wall().0 / 1_000_000_000).1
+}
+
+/// Returns what calendars and clocks show so many seconds after 1970 (UTC); the same of the last
+/// second that is known where it is too late, and of 1970 where nothing is.
+pub fn shown_at(seconds: u64) -> (Day, Shown) {
+    let moment = libc::time_t::try_from(seconds).unwrap_or(libc::time_t::MAX);
     // SAFETY: the structure is plain numbers and a pointer that may be null.
     let mut local: libc::tm = unsafe { std::mem::zeroed() };
     // SAFETY: reads one number and fills the structure; both live here.
-    let known = unsafe { !libc::localtime_r(&now, &mut local).is_null() };
+    let known = unsafe { !libc::localtime_r(&moment, &mut local).is_null() };
     let number = |value: i32, most: u32| u32::try_from(value).unwrap_or(0).min(most);
-    if known {
-        return Shown { hour: number(local.tm_hour, 23), minute: number(local.tm_min, 59) };
+    if !known {
+        let minutes = u32::try_from(seconds / 60 % (24 * 60)).unwrap_or(0);
+        return (Day { month: 1, day: 1 }, Shown { hour: minutes / 60, minute: minutes % 60 });
     }
-    let minutes = u32::try_from(seconds / 60 % (24 * 60)).unwrap_or(0);
-    Shown { hour: minutes / 60, minute: minutes % 60 }
+    let day = Day { month: number(local.tm_mon, 11) + 1, day: number(local.tm_mday, 31).max(1) };
+    (day, Shown { hour: number(local.tm_hour, 23), minute: number(local.tm_min, 59) })
 }
 
 fn nanos(time: Timespec) -> u64 {

@@ -56,7 +56,8 @@ impl Engine {
         self.names.range(from..).next().is_some_and(|((job, _), _)| job == name)
     }
 
-    pub(super) fn instances_of(&self, name: &JobName) -> usize {
+    /// Returns how many instances a job has.
+    pub fn instances_of(&self, name: &JobName) -> usize {
         let from = (name.clone(), InstanceName::default());
         self.names.range(from..).take_while(|((job, _), _)| job == name).count()
     }

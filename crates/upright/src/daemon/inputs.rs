@@ -458,9 +458,10 @@ impl Daemon {
             }
             Call::List(Some(job), _) => {
                 let name = self.known(&job).map_err(refused)?;
-                let views = self.engine.list(Some(&(name.clone(), Default::default())), usize::MAX);
-                let views = views.into_iter().take_while(|view| view.job == name);
-                Ok(Answer::Instances(views.map(|view| self.troubled(view)).collect()))
+                // Its own rows alone: what one job costs is not to grow with the number of jobs.
+                let most = self.engine.instances_of(&name).max(1);
+                let views = self.engine.list(Some(&(name, Default::default())), most);
+                Ok(Answer::Instances(views.into_iter().map(|view| self.troubled(view)).collect()))
             }
             Call::Why(target) => {
                 let (job, instance) = self.engine.find_past(&target).map_err(refused)?;

@@ -64,8 +64,12 @@ pub(super) fn reload_configuration(
 }
 
 pub(super) fn down(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result<(), Exit> {
+    let kind = match matches.get_flag("logout") {
+        true => ShutdownKind::Logout,
+        false => ShutdownKind::Shutdown,
+    };
     let mut client = session.client()?;
-    let done = client.ask(Call::Shutdown(ShutdownKind::Shutdown)).and_then(|answer| {
+    let done = client.ask(Call::Shutdown(kind)).and_then(|answer| {
         if wait(matches) == Wait::Settled {
             client.wait_for_the_end()?;
         }
@@ -77,8 +81,6 @@ pub(super) fn down(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Resul
             session.world.print(&format!("{}\n", answer.to_json()));
             Ok(())
         }
-        (Err(trouble), _) => {
-            Err(session.trouble(trouble, &About::of(&Call::Shutdown(ShutdownKind::Shutdown))))
-        }
+        (Err(trouble), _) => Err(session.trouble(trouble, &About::of(&Call::Shutdown(kind)))),
     }
 }

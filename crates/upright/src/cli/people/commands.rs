@@ -190,7 +190,12 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     CommandRow {
         name: "down",
         about: "Stop all jobs in order, then end Upright, and wait until it is gone",
-        arguments: || vec![no_wait()],
+        arguments: || {
+            let logout = Arg::new("logout").long("logout").action(ArgAction::SetTrue);
+            let logout =
+                logout.help("As the end of a user's session: session-end with TYPE=logout");
+            vec![no_wait(), logout]
+        },
         talks: Talks::Daemon,
         run: changes::down,
     },

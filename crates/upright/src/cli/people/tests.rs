@@ -117,6 +117,16 @@ fn status_of_one_job_asks_for_that_job() {
 }
 
 #[test]
+fn down_says_whether_a_login_ends() {
+    for (line, kind) in [
+        ("upright down -n", machine::ShutdownKind::Shutdown),
+        ("upright down -n --logout", machine::ShutdownKind::Logout),
+    ] {
+        assert_eq!(answered(line, Answer::Done).calls, [Call::Shutdown(kind)], "{line}");
+    }
+}
+
+#[test]
 fn colours_are_for_terminals_only() {
     for (look, colours) in [(Look::Plain, false), (Look::Coloured, true)] {
         let server = Server::start(vec![Act::Answer(Ok(Answer::Instances(some_views())))]);

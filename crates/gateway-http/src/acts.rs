@@ -1,0 +1,222 @@
+//! Starts, stops and signals: of one process, of a group, of all.
+
+use crate::call::Gateway;
+use crate::processes::{self, named, Named, Process};
+use engine::control::answer::Answer;
+use engine::control::call::Call;
+use engine::control::fault::Fault as Refusal;
+use engine::machine::request::{Failure, Request};
+use engine::process::Step;
+use engine::signal::Signal;
+use std::rc::Rc;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use xmlrpc::{Code, Fault, Value};
+
+pub use engine::machine::request::Wait;
+
+/// How many processes of a group are started or stopped at once: each takes a connection to the
+/// daemon for as long as it takes.
+const AT_ONCE: usize = 32;
+
+type Told = Result<Value, Fault>;
+
+/// What is done.
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    Start(Wait),
+    Stop(Wait),
+    Signal(Signal),
+}
+
+/// Starts one; a group where one is named.
+pub async fn start(gateway: &Rc<Gateway>, name: &str, wait: Wait) -> Told {
+    one_or_group(gateway, name, Act::Start(wait)).await
+}
+
+/// Starts what of a group does not run.
+pub async fn start_group(gateway: &Rc<Gateway>, name: &str, wait: Wait) -> Told {
+    let all = processes::group(&gateway.control, name).await?;
+    Ok(many(gateway, all, Act::Start(wait)).await)
+}
+
+/// Starts again what has run before, and is no task.
+pub async fn start_all(gateway: &Rc<Gateway>, wait: Wait) -> Told {
+    let mut all = processes::all(&gateway.control).await?;
+    all.retain(Process::has_run);
+    Ok(many(gateway, without_tasks(gateway, all).await?, Act::Start(wait)).await)
+}
+
+/// Stops one; a group where one is named.
+pub async fn stop(gateway: &Rc<Gateway>, name: &str, wait: Wait) -> Told {
+    one_or_group(gateway, name, Act::Stop(wait)).await
+}
+
+/// Stops what of a group runs.
+pub async fn stop_group(gateway: &Rc<Gateway>, name: &str, wait: Wait) -> Told {
+    let all = processes::group(&gateway.control, name).await?;
+    Ok(many(gateway, all, Act::Stop(wait)).await)
+}
+
+/// Stops what runs, and is no task.
+pub async fn stop_all(gateway: &Rc<Gateway>, wait: Wait) -> Told {
+    let mut all = processes::all(&gateway.control).await?;
+    all.retain(Process::is_up);
+    Ok(many(gateway, without_tasks(gateway, all).await?, Act::Stop(wait)).await)
+}
+
+/// Sends one a signal; a group where one is named.
+pub async fn signal(gateway: &Rc<Gateway>, name: &str, signal: &Value) -> Told {
+    one_or_group(gateway, name, Act::Signal(read_signal(signal)?)).await
+}
+
+/// Sends what of a group lives a signal.
+pub async fn signal_group(gateway: &Rc<Gateway>, name: &str, signal: &Value) -> Told {
+    let act = Act::Signal(read_signal(signal)?);
+    let all = processes::group(&gateway.control, name).await?;
+    Ok(many(gateway, all, act).await)
+}
+
+/// Sends all that lives a signal, but no task.
+pub async fn signal_all(gateway: &Rc<Gateway>, signal: &Value) -> Told {
+    let act = Act::Signal(read_signal(signal)?);
+    let mut all = processes::all(&gateway.control).await?;
+    all.retain(Process::is_alive);
+    Ok(many(gateway, without_tasks(gateway, all).await?, act).await)
+}
+
+fn read_signal(value: &Value) -> Result<Signal, Fault> {
+    let (shown, signal) = match value {
+        Value::Int(number) => {
+            let signal = u8::try_from(*number).ok().and_then(Signal::new);
+            (number.to_string(), signal)
+        }
+        Value::Text(text) => {
+            let word = text.trim().to_ascii_uppercase();
+            let by_number = || word.parse().ok().and_then(Signal::new);
+            let name = word.strip_prefix("SIG").unwrap_or(&word);
+            (text.clone(), Signal::from_name(name).or_else(by_number))
+        }
+        Value::Bool(_)
+        | Value::Double(_)
+        | Value::Bytes(_)
+        | Value::Date(_)
+        | Value::Nil
+        | Value::List(_)
+        | Value::Record(_) => ("that".to_owned(), None),
+    };
+    // A number that has no name is none that Supervisor knows.
+    signal.filter(|signal| signal.name().is_some()).ok_or_else(|| Code::BadSignal.about(shown))
+}
+
+async fn one_or_group(gateway: &Rc<Gateway>, name: &str, act: Act) -> Told {
+    if let Named::Group(group) = named(name) {
+        let all = processes::group(&gateway.control, group).await?;
+        return Ok(many(gateway, all, act).await);
+    }
+    let process = processes::one(&gateway.control, name).await?;
+    if !act.concerns(&process) {
+        return Err(act.needless().about(name));
+    }
+    perform(gateway, &process, act, name).await.map(|()| Value::Bool(true))
+}
+
+/// Does it to all that it concerns; the results stand in the order in which they came.
+async fn many(gateway: &Rc<Gateway>, all: Vec<Process>, act: Act) -> Value {
+    let room = Rc::new(Semaphore::new(AT_ONCE));
+    let mut running = JoinSet::new();
+    for process in all.into_iter().filter(|process| act.concerns(process)) {
+        let (gateway, room) = (Rc::clone(gateway), Rc::clone(&room));
+        running.spawn_local(async move {
+            // It is never closed.
+            let _permit = room.acquire().await;
+            let told = perform(&gateway, &process, act, &process.shown()).await;
+            process.result(told)
+        });
+    }
+    let mut results = Vec::new();
+    while let Some(result) = running.join_next().await {
+        results.extend(result);
+    }
+    Value::List(results)
+}
+
+async fn without_tasks(gateway: &Rc<Gateway>, all: Vec<Process>) -> Result<Vec<Process>, Fault> {
+    let calls: Vec<Call> = all.iter().map(|process| Call::Settings(process.target().job)).collect();
+    let answers = gateway.control.ask_all(&calls).await;
+    let answers = answers.map_err(|fault| processes::refusal(&fault, "all"))?;
+    let mut left = Vec::new();
+    for (process, answer) in all.into_iter().zip(answers) {
+        match answer {
+            Ok(Answer::Settings(view)) if view.task => {}
+            Ok(_) => left.push(process),
+            Err(fault) => return Err(processes::refusal(&fault, &process.shown())),
+        }
+    }
+    Ok(left)
+}
+
+impl Act {
+    fn concerns(self, process: &Process) -> bool {
+        match self {
+            Act::Start(_) => !process.is_up(),
+            Act::Stop(_) => process.is_up(),
+            Act::Signal(_) => process.is_alive(),
+        }
+    }
+
+    /// The fault where there is nothing to do.
+    fn needless(self) -> Code {
+        match self {
+            Act::Start(_) => Code::AlreadyStarted,
+            Act::Stop(_) | Act::Signal(_) => Code::NotRunning,
+        }
+    }
+}
+
+async fn perform(
+    gateway: &Rc<Gateway>,
+    process: &Process,
+    act: Act,
+    name: &str,
+) -> Result<(), Fault> {
+    let target = process.target();
+    let request = match act {
+        Act::Start(wait) => Request::Start(target, wait),
+        Act::Stop(wait) => Request::Stop(target, wait),
+        Act::Signal(signal) => Request::Signal(target, signal),
+    };
+    match gateway.control.ask(Call::Ask(request, None)).await {
+        Ok(_) => Ok(()),
+        Err(fault) => Err(failed(&fault, act, name)),
+    }
+}
+
+/// Returns the fault of a start that failed by what failed; of all else, what it is called anyway.
+fn failed(fault: &Refusal, act: Act, name: &str) -> Fault {
+    let Refusal::Refused(refused) = fault else { return processes::refusal(fault, name) };
+    let starting = match act {
+        Act::Start(_) => true,
+        Act::Stop(_) | Act::Signal(_) => false,
+    };
+    if !starting || !matches!(refused.code.as_str(), "failed" | "superseded") {
+        return processes::refusal(fault, name);
+    }
+    match refused.failure() {
+        Some(Failure::NotSpawned(_, Step::Exec, errno)) => {
+            match std::io::Error::from_raw_os_error(errno).kind() {
+                std::io::ErrorKind::NotFound => Code::NoFile.about(name),
+                std::io::ErrorKind::PermissionDenied => Code::NotExecutable.about(name),
+                _ => Code::SpawnError.about(name),
+            }
+        }
+        Some(Failure::NotSpawned(..)) => Code::SpawnError.about(name),
+        Some(
+            Failure::Ended(..)
+            | Failure::RespawnLimit
+            | Failure::Timeout(..)
+            | Failure::Unkillable(_),
+        )
+        | None => Code::AbnormalTermination.about(name),
+    }
+}

@@ -1,0 +1,399 @@
+//! What a method does.
+
+use crate::acts::{self, Wait};
+use crate::control::Control;
+use crate::logs::{self, Channel};
+use crate::methods::{self, Act, Daemon, Method, Row, System, METHODS};
+use crate::processes::{self, Process};
+use engine::control::answer::Answer;
+use engine::control::call::Call;
+use engine::machine::request::Request;
+use engine::machine::ShutdownKind;
+use engine::spec::KillMode;
+use engine::text::Text;
+use engine::view::SettingsView;
+use std::rc::Rc;
+use xmlrpc::{write, Code, Fault, Value};
+
+/// The version of the interface.
+const API: &str = "3.0";
+
+/// The version of Supervisor that this stands for: clients compare it.
+const SUPERVISOR: &str = "4.3.0";
+
+/// How many calls one multicall may have.
+const MULTICALL_MAX: usize = 1000;
+
+/// The event that `sendRemoteCommEvent` makes, with TYPE and DATA.
+const REMOTE: &str = "remote-communication";
+
+/// What calls are carried out with.
+pub struct Gateway {
+    /// The daemon.
+    pub control: Control,
+    /// What this one is called.
+    pub identifier: String,
+}
+
+type Told = Result<Value, Fault>;
+
+/// Carries a call out.
+pub async fn carry_out(gateway: &Rc<Gateway>, name: &str, given: &[Value]) -> Told {
+    let row = find(gateway, name, given)?;
+    if row.method == Method::System(System::Multicall) {
+        return multicall(gateway, given).await;
+    }
+    single(gateway, row, given).await
+}
+
+fn find(gateway: &Rc<Gateway>, name: &str, given: &[Value]) -> Result<&'static Row, Fault> {
+    let row = methods::find(name).ok_or_else(|| Code::UnknownMethod.fault())?;
+    if gateway.control.is_ending() && !row.outlives() {
+        return Err(Code::ShutdownState.fault());
+    }
+    if !row.takes(given.len()) {
+        return Err(Code::IncorrectParameters.fault());
+    }
+    Ok(row)
+}
+
+/// One after the other; a result stands bare, as Supervisor has it.
+async fn multicall(gateway: &Rc<Gateway>, given: &[Value]) -> Told {
+    let calls = given.first().and_then(Value::list);
+    let calls = calls.ok_or_else(|| Code::IncorrectParameters.about("an array of calls"))?;
+    if calls.len() > MULTICALL_MAX {
+        let why = format!("more than {MULTICALL_MAX} calls at once");
+        return Err(Code::IncorrectParameters.about(why));
+    }
+    let mut results = Vec::new();
+    for call in calls {
+        let parameters = call.member("params").and_then(Value::list).unwrap_or_default();
+        let told = match call.member("methodName").and_then(Value::text) {
+            None => Err(Code::IncorrectParameters.about("No methodName")),
+            Some("system.multicall") => {
+                Err(Code::IncorrectParameters.about("Recursive system.multicall forbidden"))
+            }
+            Some(name) => match find(gateway, name, parameters) {
+                Ok(row) => single(gateway, row, parameters).await,
+                Err(fault) => Err(fault),
+            },
+        };
+        results.push(told.unwrap_or_else(|fault| write::record(&fault)));
+    }
+    Ok(Value::List(results))
+}
+
+/// A call that is not many.
+async fn single(gateway: &Rc<Gateway>, row: &Row, given: &[Value]) -> Told {
+    match row.method {
+        Method::Daemon(what) => about_the_daemon(gateway, what, given).await,
+        Method::Act(what) => act(gateway, what, given).await,
+        Method::Process(what) => about_processes(&gateway.control, what, given).await,
+        Method::System(System::List) => {
+            Ok(Value::List(METHODS.iter().map(|row| row.name.into()).collect()))
+        }
+        Method::System(System::Help) => described(given).map(|row| row.help.into()),
+        Method::System(System::Signature) => described(given)
+            .map(|row| Value::List(row.signature.iter().map(|kind| (*kind).into()).collect())),
+        // It is the one that is not single.
+        Method::System(System::Multicall) => Err(Code::IncorrectParameters.fault()),
+    }
+}
+
+async fn about_the_daemon(gateway: &Rc<Gateway>, what: Daemon, given: &[Value]) -> Told {
+    let control = &gateway.control;
+    match what {
+        Daemon::ApiVersion => Ok(API.into()),
+        Daemon::Version => Ok(SUPERVISOR.into()),
+        Daemon::Identification => Ok(gateway.identifier.as_str().into()),
+        // In any other state this is not asked: see `find`.
+        Daemon::State => Ok(Value::Record(vec![
+            ("statecode".to_owned(), Value::Int(1)),
+            ("statename".to_owned(), "RUNNING".into()),
+        ])),
+        Daemon::Pid => pid(control).await,
+        Daemon::ReadMainLog => {
+            int(given, 0)?;
+            int(given, 1)?;
+            Err(Code::NoFile.about("this Upright keeps no log of its own in a file"))
+        }
+        Daemon::ClearMainLog => Err(Code::NoFile.fault()),
+        Daemon::Shutdown => done(control, Call::Shutdown(ShutdownKind::Shutdown), "shutdown").await,
+        Daemon::Restart => {
+            Err(Code::Failed.about("Upright cannot begin anew by itself; stop it and start it"))
+        }
+        Daemon::Reload => reload(control).await,
+        Daemon::AddGroup => add(control, text(given, 0)?).await,
+        Daemon::RemoveGroup => remove(control, text(given, 0)?).await,
+        Daemon::SendEvent => send_event(control, text(given, 0)?, text(given, 1)?).await,
+    }
+}
+
+async fn act(gateway: &Rc<Gateway>, what: Act, given: &[Value]) -> Told {
+    match what {
+        Act::Start => acts::start(gateway, text(given, 0)?, wait(given, 1)?).await,
+        Act::StartGroup => acts::start_group(gateway, text(given, 0)?, wait(given, 1)?).await,
+        Act::StartAll => acts::start_all(gateway, wait(given, 0)?).await,
+        Act::Stop => acts::stop(gateway, text(given, 0)?, wait(given, 1)?).await,
+        Act::StopGroup => acts::stop_group(gateway, text(given, 0)?, wait(given, 1)?).await,
+        Act::StopAll => acts::stop_all(gateway, wait(given, 0)?).await,
+        Act::Signal => acts::signal(gateway, text(given, 0)?, param(given, 1)?).await,
+        Act::SignalGroup => acts::signal_group(gateway, text(given, 0)?, param(given, 1)?).await,
+        Act::SignalAll => acts::signal_all(gateway, param(given, 0)?).await,
+    }
+}
+
+async fn about_processes(control: &Control, what: methods::Process, given: &[Value]) -> Told {
+    match what {
+        methods::Process::Info => {
+            let process = processes::one(control, text(given, 0)?).await?;
+            let mut reports = reports(control, vec![process]).await?;
+            reports.pop().ok_or_else(|| Code::Failed.fault())
+        }
+        methods::Process::AllInfo => {
+            let all = processes::all(control).await?;
+            Ok(Value::List(reports(control, all).await?))
+        }
+        methods::Process::Configuration => configuration(control).await,
+        methods::Process::ReadStdout => read(control, Channel::Stdout, given).await,
+        methods::Process::ReadStderr => read(control, Channel::Stderr, given).await,
+        methods::Process::TailStdout => tail(control, Channel::Stdout, given).await,
+        methods::Process::TailStderr => tail(control, Channel::Stderr, given).await,
+        methods::Process::ClearLogs => {
+            let process = processes::one(control, text(given, 0)?).await?;
+            logs::clear(control, &process).await.map(|()| Value::Bool(true))
+        }
+        methods::Process::ClearAllLogs => {
+            let mut results = Vec::new();
+            for process in processes::all(control).await? {
+                let told = logs::clear(control, &process).await;
+                results.push(process.result(told));
+            }
+            Ok(Value::List(results))
+        }
+        methods::Process::SendStdin => send_stdin(control, given).await,
+    }
+}
+
+fn param(given: &[Value], place: usize) -> Result<&Value, Fault> {
+    given.get(place).ok_or_else(|| Code::IncorrectParameters.fault())
+}
+
+fn text(given: &[Value], place: usize) -> Result<&str, Fault> {
+    let wrong =
+        || Code::IncorrectParameters.about(format_args!("parameter {} is no string", place + 1));
+    match param(given, place)? {
+        Value::Text(text) => Ok(text),
+        // What a client sends that is careful about its bytes.
+        Value::Bytes(bytes) => std::str::from_utf8(bytes).map_err(|_| wrong()),
+        Value::Int(_)
+        | Value::Bool(_)
+        | Value::Double(_)
+        | Value::Date(_)
+        | Value::Nil
+        | Value::List(_)
+        | Value::Record(_) => Err(wrong()),
+    }
+}
+
+fn int(given: &[Value], place: usize) -> Result<i64, Fault> {
+    let wrong =
+        || Code::IncorrectParameters.about(format_args!("parameter {} is no int", place + 1));
+    param(given, place)?.int().ok_or_else(wrong)
+}
+
+fn wait(given: &[Value], place: usize) -> Result<Wait, Fault> {
+    match given.get(place).map(Value::truth) {
+        None | Some(Some(true)) => Ok(Wait::Settled),
+        Some(Some(false)) => Ok(Wait::Accepted),
+        Some(None) => {
+            Err(Code::IncorrectParameters
+                .about(format_args!("parameter {} is no boolean", place + 1)))
+        }
+    }
+}
+
+async fn done(control: &Control, call: Call, what: &str) -> Told {
+    match control.ask(call).await {
+        Ok(_) => Ok(Value::Bool(true)),
+        Err(fault) => Err(processes::refusal(&fault, what)),
+    }
+}
+
+async fn pid(control: &Control) -> Told {
+    match control.ask(Call::Version).await {
+        Ok(Answer::Version(version)) => Ok(Value::Int(version.pid.into())),
+        Ok(_) => Err(Code::Failed.fault()),
+        Err(fault) => Err(processes::refusal(&fault, "getPID")),
+    }
+}
+
+/// Job files are in force as soon as they have been read: nothing is left to be added or removed.
+async fn reload(control: &Control) -> Told {
+    match control.ask(Call::ReloadConfiguration).await {
+        Ok(_) => {
+            let none = || Value::List(Vec::new());
+            Ok(Value::List(vec![Value::List(vec![none(), none(), none()])]))
+        }
+        Err(fault) => Err(Code::CantReread.about(fault)),
+    }
+}
+
+async fn add(control: &Control, name: &str) -> Told {
+    processes::group(control, name).await?;
+    Err(Code::AlreadyAdded.about(name))
+}
+
+async fn remove(control: &Control, name: &str) -> Told {
+    let all = processes::group(control, name).await?;
+    if all.iter().any(|process| !process.state().is_stopped()) {
+        return Err(Code::StillRunning.about(name));
+    }
+    Err(Code::Failed.about(format_args!("{name}: a job goes when its file is removed")))
+}
+
+/// Returns what `getProcessInfo` says of each.
+async fn reports(control: &Control, all: Vec<Process>) -> Result<Vec<Value>, Fault> {
+    let paths = logs::paths(control, &all).await?;
+    let now = i64::try_from(sys::clock::wall().0 / 1_000_000_000).unwrap_or(i64::MAX);
+    let paths = paths.iter().map(|path| path.as_deref().unwrap_or_default());
+    Ok(all.iter().zip(paths).map(|(process, path)| process.report(now, path)).collect())
+}
+
+async fn read(control: &Control, channel: Channel, given: &[Value]) -> Told {
+    let (offset, length) = (int(given, 1)?, int(given, 2)?);
+    let process = processes::one(control, text(given, 0)?).await?;
+    logs::read(control, &process, channel, offset, length).await
+}
+
+async fn tail(control: &Control, channel: Channel, given: &[Value]) -> Told {
+    let (offset, length) = (int(given, 1)?, int(given, 2)?);
+    let process = processes::one(control, text(given, 0)?).await?;
+    logs::tail(control, &process, channel, offset, length).await
+}
+
+/// A job has no standard input that anybody could write to.
+async fn send_stdin(control: &Control, given: &[Value]) -> Told {
+    let name = text(given, 0)?;
+    text(given, 1)?;
+    let process = processes::one(control, name).await?;
+    if !process.is_alive() {
+        return Err(Code::NotRunning.about(name));
+    }
+    Err(Code::NoFile.about(format_args!("{name}: its standard input is not kept open")))
+}
+
+async fn send_event(control: &Control, kind: &str, data: &str) -> Told {
+    let env = vec![Text::from(format!("TYPE={kind}")), Text::from(format!("DATA={data}"))];
+    let request = Request::Emit(Text::from(REMOTE), env, engine::machine::request::Wait::Accepted);
+    done(control, Call::Ask(request, None), "sendRemoteCommEvent").await
+}
+
+fn described(given: &[Value]) -> Result<&'static Row, Fault> {
+    methods::find(text(given, 0)?).ok_or_else(|| Code::SignatureUnsupported.fault())
+}
+
+async fn configuration(control: &Control) -> Told {
+    let all = processes::all(control).await?;
+    let mut jobs: Vec<&str> = all.iter().map(|process| process.group.as_str()).collect();
+    jobs.dedup();
+    let asked: Vec<Call> = jobs
+        .iter()
+        .flat_map(|job| [Call::Settings((*job).into()), Call::ShowConfig(Some((*job).into()))])
+        .collect();
+    let mut settings = std::collections::BTreeMap::new();
+    let mut answers =
+        control.ask_all(&asked).await.map_err(|fault| processes::refusal(&fault, ""))?.into_iter();
+    for job in jobs {
+        let how = match answers.next() {
+            Some(Ok(Answer::Settings(view))) => *view,
+            Some(Err(fault)) => return Err(processes::refusal(&fault, job)),
+            Some(Ok(_)) | None => continue,
+        };
+        let by_itself = match answers.next() {
+            Some(Ok(Answer::Jobs(views))) => views.iter().any(|view| view.start_on.is_some()),
+            Some(Ok(_) | Err(_)) | None => false,
+        };
+        settings.insert(job.to_owned(), (how, by_itself));
+    }
+    let paths = logs::paths(control, &all).await?;
+    let rows = all.iter().zip(&paths).filter_map(|(process, path)| {
+        let (how, by_itself) = settings.get(&process.group)?;
+        Some(configured(process, how, *by_itself, path.as_deref()))
+    });
+    let mut rows: Vec<Value> = rows.collect();
+    rows.sort_by_cached_key(|row| {
+        let text =
+            |name: &str| row.member(name).and_then(Value::text).unwrap_or_default().to_owned();
+        (text("name"), text("group"))
+    });
+    Ok(Value::List(rows))
+}
+
+/// Returns a job's settings in the words of a program's: what a job has nothing of is as a program
+/// that does without.
+fn configured(process: &Process, how: &SettingsView, by_itself: bool, log: Option<&str>) -> Value {
+    let text = |text: &Option<Text>| match text {
+        Some(text) => Value::Text(String::from_utf8_lossy(text.bytes()).into_owned()),
+        None => "none".into(),
+    };
+    let command = how.command.clone().unwrap_or_default();
+    let statuses =
+        how.normal_exit.iter().map(|status| i64::from(*status)).filter(|status| *status != 0);
+    let whole_group = how.kill_mode != KillMode::Process;
+    let seconds = how.kill_timeout.0.div_ceil(1_000_000_000);
+    let rotate = |number: u64| Value::Int(i64::try_from(number).unwrap_or(i64::MAX));
+    let mut members: Vec<(&str, Value)> = vec![
+        ("name", process.name.as_str().into()),
+        ("group", process.group.as_str().into()),
+        ("autostart", by_itself.into()),
+        ("directory", text(&how.directory)),
+        ("uid", text(&how.user)),
+        ("command", String::from_utf8_lossy(command.bytes()).into_owned().into()),
+        ("exitcodes", Value::List(std::iter::once(0).chain(statuses).map(Value::Int).collect())),
+        ("group_prio", Value::Int(999)),
+        ("process_prio", Value::Int(999)),
+        ("inuse", true.into()),
+        ("killasgroup", whole_group.into()),
+        ("redirect_stderr", true.into()),
+        ("startretries", Value::Int(0)),
+        ("startsecs", Value::Int(0)),
+        ("stopsignal", i64::from(how.kill_signal.number()).into()),
+        ("stopwaitsecs", i64::try_from(seconds).unwrap_or(i64::MAX).into()),
+        ("serverurl", "none".into()),
+    ];
+    for (names, path) in [(STDOUT, log), (STDERR, None)] {
+        let (size, count) = match path {
+            Some(_) => (how.rotate_size, u64::from(how.rotate_count)),
+            None => (0, 0),
+        };
+        let [capture, events, file, backups, bytes, syslog] = names;
+        members.extend([
+            (capture, Value::Int(0)),
+            (events, false.into()),
+            (file, path.unwrap_or("none").into()),
+            (backups, rotate(count)),
+            (bytes, rotate(size)),
+            (syslog, false.into()),
+        ]);
+    }
+    Value::Record(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+}
+
+const STDOUT: [&str; 6] = [
+    "stdout_capture_maxbytes",
+    "stdout_events_enabled",
+    "stdout_logfile",
+    "stdout_logfile_backups",
+    "stdout_logfile_maxbytes",
+    "stdout_syslog",
+];
+
+const STDERR: [&str; 6] = [
+    "stderr_capture_maxbytes",
+    "stderr_events_enabled",
+    "stderr_logfile",
+    "stderr_logfile_backups",
+    "stderr_logfile_maxbytes",
+    "stderr_syslog",
+];

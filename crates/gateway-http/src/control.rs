@@ -1,0 +1,227 @@
+//! Control: connections to the daemon, and calls over them.
+
+use engine::control::answer::Answer;
+use engine::control::call::{Call, Token};
+use engine::control::codec::{Continues, Inbox};
+use engine::control::command::Command;
+use engine::control::fault::Fault;
+use engine::control::rights::OVERFLOW_UID;
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::net::UnixStream;
+use tokio::time::{sleep, Instant};
+
+/// How long a daemon may be away before a call is given up.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long to wait before it is tried again.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// How many connections are kept for later.
+const KEPT_MAX: usize = 16;
+
+/// How many calls are sent before the first answer is read: few enough for the sockets to hold both.
+const AHEAD: usize = 32;
+
+/// Where an Upright listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// In the file system.
+    Path(String),
+    /// Under a name that no file has.
+    Abstract(String),
+}
+
+/// The daemon, as this process may use it.
+pub struct Control {
+    address: Address,
+    kept: RefCell<Vec<Line>>,
+    ending: Cell<bool>,
+    tokens: Cell<u64>,
+    /// What tells our tokens from those of other processes and of earlier ones of the same number.
+    begun: u128,
+}
+
+impl Control {
+    /// Makes one for an address, or for where an Upright usually is.
+    pub fn new(address: Option<&str>) -> Control {
+        let address = match address {
+            Some(text) => match text.strip_prefix('@') {
+                Some(name) => Address::Abstract(name.to_owned()),
+                None => Address::Path(text.to_owned()),
+            },
+            None => usual(),
+        };
+        let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+        let (kept, ending) = (RefCell::default(), Cell::new(false));
+        Control { address, kept, ending, tokens: Cell::new(0), begun: since.as_nanos() }
+    }
+
+    /// Returns where the daemon is.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Reports whether the daemon is known to end.
+    pub fn is_ending(&self) -> bool {
+        self.ending.get()
+    }
+
+    /// Asks and waits for the answer. What was asked of a daemon that died is asked again of the next
+    /// one: what changes something has a token, and is not done twice.
+    pub async fn ask(&self, call: Call) -> Result<Answer, Fault> {
+        let call = self.with_token(call);
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match self.exchange(std::slice::from_ref(&call)).await {
+                Ok(mut answers) => return answers.pop().unwrap_or_else(|| Err(away())),
+                Err(error) if Instant::now() >= until => return Err(lost(&error)),
+                Err(_) if matches!(call, Call::Shutdown(_)) => return Ok(Answer::Done),
+                Err(_) => sleep(PAUSE).await,
+            }
+        }
+    }
+
+    /// Asks many things that change nothing; returns an answer to each.
+    pub async fn ask_all(&self, calls: &[Call]) -> Result<Vec<Result<Answer, Fault>>, Fault> {
+        let until = Instant::now() + PATIENCE;
+        let mut answers = Vec::new();
+        for some in calls.chunks(AHEAD) {
+            loop {
+                match self.exchange(some).await {
+                    Ok(more) => break answers.extend(more),
+                    Err(error) if Instant::now() >= until => return Err(lost(&error)),
+                    Err(_) => sleep(PAUSE).await,
+                }
+            }
+        }
+        Ok(answers)
+    }
+
+    /// Sends calls over one connection and reads the answers.
+    async fn exchange(&self, calls: &[Call]) -> io::Result<Vec<Result<Answer, Fault>>> {
+        let kept = self.kept.borrow_mut().pop();
+        let mut line = match kept {
+            Some(line) => line,
+            None => Line::connect(&self.address).await?,
+        };
+        let mut bytes = Vec::new();
+        calls.iter().for_each(|call| call.encode(&mut bytes));
+        line.stream.write_all(&bytes).await?;
+        let mut answers = Vec::new();
+        for call in calls {
+            let answer = line.answer(call.command()).await?;
+            if matches!(call, Call::Shutdown(_)) && answer.is_ok() {
+                self.ending.set(true);
+            }
+            if let Err(Fault::Refused(refused)) = &answer {
+                if refused.code == "shutting-down" {
+                    self.ending.set(true);
+                }
+            }
+            answers.push(answer);
+        }
+        let mut kept = self.kept.borrow_mut();
+        if kept.len() < KEPT_MAX {
+            kept.push(line);
+        }
+        Ok(answers)
+    }
+
+    fn with_token(&self, call: Call) -> Call {
+        match call {
+            Call::Ask(request, None) => {
+                self.tokens.set(self.tokens.get() + 1);
+                let (process, number) = (std::process::id(), self.tokens.get());
+                let token = format!("http-{process}-{:x}-{number}", self.begun);
+                Call::Ask(request, Token::try_from(token).ok())
+            }
+            other => other,
+        }
+    }
+}
+
+/// Where an Upright usually is: root's first, else the user's own.
+fn usual() -> Address {
+    let user = std::env::var("XDG_RUNTIME_DIR").map(|path| format!("{path}/upright/control"));
+    match user {
+        Ok(path) if sys::peer::own_uid() != 0 && Path::new(&path).exists() => Address::Path(path),
+        Ok(_) | Err(_) => Address::Path("/run/upright/control".to_owned()),
+    }
+}
+
+fn away() -> Fault {
+    Fault::Unavailable("Upright does not answer; try again later".to_owned())
+}
+
+fn lost(error: &io::Error) -> Fault {
+    Fault::Unavailable(format!("Upright does not answer: {error}"))
+}
+
+/// A connection.
+struct Line {
+    stream: UnixStream,
+    inbox: Inbox,
+}
+
+impl Line {
+    /// Connects, and trusts only root and the own user.
+    async fn connect(address: &Address) -> io::Result<Line> {
+        let stream = match address {
+            Address::Path(path) => UnixStream::connect(path).await?,
+            Address::Abstract(name) => {
+                let address = SocketAddr::from_abstract_name(name.as_bytes())?;
+                let stream = std::os::unix::net::UnixStream::connect_addr(&address)?;
+                stream.set_nonblocking(true)?;
+                UnixStream::from_std(stream)?
+            }
+        };
+        let peer = sys::peer::of(&stream).map_err(io::Error::from)?;
+        if peer.uid == OVERFLOW_UID || (peer.uid != 0 && peer.uid != sys::peer::own_uid()) {
+            let why = format!("uid {} listens there, who is neither root nor we", peer.uid);
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+        }
+        Ok(Line { stream, inbox: Inbox::default() })
+    }
+
+    /// Returns the whole answer to a call of this command, however many frames it takes.
+    async fn answer(&mut self, command: Command) -> io::Result<Result<Answer, Fault>> {
+        let mut whole: Option<Answer> = None;
+        loop {
+            let (answer, continues) = match Answer::decode(command, &self.frame().await?) {
+                Ok(decoded) => decoded,
+                Err(fault) => return Ok(Err(fault)),
+            };
+            match &mut whole {
+                Some(whole) => whole.join(answer),
+                None => whole = Some(answer),
+            }
+            if let (Some(whole), Continues::No) = (&mut whole, continues) {
+                return Ok(Ok(std::mem::replace(whole, Answer::Done)));
+            }
+        }
+    }
+
+    async fn frame(&mut self) -> io::Result<Vec<u8>> {
+        let mut buffer = [0; 16 * 1024];
+        loop {
+            match self.inbox.take() {
+                Some(Ok(frame)) => return Ok(frame),
+                Some(Err(_)) => return Err(io::ErrorKind::InvalidData.into()),
+                None => {}
+            }
+            self.stream.readable().await?;
+            match self.stream.try_read(&mut buffer) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(length) => self.inbox.feed(buffer.get(..length).unwrap_or(&[])),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}

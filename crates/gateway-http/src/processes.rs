@@ -1,0 +1,387 @@
+//! Instances of jobs as Supervisor's processes: their names, states and words.
+//!
+//! A job is a group, an instance of it a process of that name; the one instance of a job without
+//! instance names is called as the job. So `web` is `web`, and tty1 of getty is `getty:tty1`.
+
+use crate::control::Control;
+use engine::control::answer::Answer;
+use engine::control::call::{Call, Listed};
+use engine::control::fault::Fault;
+use engine::machine::request::{Ended, Target, Which};
+use engine::machine::state::{Goal, State as Of};
+use engine::names::InstanceName;
+use engine::process::{Exit, Role};
+use engine::text::Text;
+use engine::view::{InstanceView, LastExit};
+use sys::clock::{shown_at, Day, Shown};
+use xmlrpc::states::State;
+use xmlrpc::{Code, Value};
+
+/// Upright's own jobs: nobody's processes.
+const OWN: &str = "upright/";
+
+/// A process as Supervisor's clients know it.
+#[derive(Clone, Debug)]
+pub struct Process {
+    /// The job.
+    pub group: String,
+    /// The instance, or the job again where it has no name.
+    pub name: String,
+    view: InstanceView,
+}
+
+impl From<InstanceView> for Process {
+    fn from(view: InstanceView) -> Process {
+        let group = String::from_utf8_lossy(view.job.text().bytes()).into_owned();
+        let name = String::from_utf8_lossy(view.instance.text().bytes()).into_owned();
+        let name = if name.is_empty() { group.clone() } else { name };
+        Process { group, name, view }
+    }
+}
+
+/// What a client's name for something means.
+pub enum Named<'a> {
+    /// The process of a group.
+    One(&'a str, &'a str),
+    /// A group as a whole: `group:*` or `group:`.
+    Group(&'a str),
+}
+
+/// Divides a client's name. Source: Supervisor 4.3.0, options.py, `split_namespec`.
+pub fn named(name: &str) -> Named<'_> {
+    match name.split_once(':') {
+        Some((group, "" | "*")) => Named::Group(group),
+        Some((group, process)) => Named::One(group, process),
+        None => Named::One(name, name),
+    }
+}
+
+/// Returns all processes, by group and name.
+pub async fn all(control: &Control) -> Result<Vec<Process>, xmlrpc::Fault> {
+    list(control, None).await
+}
+
+/// Returns those of a group; `BAD_NAME` where it is not there.
+pub async fn group(control: &Control, name: &str) -> Result<Vec<Process>, xmlrpc::Fault> {
+    if name.is_empty() || name.starts_with(OWN) {
+        return Err(Code::BadName.about(name));
+    }
+    list(control, Some(name)).await
+}
+
+/// Returns the one of that name; `BAD_NAME` where it is not there, or a group is named.
+pub async fn one(control: &Control, name: &str) -> Result<Process, xmlrpc::Fault> {
+    let unknown = || Code::BadName.about(name);
+    let Named::One(of, process) = named(name) else { return Err(unknown()) };
+    let all = group(control, of).await.map_err(|fault| match fault.code() {
+        Some(Code::BadName) => unknown(),
+        Some(_) | None => fault,
+    })?;
+    all.into_iter().find(|one| one.name == process).ok_or_else(unknown)
+}
+
+async fn list(control: &Control, job: Option<&str>) -> Result<Vec<Process>, xmlrpc::Fault> {
+    let call = Call::List(job.map(Text::from), Listed::Own);
+    let views = match control.ask(call).await {
+        Ok(Answer::Instances(views)) => views,
+        Ok(_) => Vec::new(),
+        Err(fault) => return Err(refusal(&fault, job.unwrap_or_default())),
+    };
+    let processes = views.into_iter().map(Process::from);
+    let mut processes: Vec<Process> =
+        processes.filter(|process| !process.group.starts_with(OWN)).collect();
+    processes.sort_by(|a, b| (&a.group, &a.name).cmp(&(&b.group, &b.name)));
+    Ok(processes)
+}
+
+/// Returns what the answer of control is in Supervisor's words, where it has none of its own.
+pub fn refusal(fault: &Fault, name: &str) -> xmlrpc::Fault {
+    match fault {
+        Fault::Refused(refused) => match refused.code.as_str() {
+            "unknown-job" | "unknown-instance" => Code::BadName.about(name),
+            "shutting-down" => Code::ShutdownState.fault(),
+            "already-running" => Code::AlreadyStarted.about(name),
+            "already-stopped" | "not-running" => Code::NotRunning.about(name),
+            _ => Code::Failed.about(format_args!("{name}: {}", refused.message)),
+        },
+        Fault::BadMessage(_)
+        | Fault::InterfaceNotFound(_)
+        | Fault::MethodNotFound(_)
+        | Fault::InvalidParameter { .. }
+        | Fault::ExpectedMore
+        | Fault::NotPermitted { .. }
+        | Fault::NoSuchVariable(_)
+        | Fault::Unavailable(_)
+        | Fault::Other(..) => Code::Failed.about(fault),
+    }
+}
+
+impl Process {
+    /// Returns what control calls it.
+    pub fn target(&self) -> Target {
+        let which = if self.view.instance.text().is_empty() {
+            Which::Env(Vec::new())
+        } else {
+            Which::Named(InstanceName::clone(&self.view.instance))
+        };
+        Target { job: self.view.job.text().clone(), which }
+    }
+
+    /// Returns what clients call it.
+    pub fn shown(&self) -> String {
+        if self.group == self.name {
+            self.name.clone()
+        } else {
+            format!("{}:{}", self.group, self.name)
+        }
+    }
+
+    /// Reports whether it has run before.
+    pub fn has_run(&self) -> bool {
+        self.view.last_exit.is_some()
+    }
+
+    /// Returns the state that Supervisor has for it.
+    pub fn state(&self) -> State {
+        let held_back = self.view.waits_for.starts_with("its back-off");
+        match (self.view.goal, self.view.state) {
+            (Goal::Start, _) if held_back => State::Backoff,
+            (Goal::Start, Of::Running | Of::PreStop) => State::Running,
+            (Goal::Start, Of::Stopping | Of::Killed | Of::PostStop) if self.pid() != 0 => {
+                State::Stopping
+            }
+            (
+                Goal::Start,
+                Of::Waiting
+                | Of::Starting
+                | Of::Security
+                | Of::PreStart
+                | Of::Spawned
+                | Of::PostStart
+                | Of::Stopping
+                | Of::Killed
+                | Of::PostStop,
+            ) => State::Starting,
+            (Goal::Stop, Of::Waiting) => match &self.view.last_exit {
+                None => State::Stopped,
+                Some((LastExit::NotSpawned { .. }, _)) => State::Fatal,
+                Some((LastExit::Ended { process: Role::Main, exit }, _)) => match exit {
+                    Exit::Status(_) => State::Exited,
+                    Exit::Signal { .. } | Exit::Unknown => State::Stopped,
+                },
+                Some((LastExit::Ended { .. }, _)) => State::Fatal,
+            },
+            (
+                Goal::Stop,
+                Of::Starting
+                | Of::Security
+                | Of::PreStart
+                | Of::Spawned
+                | Of::PostStart
+                | Of::Running
+                | Of::PreStop
+                | Of::Stopping
+                | Of::Killed
+                | Of::PostStop,
+            ) => State::Stopping,
+        }
+    }
+
+    /// Reports whether a start has nothing to do and a stop has.
+    pub fn is_up(&self) -> bool {
+        match self.state() {
+            State::Starting | State::Running | State::Backoff => true,
+            State::Stopped | State::Stopping | State::Exited | State::Fatal | State::Unknown => {
+                false
+            }
+        }
+    }
+
+    /// Reports whether there is something that a signal can be sent to.
+    pub fn is_alive(&self) -> bool {
+        self.pid() != 0
+    }
+
+    fn pid(&self) -> i64 {
+        let main = self.view.processes.iter().find(|(role, _)| *role == Role::Main);
+        main.map_or(0, |(_, pid)| i64::from(*pid))
+    }
+
+    /// Returns why it does not run, where something went wrong.
+    fn error(&self) -> String {
+        let failed = matches!(self.state(), State::Fatal | State::Backoff);
+        match &self.view.last_exit {
+            Some((last, _)) if failed => words(last),
+            Some(_) | None => String::new(),
+        }
+    }
+
+    /// Returns what `getProcessInfo` answers, at this moment.
+    pub fn report(&self, second: i64, log: &str) -> Value {
+        let state = self.state();
+        let since =
+            |span: engine::time::Span| second - i64::try_from(span.0 / 1_000_000_000).unwrap_or(0);
+        let alive = matches!(state, State::Running | State::Stopping | State::Starting);
+        let start = if alive { since(self.view.since) } else { 0 };
+        let stop = self.view.last_exit.as_ref().map_or(0, |(_, ago)| since(*ago));
+        let status = match &self.view.last_exit {
+            Some((LastExit::Ended { exit: Exit::Status(status), .. }, _)) => i64::from(*status),
+            Some((LastExit::Ended { exit: Exit::Signal { .. }, .. }, _)) => -1,
+            Some(_) | None => 0,
+        };
+        let error = self.error();
+        let description = match state {
+            State::Running => {
+                format!("pid {}, uptime {}", self.pid(), uptime((second - start).max(0)))
+            }
+            State::Fatal | State::Backoff if error.is_empty() => {
+                format!("unknown error (try \"tail {}\")", self.name)
+            }
+            State::Fatal | State::Backoff => error.clone(),
+            State::Stopped | State::Exited if stop == 0 => "Not started".to_owned(),
+            State::Stopped | State::Exited => date(stop),
+            State::Starting | State::Stopping | State::Unknown => String::new(),
+        };
+        let member = |name: &str, value: Value| (name.to_owned(), value);
+        Value::Record(vec![
+            member("name", self.name.as_str().into()),
+            member("group", self.group.as_str().into()),
+            member("start", start.into()),
+            member("stop", stop.into()),
+            member("now", second.into()),
+            member("state", state.number().into()),
+            member("statename", state.name().into()),
+            member("spawnerr", error.into()),
+            member("exitstatus", if alive { 0 } else { status }.into()),
+            member("logfile", log.into()),
+            member("stdout_logfile", log.into()),
+            // Both go to one file, as with redirect_stderr.
+            member("stderr_logfile", "".into()),
+            member("pid", self.pid().into()),
+            member("description", description.into()),
+        ])
+    }
+
+    /// Returns what a call about many says of this one.
+    pub fn result(&self, told: Result<(), xmlrpc::Fault>) -> Value {
+        let (status, description) = match told {
+            Ok(()) => (Code::Success.number(), "OK".to_owned()),
+            Err(fault) => (fault.number, fault.text),
+        };
+        Value::Record(vec![
+            ("name".to_owned(), self.name.as_str().into()),
+            ("group".to_owned(), self.group.as_str().into()),
+            ("status".to_owned(), status.into()),
+            ("description".to_owned(), description.into()),
+        ])
+    }
+}
+
+fn words(last: &LastExit) -> String {
+    match last {
+        LastExit::Ended { process, exit } => format!("{process} process {}", Ended(*exit)),
+        LastExit::NotSpawned { process, step, errno: 0 } => {
+            format!("{process} process: {}", step.words())
+        }
+        LastExit::NotSpawned { process, step, errno } => {
+            format!("{process} process: {}: {}", step.words(), engine::errno::Errno(*errno))
+        }
+    }
+}
+
+/// Returns seconds as Python shows a time span: `H:MM:SS`, with days before it.
+fn uptime(seconds: i64) -> String {
+    let clock = format!("{}:{:02}:{:02}", seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    match seconds / 86400 {
+        0 => clock,
+        1 => format!("1 day, {clock}"),
+        days => format!("{days} days, {clock}"),
+    }
+}
+
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/// Returns a moment as `%b %d %I:%M %p` in local time.
+fn date(second: i64) -> String {
+    let (day, clock) = shown_at(u64::try_from(second).unwrap_or(0));
+    written(day, clock)
+}
+
+fn written(Day { month, day }: Day, Shown { hour, minute }: Shown) -> String {
+    let name = MONTHS.get(month.saturating_sub(1) as usize).copied().unwrap_or_default();
+    let half = if hour < 12 { "AM" } else { "PM" };
+    let hour = match hour % 12 {
+        0 => 12,
+        hour => hour,
+    };
+    format!("{name} {day:02} {hour:02}:{minute:02} {half}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::control::command::Command;
+
+    /// What the daemon says of a job, as it travels: goal, state and what else it says.
+    fn process(goal: &str, state: &str, more: &str) -> Process {
+        let told = format!(
+            r#"{{"parameters":{{"instance":{{"job":"web","goal":"{goal}","state":"{state}","age":90000{more}}}}}}}"#
+        );
+        match Answer::decode(Command::Status, told.as_bytes()) {
+            Ok((Answer::Instance(Some(view)), _)) => Process::from(*view),
+            other => panic!("{told}: {other:?}"),
+        }
+    }
+
+    const FAILED: &str =
+        r#","last_exit":{"process":"main","step":"exec","errno":2},"last_exit_age":60000"#;
+
+    #[test]
+    fn every_goal_and_state_has_a_state_of_supervisors() {
+        let ended =
+            |how: &str| format!(r#","last_exit":{{"process":"main",{how}}},"last_exit_age":1000"#);
+        for (goal, state, more, wanted) in [
+            ("start", "running", String::new(), State::Running),
+            ("start", "pre-start", String::new(), State::Starting),
+            ("start", "post-stop", ended(r#""status":1"#), State::Starting),
+            ("stop", "killed", String::new(), State::Stopping),
+            ("stop", "waiting", String::new(), State::Stopped),
+            ("stop", "waiting", ended(r#""status":0"#), State::Exited),
+            ("stop", "waiting", ended(r#""signal":15"#), State::Stopped),
+            ("stop", "waiting", FAILED.to_owned(), State::Fatal),
+            (
+                "start",
+                "starting",
+                r#","waits_for":"its back-off to end, in 1s""#.to_owned(),
+                State::Backoff,
+            ),
+        ] {
+            assert_eq!(process(goal, state, &more).state(), wanted, "{goal} {state} {more}");
+        }
+    }
+
+    #[test]
+    fn words_are_those_of_the_original() {
+        assert_eq!(uptime(59), "0:00:59");
+        assert_eq!(uptime(3600 * 25 + 61), "1 day, 1:01:01");
+        assert_eq!(uptime(86400 * 12), "12 days, 0:00:00");
+        let now = 1_000_000;
+        let moment = |hour, minute| (Day { month: 2, day: 3 }, Shown { hour, minute });
+        for ((day, clock), wanted) in [
+            (moment(0, 5), "Feb 03 12:05 AM"),
+            (moment(12, 0), "Feb 03 12:00 PM"),
+            (moment(23, 59), "Feb 03 11:59 PM"),
+        ] {
+            assert_eq!(written(day, clock), wanted);
+        }
+        let text =
+            |value: &Value, name: &str| value.member(name).unwrap().text().unwrap().to_owned();
+        let failed = process("stop", "waiting", FAILED).report(now, "/l");
+        assert!(text(&failed, "description").ends_with("No such file or directory"), "{failed:?}");
+        assert_eq!(text(&failed, "logfile"), "/l");
+        let never = process("stop", "waiting", "").report(now, "");
+        assert_eq!(text(&never, "description"), "Not started");
+        assert_eq!(never.member("stop").unwrap().int(), Some(0));
+    }
+}

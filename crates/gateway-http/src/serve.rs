@@ -1,0 +1,243 @@
+//! Requests of HTTP: who asks, for what, and what is answered.
+
+use crate::auth::Login;
+use crate::call::{carry_out, Gateway};
+use crate::follow::{follow, Following};
+use crate::logs::{self, Channel};
+use crate::processes;
+use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use hyper::header::{self, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::time::timeout;
+use xmlrpc::{write, Fault};
+
+/// How long the body of a call may be.
+const BODY_MAX: u64 = 1024 * 1024;
+
+/// How long it may take to come.
+const BODY_TIME: Duration = Duration::from_secs(30);
+
+/// What this program calls itself.
+const SERVER: &str = concat!("Upright/", env!("CARGO_PKG_VERSION"));
+
+/// What is answered.
+pub enum Page {
+    /// All of it at once.
+    Whole(Option<Bytes>),
+    /// As it comes.
+    Following(Following),
+}
+
+impl Page {
+    /// Reports whether it ends by itself.
+    pub fn is_whole(&self) -> bool {
+        match self {
+            Page::Whole(_) => true,
+            Page::Following(_) => false,
+        }
+    }
+}
+
+impl From<String> for Page {
+    fn from(text: String) -> Page {
+        Page::Whole(Some(Bytes::from(text)))
+    }
+}
+
+/// Answers a request.
+pub async fn answer(
+    gateway: Rc<Gateway>,
+    login: Rc<Option<Login>>,
+    request: Request<Incoming>,
+) -> Result<Response<Page>, Infallible> {
+    let mut response = route(&gateway, &login, request).await.unwrap_or_else(refused);
+    response.headers_mut().insert(header::SERVER, HeaderValue::from_static(SERVER));
+    Ok(response)
+}
+
+async fn route(
+    gateway: &Rc<Gateway>,
+    login: &Option<Login>,
+    request: Request<Incoming>,
+) -> Result<Response<Page>, StatusCode> {
+    if let Some(login) = login {
+        let given = request.headers().get(header::AUTHORIZATION);
+        let given = given.and_then(|value| value.to_str().ok()).unwrap_or_default();
+        if !login.allows(given) {
+            return Err(StatusCode::UNAUTHORIZED);
+        }
+    }
+    let path = request.uri().path().to_owned();
+    if path.starts_with("/RPC2") {
+        return match *request.method() {
+            Method::POST => call(gateway, request).await,
+            _ => Err(StatusCode::BAD_REQUEST),
+        };
+    }
+    let log = path.strip_prefix("/logtail");
+    if log.is_none() && !path.starts_with("/mainlogtail") {
+        return Err(StatusCode::NOT_FOUND);
+    }
+    if request.method() != Method::GET {
+        return Err(StatusCode::BAD_REQUEST);
+    }
+    // The daemon's own log is in no file.
+    let log = log.ok_or(StatusCode::NOT_FOUND)?;
+    tail(gateway, log).await
+}
+
+/// A call of XML-RPC. One that is not understood is answered with 400, one that is refused with 200
+/// and a fault.
+async fn call(
+    gateway: &Rc<Gateway>,
+    request: Request<Incoming>,
+) -> Result<Response<Page>, StatusCode> {
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if length.ok_or(StatusCode::LENGTH_REQUIRED)? > BODY_MAX {
+        return Err(StatusCode::PAYLOAD_TOO_LARGE);
+    }
+    let body = timeout(BODY_TIME, whole(request.into_body())).await;
+    let body = body.map_err(|_| StatusCode::REQUEST_TIMEOUT)?.ok_or(StatusCode::BAD_REQUEST)?;
+    let text = String::from_utf8(body).map_err(|_| StatusCode::BAD_REQUEST)?;
+    let call = xmlrpc::read::call(&text).map_err(|_| StatusCode::BAD_REQUEST)?;
+    let told = carry_out(gateway, &call.method, &call.parameters).await;
+    let document = match told {
+        Ok(value) => write::result(&value),
+        Err(fault) => write::fault(&fault),
+    };
+    let response = Response::builder().header(header::CONTENT_TYPE, "text/xml");
+    response.body(document.into()).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+/// Returns the whole body; nothing where it does not come whole.
+async fn whole(mut body: Incoming) -> Option<Vec<u8>> {
+    let mut all = Vec::new();
+    while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+        if let Ok(data) = frame.ok()?.into_data() {
+            all.extend_from_slice(&data);
+        }
+        if all.len() as u64 > BODY_MAX {
+            return None;
+        }
+    }
+    Some(all)
+}
+
+/// A log as it grows: `/NAME` or `/NAME/CHANNEL`.
+async fn tail(gateway: &Rc<Gateway>, path: &str) -> Result<Response<Page>, StatusCode> {
+    let path = unescaped(path).ok_or(StatusCode::BAD_REQUEST)?;
+    let path = path.trim_start_matches('/');
+    let (name, channel) = match path.rsplit_once('/') {
+        Some((name, "stdout")) => (name, Channel::Stdout),
+        Some((name, "stderr")) => (name, Channel::Stderr),
+        // A job may have a slash in its name.
+        Some(_) | None => (path, Channel::Stdout),
+    };
+    let status = |fault: Fault| match fault.code() {
+        Some(xmlrpc::Code::BadName | xmlrpc::Code::NoFile) => StatusCode::NOT_FOUND,
+        Some(xmlrpc::Code::ShutdownState) => StatusCode::SERVICE_UNAVAILABLE,
+        Some(_) | None => StatusCode::FORBIDDEN,
+    };
+    let process = processes::one(&gateway.control, name).await.map_err(status)?;
+    let file = logs::path(&gateway.control, &process, channel).await.map_err(status)?;
+    let there = file.clone();
+    let there = logs::elsewhere(move || Ok(logs::open(&there).map_err(|error| error.kind())));
+    match there.await.map_err(status)? {
+        Ok(_) => {}
+        Err(std::io::ErrorKind::NotFound) => return Err(StatusCode::NOT_FOUND),
+        Err(_) => return Err(StatusCode::FORBIDDEN),
+    }
+    Response::builder()
+        .header(header::CONTENT_TYPE, "text/plain;charset=utf-8")
+        .header("X-Accel-Buffering", "no")
+        .body(Page::Following(follow(file)))
+        .map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+/// Returns a path without its `%XX`; nothing where it is no text then.
+fn unescaped(path: &str) -> Option<String> {
+    let mut bytes = Vec::new();
+    let mut rest = path;
+    while let Some((before, after)) = rest.split_once('%') {
+        bytes.extend_from_slice(before.as_bytes());
+        let digits = after.get(..2)?;
+        bytes.push(u8::from_str_radix(digits, 16).ok()?);
+        rest = after.get(2..)?;
+    }
+    bytes.extend_from_slice(rest.as_bytes());
+    String::from_utf8(bytes).ok()
+}
+
+/// A small page that says what is wrong.
+fn refused(status: StatusCode) -> Response<Page> {
+    let (number, reason) = (status.as_u16(), status.canonical_reason().unwrap_or_default());
+    let text = format!(
+        "<head>\r\n<title>Error response</title>\r\n</head>\r\n<body>\r\n<h1>Error response</h1>\r\n\
+         <p>Error code {number}.\r\n<p>Message: {reason}.\r\n</body>\r\n"
+    );
+    let mut response = Response::new(Page::from(text));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html"));
+    if status == StatusCode::UNAUTHORIZED {
+        let realm = HeaderValue::from_static("Basic realm=\"default\"");
+        headers.insert(header::WWW_AUTHENTICATE, realm);
+    }
+    // What was sent with a request that is refused before it is read is not waited for.
+    if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::PAYLOAD_TOO_LARGE) {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+impl Body for Page {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match self.get_mut() {
+            Page::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Page::Following(following) => Pin::new(following).poll_frame(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Page::Whole(bytes) => bytes.is_none(),
+            Page::Following(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Page::Whole(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
+            Page::Following(_) => SizeHint::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escaped_paths_are_read_and_broken_ones_are_none() {
+        assert_eq!(unescaped("/a%20b%2Fc").as_deref(), Some("/a b/c"));
+        assert_eq!(unescaped("/%c3%a4").as_deref(), Some("/ä"));
+        for broken in ["%", "%1", "%zz", "%ff", "%ä"] {
+            assert_eq!(unescaped(broken), None, "{broken}");
+        }
+    }
+}
