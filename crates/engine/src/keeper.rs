@@ -43,6 +43,8 @@ pub mod held {
     pub const GATEWAY_OWN: u32 = 9;
     /// A file with the address of the bus that the gateway is on.
     pub const BUS: u32 = 10;
+    /// The first of the descriptors that came with events; 3 to 8 are added.
+    pub const FILES: u32 = 16;
     /// The lock on the state directory.
     pub const STATE_LOCK: u32 = 4;
     /// What is known of every slot, a message of [`super::HEAD`] bytes for each row of the table,

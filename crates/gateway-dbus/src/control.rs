@@ -8,10 +8,10 @@ use engine::control::command::Command;
 use engine::control::fault::Fault;
 use engine::control::notice::Notice;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 use tokio::time::{sleep, timeout, Instant};
 
@@ -44,11 +44,21 @@ impl Line {
         Ok(Line { stream: UnixStream::from_std(stream)?, inbox: Inbox::default() })
     }
 
-    /// Sends a call.
-    pub async fn send(&mut self, call: &Call) -> Result<(), Trouble> {
+    /// Sends a call, with the descriptor that belongs to it.
+    pub async fn send(&mut self, call: &Call, file: Option<&OwnedFd>) -> Result<(), Trouble> {
         let mut bytes = Vec::new();
         call.encode(&mut bytes);
-        self.stream.write_all(&bytes).await.map_err(|_| Trouble::Lost)
+        let sent = match file {
+            Some(file) => {
+                let sent = self.stream.async_io(Interest::WRITABLE, || {
+                    Ok(crate::socket::send(&self.stream, &bytes, &[file.as_fd()])?)
+                });
+                sent.await.map_err(|_| Trouble::Lost)?
+            }
+            None => 0,
+        };
+        let rest = bytes.get(sent..).unwrap_or_default();
+        self.stream.write_all(rest).await.map_err(|_| Trouble::Lost)
     }
 
     /// Returns the whole answer to a call of this command, however many frames it takes.
@@ -151,10 +161,14 @@ impl Asker {
     /// Asks and waits for the answer. What was asked of a daemon that died is asked again: what
     /// changes something has a token, and is not done twice.
     pub async fn ask(&mut self, call: &Call) -> Result<Answer, Fault> {
+        self.ask_with(call, None).await
+    }
+
+    async fn ask_with(&mut self, call: &Call, file: Option<&OwnedFd>) -> Result<Answer, Fault> {
         let until = Instant::now() + PATIENCE;
         loop {
             let line = self.line().await?;
-            let asked = match line.send(call).await {
+            let asked = match line.send(call, file).await {
                 Ok(()) => line.answer(call.command()).await,
                 Err(trouble) => Err(trouble),
             };
@@ -172,19 +186,23 @@ impl Asker {
 
     /// Sends a call whose answer may take long, and gives the connection away with it: what is asked
     /// after that comes after it, and waits for nothing.
-    pub async fn begin(&mut self, call: Call) -> Result<Pending, Fault> {
+    pub async fn begin(
+        &mut self,
+        call: Call,
+        file: Option<Arc<OwnedFd>>,
+    ) -> Result<Pending, Fault> {
         // A failure shows when the answer is waited for.
-        let _ = self.line().await?.send(&call).await;
+        let _ = self.line().await?.send(&call, file.as_deref()).await;
         let mut asker = self.another();
         std::mem::swap(&mut asker.line, &mut self.line);
-        Ok(Pending { asker, call })
+        Ok(Pending { asker, call, file })
     }
 
     /// Begins to follow what happens, after the notice of that number.
     pub async fn follow(&mut self, after: Option<u64>) -> Result<Line, Fault> {
         let call = Call::Events(after, Follow::On);
         // A failure shows at the next notice.
-        let _ = self.line().await?.send(&call).await;
+        let _ = self.line().await?.send(&call, None).await;
         self.line.take().ok_or_else(away)
     }
 
@@ -215,6 +233,7 @@ fn away() -> Fault {
 pub struct Pending {
     asker: Asker,
     call: Call,
+    file: Option<Arc<OwnedFd>>,
 }
 
 impl Pending {
@@ -227,6 +246,6 @@ impl Pending {
                 Err(Trouble::Lost) => self.asker.line = None,
             }
         }
-        self.asker.ask(&self.call).await
+        self.asker.ask_with(&self.call, self.file.as_deref()).await
     }
 }

@@ -31,6 +31,8 @@ pub enum Act {
     ResetEnv,
     /// Emit an event.
     EmitEvent,
+    /// Emit an event with a descriptor.
+    EmitEventWithFile,
     /// The disk can be written.
     NotifyDiskWriteable,
     /// A D-Bus daemon can be reached.
@@ -174,6 +176,12 @@ pub const ROOT: Face = Face {
         method(Act::ListEnv, "ListEnv", &[("job_details", "as")], &[("env", "as")]),
         method(Act::ResetEnv, "ResetEnv", &[("job_details", "as")], &[]),
         method(Act::EmitEvent, "EmitEvent", &[("name", "s"), ("env", "as"), ("wait", "b")], &[]),
+        method(
+            Act::EmitEventWithFile,
+            "EmitEventWithFile",
+            &[("name", "s"), ("env", "as"), ("wait", "b"), ("file", "h")],
+            &[],
+        ),
         method(Act::NotifyDiskWriteable, "NotifyDiskWriteable", &[], &[]),
         method(Act::NotifyDBusAddress, "NotifyDBusAddress", &[("address", "s")], &[]),
         method(

@@ -13,9 +13,10 @@ use engine::control::{
     Wait, Which,
 };
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use zbus::message::Message;
 use zbus::wire::{DynamicDeserialize, OwnedVariant, Variant};
-use zbus::Guid;
+use zbus::{Guid, OwnedFd};
 
 /// What becomes of a call.
 #[derive(Debug)]
@@ -107,6 +108,7 @@ impl Routed<'_> {
     async fn carry_out(&mut self, act: Act) -> Result<Outcome, Error> {
         let value = match (act, self.object.clone()) {
             (Act::EmitEvent, _) => return self.emit().await,
+            (Act::EmitEventWithFile, _) => return self.emit_with_file().await,
             (Act::Introspect, _) => self.introspect().await?,
             (Act::Get | Act::Set | Act::GetAll, object) => self.property(act, &object).await?,
             (act, Object::Job(job)) => return self.of_job(act, job).await,
@@ -135,8 +137,16 @@ impl Routed<'_> {
 
     /// Asks for what changes something: at once where the caller does not wait.
     async fn request(&mut self, request: Request, shape: Shape) -> Result<Outcome, Error> {
-        let token = Token::try_from(Guid::generate().to_string()).ok();
-        let pending = self.asker.begin(Call::Ask(request, token)).await.map_err(Error::from)?;
+        self.begin(Call::Ask(request, token()), None, shape).await
+    }
+
+    async fn begin(
+        &mut self,
+        call: Call,
+        file: Option<Arc<std::os::fd::OwnedFd>>,
+        shape: Shape,
+    ) -> Result<Outcome, Error> {
+        let pending = self.asker.begin(call, file).await.map_err(Error::from)?;
         let (object, unknown) = (self.object.clone(), self.unknown.clone());
         Ok(Outcome::Later(Box::new(Later { pending, shape, object, unknown })))
     }
@@ -145,6 +155,13 @@ impl Routed<'_> {
         let (name, env, wait) = self.arguments::<(String, Vec<String>, bool)>()?;
         let request = Request::Emit(Text::from(name), texts(env), waits(wait));
         self.request(request, Shape::Nothing).await
+    }
+
+    async fn emit_with_file(&mut self) -> Result<Outcome, Error> {
+        let (name, env, wait, file) = self.arguments::<(String, Vec<String>, bool, OwnedFd)>()?;
+        let call = Call::EmitFile(Text::from(name), texts(env), waits(wait), token());
+        let file = Arc::new(std::os::fd::OwnedFd::from(file));
+        self.begin(call, Some(file), Shape::Nothing).await
     }
 
     async fn of_root(&mut self, act: Act) -> Result<Value, Error> {
@@ -450,6 +467,11 @@ fn instance_properties(view: &InstanceView) -> Vec<(&'static str, Variant<'stati
         ("state", Variant::from(view.state.to_string())),
         ("processes", Variant::from(processes.collect::<Vec<(String, i32)>>())),
     ]
+}
+
+/// Returns a token that nobody else has.
+fn token() -> Option<Token> {
+    Token::try_from(Guid::generate().to_string()).ok()
 }
 
 /// A job without instances is shown as one that waits.

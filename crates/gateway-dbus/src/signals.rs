@@ -38,7 +38,9 @@ impl Signal {
 pub fn signals(what: &What) -> Vec<Signal> {
     match what {
         What::Event { name, env, failed: _ } => {
-            let env = env.iter().map(|row| row.to_string()).collect();
+            // How a job is told of a descriptor is no part of the event.
+            let own = env.iter().filter(|row| !row.bytes().starts_with(b"UPSTART_FDS="));
+            let env = own.map(|row| row.to_string()).collect();
             let value = Value::TextAndTexts(name.to_string(), env);
             vec![Signal::of_root("EventEmitted", value)]
         }

@@ -4,8 +4,11 @@ use crate::signals::last_error;
 use engine::control::rights::Peer;
 use rustix::io::Errno;
 use rustix::net::{
-    recv, socket_with, AddressFamily, RecvFlags, SocketAddrUnix, SocketFlags, SocketType,
+    recv, recvmsg, socket_with, AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage,
+    RecvFlags, SocketAddrUnix, SocketFlags, SocketType,
 };
+use std::io::IoSliceMut;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 /// Returns who made the other end, as the kernel vouches for it: of a connection that was accepted,
@@ -46,6 +49,20 @@ pub enum Place<'a> {
     Path(&'a [u8]),
     /// Under a name that no file has.
     Abstract(&'a [u8]),
+}
+
+/// Reads what is there, and the first descriptor that came with it, close-on-exec. Zero bytes are the
+/// end.
+pub fn read(socket: impl AsFd, buffer: &mut [u8]) -> Result<(usize, Option<OwnedFd>), Errno> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
+    let message = recvmsg(socket, &mut [IoSliceMut::new(buffer)], &mut ancillary, flags)?;
+    let fds = ancillary.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
+        _ => None,
+    });
+    Ok((message.bytes, fds))
 }
 
 /// Returns the first byte that the other side has sent, and leaves it there; nothing at the end.

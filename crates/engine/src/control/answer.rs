@@ -222,6 +222,7 @@ fn body(command: Command, message: &[u8]) -> Result<Answer, Fault> {
         | Command::Reload
         | Command::Signal
         | Command::Emit
+        | Command::EmitFile
         | Command::Status => {
             let body: InstanceBody = read_body(message)?;
             Answer::Instance(body.instance.map(|wire| Box::new(wire.into())))

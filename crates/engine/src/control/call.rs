@@ -95,6 +95,9 @@ pub enum Call {
     /// Start, Stop, Restart, Reload, Signal or Emit. Asked again with the same token, it is joined to the
     /// request that runs or to its answer.
     Ask(Request, Option<Token>),
+    /// Emit, with the descriptor that came with the call: a job that the event starts has it, and is
+    /// told its number by UPSTART_FDS.
+    EmitFile(Text, Vec<Text>, Wait, Option<Token>),
     /// The state of one instance. With no environment and no instance of that name the answer is
     /// `stop/waiting`; with one, the instance is unknown.
     Status(Target),
@@ -151,6 +154,7 @@ impl Call {
             Call::Ask(Request::Reload(..), _) => Command::Reload,
             Call::Ask(Request::Signal(..), _) => Command::Signal,
             Call::Ask(Request::Emit(..), _) => Command::Emit,
+            Call::EmitFile(..) => Command::EmitFile,
             Call::Status(..) => Command::Status,
             Call::List(..) => Command::List,
             Call::Why(..) => Command::Why,
@@ -185,6 +189,10 @@ impl Call {
         let none = Params::default();
         match self {
             Call::Ask(request, token) => Params { token: token.clone(), ..ask_params(request) },
+            Call::EmitFile(event, env, wait, token) => {
+                let request = Request::Emit(event.clone(), env.clone(), *wait);
+                Params { token: token.clone(), ..ask_params(&request) }
+            }
             Call::Status(target) | Call::Why(target) | Call::LogPath(target) => {
                 target_params(target)
             }
@@ -300,6 +308,12 @@ pub(super) mod decode {
         let wait = wait(&p);
         let event = needed("event", p.event)?;
         Ok(Call::Ask(Request::Emit(event, p.env.unwrap_or_default(), wait), p.token))
+    }
+
+    pub(crate) fn emit_file(p: Params) -> Result<Call, Fault> {
+        let wait = wait(&p);
+        let event = needed("event", p.event)?;
+        Ok(Call::EmitFile(event, p.env.unwrap_or_default(), wait, p.token))
     }
 
     pub(crate) fn status(p: Params) -> Result<Call, Fault> {

@@ -20,6 +20,8 @@ pub enum Command {
     Signal,
     /// Emit an event.
     Emit,
+    /// Emit an event with a descriptor.
+    EmitFile,
     /// The state of one instance.
     Status,
     /// The states of all.
@@ -202,6 +204,16 @@ pub const COMMANDS: &[Row] = &[
         parameters: &[Parameter { name: "event", needed: true }, ENV, WAIT, TOKEN],
         help: "Emits an event and waits until all that it started or stopped is at rest.",
         decode: decode::emit,
+    },
+    Row {
+        command: Command::EmitFile,
+        method: "EmitFile",
+        privilege: Privilege::Act,
+        right: "emit events",
+        replies: Replies::Settled,
+        parameters: &[Parameter { name: "event", needed: true }, ENV, WAIT, TOKEN],
+        help: "Emits an event with a descriptor for the jobs that it starts.",
+        decode: decode::emit_file,
     },
     Row {
         command: Command::Status,

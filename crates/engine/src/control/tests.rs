@@ -96,6 +96,7 @@ fn sample_calls() -> Vec<Call> {
         Call::Settings(Text::from("web")),
         Call::Ask(Request::Emit(Text::from("ev"), env.clone(), Wait::Settled), token),
         Call::Ask(Request::Emit(Text::default(), Vec::new(), Wait::Accepted), None),
+        Call::EmitFile(Text::from("ev"), env.clone(), Wait::Settled, None),
         Call::Status(by_env.clone()),
         Call::List(None, Listed::Own),
         Call::List(Some(Text::from("web")), Listed::All),

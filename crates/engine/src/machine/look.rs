@@ -9,6 +9,7 @@ use super::{Engine, EventId};
 use crate::names::{InstanceName, JobName};
 use crate::process::{InstanceId, Role, Slot};
 use crate::spec::{Arg, Command, Condition, Expect, Node, NormalExit, Operand};
+use crate::text::Text;
 use crate::time::{Mono, Span};
 use crate::view::{InstanceView, JobView, Remembered, SettingsView, WhyView};
 use alloc::format;
@@ -100,6 +101,18 @@ impl Engine {
             start_on: spec.start_on.as_deref().cloned(),
             stop_on: spec.stop_on.as_deref().cloned(),
         })
+    }
+
+    /// Reports whether a variable with this value is that of an event on its way, or of an instance.
+    pub fn mentions(&self, row: &Text) -> bool {
+        let has = |rows: &[Text]| rows.contains(row);
+        let given = |instance: &Instance| {
+            has(&instance.env)
+                || has(&instance.given)
+                || instance.given_next.as_ref().is_some_and(|given| has(given))
+        };
+        self.events.iter().any(|(_, event)| has(&event.env))
+            || self.instances.iter().any(|(_, instance)| given(instance))
     }
 
     /// Reports whether the job is known and its unnamed instance is to run.

@@ -214,6 +214,11 @@ impl Daemon {
                 let token = token.clone().map(Text::from);
                 return self.asked(request.clone(), token, choice);
             }
+            Call::EmitFile(event, env, wait, token) => {
+                let request =
+                    engine::machine::request::Request::Emit(event.clone(), env.clone(), *wait);
+                return self.asked(request, token.clone().map(Text::from), choice);
+            }
             Call::Status(_) => Answer::Instance(Some(Box::new(self.engine.view_at_rest(&job)))),
             Call::List(..) => {
                 let views = self.engine.list(None, 10);

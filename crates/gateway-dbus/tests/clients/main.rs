@@ -6,4 +6,5 @@ mod hostile;
 mod methods;
 mod signals;
 mod strangers;
+mod system;
 mod world;

@@ -205,3 +205,32 @@ print([[str(word) for word in words] for words in p.Get('com.ubuntu.Upstart0_6.J
     assert_eq!(said(&output), expected);
     world.end();
 }
+
+#[test]
+fn an_event_brings_a_descriptor_to_the_job_that_it_starts() {
+    if !has_python() {
+        return;
+    }
+    let reader = "start on socket\nexec sh -c 'echo got $(cat <&$UPSTART_FDS); exec sleep 1000'\n";
+    let world = World::start("dbus-file", &[("reader", reader)]);
+    let program = r#"
+import dbus, os
+c = dbus.connection.Connection(os.environ['UPSTART_SESSION'])
+o = dbus.Interface(c.get_object(object_path='/com/ubuntu/Upstart', bus_name=None), 'com.ubuntu.Upstart0_6')
+r, w = os.pipe()
+os.write(w, b'what was written'); os.close(w)
+o.EmitEventWithFile('socket', dbus.Array(['PROTO=inet'], 's'), True, dbus.types.UnixFd(r))
+print('emitted')
+"#;
+    let emit = || said(&python(program).env("UPSTART_SESSION", world.address()).output().unwrap());
+    let log = || std::fs::read_to_string(world.dir.join("log/reader.log")).unwrap_or_default();
+    for round in 1..=8 {
+        assert_eq!(emit(), "emitted");
+        eventually("the job's line", || {
+            (log().matches("got what was written\n").count() == round).then_some(())
+        });
+        // The descriptor is given back with the job's end: more rounds than there are numbers.
+        assert!(world.initctl(&["stop", "reader"]).status.success());
+    }
+    world.end();
+}

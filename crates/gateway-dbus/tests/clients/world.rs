@@ -70,7 +70,7 @@ pub fn python(program: &str) -> Command {
 }
 
 /// Returns where our programs are; builds those of other packages.
-fn programs() -> &'static Path {
+pub fn programs() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
         let own = Path::new(env!("CARGO_BIN_EXE_upright-dbus"));

@@ -11,8 +11,8 @@ use engine::machine::request::RequestId;
 use engine::names::{InstanceName, JobName};
 use engine::time::{Mono, Span};
 use std::collections::{BTreeMap, VecDeque};
-use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use sys::epoll::{Epoll, Interest};
 use sys::Errno;
@@ -131,6 +131,8 @@ struct Connection {
     begun: Option<Mono>,
     speech: Speech,
     tongue: Tongue,
+    /// The last descriptor that came.
+    file: Option<OwnedFd>,
 }
 
 impl Connection {
@@ -273,6 +275,7 @@ impl Connections {
             begun: None,
             speech: Speech::GoesOn,
             tongue,
+            file: None,
         };
         self.open.insert(id, connection);
         Some(id)
@@ -340,18 +343,19 @@ impl Connections {
         let mut buffer = [0; 16 * 1024];
         let mut read = 0;
         while read < READ_MAX && connection.reads() {
-            match connection.stream.read(&mut buffer) {
-                Ok(0) => connection.speech = Speech::Ended,
-                Ok(length) => {
+            match sys::peer::read(&connection.stream, &mut buffer) {
+                Ok((0, _)) => connection.speech = Speech::Ended,
+                Ok((length, file)) => {
                     connection.conversation.feed(buffer.get(..length).unwrap_or(&[]));
+                    connection.file = file.or(connection.file.take());
                     read += length;
                     // That was all there is. What comes after it, its end too, is told again.
                     if length < buffer.len() && !hangup {
                         break;
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(Errno::AGAIN) => break,
+                Err(Errno::INTR) => {}
                 Err(_) => return Heard::Gone,
             }
         }
@@ -366,6 +370,11 @@ impl Connections {
     pub fn take(&mut self, id: ConnectionId) -> Option<Call> {
         let connection = self.open.get_mut(&id)?;
         connection.conversation.take(&mut connection.out)
+    }
+
+    /// Takes the descriptor that came with a client's call; another call has none.
+    pub fn take_file(&mut self, id: ConnectionId) -> Option<OwnedFd> {
+        self.open.get_mut(&id)?.file.take()
     }
 
     /// Notes since when a client owes the rest of a message.

@@ -249,7 +249,7 @@ impl Daemon {
             return Done::Later;
         }
         let Some(order) = self.engine.order(slot) else { return Done::Yes };
-        let given = self.gateway.given(&order);
+        let given = self.gateway.given(&order).and(self.files.given(&order));
         let prepared = match planning::prepare(&self.settings, &order, given.numbers()) {
             Ok(prepared) => prepared,
             Err(planning::Refusal(step, errno)) => return self.refuse_spawn(slot, step, errno),
@@ -422,6 +422,7 @@ impl Daemon {
     }
 
     fn publish(&mut self, sequence: u64, notice: &machine::Notice) {
+        self.files.note();
         self.connections.publish(Notice { sequence, missed: 0, what: notice.clone() });
     }
 

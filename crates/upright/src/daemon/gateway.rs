@@ -70,6 +70,12 @@ struct Channel {
 pub struct Given(Vec<(u8, OwnedFd)>);
 
 impl Given {
+    /// Adds what else it is given.
+    pub fn and(mut self, more: Vec<(u8, OwnedFd)>) -> Given {
+        self.0.extend(more);
+        self
+    }
+
     /// Returns the numbers that the descriptors become.
     pub fn numbers(&self) -> Vec<u8> {
         self.0.iter().map(|(number, _)| *number).collect()
@@ -108,6 +114,7 @@ impl Gateway {
 impl Daemon {
     /// Takes over what the keeper held for the gateway.
     pub(super) fn take_gateway(&mut self, held: &mut BTreeMap<u32, OwnedFd>) {
+        self.take_files(held);
         self.gateway.bus = held.remove(&held::BUS).and_then(|fd| {
             let address = memfd::read_all(&fd).ok()?;
             String::from_utf8(address).ok()

@@ -331,7 +331,21 @@ impl Daemon {
         }
     }
 
+    /// Turns a call that brings a descriptor into the request that it is.
+    fn with_file(&mut self, id: ConnectionId, call: Call) -> Result<Call, Fault> {
+        let file = self.connections.take_file(id);
+        let Call::EmitFile(event, mut env, wait, token) = call else { return Ok(call) };
+        self.connections.may_wait(id)?;
+        let missing = || Fault::parameter("file", "did not come: send a descriptor along");
+        env.push(self.keep_file(file.ok_or_else(missing)?)?);
+        Ok(Call::Ask(Request::Emit(event, env, wait), token))
+    }
+
     fn serve_call(&mut self, id: ConnectionId, call: Call, effects: &mut Vec<Effect>) {
+        let call = match self.with_file(id, call) {
+            Ok(call) => call,
+            Err(fault) => return self.connections.answer(id, Err(fault)),
+        };
         let answer = match call {
             Call::Ask(request, token) => {
                 let token = token.map(|token| Text::from(token.text()));
@@ -383,7 +397,8 @@ impl Daemon {
             | Call::UnsetEnv(..)
             | Call::ListEnv(..)
             | Call::ResetEnv(..) => self.serve_variables(call, effects),
-            Call::Status(_)
+            Call::EmitFile(..)
+            | Call::Status(_)
             | Call::List(..)
             | Call::Why(_)
             | Call::ShowConfig(_)
@@ -492,6 +507,7 @@ impl Daemon {
             Call::GetLogPriority => Ok(Answer::Priority(self.engine.level())),
             Call::LogPath(target) => self.log_path(&target),
             Call::Ask(..)
+            | Call::EmitFile(..)
             | Call::Events(..)
             | Call::NotifyDbusAddress(_)
             | Call::NotifyCgroupManagerAddress(_)

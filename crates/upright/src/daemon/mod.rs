@@ -8,6 +8,7 @@ mod bus;
 mod catalogue;
 mod connections;
 mod effects;
+mod files;
 mod gateway;
 mod inputs;
 mod journal;
@@ -35,6 +36,7 @@ use engine::machine::{Effect, Engine, Input, Level};
 use engine::process::{Pid, Slot};
 use engine::signal::Signal;
 use engine::time::{Mono, Span};
+use files::Files;
 use gateway::Gateway;
 use journal::Journal;
 use link::Link;
@@ -125,6 +127,8 @@ struct Daemon {
     journal_lost: bool,
     /// Connections that have sent more calls than one turn took.
     again: BTreeSet<ConnectionId>,
+    /// Descriptors that came with events.
+    files: Files,
     /// Who answers D-Bus clients.
     gateway: Gateway,
     /// Every job with its files.
@@ -246,6 +250,7 @@ impl Daemon {
         }
         self.say_ready();
         self.give_up_gateway();
+        self.forget_files();
         self.connections.send_all_notices();
         let ids = match self.todo.is_empty() {
             true => std::mem::take(&mut self.touched).into_iter().collect(),

@@ -2,6 +2,7 @@
 
 use super::catalogue::Catalogue;
 use super::connections::Connections;
+use super::files::Files;
 use super::gateway::Gateway;
 use super::journal;
 use super::link::{Link, Sent};
@@ -95,6 +96,7 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, String> 
         given_up: None,
         journal_lost: false,
         again: BTreeSet::new(),
+        files: Files::default(),
         gateway: Gateway::new(),
         catalogue: Catalogue::new(settings.sources.clone()),
         watching: Watching::new(),

@@ -241,7 +241,7 @@ impl About {
                 (Some(&target.job), "look")
             }
             Call::List(job, _) => (job.as_ref(), "look"),
-            Call::Ask(Request::Emit(..), _) => (None, "emit"),
+            Call::Ask(Request::Emit(..), _) | Call::EmitFile(..) => (None, "emit"),
             Call::ShowConfig(_)
             | Call::Usage(_)
             | Call::ReloadConfiguration
