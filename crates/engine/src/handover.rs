@@ -459,6 +459,13 @@ mod tests {
         assert_eq!(Items::of(&file).unwrap().highest(), 40);
     }
 
+    /// Kept when the format was new; what is added to it later is not in there.
+    #[test]
+    fn what_the_first_release_with_this_format_left_is_read() {
+        let kept = include_bytes!("../tests/saved/handover-1.bin");
+        assert_eq!(Items::of(kept).unwrap().collect::<Vec<_>>(), every_item());
+    }
+
     #[test]
     fn what_a_later_release_adds_is_passed_over_and_another_version_is_refused() {
         let items = every_item();

@@ -226,6 +226,20 @@ fn checksum(bytes: &[u8]) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Of a session with two services that run, and half a condition of a third.
+    #[test]
+    fn the_journal_of_the_first_release_with_this_format_is_read_and_goes_on() {
+        let kept = include_bytes!("../tests/saved/journal-3.bin");
+        let (_, decoded) = read(kept).unwrap();
+        assert_eq!(decoded.fault, None);
+        let changes = decoded.records.into_iter().map(|record| record.changes);
+        let engine = Engine::restore(Config::default(), changes);
+        let names: Vec<alloc::string::String> =
+            engine.job_names().map(alloc::string::ToString::to_string).collect();
+        assert_eq!(names, ["a", "half", "web"]);
+        assert_eq!(engine.processes().filter(|(_, pid)| pid.is_some()).count(), 2);
+    }
     use crate::machine::{Config, Engine, Input, Level};
     use crate::names::JobName;
     use crate::spec::{Command, JobSpec};

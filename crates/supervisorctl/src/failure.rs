@@ -1,6 +1,7 @@
 //! Why a command came to no result.
 
 use crate::python;
+use engine::dialect::supervisord::repr;
 use std::io;
 use xmlrpc::Fault;
 
@@ -38,7 +39,7 @@ impl Failure {
     pub fn line(&self) -> String {
         let (class, text) = match self {
             Failure::Fault(fault) => {
-                let text = python::repr(&fault.text);
+                let text = repr(&fault.text);
                 ("xmlrpc.client.Fault", format!("<Fault {}: {text}>", fault.number))
             }
             Failure::Status(status, reason) => (

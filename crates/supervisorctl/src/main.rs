@@ -9,7 +9,6 @@ mod control;
 mod decoder;
 mod failure;
 mod foreground;
-mod ini;
 mod input;
 mod options;
 mod pidproxy;

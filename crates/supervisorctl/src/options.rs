@@ -1,6 +1,6 @@
 //! The command line's options: THE TABLE, and reading by it as getopt does.
 
-use crate::python::repr;
+use engine::dialect::supervisord::repr;
 
 /// An option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

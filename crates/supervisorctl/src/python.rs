@@ -2,26 +2,6 @@
 
 use std::io;
 
-/// Returns a text as `repr` shows it: in single quotes, or in double ones where that spares a
-/// backslash.
-pub fn repr(text: &str) -> String {
-    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
-    let mut out = String::from(quote);
-    for letter in text.chars() {
-        match letter {
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            letter if letter == quote => out.extend(['\\', quote]),
-            '\0'..='\x1f' | '\x7f'..='\u{a0}' => out.push_str(&format!("\\x{:02x}", letter as u32)),
-            _ => out.push(letter),
-        }
-    }
-    out.push(quote);
-    out
-}
-
 /// Returns the kernel's words for an error, without the number that Rust adds.
 pub fn words(error: &io::Error) -> String {
     let text = error.to_string();
@@ -72,13 +52,6 @@ pub fn columns(words: &[&str], width: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn quotes_and_control_characters_are_shown_as_python_shows_them() {
-        assert_eq!(repr("a"), "'a'");
-        assert_eq!(repr("it's"), "\"it's\"");
-        assert_eq!(repr("\"it's\"\n\x01\\"), "'\"it\\'s\"\\n\\x01\\\\'");
-    }
 
     #[test]
     fn words_stand_in_columns_that_fit() {

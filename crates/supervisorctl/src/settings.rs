@@ -1,10 +1,10 @@
 //! What a run is to do, out of options and the configuration file.
 
-use crate::ini;
 use crate::options::{self, Opt};
-use crate::python::repr;
+use engine::dialect::supervisord::{self, repr, Facts, Ini, Listen, User};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use sys::users;
 
 /// Where the original looks if nothing says anything else.
 const DEFAULT_URL: &str = "http://localhost:9001";
@@ -19,7 +19,10 @@ const USUAL_SOCKETS: [&str; 4] = [
 ];
 
 /// The longest configuration file.
-const FILE_MAX: u64 = 16 * 1024 * 1024;
+const FILE_MAX: u64 = 4 * 1024 * 1024;
+
+/// How many users of `~user` are looked up.
+const HOMES_MAX: usize = 100;
 
 /// What a run is to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -185,73 +188,72 @@ impl Told {
             return Err(format!("{}: longer than {FILE_MAX} bytes", unreadable()));
         }
         let bytes = std::fs::read(path).map_err(|_| unreadable())?;
-        let sections = ini::read(&String::from_utf8_lossy(&bytes), &shown.to_string())?;
-        let section = |name: &str| sections.iter().find(|(known, _)| known == name);
-        let Some((_, keys)) = section("supervisorctl") else {
-            return Err(".ini file does not include supervisorctl section".to_owned());
-        };
-        let here = normal(path.parent().unwrap_or(Path::new("")), around);
-        let here = here.display().to_string();
-        let expand = |keys: &[(String, String)], section: &str, key: &str, here: Option<&str>| {
-            let Some((_, raw)) = keys.iter().find(|(known, _)| known == key) else {
-                return Ok(None);
-            };
-            let known = |name: &str| match name.strip_prefix("ENV_") {
-                Some(name) => {
-                    let mut all = around.environment.iter();
-                    all.find(|(known, _)| known == name).map(|(_, value)| value.clone())
-                }
-                None => here.filter(|_| name == "here").map(str::to_owned),
-            };
-            let names = || {
-                let all = around.environment.iter().map(|(name, _)| format!("ENV_{name}"));
-                let mut all: Vec<String> = all.chain(here.map(|_| "here".to_owned())).collect();
-                all.sort();
-                all
-            };
-            ini::expand(raw, &format!("{section}.{key}"), &known, &names).map(Some)
-        };
-        let own = |key: &str, here: Option<&str>| expand(keys, "supervisorctl", key, here);
-        let url = own("serverurl", Some(&here))?.map(|url| match url.strip_prefix("unix://") {
-            Some(path) => format!("unix://{}", normal(Path::new(path), around).display()),
-            None => url,
-        });
+        let text = String::from_utf8_lossy(&bytes);
+        let facts = facts(path, &text, around);
+        let client = supervisord::read_client(&bytes, &facts)?;
+        let mut ini = Ini::new();
+        // What is wrong with it has been told above.
+        let _ = ini.read(0, &facts.path, &text);
+        let is_named = ini.get("supervisorctl", "serverurl").is_some();
         // Only where nothing names a server; what is wrong in it is the daemon's to say.
-        let socket = section("unix_http_server")
-            .and_then(|(name, keys)| expand(keys, name, "file", Some(&here)).ok().flatten());
-        let history = own("history_file", Some(&here))?.filter(|path| !path.is_empty());
+        let servers = if is_named { Vec::new() } else { supervisord::read(&bytes, &facts).servers };
+        let socket = servers.into_iter().find_map(|server| match server.listen {
+            Listen::Unix { file, .. } => Some(PathBuf::from(file)),
+            Listen::Inet { .. } => None,
+        });
         Ok(Told {
-            url,
-            socket: socket.map(|path| normal(Path::new(&path), around)),
-            username: own("username", None)?,
-            password: own("password", None)?,
-            prompt: own("prompt", None)?,
-            history: history.map(|path| normal(Path::new(&path), around)),
+            url: is_named.then_some(client.serverurl),
+            socket,
+            username: client.username,
+            password: client.password,
+            prompt: Some(client.prompt),
+            history: client.history_file.map(PathBuf::from),
         })
     }
 }
 
-/// Returns the path from the root, without `.`, `..` and `~`. Source: Supervisor 4.3.0, options.py,
-/// `normalize_path`.
-fn normal(path: &Path, around: &Surroundings<'_>) -> PathBuf {
-    let home = around.environment.iter().find(|(name, _)| name == "HOME");
-    let path = match (path.strip_prefix("~"), home) {
-        (Ok(rest), Some((_, home))) => Path::new(home).join(rest),
-        (Ok(_), None) | (Err(_), _) => path.to_owned(),
+/// Returns what reading the configuration needs to know of the world.
+fn facts(path: &Path, text: &str, around: &Surroundings<'_>) -> Facts {
+    let lossy = |path: &Path| path.to_string_lossy().into_owned();
+    let directory = std::env::current_dir().unwrap_or_default();
+    let here = std::path::absolute(path).unwrap_or_else(|_| directory.join(path));
+    let mut facts = Facts {
+        path: lossy(path),
+        here: normal(here.parent().unwrap_or(Path::new("/"))),
+        directory: lossy(&directory),
+        uid: around.uid,
+        environment: around.environment.to_vec(),
+        ..Facts::default()
     };
-    let mut out = std::env::current_dir().unwrap_or_default();
+    let root = Path::new("/");
+    let told = |user: users::User| User {
+        uid: user.uid,
+        gid: user.gid,
+        home: String::from_utf8_lossy(&user.home).into_owned(),
+    };
+    let own = users::user_by_id(root, around.uid).ok().map(told);
+    facts.users.insert(around.uid.to_string(), own);
+    for rest in text.split('~').skip(1).take(HOMES_MAX) {
+        let name: String = rest.chars().take_while(|sign| !"/ \t\n;#".contains(*sign)).collect();
+        let user = users::user(root, name.as_bytes()).ok().map(told);
+        facts.users.entry(name).or_insert(user);
+    }
+    facts
+}
+
+/// Returns an absolute path without `.` and `..`, by its text alone.
+fn normal(path: &Path) -> String {
+    let mut out = PathBuf::from("/");
     for part in path.components() {
         match part {
-            std::path::Component::ParentDir => {
-                out.pop();
-            }
-            std::path::Component::CurDir => {}
-            std::path::Component::RootDir
-            | std::path::Component::Prefix(_)
-            | std::path::Component::Normal(_) => out.push(part),
+            std::path::Component::ParentDir => drop(out.pop()),
+            std::path::Component::Normal(name) => out.push(name),
+            std::path::Component::CurDir
+            | std::path::Component::RootDir
+            | std::path::Component::Prefix(_) => {}
         }
     }
-    out
+    out.to_string_lossy().into_owned()
 }
 
 #[cfg(test)]

@@ -10,3 +10,4 @@ pub mod options;
 pub mod run;
 pub mod session;
 pub mod supervisord;
+pub mod trial;

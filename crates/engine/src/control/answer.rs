@@ -250,6 +250,7 @@ fn body(command: Command, message: &[u8]) -> Result<Answer, Fault> {
         Command::ReloadConfiguration
         | Command::SetLogPriority
         | Command::NotifyDiskWriteable
+        | Command::Upgrade
         | Command::NotifyDbusAddress
         | Command::NotifyCgroupManagerAddress
         | Command::Shutdown

@@ -121,6 +121,8 @@ pub enum Call {
     SetLogPriority(Level),
     /// The disk can be written from now on.
     NotifyDiskWriteable,
+    /// Go on in the binary that now stands where this one was started from.
+    Upgrade,
     /// A D-Bus daemon can be reached at this address.
     NotifyDbusAddress(Text),
     /// A control group manager can be reached at this address.
@@ -166,6 +168,7 @@ impl Call {
             Call::GetLogPriority => Command::GetLogPriority,
             Call::SetLogPriority(..) => Command::SetLogPriority,
             Call::NotifyDiskWriteable => Command::NotifyDiskWriteable,
+            Call::Upgrade => Command::Upgrade,
             Call::NotifyDbusAddress(..) => Command::NotifyDbusAddress,
             Call::NotifyCgroupManagerAddress(..) => Command::NotifyCgroupManagerAddress,
             Call::Events(..) => Command::Events,
@@ -204,6 +207,7 @@ impl Call {
             Call::ReloadConfiguration
             | Call::Version
             | Call::GetLogPriority
+            | Call::Upgrade
             | Call::NotifyDiskWriteable => none,
             Call::NotifyDbusAddress(address) | Call::NotifyCgroupManagerAddress(address) => {
                 Params { address: Some(address.clone()), ..none }
@@ -362,6 +366,10 @@ pub(super) mod decode {
                 &format!("{word:?} is none of debug, info, message, warn, error, fatal"),
             )),
         }
+    }
+
+    pub(crate) fn upgrade(_: Params) -> Result<Call, Fault> {
+        Ok(Call::Upgrade)
     }
 
     pub(crate) fn notify_disk_writeable(_: Params) -> Result<Call, Fault> {

@@ -44,6 +44,8 @@ pub enum Command {
     SetLogPriority,
     /// The disk can be written now.
     NotifyDiskWriteable,
+    /// Go on in the binary that stands in this one's place.
+    Upgrade,
     /// A D-Bus daemon can be reached now.
     NotifyDbusAddress,
     /// A control group manager can be reached now.
@@ -324,6 +326,16 @@ pub const COMMANDS: &[Row] = &[
         parameters: &[],
         help: "Tells that the disk can be written, so that kept output goes to its files.",
         decode: decode::notify_disk_writeable,
+    },
+    Row {
+        command: Command::Upgrade,
+        method: "Upgrade",
+        privilege: Privilege::Admin,
+        right: "upgrade Upright",
+        replies: Replies::AtOnce,
+        parameters: &[],
+        help: "Goes on in the binary that now stands where this one was started from.",
+        decode: decode::upgrade,
     },
     Row {
         command: Command::NotifyDbusAddress,

@@ -109,6 +109,7 @@ fn sample_calls() -> Vec<Call> {
         Call::GetLogPriority,
         Call::SetLogPriority(Level::Warn),
         Call::NotifyDiskWriteable,
+        Call::Upgrade,
         Call::Events(None, Follow::On),
         Call::Events(Some(u64::MAX), Follow::Off),
         Call::LogPath(by_env),

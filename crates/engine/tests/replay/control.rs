@@ -261,6 +261,7 @@ impl Daemon {
             | Call::ReloadConfiguration
             | Call::SetLogPriority(_)
             | Call::NotifyDiskWriteable
+            | Call::Upgrade
             | Call::NotifyDbusAddress(_)
             | Call::NotifyCgroupManagerAddress(_)
             | Call::Shutdown(_)

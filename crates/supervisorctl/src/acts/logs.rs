@@ -4,7 +4,7 @@ use super::names;
 use crate::control::{exit, Control, Next};
 use crate::failure::{Failure, Outcome};
 use crate::foreground;
-use crate::python::repr;
+use engine::dialect::supervisord::repr;
 use xmlrpc::{Code, Fault, Value};
 
 /// How much of a log is shown if nothing else is said, in bytes.

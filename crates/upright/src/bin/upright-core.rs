@@ -31,6 +31,7 @@ fn role(mut arguments: Vec<CString>) -> i32 {
             upright::logger::run()
         }
         Some(b"--role=keeper") => upright::keeper::go_on(&arguments),
+        Some(b"--role=try") => upright::trial::run(arguments.split_off(2)),
         Some(b"--role=run") => upright::run::run(arguments.split_off(2)),
         Some(_) | None => keep(arguments),
     }

@@ -75,6 +75,11 @@ impl Client {
                         _ => Err(Trouble::Lost(error)),
                     }
                 }
+                // The end of the connection is the answer: another binary is gone on in.
+                Err(Trouble::Lost(error)) if call == Call::Upgrade => {
+                    self.reconnect(error)?;
+                    return Ok(Answer::Done);
+                }
                 Err(Trouble::Lost(error)) => self.reconnect(error)?,
                 done => return done,
             }

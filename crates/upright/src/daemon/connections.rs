@@ -82,6 +82,8 @@ pub enum Awaits {
     Pages(Cursor),
     /// All job files to have been read.
     Files,
+    /// Whether another binary can be gone on in.
+    Upgrade,
 }
 
 /// What became of a connection that was read from.
@@ -138,7 +140,7 @@ struct Connection {
 impl Connection {
     fn waits(&self) -> bool {
         match self.awaits {
-            Awaits::Nothing | Awaits::Pages(_) | Awaits::Files => false,
+            Awaits::Nothing | Awaits::Pages(_) | Awaits::Files | Awaits::Upgrade => false,
             Awaits::Reply(_) | Awaits::Notices(_) => true,
         }
     }
@@ -421,7 +423,8 @@ impl Connections {
             | Awaits::Nothing
             | Awaits::Reply(_)
             | Awaits::Notices(_)
-            | Awaits::Files => None,
+            | Awaits::Files
+            | Awaits::Upgrade => None,
         }
     }
 
@@ -440,6 +443,13 @@ impl Connections {
     pub fn await_files(&mut self, id: ConnectionId) {
         if let Some(connection) = self.open.get_mut(&id) {
             connection.awaits = Awaits::Files;
+        }
+    }
+
+    /// Lets a client wait until another binary was tried.
+    pub fn await_upgrade(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.open.get_mut(&id) {
+            connection.awaits = Awaits::Upgrade;
         }
     }
 
@@ -513,7 +523,11 @@ impl Connections {
         self.unsent = 0;
         let subscribed = self.open.iter().filter(|(_, connection)| match connection.awaits {
             Awaits::Notices(_) => true,
-            Awaits::Nothing | Awaits::Reply(_) | Awaits::Pages(_) | Awaits::Files => false,
+            Awaits::Nothing
+            | Awaits::Reply(_)
+            | Awaits::Pages(_)
+            | Awaits::Files
+            | Awaits::Upgrade => false,
         });
         let ids: Vec<ConnectionId> = subscribed.map(|(id, _)| *id).collect();
         for id in ids {

@@ -2,7 +2,7 @@
 
 use super::connections::{of_token, Accepting, ConnectionId, Cursor, Heard, Tongue};
 use super::orphans::Census;
-use super::{planning, Daemon, Standing, CONTROL, GATEWAY, KEEPER, LOGGER, SESSION, WATCH};
+use super::{planning, Daemon, Standing, CONTROL, GATEWAY, KEEPER, LOGGER, SESSION, TRIAL, WATCH};
 use crate::keeper::handover::Kin;
 use crate::options::Mode;
 use crate::session::FIRST;
@@ -51,6 +51,7 @@ impl Daemon {
                 KEEPER => told = self.hear_keeper(&mut effects),
                 LOGGER => self.hear_logger(),
                 GATEWAY => self.hear_gateway(&mut effects),
+                TRIAL => self.hear_trial(),
                 _ => {}
             }
         }
@@ -63,6 +64,7 @@ impl Daemon {
             self.handle(Input::Tick, &mut effects);
         }
         self.give_up_drains();
+        self.give_up_trial();
         let again = std::mem::take(&mut self.again).into_iter().map(|id| (id, false));
         let mut clients: BTreeMap<ConnectionId, bool> = again.collect();
         for event in ready {
@@ -167,8 +169,11 @@ impl Daemon {
             FromKeeper::Welcome { .. }
             | FromKeeper::Held { .. }
             | FromKeeper::Logger
-            | FromKeeper::Told
-            | FromKeeper::NotUpgraded { .. } => {}
+            | FromKeeper::Told => {}
+            FromKeeper::NotUpgraded { errno } => {
+                let why = std::io::Error::from_raw_os_error(errno);
+                self.refuse_upgrade(format!("it cannot be executed: {why}"));
+            }
         }
     }
 
@@ -388,6 +393,10 @@ impl Daemon {
                 self.engine.hear(level);
                 Ok(Answer::Done)
             }
+            Call::Upgrade => match self.try_upgrade(id) {
+                Ok(()) => return self.connections.await_upgrade(id),
+                Err(why) => Err(Fault::Unavailable(why)),
+            },
             Call::NotifyDiskWriteable => {
                 self.tell_logger(&ToLogger::Writable);
                 Ok(Answer::Done)
@@ -515,6 +524,7 @@ impl Daemon {
             | Call::ReloadConfiguration
             | Call::SetLogPriority(_)
             | Call::NotifyDiskWriteable
+            | Call::Upgrade
             | Call::GetEnv(..)
             | Call::SetEnv(..)
             | Call::UnsetEnv(..)

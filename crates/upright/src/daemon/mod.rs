@@ -23,6 +23,7 @@ mod sources;
 mod startup;
 mod succession;
 mod talk;
+mod upgrade;
 mod variables;
 mod watching;
 
@@ -47,6 +48,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use sys::epoll::{Epoll, Interest, Ready};
 use talk::Voice;
+use upgrade::Trial;
 use watching::Watching;
 
 /// How much processor time one turn may use; a daemon that spins is ended, and a new one begins
@@ -80,6 +82,7 @@ const CONTROL: u64 = 3;
 const SESSION: u64 = 4;
 const WATCH: u64 = 5;
 const GATEWAY: u64 = 6;
+const TRIAL: u64 = 7;
 
 /// The daemon's state beside the engine's. None of it needs to survive.
 struct Daemon {
@@ -104,6 +107,10 @@ struct Daemon {
     touched: BTreeSet<ConnectionId>,
     /// Answers that wait for a job's last lines.
     drains: Vec<Drain>,
+    /// What the keeper was started with.
+    arguments: Vec<CString>,
+    /// Another binary that is being tried.
+    trial: Option<Trial>,
     /// Slots whose leftovers are being ended.
     sweeping: BTreeMap<Slot, Signal>,
     /// Mains that have ended and whose groups, under these numbers, live on.
@@ -176,7 +183,7 @@ struct Drain {
 
 /// Runs the daemon with the arguments that the keeper was started with; returns its exit status. Ends only when the keeper is gone or says so.
 pub fn run(arguments: Vec<CString>) -> i32 {
-    let options = match options::read(&options::words(arguments)) {
+    let options = match options::read(&options::words(arguments.clone())) {
         Ok(Asked::Run(options)) => *options,
         Ok(Asked::Print(_)) | Err(_) => return 2,
     };
@@ -185,7 +192,10 @@ pub fn run(arguments: Vec<CString>) -> i32 {
         return 2;
     };
     match startup::begin(options, Link::new(channel)) {
-        Ok(mut daemon) => daemon.serve(),
+        Ok(mut daemon) => {
+            daemon.arguments = arguments;
+            daemon.serve()
+        }
         Err(why) => {
             sys::say::line(format_args!("init: cannot start: {why}"));
             1
@@ -212,6 +222,7 @@ impl Daemon {
             self.drains.iter().map(|drain| drain.until).min(),
             self.connections.next_deadline(),
             self.watching.due(),
+            self.trial.as_ref().map(Trial::until),
             self.recount_due(now),
         ];
         let first = deadlines.into_iter().flatten().min();

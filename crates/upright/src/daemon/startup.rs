@@ -85,6 +85,8 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, String> 
         news: VecDeque::new(),
         touched: BTreeSet::new(),
         drains: Vec::new(),
+        arguments: Vec::new(),
+        trial: None,
         sweeping: BTreeMap::new(),
         lingering: BTreeMap::new(),
         following: BTreeSet::new(),

@@ -52,6 +52,7 @@ impl Daemon {
             | Call::GetLogPriority
             | Call::SetLogPriority(_)
             | Call::NotifyDiskWriteable
+            | Call::Upgrade
             | Call::Events(..)
             | Call::LogPath(_)
             | Call::NotifyDbusAddress(_)

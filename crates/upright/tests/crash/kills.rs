@@ -25,6 +25,9 @@ const KILLS: usize = 40;
 /// How many kills of the keeper, likewise.
 const KEEPER_KILLS: usize = 15;
 
+/// How many upgrades, likewise.
+const UPGRADES: usize = 20;
+
 /// Who is killed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Victims {
@@ -32,6 +35,8 @@ enum Victims {
     Peers,
     /// The keeper. What ends before the next one looks is known to have ended, not how.
     Keeper,
+    /// Nobody: it goes on in another binary, which is the same.
+    Upgraded,
 }
 
 /// How many daemons in a row are killed before one has answered: at the third, Upright itself
@@ -53,6 +58,11 @@ pub fn nothing_is_lost_and_nothing_doubled() {
 /// The same with the keeper.
 pub fn no_service_and_no_line_is_lost_when_the_keeper_is_killed() {
     kill_and_count("crash-keeper", Victims::Keeper, KEEPER_KILLS);
+}
+
+/// The same with upgrades.
+pub fn nothing_is_lost_and_nothing_doubled_by_upgrades() {
+    kill_and_count("crash-upgrade", Victims::Upgraded, UPGRADES);
 }
 
 fn kill_and_count(name: &str, victims: Victims, usual: usize) {
@@ -81,6 +91,7 @@ fn kill_and_count(name: &str, victims: Victims, usual: usize) {
     match victims {
         Victims::Peers => killer.kill(kills, &mut table),
         Victims::Keeper => killer.kill_keepers(kills, &mut table),
+        Victims::Upgraded => killer.upgrade(kills, &mut table),
     }
     let mut books = clients.finish();
     let unknown = books.forgive_unknown(victims == Victims::Keeper);
@@ -222,6 +233,21 @@ impl<'a> Killer<'a> {
         }
         self.killed.iter().for_each(|(what, count)| table.done(what, *count));
         table.done("daemons in a row killed before they were ready", u64::from(UNREADY));
+    }
+
+    /// Goes on in another binary, over and over.
+    fn upgrade(mut self, times: usize, table: &mut Table) {
+        let daemon = || self.world.other(Role::Daemon, None);
+        let mut before = daemon();
+        for _ in 0..times {
+            let answer = self.world.ask(Call::Upgrade).unwrap();
+            assert_eq!(answer, Answer::Done);
+            let after = daemon();
+            assert_ne!(before, after, "the daemon is another");
+            before = after;
+            std::thread::sleep(self.chance.moment(60));
+        }
+        table.done("upgrades", times as u64);
     }
 
     /// Kills the keeper, every third time with its daemon or its logger.
@@ -382,7 +408,7 @@ fn differences(wanted: &[String], found: &[String], what: &str) -> (Vec<String>,
 fn known(ends: &[String], noted: Vec<String>, victims: Victims) -> (Vec<String>, Vec<String>) {
     let of = |end: &String| end.split(' ').next().unwrap_or_default().to_owned();
     let says = |end: &String| end.split(' ').filter(|word| !word.is_empty()).count() > 2;
-    if victims == Victims::Peers {
+    if victims != Victims::Keeper {
         return (ends.to_vec(), noted);
     }
     let unknown =
@@ -396,7 +422,7 @@ fn known(ends: &[String], noted: Vec<String>, victims: Victims) -> (Vec<String>,
 
 /// The same where the name of the job comes first.
 fn known_of(ends: Vec<String>, told: Vec<String>, victims: Victims) -> (Vec<String>, Vec<String>) {
-    if victims == Victims::Peers {
+    if victims != Victims::Keeper {
         return (ends, told);
     }
     let of = |end: &String| end.split(' ').take(2).collect::<Vec<_>>().join(" ");

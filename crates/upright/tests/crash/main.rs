@@ -12,6 +12,7 @@ mod kills;
 mod poison;
 mod program;
 mod table;
+mod upgrades;
 mod world;
 
 use std::process::ExitCode;
@@ -25,6 +26,14 @@ const TESTS: &[(&str, fn())] = &[
     (
         "no_service_and_no_line_is_lost_when_the_keeper_is_killed",
         kills::no_service_and_no_line_is_lost_when_the_keeper_is_killed,
+    ),
+    (
+        "nothing_is_lost_and_nothing_doubled_by_upgrades",
+        kills::nothing_is_lost_and_nothing_doubled_by_upgrades,
+    ),
+    (
+        "a_binary_that_cannot_go_on_is_refused_and_the_old_one_goes_on",
+        upgrades::a_binary_that_cannot_go_on_is_refused_and_the_old_one_goes_on,
     ),
     (
         "a_journal_damaged_at_its_beginning_is_said_and_everything_begins_anew",

@@ -74,6 +74,16 @@ impl World {
 
     /// As [`World::start`], after a command of the shell.
     pub fn start_with(name: &str, jobs: &[(String, String)], before: &str) -> World {
+        World::start_core(name, jobs, before, |_| PathBuf::from(env!("CARGO_BIN_EXE_upright-core")))
+    }
+
+    /// As [`World::start_with`], from the binary that `core` returns for the directory.
+    pub fn start_core(
+        name: &str,
+        jobs: &[(String, String)],
+        before: &str,
+        core: impl FnOnce(&Path) -> PathBuf,
+    ) -> World {
         let dir = std::env::temp_dir().join(format!("upright-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&dir);
         for part in ["conf", "log", "run", "starts", "count", "ends"] {
@@ -89,7 +99,7 @@ impl World {
         let said = fs::File::create(dir.join("said")).unwrap();
         let keeper = Command::new("/bin/sh")
             .args(["-c", &format!("{before} && exec \"$0\" \"$@\"")])
-            .arg(env!("CARGO_BIN_EXE_upright-core"))
+            .arg(core(&dir))
             .args(["--user", "--verbose", "--confdir"])
             .arg(dir.join("conf"))
             .arg("--logdir")

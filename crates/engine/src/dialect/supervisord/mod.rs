@@ -22,6 +22,7 @@ pub use facts::{Extent, Facts, File, User, Want};
 pub use ini::{Ini, Section, Spot, Value};
 pub use options::{help, Client, Head, Key, Kind, Scope, OPTIONS};
 pub use programs::PROCESSES_MAX;
+pub use python::repr;
 pub use read::{read, read_client, FILES_MAX};
 pub use value::LEVELS;
 

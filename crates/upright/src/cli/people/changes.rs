@@ -63,6 +63,23 @@ pub(super) fn reload_configuration(
     session.ask_in_words(Call::ReloadConfiguration).map(drop)
 }
 
+/// Has Upright go on in the binary that stands in its place now; says what runs then.
+pub(super) fn upgrade(session: &mut Session<'_, '_>, _: &ArgMatches) -> Result<(), Exit> {
+    let mut client = session.client()?;
+    let done = client.ask(Call::Upgrade).and_then(|_| client.ask(Call::Version));
+    match (done, session.form) {
+        (Ok(Answer::Version(version)), Form::Words) => {
+            session.world.print(&format!("goes on as {} {}\n", version.product, version.version));
+            Ok(())
+        }
+        (Ok(answer), Form::Words | Form::Json) => {
+            session.world.print(&format!("{}\n", answer.to_json()));
+            Ok(())
+        }
+        (Err(trouble), _) => Err(session.trouble(trouble, &About::of(&Call::Upgrade))),
+    }
+}
+
 pub(super) fn down(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result<(), Exit> {
     let kind = match matches.get_flag("logout") {
         true => ShutdownKind::Logout,

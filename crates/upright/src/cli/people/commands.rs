@@ -200,6 +200,13 @@ pub(super) const COMMANDS: &[CommandRow] = &[
         run: changes::down,
     },
     CommandRow {
+        name: "upgrade",
+        about: "Go on in the binary that was installed in place of the running one",
+        arguments: Vec::new,
+        talks: Talks::Daemon,
+        run: changes::upgrade,
+    },
+    CommandRow {
         name: "version",
         about: "Show what runs here",
         arguments: Vec::new,

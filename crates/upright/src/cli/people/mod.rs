@@ -249,6 +249,7 @@ impl About {
             | Call::GetLogPriority
             | Call::SetLogPriority(_)
             | Call::NotifyDiskWriteable
+            | Call::Upgrade
             | Call::Events(..)
             | Call::NotifyDbusAddress(_)
             | Call::NotifyCgroupManagerAddress(_)

@@ -1,0 +1,85 @@
+//! Another binary stands where the running one was started from: a good one is gone on in, of any other
+//! it is said what is wrong with it, and nothing has changed.
+
+use crate::poison::{mains, STEADY};
+use crate::world::{eventually, World};
+use engine::control::answer::Answer;
+use engine::control::call::Call;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+/// What is put in its place and may be executed or not, and what is said of it.
+const BROKEN: &[(Kind, u32, &str)] = &[
+    (Kind::Text("\x7fELF and nothing that follows"), 0o755, "Exec format error"),
+    (Kind::Text("#!/bin/sh\n"), 0o644, "Permission denied"),
+    (Kind::Text("#!/bin/sh\nexit 0\n"), 0o755, "does not say whether it can go on"),
+    (Kind::Copy("/bin/true"), 0o755, "does not say whether it can go on: exit status: 0"),
+    (Kind::Copy("/bin/echo"), 0o755, "it says: --role=try"),
+];
+
+/// What a file is made of.
+enum Kind {
+    Text(&'static str),
+    Copy(&'static str),
+}
+
+impl Kind {
+    fn bytes(&self) -> Vec<u8> {
+        match self {
+            Kind::Text(text) => text.as_bytes().to_vec(),
+            Kind::Copy(path) => fs::read(path).unwrap(),
+        }
+    }
+}
+
+fn refused(world: &World) -> String {
+    match world.ask(Call::Upgrade) {
+        Err(trouble) => trouble.to_string(),
+        Ok(answer) => panic!("{answer:?}"),
+    }
+}
+
+fn put(core: &Path, text: &[u8], mode: u32) {
+    let new = core.with_extension("new");
+    fs::write(&new, text).unwrap();
+    fs::set_permissions(&new, fs::Permissions::from_mode(mode)).unwrap();
+    fs::rename(&new, core).unwrap();
+}
+
+/// All of them, then a good one.
+pub fn a_binary_that_cannot_go_on_is_refused_and_the_old_one_goes_on() {
+    let job = |name: &&str| {
+        let text = format!("start on startup\nexec PROGRAM steady DIR {name}\n");
+        ((*name).to_owned(), text)
+    };
+    let jobs: Vec<(String, String)> = STEADY.iter().map(job).collect();
+    let good = fs::read(env!("CARGO_BIN_EXE_upright-core")).unwrap();
+    let mut world = World::start_core("upgrade", &jobs, "ulimit -c 0", |dir| {
+        put(&dir.join("core"), &good, 0o755);
+        dir.join("core")
+    });
+    let core = world.dir.join("core");
+    let before = eventually("the jobs run", || {
+        let mains = mains(&world);
+        (mains.len() == STEADY.len()).then_some(mains)
+    });
+    let daemon = world.other(crate::world::Role::Daemon, None);
+    fs::remove_file(&core).unwrap();
+    let said = refused(&world);
+    assert!(said.contains("No such file") && said.contains("the old one goes on"), "{said}");
+    for (text, mode, wanted) in BROKEN {
+        put(&core, &text.bytes(), *mode);
+        let said = refused(&world);
+        assert!(said.contains(wanted), "{wanted}: {said}");
+        assert!(said.contains("the old one goes on"), "{said}");
+    }
+    assert_eq!(world.other(crate::world::Role::Daemon, None), daemon, "nothing has changed");
+    put(&core, &good, 0o755);
+    assert_eq!(world.ask(Call::Upgrade).unwrap(), Answer::Done);
+    assert_ne!(world.other(crate::world::Role::Daemon, None), daemon, "it went on in the new one");
+    assert_eq!(mains(&world), before, "with every service");
+    assert_eq!(world.end(), Some(0), "and is the process that was started");
+    assert_eq!(world.lines("doubled"), Vec::<String>::new());
+    world.tidy();
+}
