@@ -2,6 +2,7 @@
 
 use crate::spec::Command;
 use crate::text::Text;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 /// Characters that mean something to the shell. Source: Upstart 1.13.2; `#` is not among them.
@@ -34,6 +35,10 @@ pub fn argv(command: &Command) -> Launch {
             let words = text.bytes().split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
             Launch { argv: words.map(Text::from).collect(), script: None }
         }
+        Command::Words(text) => {
+            let words = words(&text.lossy()).unwrap_or_default();
+            Launch { argv: words.into_iter().map(Text::from).collect(), script: None }
+        }
         Command::Exec(text) => shell(Text::from([b"exec ", text.bytes()].concat())),
         Command::Script(text) => {
             let line = text.bytes().strip_suffix(b"\n").unwrap_or(text.bytes());
@@ -43,6 +48,46 @@ pub fn argv(command: &Command) -> Launch {
             }
         }
     }
+}
+
+/// Returns the words of a command that is never given to a shell: quotes group, a backslash takes the
+/// next character as it is, nothing is replaced. Where a quote is not closed: an error.
+/// Source: Python's `shlex.split`, as Supervisor 4.3.0 uses it.
+pub fn words(text: &str) -> Result<Vec<String>, &'static str> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut chars = text.chars();
+    while let Some(char) = chars.next() {
+        match char {
+            ' ' | '\t' | '\r' | '\n' => words.extend(word.take()),
+            '\'' | '"' => quoted(char, &mut chars, word.get_or_insert_with(String::new))?,
+            '\\' => {
+                let next = chars.next().ok_or("No escaped character")?;
+                word.get_or_insert_with(String::new).push(next);
+            }
+            char => word.get_or_insert_with(String::new).push(char),
+        }
+    }
+    words.extend(word);
+    Ok(words)
+}
+
+fn quoted(
+    quote: char,
+    chars: &mut core::str::Chars<'_>,
+    word: &mut String,
+) -> Result<(), &'static str> {
+    while let Some(char) = chars.next() {
+        match char {
+            char if char == quote => return Ok(()),
+            '\\' if quote == '"' => match chars.next().ok_or("No escaped character")? {
+                next @ ('"' | '\\') => word.push(next),
+                next => word.extend(['\\', next]),
+            },
+            char => word.push(char),
+        }
+    }
+    Err("No closing quotation")
 }
 
 fn shell(line: Text) -> Launch {
@@ -75,6 +120,14 @@ mod tests {
     #[test]
     fn a_plain_command_is_split_at_blanks_and_needs_no_shell() {
         check(Command::Exec("web  -p\t80 a#b,c:%d".into()), &["web", "-p", "80", "a#b,c:%d"], None);
+    }
+
+    #[test]
+    fn words_are_grouped_by_quotes_and_never_given_to_a_shell() {
+        let line = "a 'b c' \"d\\\"e\\f\"g\\ h\n'' *$X;";
+        check(Command::Words(line.into()), &["a", "b c", "d\"e\\fg h", "", "*$X;"], None);
+        assert_eq!(words("a 'b"), Err("No closing quotation"));
+        assert_eq!(words("a \\"), Err("No escaped character"));
     }
 
     #[test]

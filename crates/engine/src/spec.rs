@@ -90,6 +90,8 @@ pub enum EnvRow {
     Set(Text, Text),
     /// `env KEY`: copied from Upright's own environment when the job starts; unset there, removed.
     Inherit(Text),
+    /// All of Upright's own environment.
+    InheritAll,
 }
 
 /// What to run.
@@ -99,6 +101,8 @@ pub enum Command {
     Exec(Text),
     /// `script`: the block, common indentation removed.
     Script(Text),
+    /// Words as a shell would quote them, with nothing else of a shell: never run by one.
+    Words(Text),
 }
 
 /// A `start on` or `stop on` expression in reverse Polish order, so that nothing recurses.
@@ -301,8 +305,8 @@ pub struct Policy {
     /// Whether Upright ends, with the job's exit code, when it has ended for good.
     #[serde(default)]
     pub essential: bool,
-    /// Whether main is started again when it ends unasked.
-    pub respawn: bool,
+    /// When main is started again after it ended unasked.
+    pub respawn: Respawn,
     /// How often respawning may happen.
     pub respawn_limit: RespawnLimit,
     /// How long a respawn waits.
@@ -323,6 +327,16 @@ pub struct Policy {
     pub expect_timeout: Span,
     /// Time limits of the other processes, by role; none: unlimited.
     pub timeouts: Few<Role, Span>,
+    /// How often a start is tried again when main ended before it was ready, or could not be
+    /// executed; none: it is not, and an early end is an end like any other.
+    #[serde(default)]
+    pub start_retries: Option<u32>,
+    /// Whether the job is started when it becomes known.
+    #[serde(default)]
+    pub autostart: bool,
+    /// The place among other jobs; none: they are stopped together with all others of none.
+    #[serde(default)]
+    pub order: Option<Order>,
 }
 
 impl Default for Policy {
@@ -330,7 +344,7 @@ impl Default for Policy {
         Policy {
             task: false,
             essential: false,
-            respawn: false,
+            respawn: Respawn::Never,
             respawn_limit: RespawnLimit::default(),
             backoff: Backoff::default(),
             normal_exit: Vec::new(),
@@ -341,8 +355,34 @@ impl Default for Policy {
             expect: Expect::None,
             expect_timeout: Span::secs(5),
             timeouts: Few::new(),
+            start_retries: None,
+            autostart: false,
+            order: None,
         }
     }
+}
+
+/// When main is started again after it ended unasked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Respawn {
+    /// Never.
+    Never,
+    /// When its end is none of the normal ones.
+    Failed,
+    /// Whatever its end.
+    Always,
+}
+
+/// The group of a job and its place among others. An orderly end stops one group after the other.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Order {
+    /// The smaller, the later the group is stopped.
+    pub group_priority: i64,
+    /// Name of the group; decides where priorities are the same.
+    pub group: Text,
+    /// The place within the group.
+    pub priority: i64,
 }
 
 /// How many respawns are allowed in which time. Source: init(5), respawn limit.
@@ -365,8 +405,9 @@ impl Default for RespawnLimit {
     }
 }
 
-/// The wait before the next start after a failed one: `delay`, then `factor` times the last, up to
-/// `cap`; back to `delay` once main stayed up for `reset`.
+/// The wait before the next start after a failed one: `delay`, then `factor` times the last and
+/// `step` more, up to `cap`; back to `delay` once main stayed up for `reset`, or was ready where failed
+/// starts are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Backoff {
     /// The first wait. Zero (Upstart's way): none at all.
@@ -379,6 +420,12 @@ pub struct Backoff {
     pub jitter_percent: u32,
     /// Main stayed up this long: the count of failures begins anew.
     pub reset: Span,
+    /// The least time from one start of main to the next, so that what ends at once burns nothing.
+    #[serde(default)]
+    pub pace: Span,
+    /// What each wait is longer than the last, beside the factor.
+    #[serde(default)]
+    pub step: Span,
 }
 
 impl Default for Backoff {
@@ -389,6 +436,8 @@ impl Default for Backoff {
             cap: Span::secs(60),
             jitter_percent: 0,
             reset: Span::secs(60),
+            pace: Span::ZERO,
+            step: Span::ZERO,
         }
     }
 }
@@ -413,6 +462,8 @@ pub enum KillMode {
     Group,
     /// Main's process group; then, main gone, everything that can be attributed to it.
     Tree,
+    /// Main alone with the polite signal, its process group with KILL.
+    Mixed,
 }
 
 /// How a job tells that it is ready, and which process then is main.
@@ -427,4 +478,6 @@ pub enum Expect {
     Fork,
     /// Ready when the original ended and left a daemon.
     Daemon,
+    /// Ready when it has stayed up so long; at once where that is zero.
+    Up(Span),
 }

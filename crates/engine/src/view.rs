@@ -9,6 +9,7 @@ use crate::signal::Signal;
 use crate::spec::{About, Condition, JobSpec, KillMode, Node, Operand};
 use crate::text::Text;
 use crate::time::Span;
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,111 @@ pub struct InstanceView {
     pub respawns: u64,
     /// What was refused or went wrong but did not stop it; each in a sentence.
     pub warnings: Vec<String>,
+}
+
+/// What a client of Supervisor is shown of a process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProgramView {
+    /// The job.
+    pub job: JobName,
+    /// The group; of a job in none its own name.
+    pub group: Text,
+    /// The process: its name within the group.
+    pub process: Text,
+    /// Where it is.
+    pub state: ProgramState,
+    /// Number of the main process; none: there is none.
+    pub pid: Option<Pid>,
+    /// How long ago it was last started; none: never.
+    pub started: Option<Span>,
+    /// How long ago it last ended; none: never.
+    pub stopped: Option<Span>,
+    /// How it last ended, while it does not run.
+    pub exit: Option<Exit>,
+    /// What keeps it from running, in Supervisor's words; empty where nothing does.
+    pub spawn_error: String,
+    /// How many starts in a row have failed.
+    pub failures: u32,
+}
+
+impl ProgramView {
+    /// Returns the description of a process that runs or cannot run; nothing where it is a date, or
+    /// empty: in the other states. Source: Supervisor 4.3.0, getProcessInfo.
+    pub fn description(&self) -> Option<String> {
+        match self.state {
+            ProgramState::Running => {
+                let up = uptime(self.started.unwrap_or(Span::ZERO));
+                Some(format!("pid {}, uptime {up}", self.pid.unwrap_or(0)))
+            }
+            ProgramState::Backoff | ProgramState::Fatal if self.spawn_error.is_empty() => {
+                Some(format!("unknown error (try \"tail {}\")", self.process))
+            }
+            ProgramState::Backoff | ProgramState::Fatal => Some(self.spawn_error.clone()),
+            ProgramState::Stopped
+            | ProgramState::Starting
+            | ProgramState::Stopping
+            | ProgramState::Exited
+            | ProgramState::Unknown => None,
+        }
+    }
+}
+
+/// Hours, minutes and seconds, days before them: `1 day, 0:00:05`.
+fn uptime(span: Span) -> String {
+    let seconds = span.as_secs();
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    let clock = format!("{}:{:02}:{:02}", rest / 3600, rest / 60 % 60, rest % 60);
+    match days {
+        0 => clock,
+        1 => format!("1 day, {clock}"),
+        days => format!("{days} days, {clock}"),
+    }
+}
+
+/// A state as Supervisor has them: a projection of goal, state, hold and last end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum ProgramState {
+    /// Never started, or stopped by somebody.
+    Stopped,
+    /// Started, not ready.
+    Starting,
+    /// Ready.
+    Running,
+    /// Ended too early; waits for the next try.
+    Backoff,
+    /// Asked to end.
+    Stopping,
+    /// Ended by itself.
+    Exited,
+    /// Ended too early at every try.
+    Fatal,
+    /// The kernel holds it: it does not end.
+    Unknown,
+}
+
+impl ProgramState {
+    /// Every state with its name and code. Source: Supervisor 4.3.0, states.
+    pub const TABLE: [(ProgramState, &'static str, u32); 8] = [
+        (ProgramState::Stopped, "STOPPED", 0),
+        (ProgramState::Starting, "STARTING", 10),
+        (ProgramState::Running, "RUNNING", 20),
+        (ProgramState::Backoff, "BACKOFF", 30),
+        (ProgramState::Stopping, "STOPPING", 40),
+        (ProgramState::Exited, "EXITED", 100),
+        (ProgramState::Fatal, "FATAL", 200),
+        (ProgramState::Unknown, "UNKNOWN", 1000),
+    ];
+
+    /// Returns its name.
+    pub fn name(self) -> &'static str {
+        ProgramState::TABLE.iter().find(|row| row.0 == self).map_or("UNKNOWN", |row| row.1)
+    }
+
+    /// Returns its code.
+    pub fn code(self) -> u32 {
+        ProgramState::TABLE.iter().find(|row| row.0 == self).map_or(1000, |row| row.2)
+    }
 }
 
 /// How a run ended.
@@ -161,5 +267,31 @@ impl From<JobView> for JobSpec {
         let about = About { description, author, version, usage, emits }.into();
         let (start_on, stop_on) = (start_on.map(Shared::from), stop_on.map(Shared::from));
         JobSpec { about, start_on, stop_on, ..JobSpec::new(name) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uptime_counts_hours_without_a_zero_before_them_and_days() {
+        let rows = [
+            (0, "0:00:00"),
+            (3_725, "1:02:05"),
+            (86_399, "23:59:59"),
+            (86_400, "1 day, 0:00:00"),
+            (200_000, "2 days, 7:33:20"),
+        ];
+        for (seconds, words) in rows {
+            assert_eq!(uptime(Span::secs(seconds)), words);
+        }
+    }
+
+    #[test]
+    fn every_state_has_a_name_and_a_code_of_its_own() {
+        for (state, name, code) in ProgramState::TABLE {
+            assert_eq!((state.name(), state.code()), (name, code));
+        }
     }
 }

@@ -90,7 +90,7 @@ fn status(failure: &Failure) -> i32 {
             Exit::Signal { signal, .. } => i32::from(*signal) << 8,
             Exit::Unknown => -1,
         },
-        Failure::RespawnLimit => 0,
+        Failure::RespawnLimit | Failure::StartRetries => 0,
         Failure::NotSpawned(..) | Failure::Timeout(_, None) | Failure::Unkillable(_) => -1,
     }
 }

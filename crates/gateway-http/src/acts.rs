@@ -214,6 +214,7 @@ fn failed(fault: &Refusal, act: Act, name: &str) -> Fault {
         Some(
             Failure::Ended(..)
             | Failure::RespawnLimit
+            | Failure::StartRetries
             | Failure::Timeout(..)
             | Failure::Unkillable(_),
         )

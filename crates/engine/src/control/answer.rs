@@ -4,12 +4,12 @@ use super::codec::{self, Continues, FRAME_MAX, MESSAGE_MAX};
 use super::command::Command;
 use super::fault::Fault;
 use super::notice::Notice;
-use super::wire::{WireInstance, WireJob, WireNotice, WireSettings, WireWhy};
+use super::wire::{WireInstance, WireJob, WireNotice, WireProgram, WireSettings, WireWhy};
 use crate::machine::request::Reply;
 use crate::machine::Level;
 use crate::process::Pid;
 use crate::text::Text;
-use crate::view::{InstanceView, JobView, SettingsView, WhyView};
+use crate::view::{InstanceView, JobView, ProgramView, SettingsView, WhyView};
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use alloc::format;
@@ -27,6 +27,8 @@ pub enum Answer {
     Instances(Vec<InstanceView>),
     /// Why.
     Why(Box<WhyView>),
+    /// Programs: sorted by group and name.
+    Programs(Vec<ProgramView>),
     /// ShowConfig: sorted by name.
     Jobs(Vec<JobView>),
     /// Settings.
@@ -88,6 +90,11 @@ struct InstancesBody {
 #[derive(Deserialize)]
 struct JobsBody {
     jobs: Vec<WireJob>,
+}
+
+#[derive(Deserialize)]
+struct ProgramsBody {
+    programs: Vec<WireProgram>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -168,6 +175,10 @@ impl Answer {
                 let items = views.into_iter().map(|view| codec::encoded(&WireJob::from(view)));
                 return Body::Many("jobs", items.collect());
             }
+            Answer::Programs(views) => {
+                let items = views.into_iter().map(|view| codec::encoded(&WireProgram::from(view)));
+                return Body::Many("programs", items.collect());
+            }
             Answer::Why(view) => why(*view),
             Answer::Instance(view) => codec::encoded(&InstanceBody {
                 instance: view.map(|view| WireInstance::from(*view)),
@@ -208,6 +219,7 @@ impl Answer {
         match (&mut *self, later) {
             (Answer::Instances(all), Answer::Instances(more)) => all.extend(more),
             (Answer::Jobs(all), Answer::Jobs(more)) => all.extend(more),
+            (Answer::Programs(all), Answer::Programs(more)) => all.extend(more),
             (whole, later) => *whole = later,
         }
     }
@@ -235,6 +247,10 @@ fn body(command: Command, message: &[u8]) -> Result<Answer, Fault> {
         Command::ShowConfig => {
             let body: JobsBody = read_body(message)?;
             Answer::Jobs(body.jobs.into_iter().map(JobView::from).collect())
+        }
+        Command::Programs => {
+            let body: ProgramsBody = read_body(message)?;
+            Answer::Programs(body.programs.into_iter().map(ProgramView::from).collect())
         }
         Command::Settings => Answer::Settings(Box::new(read_body::<WireSettings>(message)?.into())),
         Command::Usage => Answer::Usage(read_body::<UsageBody>(message)?.usage),

@@ -109,6 +109,8 @@ pub enum Call {
     ShowConfig(Option<Text>),
     /// How a job's main process is run and ended.
     Settings(Text),
+    /// The states of all jobs or of one, as Supervisor's clients want them.
+    Programs(Option<Text>),
     /// The usage text of a job.
     Usage(Text),
     /// Read the job files again.
@@ -162,6 +164,7 @@ impl Call {
             Call::Why(..) => Command::Why,
             Call::ShowConfig(..) => Command::ShowConfig,
             Call::Settings(..) => Command::Settings,
+            Call::Programs(..) => Command::Programs,
             Call::Usage(..) => Command::Usage,
             Call::ReloadConfiguration => Command::ReloadConfiguration,
             Call::Version => Command::Version,
@@ -202,7 +205,7 @@ impl Call {
             Call::List(job, listed) => {
                 Params { job: job.clone(), all: (*listed == Listed::All).then_some(true), ..none }
             }
-            Call::ShowConfig(job) => Params { job: job.clone(), ..none },
+            Call::ShowConfig(job) | Call::Programs(job) => Params { job: job.clone(), ..none },
             Call::Settings(job) | Call::Usage(job) => Params { job: Some(job.clone()), ..none },
             Call::ReloadConfiguration
             | Call::Version
@@ -339,6 +342,10 @@ pub(super) mod decode {
 
     pub(crate) fn settings(p: Params) -> Result<Call, Fault> {
         Ok(Call::Settings(needed("job", p.job)?))
+    }
+
+    pub(crate) fn programs(p: Params) -> Result<Call, Fault> {
+        Ok(Call::Programs(p.job))
     }
 
     pub(crate) fn usage(p: Params) -> Result<Call, Fault> {

@@ -32,6 +32,8 @@ pub enum Command {
     ShowConfig,
     /// How a job's main process is run.
     Settings,
+    /// The states of programs, as Supervisor's clients want them.
+    Programs,
     /// The usage text of a job.
     Usage,
     /// Read the job files again.
@@ -266,6 +268,16 @@ pub const COMMANDS: &[Row] = &[
         parameters: &[JOB],
         help: "Shows how a job's main process is run and ended.",
         decode: decode::settings,
+    },
+    Row {
+        command: Command::Programs,
+        method: "Programs",
+        privilege: Privilege::See,
+        right: "see jobs",
+        replies: Replies::Pages,
+        parameters: &[ANY_JOB],
+        help: "Lists jobs with the states that Supervisor has for programs.",
+        decode: decode::programs,
     },
     Row {
         command: Command::Usage,

@@ -20,7 +20,9 @@ use crate::signal::Signal;
 use crate::spec::{Arg, Condition, KillMode, Node, Operand};
 use crate::text::Text;
 use crate::time::Span;
-use crate::view::{InstanceView, JobView, LastExit, Remembered, SettingsView, WhyView};
+use crate::view::{
+    InstanceView, JobView, LastExit, ProgramState, ProgramView, Remembered, SettingsView, WhyView,
+};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
@@ -103,6 +105,8 @@ fn sample_calls() -> Vec<Call> {
         Call::Why(by_env.clone()),
         Call::ShowConfig(Some(Text::from("web"))),
         Call::ShowConfig(None),
+        Call::Programs(Some(Text::from("web"))),
+        Call::Programs(None),
         Call::Usage(Text::from("web")),
         Call::ReloadConfiguration,
         Call::Version,
@@ -213,6 +217,8 @@ fn sample_answers() -> Vec<(Command, Answer)> {
         (Command::List, Answer::Instances(Vec::new())),
         (Command::Why, Answer::Why(Box::new(why))),
         (Command::ShowConfig, Answer::Jobs(vec![job])),
+        (Command::Programs, Answer::Programs(programs())),
+        (Command::Programs, Answer::Programs(Vec::new())),
         (Command::Settings, Answer::Settings(Box::new(settings))),
         (Command::Usage, Answer::Usage(None)),
         (Command::Usage, Answer::Usage(Some(Text::from(b"\xff")))),
@@ -224,6 +230,23 @@ fn sample_answers() -> Vec<(Command, Answer)> {
         (Command::Shutdown, Answer::Done),
     ]);
     answers
+}
+
+fn programs() -> Vec<ProgramView> {
+    let states = ProgramState::TABLE.iter().map(|row| row.0);
+    let program = |state| ProgramView {
+        job: JobName::try_from("web:1").unwrap(),
+        group: Text::from("web"),
+        process: Text::from("1"),
+        state,
+        pid: (state == ProgramState::Running).then_some(7),
+        started: Some(Span::secs(90_061)),
+        stopped: (state == ProgramState::Exited).then_some(Span::secs(1)),
+        exit: (state == ProgramState::Exited).then_some(Exit::Signal { signal: 9, core: true }),
+        spawn_error: String::from(if state == ProgramState::Fatal { "can't" } else { "" }),
+        failures: 3,
+    };
+    states.map(program).collect()
 }
 
 /// Opens a call of this command in a conversation with the owner.
@@ -326,6 +349,7 @@ fn sample_refusals() -> Vec<Refusal> {
         Failure::Ended(Role::Main, Exit::Status(1)),
         Failure::NotSpawned(Role::Main, Step::Chdir, 2),
         Failure::RespawnLimit,
+        Failure::StartRetries,
         Failure::Timeout(Role::PreStart, None),
         Failure::Timeout(Role::PreStart, Some(Exit::Signal { signal: 9, core: false })),
         Failure::Unkillable(Role::Main),

@@ -14,7 +14,9 @@ use crate::signal::Signal;
 use crate::spec::{Arg, Condition, KillMode, Node, Operand};
 use crate::text::Text;
 use crate::time::Span;
-use crate::view::{InstanceView, JobView, LastExit, Remembered, SettingsView, WhyView};
+use crate::view::{
+    InstanceView, JobView, LastExit, ProgramState, ProgramView, Remembered, SettingsView, WhyView,
+};
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -120,6 +122,7 @@ impl From<Failure> for WireFailure {
                 ("not-spawned", Some(WireEnding::not_spawned(role, step, errno)))
             }
             Failure::RespawnLimit => ("respawn-limit", None),
+            Failure::StartRetries => ("start-retries", None),
             Failure::Timeout(role, exit) => {
                 let ending =
                     exit.map_or(WireEnding::of(role), |exit| WireEnding::ended(role, exit));
@@ -142,6 +145,7 @@ impl WireFailure {
                 ending.errno.unwrap_or_default(),
             )),
             ("respawn-limit", _) => Some(Failure::RespawnLimit),
+            ("start-retries", _) => Some(Failure::StartRetries),
             ("timeout", Some(ending)) => {
                 let exit = Some(ending.exit()).filter(|exit| *exit != Exit::Unknown);
                 Some(Failure::Timeout(ending.process, exit))
@@ -408,6 +412,66 @@ impl From<WireJob> for JobView {
             emits: wire.emits,
             start_on: wire.start_on.map(condition),
             stop_on: wire.stop_on.map(condition),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct WireProgram {
+    job: JobName,
+    group: Text,
+    process: Text,
+    state: ProgramState,
+    code: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pid: Option<Pid>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    started: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stopped: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ending: Option<WireEnding>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    spawn_error: String,
+    failures: u32,
+}
+
+impl From<ProgramView> for WireProgram {
+    fn from(view: ProgramView) -> WireProgram {
+        let description = view.description();
+        let ProgramView { job, group, process, state, pid, started, stopped, exit, .. } = view;
+        WireProgram {
+            job,
+            group,
+            process,
+            state,
+            code: state.code(),
+            description,
+            pid,
+            started: started.map(millis),
+            stopped: stopped.map(millis),
+            ending: exit.map(|exit| WireEnding::ended(Role::Main, exit)),
+            spawn_error: view.spawn_error,
+            failures: view.failures,
+        }
+    }
+}
+
+impl From<WireProgram> for ProgramView {
+    fn from(wire: WireProgram) -> ProgramView {
+        ProgramView {
+            job: wire.job,
+            group: wire.group,
+            process: wire.process,
+            state: wire.state,
+            pid: wire.pid,
+            started: wire.started.map(Span::millis),
+            stopped: wire.stopped.map(Span::millis),
+            exit: wire.ending.map(|ending| ending.exit()),
+            spawn_error: wire.spawn_error,
+            failures: wire.failures,
         }
     }
 }

@@ -181,7 +181,7 @@ impl Engine {
                         None => main.is_some_and(|main| main.overdue),
                     }
             }
-            Hold::Ready => matches!(due, Some(Due::Expect(_) | Due::Settle(..))),
+            Hold::Ready => matches!(due, Some(Due::Expect(_) | Due::Up | Due::Settle(..))),
             Hold::Process(role) => {
                 instance.processes.contains_key(&role)
                     && (role != Role::Main || due.is_some() || !instance.warnings.is_empty())

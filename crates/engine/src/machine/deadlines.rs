@@ -87,8 +87,16 @@ impl Engine {
             Due::Kill(role) => self.kill(id, role),
             Due::Unkillable(role) => self.unkillable(id, role),
             Due::Expect(since) => self.expect_missed(id, since),
+            Due::Up => self.stayed_up(id),
             Due::Sweep => self.sweep_hard(id),
         }
+    }
+
+    /// Main has stayed up long enough to count as ready.
+    fn stayed_up(&mut self, id: InstanceId) {
+        let Some(spec) = self.spec_of(id) else { return };
+        self.started_well(id, &spec.policy);
+        self.release_hold(id, Hold::Ready);
     }
 
     pub(super) fn mark_overdue(&mut self, id: InstanceId, role: Role) {

@@ -34,6 +34,7 @@ pub fn build(table: &[Text], stanzas: &[EnvRow], own: &[Text], given: &[Text]) -
     let mut env = table.to_vec();
     for stanza in stanzas {
         match stanza {
+            EnvRow::InheritAll => own.iter().for_each(|row| set(&mut env, row)),
             EnvRow::Set(key, value) => set(&mut env, &row(key.bytes(), value.bytes())),
             EnvRow::Inherit(key) => {
                 let found =

@@ -81,7 +81,7 @@ fn code(failure: Option<Failure>, last: Option<Exit>) -> i32 {
         Some(Failure::NotSpawned(..)) => NOT_EXECUTED,
         Some(Failure::Ended(_, exit)) => of(Some(exit)).max(1),
         Some(Failure::Timeout(_, exit)) => of(exit).max(1),
-        Some(Failure::RespawnLimit) => of(last).max(1),
+        Some(Failure::RespawnLimit | Failure::StartRetries) => of(last).max(1),
         Some(Failure::Unkillable(_)) => 1,
     }
 }

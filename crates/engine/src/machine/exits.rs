@@ -8,7 +8,7 @@ use super::{environment, Effect, Engine, Level, Note, SignalScope};
 use crate::names::EventName;
 use crate::process::{Exit, InstanceId, Pid, Role, Slot, Step};
 use crate::signal::Signal;
-use crate::spec::{Expect, NormalExit, Policy};
+use crate::spec::{Expect, NormalExit, Policy, Respawn};
 use crate::text::Text;
 use crate::time::{Mono, Span};
 use alloc::format;
@@ -50,6 +50,9 @@ impl Engine {
         }
         self.set_due(id, None);
         let Some(spec) = self.spec_of(id) else { return };
+        if role == Role::Main && ready_when_run(spec.policy.expect) {
+            self.started_well(id, &spec.policy);
+        }
         if role != Role::Main {
             let limit = spec.policy.timeouts.get(&role);
             self.set_due(id, limit.map(|limit| (now + *limit, Due::Overdue(role))));
@@ -93,9 +96,13 @@ impl Engine {
         if let Failure::NotSpawned(role, step, errno) = failure {
             self.remember(id, Note::NotSpawned(role, step, errno));
         }
+        let Some(spec) = self.spec_of(id) else { return };
         let Some(instance) = self.instances.edit(&id) else { return };
         instance.processes.remove(&role);
         match role {
+            Role::Main if spec.policy.start_retries.is_some() && instance.goal == Goal::Start => {
+                self.start_failed(id, slot, &spec.policy, failure);
+            }
             Role::Main | Role::PreStart | Role::PostStop => {
                 if role == Role::Main {
                     instance.main = Main::Absent;
@@ -266,9 +273,20 @@ impl Engine {
             return;
         }
         let policy = &spec.policy;
-        let unasked = exit != Exit::Status(0) || (policy.respawn && !policy.task);
+        let early = matches!(instance.hold, Some(Hold::Spawn | Hold::Ready));
+        if early && policy.start_retries.is_some() && matches!(policy.expect, Expect::Up(_)) {
+            self.start_failed(id, slot, policy, Failure::Ended(Role::Main, exit));
+            return;
+        }
+        let respawns = policy.respawn != Respawn::Never;
+        let unasked = exit != Exit::Status(0) || (respawns && !policy.task);
         let failed = unasked && !is_normal(exit, &policy.normal_exit);
-        if failed && policy.respawn && self.globals.shutdown.is_none() {
+        let again = match policy.respawn {
+            Respawn::Never => false,
+            Respawn::Failed => failed,
+            Respawn::Always => true,
+        };
+        if again && self.globals.shutdown.is_none() {
             self.respawn_or_give_up(id, slot, policy, since);
             return;
         }

@@ -108,6 +108,8 @@ pub enum Note {
     ChainCut(List<JobName>),
     /// A new description is in force.
     Redefined,
+    /// The start failed and is tried again; for the n-th time.
+    StartsAgain(u32),
 }
 
 impl History {
@@ -137,6 +139,7 @@ impl History {
             | Note::Spawned(..)
             | Note::Ended(..)
             | Note::Failed(_)
+            | Note::StartsAgain(_)
             | Note::BacksOff(_)
             | Note::Retries(..)
             | Note::Signalled(..)
@@ -187,6 +190,9 @@ impl Note {
             Note::Respawns(count) => {
                 ("main ended unasked".into(), format!("respawn, number {count} in its window"))
             }
+            Note::StartsAgain(count) => {
+                ("main ended before it was ready".into(), format!("start again, number {count}"))
+            }
             Note::BacksOff(span) => {
                 ("main ended too soon".into(), format!("start again in {span}"))
             }
@@ -197,15 +203,11 @@ impl Note {
             Note::Signalled(role, signal) => {
                 (format!("{role} shall end"), format!("sent {signal}"))
             }
-            Note::Reloads(signal) => {
-                ("a client asked for a reload".into(), format!("sent {signal} to main"))
-            }
+            Note::Reloads(signal) => sent("a client asked for a reload", *signal),
             Note::Signals(signal) => {
                 ("a client asked for a signal".into(), format!("sent {signal} to main"))
             }
-            Note::Passed(signal) => {
-                (format!("Upright got {signal}"), format!("sent {signal} to main"))
-            }
+            Note::Passed(signal) => sent(&format!("Upright got {signal}"), *signal),
             Note::Followed(from, to) => (
                 format!("process {from} ended and left process {to}"),
                 format!("main is process {to}"),
@@ -234,6 +236,10 @@ impl Note {
             Note::Redefined => ("the job's file changed".into(), "the new one is in force".into()),
         }
     }
+}
+
+fn sent(cause: &str, signal: Signal) -> (String, String) {
+    (String::from(cause), format!("sent {signal} to main"))
 }
 
 fn verb(asked: &Asked) -> &'static str {

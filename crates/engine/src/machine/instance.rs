@@ -192,6 +192,8 @@ pub enum Due {
     Settle(Mono, Mono, Survey),
     /// What main left has had time to end politely.
     Sweep,
+    /// Main has stayed up as long as `expect up` wants.
+    Up,
 }
 
 /// What looking for the leavings of an original has shown.
@@ -228,6 +230,9 @@ pub struct Window {
     pub failures: u32,
     /// Respawns since the instance exists.
     pub total: u64,
+    /// When the main ran that is being respawned.
+    #[serde(default)]
+    pub ran_from: Option<Mono>,
 }
 
 impl Instance {

@@ -5,9 +5,11 @@ use super::instance::Instance;
 use super::job::{Job, Next};
 use super::offering::expanded;
 use super::requests::Found;
+use super::state::Goal;
 use super::{
     environment, Engine, EventId, History, JobChange, Note, Notice, Remembering, PAST_MAX,
 };
+use crate::list::List;
 use crate::names::{EventName, InstanceName, JobName};
 use crate::process::InstanceId;
 use crate::spec::{Condition, JobSpec, Node};
@@ -18,7 +20,7 @@ use alloc::vec::Vec;
 
 impl Engine {
     /// Registers a job, or replaces it: at once where nothing runs, else when the last instance is
-    /// gone. A job is never started by becoming known.
+    /// gone. Only a job that says so is started by becoming known.
     pub(super) fn define(&mut self, mut spec: Arc<JobSpec>) {
         let name = spec.name.clone();
         // Many jobs are alike, most of all those whose names are: what they have in common is kept
@@ -34,9 +36,17 @@ impl Engine {
             Some(job) if runs => job.next = Next::Changed(spec),
             Some(_) => self.put_in_force(&name, spec),
             None => {
+                let starts = spec.policy.autostart && self.globals.shutdown.is_none();
                 self.index_start(&spec);
                 self.jobs.insert(name.clone(), Job::new(spec));
-                self.notice(Notice::Job { job: name, change: JobChange::Added });
+                self.notice(Notice::Job { job: name.clone(), change: JobChange::Added });
+                if starts {
+                    let id = self.find_or_create(&name, InstanceName::default());
+                    if let Some(instance) = self.instances.edit(&id) {
+                        instance.given_next = Some(List::default());
+                    }
+                    self.change_goal(id, Goal::Start);
+                }
             }
         }
     }

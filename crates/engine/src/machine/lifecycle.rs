@@ -14,6 +14,7 @@ use crate::process::{Exit, InstanceId, Role};
 use crate::signal::Signal;
 use crate::spec::{Expect, JobSpec, KillMode};
 use crate::text::Text;
+use crate::time::Span;
 use crate::view::InstanceView;
 use alloc::format;
 use alloc::string::ToString;
@@ -215,7 +216,7 @@ impl Engine {
             self.kill(id, role);
             return;
         }
-        self.signal(id, role, policy.kill_signal, scope(policy.kill_mode));
+        self.signal(id, role, policy.kill_signal, polite_scope(policy.kill_mode));
         #[cfg(feature = "planted")]
         if self.planted(super::Bug::KillTimerNotArmed) {
             return;
@@ -340,6 +341,7 @@ impl Engine {
             Failure::Ended(_, exit) | Failure::Timeout(_, Some(exit)) => env.extend(exit_env(exit)),
             Failure::NotSpawned(..)
             | Failure::RespawnLimit
+            | Failure::StartRetries
             | Failure::Timeout(_, None)
             | Failure::Unkillable(_) => {}
         }
@@ -354,8 +356,23 @@ impl Engine {
         failure: Failure,
         output: Option<crate::process::Slot>,
     ) {
+        let Some(instance) = self.instances.look(&id) else { return };
+        if instance.failure.is_none() {
+            let (job, instance) = (instance.job.clone(), instance.name.clone());
+            self.notice(Notice::Failed { job, instance, failure });
+        }
+        self.remember(id, Note::Failed(failure));
+        self.refuse_waiters(id, failure, output);
+    }
+
+    /// Tells everybody who waits for the present run that it has failed, whatever follows.
+    pub(super) fn refuse_waiters(
+        &mut self,
+        id: InstanceId,
+        failure: Failure,
+        output: Option<crate::process::Slot>,
+    ) {
         let Some(instance) = self.instances.edit(&id) else { return };
-        let first = instance.failure.is_none();
         // The events tell the first reason; whoever came to wait since then is told the one that
         // keeps it from what it wanted.
         instance.failure.get_or_insert(failure);
@@ -364,10 +381,6 @@ impl Engine {
             .partition(|waiter| !matches!(waiter, Waiter::Accepted(_)));
         instance.waiters = accepted.into();
         let (job, name) = (instance.job.clone(), instance.name.clone());
-        if first {
-            self.notice(Notice::Failed { job: job.clone(), instance: name.clone(), failure });
-        }
-        self.remember(id, Note::Failed(failure));
         let waiters: Vec<Waiter> = waiters;
         for waiter in waiters {
             match waiter {
@@ -460,10 +473,18 @@ pub(super) fn exit_env(exit: Exit) -> Option<Text> {
     }
 }
 
-/// Returns whom a stop's signals are for.
+/// Returns whom a stop's KILL is for.
 pub(super) fn scope(mode: KillMode) -> SignalScope {
     match mode {
         KillMode::Process => SignalScope::Process,
+        KillMode::Group | KillMode::Mixed | KillMode::Tree => SignalScope::Group,
+    }
+}
+
+/// Returns whom a stop's polite signal is for.
+pub(super) fn polite_scope(mode: KillMode) -> SignalScope {
+    match mode {
+        KillMode::Process | KillMode::Mixed => SignalScope::Process,
         KillMode::Group | KillMode::Tree => SignalScope::Group,
     }
 }
@@ -471,7 +492,7 @@ pub(super) fn scope(mode: KillMode) -> SignalScope {
 /// Reports whether main is ready as soon as it runs.
 pub(super) fn ready_when_run(expect: Expect) -> bool {
     match expect {
-        Expect::None => true,
-        Expect::Stop | Expect::Fork | Expect::Daemon => false,
+        Expect::None | Expect::Up(Span::ZERO) => true,
+        Expect::Stop | Expect::Fork | Expect::Daemon | Expect::Up(_) => false,
     }
 }

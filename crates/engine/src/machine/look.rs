@@ -8,7 +8,7 @@ use super::state::{Goal, State};
 use super::{Engine, EventId};
 use crate::names::{InstanceName, JobName};
 use crate::process::{InstanceId, Role, Slot};
-use crate::spec::{Arg, Command, Condition, Expect, Node, NormalExit, Operand};
+use crate::spec::{Arg, Command, Condition, Expect, Node, NormalExit, Operand, Respawn};
 use crate::text::Text;
 use crate::time::{Mono, Span};
 use crate::view::{InstanceView, JobView, Remembered, SettingsView, WhyView};
@@ -132,9 +132,9 @@ impl Engine {
         };
         Some(SettingsView {
             task: policy.task,
-            respawn: policy.respawn,
+            respawn: policy.respawn != Respawn::Never,
             command: spec.commands.get(&Role::Main).map(|command| match command {
-                Command::Exec(text) | Command::Script(text) => text.clone(),
+                Command::Exec(text) | Command::Script(text) | Command::Words(text) => text.clone(),
             }),
             directory: spec.attrs.chdir.clone(),
             user: spec.attrs.setuid.clone(),

@@ -26,6 +26,7 @@ mod orders;
 mod owed;
 #[cfg(feature = "planted")]
 mod planted;
+mod program;
 mod ready;
 pub mod request;
 mod requests;
@@ -238,6 +239,10 @@ impl Engine {
         self.settle();
         if let Some(code) = self.essential.take() {
             self.shut_down(ShutdownKind::Shutdown, code);
+            self.settle();
+        }
+        // Each time at least one instance more is told to stop.
+        while self.stop_next_group() {
             self.settle();
         }
         self.answer_accepted();

@@ -2,7 +2,7 @@
 //! keeper's table.
 
 use super::instance::{Due, Hold};
-use super::lifecycle::scope;
+use super::lifecycle::{polite_scope, scope};
 use super::request::RequestId;
 use super::state::State;
 use super::{Engine, SignalScope};
@@ -102,8 +102,11 @@ impl Engine {
             });
             told.filter_map(move |(role, process)| {
                 let politely = instance.due().is_some_and(|(_, due)| due == Due::Kill(*role));
-                let signal = if politely { policy?.kill_signal } else { Signal::KILL };
-                Some((process.slot, signal, scope(policy?.kill_mode)))
+                let (signal, scope) = match politely {
+                    true => (policy?.kill_signal, polite_scope(policy?.kill_mode)),
+                    false => (Signal::KILL, scope(policy?.kill_mode)),
+                };
+                Some((process.slot, signal, scope))
             })
         })
     }

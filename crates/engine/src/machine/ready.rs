@@ -23,8 +23,13 @@ impl Engine {
         if let Some(instance) = self.instances.edit(&id) {
             instance.hold = Some(Hold::Ready);
         }
-        let due = self.now + spec.policy.expect_timeout;
-        self.set_due(id, Some((due, Due::Expect(self.now))));
+        let due = match spec.policy.expect {
+            Expect::Up(span) => (self.now + span, Due::Up),
+            Expect::None | Expect::Stop | Expect::Fork | Expect::Daemon => {
+                (self.now + spec.policy.expect_timeout, Due::Expect(self.now))
+            }
+        };
+        self.set_due(id, Some(due));
     }
 
     /// The time of `expect` is over: the original is taken for main.

@@ -151,6 +151,8 @@ pub enum Failure {
     Timeout(Role, Option<Exit>),
     /// A process does not end, even after KILL: the kernel holds it (state D).
     Unkillable(Role),
+    /// Main ended too early, or could not be executed, as often as a start is tried.
+    StartRetries,
 }
 
 impl Failure {
@@ -162,6 +164,7 @@ impl Failure {
             | Failure::Timeout(role, _)
             | Failure::Unkillable(role) => role.name(),
             Failure::RespawnLimit => "respawn",
+            Failure::StartRetries => "start",
         }
     }
 }
@@ -180,6 +183,7 @@ impl fmt::Display for Failure {
                 }
             }
             Failure::RespawnLimit => f.write_str("respawning too fast"),
+            Failure::StartRetries => f.write_str("ended too early at every start"),
             Failure::Timeout(role, _) => write!(f, "{role} process did not end in its time"),
             Failure::Unkillable(role) => {
                 write!(f, "{role} process does not end, even after KILL: the kernel holds it")

@@ -32,6 +32,7 @@ impl Engine {
         if now.since(since) >= policy.backoff.reset {
             instance.respawn.failures = 0;
         }
+        instance.respawn.ran_from = Some(since);
         let limit = policy.respawn_limit;
         #[cfg(feature = "planted")]
         let limit = match limit {
@@ -48,7 +49,10 @@ impl Engine {
             self.will_stop(id);
             return;
         }
-        instance.respawn.failures = instance.respawn.failures.saturating_add(1);
+        // Where failed starts are counted, this was none: it had been ready.
+        if policy.start_retries.is_none() {
+            instance.respawn.failures = instance.respawn.failures.saturating_add(1);
+        }
         instance.respawn.total = instance.respawn.total.saturating_add(1);
         instance.main = Main::Lost;
         let count = instance.respawn.count;
@@ -58,16 +62,60 @@ impl Engine {
         });
     }
 
+    /// Main ended before it was ready, or could not be executed: whoever waits for the start is told,
+    /// and it is tried again, unless that happened too often.
+    pub(super) fn start_failed(
+        &mut self,
+        id: InstanceId,
+        slot: Slot,
+        policy: &Policy,
+        failure: Failure,
+    ) {
+        let ends = self.globals.shutdown.is_some();
+        let Some(instance) = self.instances.edit(&id) else { return };
+        instance.main = Main::Lost;
+        let failures = instance.respawn.failures.saturating_add(1);
+        instance.respawn.failures = failures;
+        if failures > policy.start_retries.unwrap_or(0) || ends {
+            self.say(Level::Warn, |engine| {
+                format!("{} ended too early at every start, stopped", engine.shown(id))
+            });
+            self.fail(id, Failure::StartRetries, Some(slot));
+            self.will_stop(id);
+            return;
+        }
+        instance.respawn.total = instance.respawn.total.saturating_add(1);
+        self.remember(id, Note::StartsAgain(failures));
+        self.say(Level::Warn, |engine| {
+            format!("{} ended too early, starting again", engine.shown(id))
+        });
+        self.refuse_waiters(id, failure, Some(slot));
+    }
+
+    /// Main has been ready: failed starts are counted anew.
+    pub(super) fn started_well(&mut self, id: InstanceId, policy: &Policy) {
+        if policy.start_retries.is_some() {
+            if let Some(instance) = self.instances.edit(&id) {
+                instance.respawn.failures = 0;
+            }
+        }
+    }
+
     /// Holds a start that follows a failure for as long as the back-off says. Reports whether it
     /// does.
     pub(super) fn hold_for_backoff(&mut self, id: InstanceId, spec: &JobSpec) -> bool {
         let seed = self.config.seed;
         let Some(instance) = self.instances.edit(&id) else { return false };
+        let backoff = &spec.policy.backoff;
         let failures = instance.respawn.failures;
-        if failures == 0 || spec.policy.backoff.delay == Span::ZERO {
+        let paced = instance.respawn.ran_from.take();
+        let left = paced.map_or(Span::ZERO, |from| (from + backoff.pace).since(self.now));
+        let waits = failures > 0 && backoff.delay != Span::ZERO;
+        let waits = waits.then(|| wait(backoff, failures, seed ^ u64::from(id.0)));
+        let span = waits.unwrap_or(Span::ZERO).max(left);
+        if span == Span::ZERO {
             return false;
         }
-        let span = wait(&spec.policy.backoff, failures, seed ^ u64::from(id.0));
         instance.hold = Some(Hold::Deadline);
         self.remember(id, Note::BacksOff(span));
         self.set_due(id, Some((self.now + span, Due::Backoff)));
@@ -121,11 +169,18 @@ impl Window {
 /// Returns how long the n-th start after a failure waits.
 pub fn wait(backoff: &Backoff, failures: u32, seed: u64) -> Span {
     let mut span = backoff.delay;
-    for _ in 1..failures {
+    // A steady step needs no counting: with a small one and a far cap that would take for ever.
+    if backoff.factor_percent == 100 {
+        let steps = u64::from(failures.saturating_sub(1));
+        span = Span(span.0.saturating_add(backoff.step.0.saturating_mul(steps)));
+    }
+    let grows = if backoff.factor_percent == 100 { 1 } else { failures };
+    for _ in 1..grows {
         if span >= backoff.cap {
             break;
         }
         let next = Span(span.0.saturating_mul(u64::from(backoff.factor_percent)) / 100);
+        let next = Span(next.0.saturating_add(backoff.step.0));
         // What does not change now never will: however many failures, few steps.
         if next == span {
             break;
@@ -175,7 +230,7 @@ mod tests {
             factor_percent: 200,
             cap: Span::secs(8),
             jitter_percent: 0,
-            reset: Span::secs(60),
+            ..Backoff::default()
         };
         let waits: alloc::vec::Vec<u64> = (1..7).map(|n| wait(&backoff, n, 7).as_secs()).collect();
         assert_eq!(waits, [1, 2, 4, 8, 8, 8]);

@@ -3,15 +3,17 @@
 //! alive.
 
 use super::instance::Due;
-use super::lifecycle::scope;
+use super::lifecycle::polite_scope;
 use super::request::{Refusal, Reply, RequestId, Superseder};
 use super::state::Goal;
 use super::{Effect, Engine, EventId, Level, ShutdownKind, SignalScope};
 use crate::names::EventName;
 use crate::process::{InstanceId, Role, Slot};
 use crate::signal::Signal;
+use crate::spec::Order;
 use crate::text::Text;
 use crate::time::{Mono, Span};
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -101,9 +103,7 @@ impl Engine {
                 (Some(at(ASK)), at(KILL), at(END))
             }
             None => {
-                let running = self.instances.iter().filter_map(|(id, _)| self.spec_of(*id));
-                let longest = running.map(|spec| spec.policy.kill_timeout).max();
-                let kill_at = self.now + longest.unwrap_or(SHORTEST).max(SHORTEST) + GRACE;
+                let kill_at = self.now + self.longest_end() + GRACE;
                 (Some(self.now + SHORTEST), kill_at, kill_at + LAST)
             }
         };
@@ -128,8 +128,51 @@ impl Engine {
         let ids: Vec<InstanceId> = users.map(|(id, _)| *id).collect();
         for id in ids {
             self.cut_kill_timeout(id);
-            self.stop_for_shutdown(id);
+            if self.place_of(id).is_none() {
+                self.stop_for_shutdown(id);
+            }
         }
+    }
+
+    /// Returns how long an orderly end may take: what is in no group ends together, groups one after
+    /// the other.
+    fn longest_end(&self) -> Span {
+        let mut longest: BTreeMap<Option<(i64, Text)>, Span> = BTreeMap::new();
+        for (id, _) in self.instances.iter() {
+            let Some(spec) = self.spec_of(*id) else { continue };
+            let group = self.place_of(*id).map(|order| (order.group_priority, order.group));
+            let most = longest.entry(group).or_default();
+            *most = (*most).max(spec.policy.kill_timeout);
+        }
+        let ungrouped = longest.remove(&None).unwrap_or(SHORTEST).max(SHORTEST);
+        longest.values().fold(ungrouped, |sum, most| Span(sum.0.saturating_add(most.0)))
+    }
+
+    fn place_of(&self, id: InstanceId) -> Option<Order> {
+        self.spec_of(id).and_then(|spec| spec.policy.order.clone())
+    }
+
+    /// Stops the group that is next: the one with the greatest priority, once nothing is left of those
+    /// before it. Reports whether it did. Source: Supervisor 4.3.0, ordered stop.
+    pub(super) fn stop_next_group(&mut self) -> bool {
+        if self.globals.shutdown.as_ref().is_none_or(|shutdown| shutdown.quit) {
+            return false;
+        }
+        let places = self.instances.iter().filter_map(|(id, instance)| {
+            let order = self.place_of(*id)?;
+            Some((order, *id, instance.goal == Goal::Stop && !instance.restart))
+        });
+        let mut places: Vec<(Order, InstanceId, bool)> = places.collect();
+        if places.iter().any(|(_, _, stops)| *stops) {
+            return false;
+        }
+        places.sort();
+        let Some((last, _, _)) = places.last().cloned() else { return false };
+        let same = |order: &Order| order.group == last.group;
+        for (_, id, _) in places.iter().rev().filter(|(order, _, _)| same(order)) {
+            self.stop_for_shutdown(*id);
+        }
+        true
     }
 
     /// Returns when a process that is asked to end now is sent KILL: after its job's kill timeout,
@@ -286,7 +329,7 @@ impl Engine {
                     "{shown} {role} process is asked to end now: most of the stop timeout is over"
                 )
             });
-            self.signal(id, role, spec.policy.kill_signal, scope(spec.policy.kill_mode));
+            self.signal(id, role, spec.policy.kill_signal, polite_scope(spec.policy.kill_mode));
         }
         self.out.push(Effect::SweepAll(Signal::TERM));
     }

@@ -78,7 +78,9 @@ fn plainly(pattern: &[u8], text: &[u8]) -> bool {
 }
 
 fn commanded(text: &Text) {
-    for command in [Command::Exec(text.clone()), Command::Script(text.clone())] {
+    for command in
+        [Command::Exec(text.clone()), Command::Script(text.clone()), Command::Words(text.clone())]
+    {
         let Launch { argv, script } = command::argv(&command);
         let shell = argv.first().is_some_and(|word| *word == "/bin/sh");
         match (&command, script) {
@@ -88,6 +90,10 @@ fn commanded(text: &Text) {
             }
             (Command::Script(_), None) => {
                 assert!(shell && argv.len() == 5 && text.bytes().starts_with(argv[3].bytes()));
+            }
+            (Command::Words(_), None) => {
+                let longest: usize = argv.iter().map(|word| word.bytes().len()).sum();
+                assert!(longest <= 3 * text.bytes().len(), "words are made of the text alone");
             }
             (Command::Exec(_), None) if argv.len() == 5 && argv[1] == "-e" && shell => {}
             (Command::Exec(_), None) => {

@@ -10,7 +10,7 @@ use engine::process::{Exit, Role, Slot};
 use engine::signal::Signal;
 use engine::spec::{
     Arg, Backoff, Command, Condition, EnvRow, Expect, JobSpec, KillMode, Node, NormalExit, Operand,
-    RespawnLimit,
+    Order, Respawn, RespawnLimit,
 };
 use engine::text::Text;
 use engine::time::{Mono, Span};
@@ -226,10 +226,20 @@ fn policy(bytes: &mut Bytes<'_>, spec: &mut JobSpec) {
     let policy = &mut spec.policy;
     let choice = bytes.byte();
     policy.task = choice & 1 != 0;
-    policy.respawn = choice & 2 != 0;
+    policy.respawn = if choice & 2 == 0 { Respawn::Never } else { Respawn::Failed };
     policy.expect =
         [Expect::None, Expect::Stop, Expect::Fork, Expect::Daemon][usize::from(choice >> 2 & 3)];
-    policy.kill_mode = bytes.pick(&[KillMode::Group, KillMode::Tree, KillMode::Process]);
+    if choice & 0x20 != 0 {
+        policy.expect = Expect::Up(bytes.pick(&[Span::ZERO, Span::secs(1), Span(u64::MAX)]));
+        policy.start_retries = bytes.pick(&[None, Some(0), Some(3), Some(u32::MAX)]);
+    }
+    if choice & 0x40 != 0 {
+        policy.respawn = Respawn::Always;
+        let group = Text::from(bytes.pick(&["a", "b"]));
+        policy.order = Some(Order { group_priority: 1, group, priority: 1 });
+    }
+    policy.kill_mode =
+        bytes.pick(&[KillMode::Group, KillMode::Tree, KillMode::Process, KillMode::Mixed]);
     let ends = |count| RespawnLimit::Within { count, interval: Span::secs(5) };
     policy.respawn_limit = bytes.pick(&[ends(10), ends(1), ends(0), RespawnLimit::Unlimited]);
     let spans = [Span::ZERO, Span::millis(1), Span::secs(1), Span::secs(5), Span(u64::MAX)];
@@ -240,6 +250,8 @@ fn policy(bytes: &mut Bytes<'_>, spec: &mut JobSpec) {
             cap: bytes.pick(&spans),
             jitter_percent: bytes.pick(&[0, 20, u32::MAX]),
             reset: bytes.pick(&spans),
+            pace: bytes.pick(&spans),
+            step: bytes.pick(&spans),
         };
     }
     if choice & 0x20 != 0 {

@@ -1,7 +1,8 @@
 //! Scenarios: transcripts of what the machine is told and what it then wants done.
 //!
 //! A file holds one or more scenarios. Each begins with its title, sentences after `# `, then come
-//! headers, job files between `job NAME` and `end`, and inputs `@TIME WORDS`. What is indented below
+//! headers, job files between `job NAME` and `end`, programs of Supervisor between `programs` and
+//! `end`, and inputs `@TIME WORDS`. What is indented below
 //! an input is what followed; `UPDATE_EXPECT=1 cargo test -p engine --test scenarios` writes it.
 //! Which headers and inputs there are stands in the two tables of `world`.
 
@@ -76,6 +77,10 @@ fn play(scenario: &Scenario, memory: Memory) -> Result<String, String> {
             Line::Job { name, file, words } => {
                 text += words;
                 world.define(name, file)
+            }
+            Line::Programs { file, words } => {
+                text += words;
+                world.programs(file)
             }
             Line::Input { at, words, number } => {
                 text += &format!("@{at} {words}\n");

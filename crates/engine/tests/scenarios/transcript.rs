@@ -24,6 +24,13 @@ pub enum Line {
         /// The lines themselves.
         words: String,
     },
+    /// Programs, as Supervisor's configuration has them.
+    Programs {
+        /// What stands between `programs` and `end`.
+        file: String,
+        /// The lines themselves.
+        words: String,
+    },
     /// Something happens.
     Input {
         /// When.
@@ -74,7 +81,12 @@ pub fn read(text: &str) -> Result<Vec<Scenario>, String> {
         let Some(scenario) = scenarios.last_mut() else { break };
         if let Some(name) = line.strip_prefix("job ") {
             begun = true;
-            scenario.lines.push(job(name, line, &mut lines)?);
+            let (file, words) = block(name, line, &mut lines)?;
+            scenario.lines.push(Line::Job { name: name.into(), file, words });
+        } else if line == "programs" {
+            begun = true;
+            let (file, words) = block("programs", line, &mut lines)?;
+            scenario.lines.push(Line::Programs { file, words });
         } else if let Some(input) = line.strip_prefix('@') {
             begun = true;
             scenario.lines.push(self::input(input, number)?);
@@ -95,23 +107,24 @@ fn header(line: &str) -> Option<(&str, &str)> {
     key.bytes().all(|byte| byte.is_ascii_lowercase()).then_some((key, value))
 }
 
-fn job<'a>(
+/// Reads up to `end`: what stands there, and the lines themselves.
+fn block<'a>(
     name: &str,
     first: &str,
     lines: &mut impl Iterator<Item = (usize, &'a str)>,
-) -> Result<Line, String> {
+) -> Result<(String, String), String> {
     let (mut file, mut words) = (String::new(), format!("{first}\n"));
     for (number, line) in lines {
         words += &format!("{line}\n");
         if line == "end" {
-            return Ok(Line::Job { name: name.into(), file, words });
+            return Ok((file, words));
         }
         if !line.is_empty() && !line.starts_with("  ") {
             return Err(format!("line {number}: the lines of a job file are indented"));
         }
         file += &format!("{}\n", line.strip_prefix("  ").unwrap_or(line));
     }
-    Err(format!("job {name} has no `end`"))
+    Err(format!("{name} has no `end`"))
 }
 
 fn input(line: &str, number: usize) -> Result<Line, String> {

@@ -3,6 +3,7 @@
 use crate::transcript::Time;
 use crate::words::{self, Kind};
 use crate::Memory;
+use engine::dialect::supervisord::{self, Facts, Want};
 use engine::dialect::upstart;
 use engine::machine::request::{Reply, Request, RequestId, Target, Wait, Which};
 use engine::machine::{Candidate, Changes, Config, Effect, Engine, Found};
@@ -12,6 +13,7 @@ use engine::process::{Exit, Pid, Role, Slot, Step};
 use engine::signal::Signal;
 use engine::text::Text;
 use engine::time::Span;
+use engine::view::ProgramView;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -58,6 +60,7 @@ const INPUTS: &[(&str, &str, Do)] = &[
     ("list", "", World::list),
     ("why", "JOB [KEY=VALUE]...", World::why),
     ("work", "", World::work),
+    ("states", "", World::states),
 ];
 
 /// What a header sets.
@@ -168,6 +171,45 @@ impl World {
             Some(error) => Err(error.one_line(&name.text().lossy())),
             None => self.tell(Input::Define(Arc::new(parsed.spec))),
         }
+    }
+
+    /// Makes programs known, in the order in which they are started.
+    pub fn programs(&mut self, file: &str) -> Followed {
+        let mut facts = Facts { path: "programs".into(), ..Facts::default() };
+        let file = format!("[supervisord]\n{file}");
+        let mut config = supervisord::read(file.as_bytes(), &facts);
+        for want in core::mem::take(&mut config.wants) {
+            if let Want::Directory(path) = want {
+                facts.directories.insert(path, true);
+            }
+        }
+        let config = supervisord::read(file.as_bytes(), &facts);
+        if let Some(refusal) = config.refusal {
+            return Err(refusal);
+        }
+        let mut followed = Vec::new();
+        for spec in config.jobs().0 {
+            followed.extend(self.tell(Input::Define(Arc::new(spec)))?);
+        }
+        Ok(followed)
+    }
+
+    /// Says what Supervisor's clients are shown of every job.
+    fn states(&mut self, _: &[&str]) -> Followed {
+        let jobs: Vec<JobName> = self.engine.job_names().cloned().collect();
+        let views = jobs.iter().filter_map(|job| self.engine.program(job));
+        let line = |view: ProgramView| {
+            let mut line = format!("{} {}", view.job, view.state.name());
+            line += &view.description().map_or(String::new(), |text| format!(" {text}"));
+            let ago =
+                |span: Option<Span>| span.map_or("never".into(), |span| format!("{span} ago"));
+            line += &format!("; started {}, ended {}", ago(view.started), ago(view.stopped));
+            if !view.spawn_error.is_empty() {
+                line += &format!("; {}", view.spawn_error);
+            }
+            line
+        };
+        Ok(views.map(line).collect())
     }
 
     /// Carries out one line.

@@ -63,7 +63,7 @@ pub fn of(rng: &mut Rng, role: Role, spec: &JobSpec, mood: Mood) -> Program {
     }
     let work = work(rng, spec.policy.task, mood);
     program.acts = match spec.policy.expect {
-        Expect::None => work,
+        Expect::None | Expect::Up(_) => work,
         Expect::Stop => stops_first(rng, work, mood),
         Expect::Fork => forks_first(rng, work, &spec.policy.expect_timeout, mood),
         Expect::Daemon => forks_twice(rng, work, mood),

@@ -6,7 +6,7 @@ use engine::process::Role;
 use engine::signal::Signal;
 use engine::spec::{
     Arg, Backoff, Command, Condition, EnvRow, Expect, JobSpec, KillMode, Node, NormalExit, Operand,
-    RespawnLimit,
+    Order, Respawn, RespawnLimit,
 };
 use engine::text::Text;
 use engine::time::Span;
@@ -83,7 +83,12 @@ fn policy(rng: &mut Rng, spec: &mut JobSpec) {
     let policy = &mut spec.policy;
     policy.task = rng.chance(25);
     policy.essential = rng.chance(1);
-    policy.respawn = rng.chance(50);
+    policy.respawn =
+        rng.weighted(&[(5, Respawn::Never), (4, Respawn::Failed), (1, Respawn::Always)]);
+    // A task that is always started again never comes to rest.
+    if policy.task && policy.respawn == Respawn::Always {
+        policy.respawn = Respawn::Failed;
+    }
     let few = RespawnLimit::Within {
         count: 1 + rng.below(4) as u32,
         interval: Span::secs(2 + rng.below(9) as u64),
@@ -98,10 +103,12 @@ fn policy(rng: &mut Rng, spec: &mut JobSpec) {
     if rng.chance(30) {
         policy.backoff = Backoff {
             delay: rng.span(100, 2000),
-            factor_percent: 200,
+            factor_percent: rng.pick(&[100, 200]),
             cap: Span::secs(3),
             jitter_percent: rng.pick(&[0, 20]),
             reset: Span::secs(5),
+            pace: rng.pick(&[Span::ZERO, Span::secs(1)]),
+            step: rng.pick(&[Span::ZERO, Span::millis(500)]),
         };
     }
     if rng.chance(20) {
@@ -113,13 +120,26 @@ fn policy(rng: &mut Rng, spec: &mut JobSpec) {
     policy.kill_signal = rng.pick(&[Signal::TERM, Signal::TERM, Signal::INT]);
     policy.kill_timeout =
         rng.pick(&[Span::ZERO, Span::millis(200), Span::secs(1), Span::secs(5), Span::secs(5)]);
-    policy.kill_mode = rng.pick(&[KillMode::Group, KillMode::Process, KillMode::Tree]);
+    policy.kill_mode =
+        rng.pick(&[KillMode::Group, KillMode::Process, KillMode::Mixed, KillMode::Tree]);
     policy.expect = rng.weighted(&[
         (6, Expect::None),
         (2, Expect::Stop),
         (2, Expect::Fork),
         (2, Expect::Daemon),
+        (2, Expect::Up(Span::millis(300))),
+        (1, Expect::Up(Span::ZERO)),
     ]);
+    if matches!(policy.expect, Expect::Up(_)) && rng.chance(70) {
+        policy.start_retries = Some(rng.below(4) as u32);
+    }
+    if rng.chance(20) {
+        policy.order = Some(Order {
+            group_priority: rng.below(3) as i64,
+            group: Text::from(rng.pick(&["a", "b", "c"])),
+            priority: rng.below(3) as i64,
+        });
+    }
     policy.expect_timeout = Span::secs(1 + rng.below(5) as u64);
     for role in [Role::PreStart, Role::PostStart, Role::PreStop, Role::PostStop] {
         if rng.chance(35) {

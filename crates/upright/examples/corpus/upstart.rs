@@ -8,7 +8,7 @@ use engine::names::JobName;
 use engine::process::Role;
 use engine::spec::{
     Command, Condition, Console, EnvRow, Expect, JobSpec, Limits, Node, NormalExit, Resource,
-    RespawnLimit,
+    Respawn, RespawnLimit,
 };
 use engine::text::Text;
 use serde_json::{json, Map, Value};
@@ -251,7 +251,7 @@ fn as_original(spec: &JobSpec) -> Map<String, Value> {
         "export": texts(export),
         "process": processes(commands, &attrs.apparmor_load),
         "expect": match policy.expect {
-            Expect::None => "EXPECT_NONE",
+            Expect::None | Expect::Up(_) => "EXPECT_NONE",
             Expect::Stop => "EXPECT_STOP",
             Expect::Fork => "EXPECT_FORK",
             Expect::Daemon => "EXPECT_DAEMON",
@@ -260,7 +260,7 @@ fn as_original(spec: &JobSpec) -> Map<String, Value> {
         "kill_timeout": policy.kill_timeout.as_secs(),
         "kill_signal": policy.kill_signal.number(),
         "reload_signal": policy.reload_signal.map_or(0, |signal| signal.number()),
-        "respawn": i32::from(policy.respawn),
+        "respawn": i32::from(policy.respawn != Respawn::Never),
         "respawn_limit": limit,
         "respawn_interval": interval,
         "normalexit": policy.normal_exit.iter().map(normal_exit).collect::<Vec<_>>(),
@@ -296,6 +296,7 @@ fn variable(row: &EnvRow) -> String {
     match row {
         EnvRow::Set(key, value) => format!("{key}={value}"),
         EnvRow::Inherit(key) => key.lossy().into_owned(),
+        EnvRow::InheritAll => String::from("*"),
     }
 }
 
@@ -305,6 +306,7 @@ fn processes(commands: &Few<Role, Command>, profile: &Option<Text>) -> Value {
         let (script, text) = match command {
             Command::Exec(text) => (0, text),
             Command::Script(text) => (1, text),
+            Command::Words(text) => (2, text),
         };
         let command = json!({"script": script, "command": text.lossy()});
         object.insert(role.name().to_owned(), command);

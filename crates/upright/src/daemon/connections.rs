@@ -339,6 +339,8 @@ impl Connections {
             match sys::peer::first_byte(&connection.stream) {
                 Ok(Some(0)) => return Heard::Dbus,
                 Ok(Some(_)) => connection.tongue = Tongue::Varlink,
+                // Nothing is read before it is known: what comes just now may be D-Bus.
+                Err(Errno::AGAIN) => return Heard::There,
                 Ok(None) | Err(_) => {}
             }
         }

@@ -6,6 +6,7 @@ use super::orphans::{signal_all, Census, Search, Subject, Traces};
 use super::{planning, Daemon, Drain, Standing, BUSY, DRAIN_TIMEOUT, IN_LINE_KEPT, TAIL};
 use engine::control::answer::Answer;
 use engine::control::notice::Notice;
+use engine::journal::Record;
 use engine::keeper::{held, Scope, ToKeeper, Wants, TOGETHER};
 use engine::logroute::{self, ToLogger};
 use engine::machine::request::{Reply, RequestId};
@@ -57,16 +58,17 @@ impl Daemon {
         let level = self.engine.level();
         let heard = std::mem::replace(&mut self.level, level) != level;
         if heard || !changes.is_empty() || !effects.is_empty() {
+            let record = Record { changes, effects };
             let written = match &mut self.journal {
-                Some(journal) => journal.append(changes, effects.clone()),
+                Some(journal) => journal.append(&record),
                 None => Ok(()),
             };
             if let Err(errno) = written {
                 self.lose_journal(errno);
             }
+            self.bulky |= record.effects.len() >= BUSY;
+            self.todo.extend(record.effects);
         }
-        self.bulky |= effects.len() >= BUSY;
-        self.todo.extend(effects);
     }
 
     /// The journal could not be written: a new one is tried at every turn, and it is said once.
@@ -325,7 +327,7 @@ impl Daemon {
         let spec = job.and_then(|job| self.engine.spec(job));
         let command = spec.and_then(|spec| spec.commands.get(&slot.role));
         let command = command.map_or(&b""[..], |command| match command {
-            Command::Exec(text) | Command::Script(text) => text.bytes(),
+            Command::Exec(text) | Command::Script(text) | Command::Words(text) => text.bytes(),
         });
         Traces { stack: self.stacks.get(&slot).copied(), command }
     }

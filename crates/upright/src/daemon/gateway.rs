@@ -19,7 +19,7 @@ use engine::machine::{Effect, Input, Level, SpawnOrder};
 use engine::names::JobName;
 use engine::process::{Role, Slot};
 use engine::signal::Signal;
-use engine::spec::{Attrs, Command, JobSpec, Policy};
+use engine::spec::{Attrs, Command, JobSpec, Policy, Respawn};
 use engine::text::Text;
 use engine::time::Span;
 use std::collections::BTreeMap;
@@ -230,7 +230,8 @@ impl Daemon {
         // It ends when its channel does, once the answers that are on their way have arrived. The signal
         // says nothing; KILL follows where that does not help.
         let (kill_signal, kill_timeout) = (Signal::CONT, Span::secs(2));
-        let policy = Policy { respawn: true, kill_signal, kill_timeout, ..Policy::default() };
+        let policy =
+            Policy { respawn: Respawn::Failed, kill_signal, kill_timeout, ..Policy::default() };
         spec.policy = policy.into();
         // The shell's quotes: they cost nothing where the path needs none.
         let path = program.as_os_str().as_bytes();

@@ -404,6 +404,7 @@ impl Daemon {
             | Call::List(..)
             | Call::Why(_)
             | Call::ShowConfig(_)
+            | Call::Programs(_)
             | Call::Settings(_)
             | Call::Usage(_)
             | Call::Version
@@ -507,6 +508,11 @@ impl Daemon {
             Call::ShowConfig(Some(job)) => {
                 let name = self.known(&job).map_err(refused)?;
                 Ok(Answer::Jobs(self.engine.job_view(&name).into_iter().collect()))
+            }
+            Call::Programs(None) => Ok(Answer::Programs(self.engine.programs())),
+            Call::Programs(Some(job)) => {
+                let name = self.known(&job).map_err(refused)?;
+                Ok(Answer::Programs(self.engine.program(&name).into_iter().collect()))
             }
             Call::Settings(job) => {
                 let name = self.known(&job).map_err(refused)?;

@@ -29,7 +29,7 @@ impl Journal {
         memfd::set_length(&fd, RECORDS_AT as u64)?;
         let page = Page::map(&fd)?;
         let mut journal = Journal { fd, page, header, snapshot: 0 };
-        journal.append(changes, effects)?;
+        journal.append(&Record { changes, effects })?;
         journal.snapshot = journal.header.committed;
         Ok(journal)
     }
@@ -40,8 +40,8 @@ impl Journal {
     }
 
     /// Writes a turn and makes it valid.
-    pub fn append(&mut self, changes: Changes, effects: Vec<Effect>) -> Result<(), Errno> {
-        let bytes = encode(&Record { changes, effects });
+    pub fn append(&mut self, record: &Record) -> Result<(), Errno> {
+        let bytes = encode(record);
         let at = RECORDS_AT as u64 + self.header.committed;
         memfd::write_all_at(&self.fd, &bytes, at)?;
         self.header.committed += bytes.len() as u64;

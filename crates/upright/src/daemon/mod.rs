@@ -194,7 +194,10 @@ pub fn run(arguments: Vec<CString>) -> i32 {
     match startup::begin(options, Link::new(channel)) {
         Ok(mut daemon) => {
             daemon.arguments = arguments;
-            daemon.serve()
+            let code = daemon.serve();
+            // The kernel takes it back at once; piece by piece it would take as long as all the stops.
+            std::mem::forget(daemon);
+            code
         }
         Err(why) => {
             sys::say::line(format_args!("init: cannot start: {why}"));

@@ -45,6 +45,7 @@ impl Daemon {
             | Call::List(..)
             | Call::Why(_)
             | Call::ShowConfig(_)
+            | Call::Programs(_)
             | Call::Settings(_)
             | Call::Usage(_)
             | Call::ReloadConfiguration

@@ -4,7 +4,7 @@
 #[path = "../../examples/corpus/original.rs"]
 mod original;
 
-use engine::dialect::supervisord::{Facts, EVENTS, OPTIONS};
+use engine::dialect::supervisord::{Facts, Key, EVENTS, OPTIONS};
 use serde_json::{json, Map, Value};
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write};
@@ -123,10 +123,9 @@ fn lines(random: &mut Random, out: &mut String) {
             let _ = write!(out, "{}{ending}", random.line_of(LINES));
             continue;
         }
-        let of_kind: Vec<_> =
-            OPTIONS.iter().filter(|row| name.starts_with(row.section.head())).collect();
+        let of_kind: Vec<_> = keys().filter(|row| name.starts_with(row.section.head())).collect();
         let key = match of_kind.len() {
-            0 => OPTIONS[random.number(OPTIONS.len())].key,
+            0 => keys().nth(random.number(keys().count())).map_or("x", |row| row.key),
             many => of_kind[random.number(many)].key,
         };
         // Python code of others is no refusal here.
@@ -145,6 +144,11 @@ fn lines(random: &mut Random, out: &mut String) {
             let _ = write!(out, "  {}{ending}", random.line_of(VALUES));
         }
     }
+}
+
+/// Returns the keys that the original has.
+fn keys() -> impl Iterator<Item = &'static Key> {
+    OPTIONS.iter().filter(|row| row.source.contains("of Supervisor"))
 }
 
 /// Returns values that a key takes.

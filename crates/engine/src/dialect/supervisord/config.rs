@@ -304,6 +304,12 @@ pub struct Program {
     pub startsecs: i64,
     /// How many failed starts are tried again.
     pub startretries: i64,
+    /// How many seconds the first such try waits, and each one longer than the last.
+    pub backoff_delay: i64,
+    /// How many seconds one waits at most.
+    pub backoff_cap: i64,
+    /// How many seconds two starts are apart at least.
+    pub restart_pace: i64,
     /// Which exits are expected.
     pub exitcodes: Vec<u8>,
     /// What asks it to stop; none: signal 0, which asks nothing.

@@ -6,6 +6,7 @@ mod config;
 mod expand;
 mod facts;
 mod ini;
+mod job;
 mod options;
 mod programs;
 mod python;
@@ -20,6 +21,7 @@ pub use config::{
 pub use expand::{expand, Names, Word};
 pub use facts::{Extent, Facts, File, User, Want};
 pub use ini::{Ini, Section, Spot, Value};
+pub use job::namespec;
 pub use options::{help, Client, Head, Key, Kind, Scope, OPTIONS};
 pub use programs::PROCESSES_MAX;
 pub use python::repr;

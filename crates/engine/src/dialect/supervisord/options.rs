@@ -162,6 +162,7 @@ pub struct Key {
 }
 
 const SUPERVISOR: &str = "configuration of Supervisor 4.3.0";
+const OURS: &str = "Upright; Supervisor passes over it";
 
 /// The keys, by section.
 pub const OPTIONS: &[Key] = &[
@@ -756,6 +757,45 @@ pub const OPTIONS: &[Key] = &[
         source: SUPERVISOR,
         read: Read::Program(|p, v| {
             p.umask = Some(v.octal()?);
+            Ok(())
+        }),
+    },
+    Key {
+        section: Kind::Program,
+        key: "backoff_delay",
+        value: "SECONDS",
+        default: Some("1"),
+        scope: Scope::Program,
+        help: "waits so long before a failed start is tried again",
+        source: OURS,
+        read: Read::Program(|p, v| {
+            p.backoff_delay = v.integer()?;
+            Ok(())
+        }),
+    },
+    Key {
+        section: Kind::Program,
+        key: "backoff_cap",
+        value: "SECONDS",
+        default: Some("60"),
+        scope: Scope::Program,
+        help: "waits at most so long; each wait is longer",
+        source: OURS,
+        read: Read::Program(|p, v| {
+            p.backoff_cap = v.integer()?;
+            Ok(())
+        }),
+    },
+    Key {
+        section: Kind::Program,
+        key: "restart_pace",
+        value: "SECONDS",
+        default: Some("1"),
+        scope: Scope::Program,
+        help: "keeps two starts so far apart",
+        source: OURS,
+        read: Read::Program(|p, v| {
+            p.restart_pace = v.integer()?;
             Ok(())
         }),
     },

@@ -353,6 +353,12 @@ impl Reading<'_> {
             let help = Some("add `command = ...`");
             self.fail_with(Remarked { spot, code: "missing-key", said, suffix: "", help }, suffix);
         }
+        if let Err(why) = crate::command::words(&one.command) {
+            let spot = self.spot(section, "command");
+            let said = format!("the command cannot be split: {why}");
+            let help = Some("a `;` or `#` behind a blank begins a comment, also within quotes");
+            self.warn(Remarked { spot, code: "command", said, suffix: "", help });
+        }
         let spot = self.spot(section, "process_name");
         match expand(&one.process_name, names, "process_name") {
             Ok(name) => {
@@ -474,6 +480,9 @@ impl Program {
             autorestart: Restart::Never,
             startsecs: 0,
             startretries: 0,
+            backoff_delay: 0,
+            backoff_cap: 0,
+            restart_pace: 0,
             exitcodes: Vec::new(),
             stopsignal: None,
             stopwaitsecs: 0,

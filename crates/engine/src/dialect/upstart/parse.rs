@@ -7,7 +7,7 @@ use crate::dialect::meant::did_you_mean;
 use crate::dialect::{Diagnostic, Parsed, DIAGNOSTICS_MAX};
 use crate::names::JobName;
 use crate::process::Role;
-use crate::spec::{Command, EnvRow, Expect, JobSpec};
+use crate::spec::{Command, EnvRow, Expect, JobSpec, Respawn};
 use crate::text::Text;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
@@ -190,7 +190,7 @@ pub fn one_of(names: &[&str]) -> String {
 /// Remarks about stanzas that stand in a relation, once the whole file is read.
 fn relations(draft: &mut Draft<'_>) {
     let Draft { reader, spec, notes } = draft;
-    if let (Some(word), false) = (&notes.respawn_limit, spec.policy.respawn) {
+    if let (Some(word), false) = (&notes.respawn_limit, spec.policy.respawn != Respawn::Never) {
         let fault = Fault::at(Complaint::RespawnOff, word);
         reader.remark(fault.help("add a line `respawn`, or remove this one"));
     }
@@ -200,8 +200,9 @@ fn relations(draft: &mut Draft<'_>) {
         let fault = Fault::at(Complaint::ExpectScript, word);
         reader.remark(fault.help("move what comes before the daemon to `pre-start`, use `exec`"));
     }
-    let keys = spec.env.iter().map(|row| match row {
-        EnvRow::Set(key, _) | EnvRow::Inherit(key) => key.bytes(),
+    let keys = spec.env.iter().filter_map(|row| match row {
+        EnvRow::Set(key, _) | EnvRow::Inherit(key) => Some(key.bytes()),
+        EnvRow::InheritAll => None,
     });
     let known: BTreeSet<&[u8]> = match notes.variables.is_empty() {
         true => BTreeSet::new(),

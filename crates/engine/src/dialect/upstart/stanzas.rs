@@ -10,7 +10,7 @@ use crate::dialect::meant::did_you_mean;
 use crate::process::Role;
 use crate::spec::{
     Backoff, Cgroup, Command, Console, EnvRow, Expect, KillMode, Limits, NormalExit, OnFull,
-    Resource, RespawnLimit,
+    Resource, Respawn, RespawnLimit,
 };
 use crate::text::Text;
 use crate::time::Span;
@@ -134,12 +134,26 @@ pub const STANZAS: &[Stanza] = &[
         flag(d, |d| d.spec.policy.essential = true)
     }),
     row("respawn", "", "starts main again when it ends unasked", INIT5, respawn),
+    row("respawn always", "", "starts main again also after a normal exit", OURS, |d| {
+        flag(d, |d| d.spec.policy.respawn = Respawn::Always)
+    }),
+    row("respawn pace", "SECONDS", "keeps two starts of main so far apart; 0", OURS, |d| {
+        let word = d.reader.argument("a number of seconds")?;
+        d.spec.policy.backoff.pace = decimal_seconds(&word)?;
+        d.reader.end_of_line()
+    }),
+    row("start retries", "COUNT", "tries so often when main ends too early", OURS, |d| {
+        let word = d.reader.argument("a count")?;
+        let count = natural(&word, INT_MAX, Complaint::Count)?;
+        d.spec.policy.start_retries = Some(u32::try_from(count).unwrap_or(u32::MAX));
+        d.reader.end_of_line()
+    }),
     row("respawn limit", "COUNT SECONDS | unlimited", "bounds respawning; 10 5", INIT5, |d| {
         respawn_limit(d)
     }),
     row(
         "respawn backoff",
-        "DELAY [CAP [FACTOR]]",
+        "DELAY [CAP [FACTOR|+STEP]]",
         "waits before a respawn, longer each time; seconds, 60, 2",
         OURS,
         respawn_backoff,
@@ -153,13 +167,18 @@ pub const STANZAS: &[Stanza] = &[
         d.reader.end_of_line()
     }),
     row("kill signal", "SIGNAL", "asks main to end with it; TERM", INIT5, kill_signal),
-    row("kill mode", "process|group|tree", "chooses who is signalled; group", OURS, |d| {
+    row("kill mode", "process|group|mixed|tree", "chooses who is signalled; group", OURS, |d| {
         d.spec.policy.kill_mode = choice(d, KILL_MODES)?;
         d.reader.end_of_line()
     }),
     row("reload signal", "SIGNAL", "asks main to reload with it; HUP, 0 is none", INIT5, |d| {
         let word = d.reader.argument("a signal")?;
         d.spec.policy.reload_signal = value::signal(&word)?;
+        d.reader.end_of_line()
+    }),
+    row("expect up", "SECONDS", "takes main for ready when it stayed up so long", OURS, |d| {
+        let word = d.reader.argument("a number of seconds")?;
+        d.spec.policy.expect = Expect::Up(decimal_seconds(&word)?);
         d.reader.end_of_line()
     }),
     row("expect", "none|stop|fork|daemon", "says how main tells that it is ready", INIT5, |d| {
@@ -245,8 +264,12 @@ pub fn help() -> String {
     out
 }
 
-const KILL_MODES: &[(&str, KillMode)] =
-    &[("process", KillMode::Process), ("group", KillMode::Group), ("tree", KillMode::Tree)];
+const KILL_MODES: &[(&str, KillMode)] = &[
+    ("process", KillMode::Process),
+    ("group", KillMode::Group),
+    ("mixed", KillMode::Mixed),
+    ("tree", KillMode::Tree),
+];
 
 const EXPECTS: &[(&str, Expect)] = &[
     ("none", Expect::None),
@@ -366,12 +389,12 @@ fn respawn(draft: &mut Draft<'_>) -> Result<(), Fault> {
         let word = draft.reader.argument("the end of the line")?;
         let help = did_you_mean(
             &word.text,
-            &["limit", "backoff"],
+            &["limit", "backoff", "always", "pace"],
             "`respawn` stands alone; the command goes into `exec`",
         );
         return Err(Fault::at(Complaint::UnknownStanza, &word).help(help));
     }
-    flag(draft, |draft| draft.spec.policy.respawn = true)
+    flag(draft, |draft| draft.spec.policy.respawn = Respawn::Failed)
 }
 
 fn respawn_limit(draft: &mut Draft<'_>) -> Result<(), Fault> {
@@ -395,36 +418,61 @@ fn respawn_limit(draft: &mut Draft<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
+/// A number of `respawn backoff`: how much, where, and whether it has a `+`.
+struct Number {
+    millis: u64,
+    place: Word,
+    step: bool,
+}
+
 fn respawn_backoff(draft: &mut Draft<'_>) -> Result<(), Fault> {
-    let mut numbers = [None; 3];
+    let mut numbers = [None, None, None];
     for number in &mut numbers {
-        if number.is_none() && draft.reader.has_token() {
-            let word = draft.reader.argument("a number of seconds")?;
-            let read = value::thousandths(&word).ok_or_else(|| {
-                let fault = Fault::at(Complaint::Backoff, &word);
+        if draft.reader.has_token() {
+            let mut place = draft.reader.argument("a number of seconds")?;
+            let step = place.text.first() == Some(&b'+');
+            place.text.drain(..usize::from(step));
+            let millis = value::thousandths(&place).ok_or_else(|| {
+                let fault = Fault::at(Complaint::Backoff, &place);
                 fault.help("numbers such as 1 or 0.25, at most 1000000")
             })?;
-            *number = Some((read, word.from, word.to));
+            *number = Some(Number { millis, place, step });
         }
     }
-    let [Some((delay, from, to)), cap, factor] = numbers else {
+    let [Some(delay), cap, growth] = numbers else {
         let fault = draft.reader.fault_here(Complaint::ExpectedToken);
         return Err(fault.help("expected a number of seconds"));
     };
     draft.reader.end_of_line()?;
+    let refused = |help: &'static str| Fault::at(Complaint::Backoff, &delay.place).help(help);
+    if delay.step || cap.as_ref().is_some_and(|cap| cap.step) {
+        return Err(refused("only the last number may be a step such as +1"));
+    }
     let preset = Backoff::default();
-    let delay = Span::millis(delay);
-    let cap = cap.map_or(preset.cap.max(delay), |cap| Span::millis(cap.0));
-    let factor = factor.map_or(u64::from(preset.factor_percent), |factor| factor.0 / 10);
-    if cap < delay || factor < 100 {
-        let word = Word { text: Vec::new(), from, to };
-        let fault = Fault::at(Complaint::Backoff, &word);
-        return Err(fault.help("CAP must be at least DELAY, and FACTOR at least 1"));
+    let span = Span::millis(delay.millis);
+    let cap = cap.map_or(preset.cap.max(span), |cap| Span::millis(cap.millis));
+    let (factor, step) = match growth {
+        None => (u64::from(preset.factor_percent), Span::ZERO),
+        Some(growth) if growth.step => (100, Span::millis(growth.millis)),
+        Some(growth) => (growth.millis / 10, Span::ZERO),
+    };
+    if cap < span || factor < 100 {
+        return Err(refused("CAP must be at least DELAY, and FACTOR at least 1"));
     }
     let factor_percent = u32::try_from(factor).unwrap_or(u32::MAX);
-    draft.spec.policy.backoff = Backoff { delay, cap, factor_percent, ..preset };
+    let Backoff { jitter_percent, reset, pace, .. } = draft.spec.policy.backoff;
+    draft.spec.policy.backoff =
+        Backoff { delay: span, factor_percent, step, cap, jitter_percent, reset, pace };
     draft.notes.respawn_limit = Some(draft.notes.stanza.clone());
     Ok(())
+}
+
+/// Reads a number of seconds that may have decimals.
+fn decimal_seconds(word: &Word) -> Result<Span, Fault> {
+    let millis = value::thousandths(word).ok_or_else(|| {
+        Fault::at(Complaint::Interval, word).help("a number such as 1 or 0.25, at most 1000000")
+    })?;
+    Ok(Span::millis(millis))
 }
 
 fn normal_exit(draft: &mut Draft<'_>) -> Result<(), Fault> {

@@ -243,6 +243,7 @@ impl About {
             Call::List(job, _) => (job.as_ref(), "look"),
             Call::Ask(Request::Emit(..), _) | Call::EmitFile(..) => (None, "emit"),
             Call::ShowConfig(_)
+            | Call::Programs(_)
             | Call::Usage(_)
             | Call::ReloadConfiguration
             | Call::Version

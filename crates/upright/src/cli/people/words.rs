@@ -42,6 +42,7 @@ pub fn reason(failure: &Failure) -> String {
         Failure::NotSpawned(role, step, errno) => not_spawned(*role, *step, *errno),
         Failure::Ended(..)
         | Failure::RespawnLimit
+        | Failure::StartRetries
         | Failure::Timeout(..)
         | Failure::Unkillable(_) => failure.to_string(),
     }

@@ -1,0 +1,140 @@
+//! From a process of a program to a job in the engine's own words.
+
+use super::config::{Config, Group, Listen, Program, Restart};
+use crate::names::{JobName, NameError};
+use crate::process::Role;
+use crate::signal::Signal;
+use crate::spec::{
+    Backoff, Command, Console, EnvRow, Expect, JobSpec, KillMode, LogPolicy, NormalExit, Order,
+    Respawn, RespawnLimit,
+};
+use crate::text::Text;
+use crate::time::Span;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// What asks a program to stop that shall be asked by signal 0, which asks nothing: a signal that is
+/// ignored by whoever does not wait for it.
+const NOTHING: Option<Signal> = Signal::new(23);
+
+impl Config {
+    /// Returns the jobs, one for each process, in the order in which they are started; a process whose
+    /// name cannot be one of a job is left out, and named with what is wrong.
+    pub fn jobs(&self) -> (Vec<JobSpec>, Vec<(String, NameError)>) {
+        let (mut jobs, mut wrong) = (Vec::new(), Vec::new());
+        let server = self.server_url();
+        for group in &self.groups {
+            let mut programs: Vec<&Program> = group.programs.iter().collect();
+            // The original starts members of a `[group:x]` as they are listed, and stops them so.
+            programs.sort_by_key(|program| program.priority);
+            for program in programs {
+                match job(group, program, server.as_deref()) {
+                    Ok(spec) => jobs.push(spec),
+                    Err(error) => wrong.push((namespec(group, program), error)),
+                }
+            }
+        }
+        (jobs, wrong)
+    }
+
+    /// Returns what programs are told as the daemon's address: the first Unix socket, else the first
+    /// TCP socket.
+    pub fn server_url(&self) -> Option<String> {
+        let unix = self.servers.iter().find_map(|server| match &server.listen {
+            Listen::Unix { file, .. } => Some(format!("unix://{file}")),
+            Listen::Inet { .. } => None,
+        });
+        let inet = || {
+            self.servers.iter().find_map(|server| match &server.listen {
+                Listen::Inet { host, port } if host.is_empty() => {
+                    Some(format!("http://localhost:{port}"))
+                }
+                Listen::Inet { host, port } => Some(format!("http://{host}:{port}")),
+                Listen::Unix { .. } => None,
+            })
+        };
+        unix.or_else(inet)
+    }
+}
+
+/// Returns what a process is called: `GROUP:PROCESS`, or the name alone where both are the same.
+pub fn namespec(group: &Group, program: &Program) -> String {
+    match group.name == program.name {
+        true => program.name.clone(),
+        false => format!("{}:{}", group.name, program.name),
+    }
+}
+
+fn job(group: &Group, program: &Program, server: Option<&str>) -> Result<JobSpec, NameError> {
+    let mut spec = JobSpec::new(JobName::try_from(&*namespec(group, program))?);
+    spec.commands.insert(Role::Main, Command::Words(Text::from(&*program.command)));
+    spec.env = environment(group, program, server);
+    let attrs = &mut spec.attrs;
+    attrs.console = Console::Log;
+    attrs.umask = program.umask.map(|mask| (mask & 0o7777) as u16);
+    attrs.chdir = program.directory.as_deref().map(Text::from);
+    attrs.setuid = program.user.as_ref().map(|(name, _)| Text::from(&**name));
+    attrs.log = LogPolicy {
+        rotate_size: Some(u64::try_from(program.stdout.maxbytes).unwrap_or(0)),
+        rotate_count: Some(clamped(program.stdout.backups)),
+        ..LogPolicy::default()
+    };
+    let policy = &mut spec.policy;
+    policy.respawn = match program.autorestart {
+        Restart::Never => Respawn::Never,
+        Restart::Unexpected => Respawn::Failed,
+        Restart::Always => Respawn::Always,
+    };
+    policy.respawn_limit = RespawnLimit::Unlimited;
+    policy.normal_exit =
+        program.exitcodes.iter().map(|code| NormalExit::Status(u32::from(*code))).collect();
+    policy.expect = Expect::Up(seconds(program.startsecs));
+    policy.start_retries = Some(clamped(program.startretries));
+    policy.backoff = Backoff {
+        delay: seconds(program.backoff_delay),
+        factor_percent: 100,
+        step: seconds(program.backoff_delay),
+        cap: seconds(program.backoff_cap.max(program.backoff_delay)),
+        pace: seconds(program.restart_pace),
+        ..Backoff::default()
+    };
+    if let Some(signal) = program.stopsignal.or(NOTHING) {
+        policy.kill_signal = signal;
+    }
+    policy.kill_timeout = seconds(program.stopwaitsecs);
+    policy.kill_mode = match (program.stopasgroup, program.killasgroup) {
+        (true, _) => KillMode::Group,
+        (false, true) => KillMode::Mixed,
+        (false, false) => KillMode::Process,
+    };
+    policy.autostart = program.autostart;
+    policy.order = Some(Order {
+        group_priority: group.priority,
+        group: Text::from(&*group.name),
+        priority: program.priority,
+    });
+    Ok(spec)
+}
+
+/// Source: Supervisor 4.3.0: the daemon's own environment, what it says of itself, then
+/// `environment=`.
+fn environment(group: &Group, program: &Program, server: Option<&str>) -> Vec<EnvRow> {
+    let set = |key: &str, value: &str| EnvRow::Set(Text::from(key), Text::from(value));
+    let mut env = Vec::from([EnvRow::InheritAll, set("SUPERVISOR_ENABLED", "1")]);
+    let server = program.serverurl.as_deref().or(server);
+    env.extend(server.map(|url| set("SUPERVISOR_SERVER_URL", url)));
+    env.push(set("SUPERVISOR_PROCESS_NAME", &program.name));
+    env.push(set("SUPERVISOR_GROUP_NAME", &group.name));
+    env.extend(program.environment.iter().map(|(key, value)| set(key, value)));
+    env
+}
+
+fn seconds(number: i64) -> Span {
+    // Ten years are as good as for ever, and can be added to any time.
+    Span::secs(u64::try_from(number).unwrap_or(0).min(10 * 365 * 86_400))
+}
+
+fn clamped(number: i64) -> u32 {
+    u32::try_from(number.max(0)).unwrap_or(u32::MAX)
+}
