@@ -386,10 +386,7 @@ impl Daemon {
                 self.engine.hear(level);
                 Ok(Answer::Done)
             }
-            Call::Upgrade => match self.try_upgrade(id) {
-                Ok(()) => return self.connections.await_upgrade(id),
-                Err(why) => Err(Fault::Unavailable(why)),
-            },
+            Call::Upgrade => return self.upgrade(id),
             Call::NotifyDiskWriteable => {
                 self.tell_logger(&ToLogger::Writable);
                 Ok(Answer::Done)

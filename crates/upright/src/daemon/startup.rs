@@ -68,11 +68,10 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, String> 
     let mut epoll = epoll;
     let mut told = Told::listen(&mut link, &mut epoll)?;
     let settings = Settings::new(options, told.keeper);
-    let voice = Voice::new(settings.options.mode);
     let rights = Daemon::rights(settings.uid);
     let mut daemon = Daemon {
         engine: Engine::new(settings.config()),
-        voice,
+        voice: Voice::new(settings.options.mode),
         epoll,
         link,
         keeper_full: false,
@@ -114,9 +113,7 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, String> 
     } else {
         daemon.go_on(&mut told, journal.as_ref())?;
     }
-    if let Some(logger) = told.logger.take() {
-        daemon.take_logger(logger);
-    }
+    told.logger.take().into_iter().for_each(|logger| daemon.take_logger(logger));
     daemon.take_gateway(&mut told.held);
     daemon.wait_for_changes()?;
     if let Err(why) = daemon.lock_logs(&mut told.held).and_then(|()| daemon.listen(&mut told.held))

@@ -60,8 +60,16 @@ impl Trial {
 }
 
 impl Daemon {
-    /// Begins to try the binary that stands where this one was started from.
-    pub(super) fn try_upgrade(&mut self, asked: ConnectionId) -> Result<(), String> {
+    /// Goes on in the binary that stands where this one was started from, once it was tried; whoever
+    /// asked is answered where that cannot be.
+    pub(super) fn upgrade(&mut self, asked: ConnectionId) {
+        match self.begin_trial(asked) {
+            Ok(()) => self.connections.await_upgrade(asked),
+            Err(why) => self.connections.answer(asked, Err(Fault::Unavailable(why))),
+        }
+    }
+
+    fn begin_trial(&mut self, asked: ConnectionId) -> Result<(), String> {
         if self.trial.is_some() {
             return Err(String::from("another binary is being tried already"));
         }
