@@ -234,10 +234,7 @@ impl Daemon {
                 let names = self.engine.job_names();
                 Answer::Jobs(names.filter_map(|name| self.engine.job_view(name)).collect())
             }
-            Call::Programs(_) => {
-                let names = self.engine.job_names();
-                Answer::Programs(names.filter_map(|name| self.engine.program(name)).collect())
-            }
+            Call::Programs(_) => Answer::Programs(self.engine.programs()),
             Call::Settings(_) => Answer::Settings(Box::new(SettingsView {
                 task: choice & 1 == 0,
                 respawn: choice & 2 == 0,

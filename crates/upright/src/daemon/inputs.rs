@@ -361,8 +361,12 @@ impl Daemon {
             }
             Call::Events(after, follow) => match self.connections.may_wait(id) {
                 Ok(()) => {
-                    let next = self.engine.next_notice();
-                    return self.connections.subscribe(id, after, next, follow);
+                    return self.connections.subscribe(
+                        id,
+                        after,
+                        self.engine.next_notice(),
+                        follow,
+                    );
                 }
                 Err(fault) => Err(fault),
             },
