@@ -211,8 +211,7 @@ impl Daemon {
         let job = JobName::try_from("web").expect("a name");
         Ok(match call {
             Call::Ask(request, token) => {
-                let token = token.clone().map(Text::from);
-                return self.asked(request.clone(), token, choice);
+                return self.asked(request.clone(), token.clone().map(Text::from), choice);
             }
             Call::EmitFile(event, env, wait, token) => {
                 let request =

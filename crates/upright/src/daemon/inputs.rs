@@ -371,14 +371,7 @@ impl Daemon {
             Call::ShowConfig(None) if self.connections.begin_list(id, Cursor::Jobs(None)) => {
                 return;
             }
-            Call::Shutdown(ShutdownKind::Logout) if self.settings.options.mode == Mode::System => {
-                let why = "this is the machine's Upright, which is no session that could end";
-                Err(Fault::Unavailable(String::from(why)))
-            }
-            Call::Shutdown(kind) => {
-                self.handle(Input::Shutdown(kind), effects);
-                Ok(Answer::Done)
-            }
+            Call::Shutdown(kind) => self.shut_down(kind, effects),
             Call::NotifyDbusAddress(address) => self.notify_dbus_address(&address, effects),
             // Control groups are made without anybody's help.
             Call::NotifyCgroupManagerAddress(_) => Ok(Answer::Done),
@@ -418,6 +411,19 @@ impl Daemon {
     fn subscribe(&mut self, id: ConnectionId, after: Option<u64>, follow: Follow) {
         let next = self.engine.next_notice();
         self.connections.subscribe(id, after, next, follow);
+    }
+
+    fn shut_down(
+        &mut self,
+        kind: ShutdownKind,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Answer, Fault> {
+        if kind == ShutdownKind::Logout && self.settings.options.mode == Mode::System {
+            let why = "this is the machine's Upright, which is no session that could end";
+            return Err(Fault::Unavailable(String::from(why)));
+        }
+        self.handle(Input::Shutdown(kind), effects);
+        Ok(Answer::Done)
     }
 
     pub(super) fn vary(&mut self, whose: Whose, variation: Variation, effects: &mut Vec<Effect>) {
