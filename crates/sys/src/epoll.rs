@@ -1,6 +1,6 @@
 //! A level-triggered epoll set whose entries carry a number of the caller's choice.
 
-use crate::memory;
+use crate::{clock, memory};
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::event::{poll, PollFd, PollFlags};
@@ -10,6 +10,12 @@ use std::os::fd::{AsFd, OwnedFd};
 
 /// How long a moment is without news until it is quiet, in nanoseconds.
 const QUIET: u64 = 100_000_000;
+
+/// News so soon after memory was given back, in nanoseconds, say that it was a pause, not the end.
+const PAUSE: u64 = 2_000_000_000;
+
+/// So many pauses in a row are waited for; what goes on for ever at that pace is no burst.
+const PAUSES: u8 = 16;
 
 /// What a descriptor is watched for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,12 +50,18 @@ pub struct Ready {
 pub struct Epoll {
     fd: OwnedFd,
     batch: Vec<Event>,
+    /// How often in a row there was news soon after memory was given back.
+    pauses: u8,
 }
 
 impl Epoll {
     /// Makes a set that returns at most `batch` events at a time.
     pub fn new(batch: usize) -> Result<Epoll, Errno> {
-        Ok(Epoll { fd: epoll::create(CreateFlags::CLOEXEC)?, batch: Vec::with_capacity(batch) })
+        Ok(Epoll {
+            fd: epoll::create(CreateFlags::CLOEXEC)?,
+            batch: Vec::with_capacity(batch),
+            pauses: 0,
+        })
     }
 
     /// Watches a descriptor.
@@ -79,7 +91,7 @@ impl Epoll {
 
     /// Waits as [`Epoll::wait`]. Where the process has been `busy` and it is quiet now, memory is given
     /// back first; nothing but the wait itself is run after that, since whatever is run is mapped
-    /// again.
+    /// again. The process is busy still where it was a pause only.
     pub fn wait_at_rest(
         &mut self,
         timeout: Option<u64>,
@@ -91,10 +103,13 @@ impl Epoll {
             Some(_) | None => {
                 self.fill(Some(QUIET))?;
                 if self.batch.is_empty() {
-                    *busy = false;
+                    let rested = clock::monotonic();
                     memory::give_back();
                     memory::forget_code();
                     self.fill(timeout.map(|timeout| timeout - QUIET))?;
+                    let paused = clock::monotonic().since(rested).0 < PAUSE;
+                    self.pauses = if paused { self.pauses.saturating_add(1) } else { 0 };
+                    *busy = paused && self.pauses < PAUSES;
                 }
             }
         }

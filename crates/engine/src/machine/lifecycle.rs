@@ -311,7 +311,11 @@ impl Engine {
             }
         }
         let depth = instance.depth;
-        let name = EventName::try_from(name).ok()?;
+        let name = match self.last_emitted.take().filter(|last| last.text() == name) {
+            Some(last) => last,
+            None => EventName::try_from(name).ok()?,
+        };
+        self.last_emitted = Some(name.clone());
         let event = self.emit(name, env, Vec::new(), depth, None);
         let late = self.globals.shutdown.as_ref().is_some_and(|shutdown| shutdown.is_late(id));
         if let Some(event) = self.events.edit(&event) {

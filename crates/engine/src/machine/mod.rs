@@ -153,10 +153,11 @@ pub struct Engine {
     tokens: BTreeMap<Text, Found>,
     /// Named instances that are gone and remembered, by the time of their last entry.
     past: BTreeMap<JobName, BTreeSet<(Mono, InstanceName)>>,
-    /// The last lists that were made: the next ones mostly equal them.
+    /// The last lists and name that were made: the next ones mostly equal them.
     last_env: List<Text>,
     last_given: List<Text>,
     last_names: List<EventName>,
+    last_emitted: Option<EventName>,
     /// Of the turn that is being handled.
     now: Mono,
     out: Vec<Effect>,
@@ -199,6 +200,7 @@ impl Engine {
             last_env: List::new(),
             last_given: List::new(),
             last_names: List::new(),
+            last_emitted: None,
             now: Mono(0),
             out: Vec::new(),
             essential: None,

@@ -211,8 +211,7 @@ impl Daemon {
         let job = JobName::try_from("web").expect("a name");
         Ok(match call {
             Call::Ask(request, token) => {
-                let token = token.clone().map(Text::from);
-                return self.asked(request.clone(), token, choice);
+                return self.asked(request.clone(), token.clone().map(Text::from), choice);
             }
             Call::EmitFile(event, env, wait, token) => {
                 let request =
@@ -235,10 +234,7 @@ impl Daemon {
                 let names = self.engine.job_names();
                 Answer::Jobs(names.filter_map(|name| self.engine.job_view(name)).collect())
             }
-            Call::Programs(_) => {
-                let names = self.engine.job_names();
-                Answer::Programs(names.filter_map(|name| self.engine.program(name)).collect())
-            }
+            Call::Programs(_) => Answer::Programs(self.engine.programs()),
             Call::Settings(_) => Answer::Settings(Box::new(SettingsView {
                 task: choice & 1 == 0,
                 respawn: choice & 2 == 0,

@@ -26,10 +26,40 @@ pub struct Catalogue {
 
 #[derive(Debug, Default)]
 struct Entry {
-    /// In the order of the sources.
-    files: Vec<Seen>,
+    files: Files,
     /// The source that its description is from.
-    origin: Option<usize>,
+    origin: Option<u32>,
+}
+
+/// The files of a job, in the order of the sources. Nearly all have one.
+#[derive(Debug)]
+enum Files {
+    One(Seen),
+    Some(Box<[Seen]>),
+}
+
+impl Files {
+    fn all(&self) -> &[Seen] {
+        match self {
+            Files::One(seen) => std::slice::from_ref(seen),
+            Files::Some(seen) => seen,
+        }
+    }
+}
+
+impl Default for Files {
+    fn default() -> Files {
+        Files::Some(Box::default())
+    }
+}
+
+impl From<Vec<Seen>> for Files {
+    fn from(seen: Vec<Seen>) -> Files {
+        match <[Seen; 1]>::try_from(seen) {
+            Ok([seen]) => Files::One(seen),
+            Err(seen) => Files::Some(seen.into()),
+        }
+    }
 }
 
 impl Catalogue {
@@ -55,11 +85,12 @@ impl Catalogue {
 
     /// Walks a source again: jobs whose files there are not as they were have changed.
     pub fn walk(&mut self, number: usize, said: &mut Said, enter: &mut dyn FnMut(&Path)) {
-        let Some(source) = self.sources.get(number) else { return };
+        let Ok(number) = u32::try_from(number) else { return };
+        let Some(source) = path(&self.sources, number) else { return };
         let walked = sources::walk(source, number, enter);
         said.extend(walked.troubles.into_iter().map(|trouble| (Level::Error, trouble)));
         let mut found = walked.jobs;
-        let had = self.jobs.iter().filter(|(_, entry)| entry.files.iter().any(of(number)));
+        let had = self.jobs.iter().filter(|(_, entry)| entry.files.all().iter().any(of(number)));
         for name in had.map(|(name, _)| name) {
             if !found.contains_key(name) {
                 found.insert(name.clone(), Vec::new());
@@ -72,7 +103,8 @@ impl Catalogue {
 
     /// Looks at one file again.
     pub fn look(&mut self, number: usize, relative: &Path) {
-        let Some(source) = self.sources.get(number) else { return };
+        let Ok(number) = u32::try_from(number) else { return };
+        let Some(source) = path(&self.sources, number) else { return };
         let Some((name, kind)) = sources::job_of(relative) else { return };
         let seen = sources::look(source, number, &name, kind);
         let same = |seen: &Seen| seen.source == number && seen.kind == kind;
@@ -83,7 +115,7 @@ impl Catalogue {
     fn note(&mut self, name: &JobName, now: Vec<Seen>, meant: impl Fn(&Seen) -> bool) {
         let entry = self.jobs.entry(name.clone()).or_default();
         let (mut before, others): (Vec<Seen>, Vec<Seen>) =
-            entry.files.iter().partition(|seen| meant(seen));
+            entry.files.all().iter().partition(|seen| meant(seen));
         before.sort_by_key(|seen| (seen.source, seen.kind));
         let mut after = now;
         after.sort_by_key(|seen| (seen.source, seen.kind));
@@ -94,14 +126,15 @@ impl Catalogue {
         if !same || self.broken.contains_key(name) {
             self.dirty.insert(name.clone());
         }
-        entry.files = others.into_iter().chain(after).collect();
-        entry.files.sort_by_key(|seen| (seen.source, seen.kind));
+        let mut files: Vec<Seen> = others.into_iter().chain(after).collect();
+        files.sort_by_key(|seen| (seen.source, seen.kind));
+        entry.files = files.into();
     }
 
     /// Marks jobs that are known elsewhere and have no file: they are to be forgotten.
     pub fn miss<'a>(&mut self, known: impl Iterator<Item = &'a JobName>) {
         for name in known {
-            if self.jobs.get(name).is_none_or(|entry| entry.files.is_empty()) {
+            if self.jobs.get(name).is_none_or(|entry| entry.files.all().is_empty()) {
                 self.dirty.insert(name.clone());
             }
         }
@@ -122,10 +155,16 @@ impl Catalogue {
     pub fn read(&mut self, names: &[JobName], old: &Jobs, said: &mut Said) -> Jobs {
         let mut new = Jobs::new();
         for name in names {
-            if let Some(spec) = self.read_one(name, old, said) {
+            if let Some(mut spec) = self.read_one(name, old, said) {
+                // At once, so that the next one's reading has the memory.
+                if let (Some(own), Some((_, like))) =
+                    (Arc::get_mut(&mut spec), new.last_key_value())
+                {
+                    own.share(like);
+                }
                 new.insert(name.clone(), spec);
             }
-            if self.jobs.get(name).is_some_and(|entry| entry.files.is_empty()) {
+            if self.jobs.get(name).is_some_and(|entry| entry.files.all().is_empty()) {
                 self.jobs.remove(name);
             }
         }
@@ -140,15 +179,15 @@ impl Catalogue {
     ) -> Option<Arc<engine::spec::JobSpec>> {
         self.broken.remove(name);
         let entry = self.jobs.get_mut(name)?;
-        let confs = entry.files.iter().filter(|seen| seen.kind == Kind::Conf);
+        let confs = entry.files.all().iter().filter(|seen| seen.kind == Kind::Conf);
         for number in confs.map(|seen| seen.source) {
-            let path = |number: usize, kind: Kind| {
-                self.sources.get(number).map(|source| sources::path_of(source, name, kind))
+            let file = |number: u32, kind: Kind| {
+                path(&self.sources, number).map(|source| sources::path_of(source, name, kind))
             };
-            let Some(conf) = path(number, Kind::Conf) else { continue };
-            let over = entry.files.iter().find(|seen| seen.kind == Kind::Override);
+            let Some(conf) = file(number, Kind::Conf) else { continue };
+            let over = entry.files.all().iter().find(|seen| seen.kind == Kind::Override);
             let over = over.filter(|seen| seen.source <= number);
-            let over = over.and_then(|seen| path(seen.source, Kind::Override));
+            let over = over.and_then(|seen| file(seen.source, Kind::Override));
             let stands = old.get(name).filter(|_| entry.origin.is_none_or(|from| from == number));
             match loading::read_job(name, &conf, over.as_deref(), said) {
                 Read::Good(spec) => {
@@ -172,6 +211,10 @@ impl Catalogue {
     }
 }
 
-fn of(number: usize) -> impl Fn(&Seen) -> bool {
+fn path(sources: &[PathBuf], number: u32) -> Option<&Path> {
+    sources.get(usize::try_from(number).ok()?).map(PathBuf::as_path)
+}
+
+fn of(number: u32) -> impl Fn(&Seen) -> bool {
     move |seen| seen.source == number
 }

@@ -3,7 +3,7 @@
 use super::journal::Journal;
 use super::link::{Sent, INLINE_MAX};
 use super::orphans::{signal_all, Census, Search, Subject, Traces};
-use super::{planning, Daemon, Drain, Standing, BUSY, DRAIN_TIMEOUT, TAIL};
+use super::{planning, Daemon, Drain, Standing, BUSY, DRAIN_TIMEOUT, IN_LINE_KEPT, TAIL};
 use engine::control::answer::Answer;
 use engine::control::notice::Notice;
 use engine::journal::Record;
@@ -101,7 +101,7 @@ impl Daemon {
                 }
             }
         }
-        self.todo.shrink_to(BUSY);
+        self.todo.shrink_to(IN_LINE_KEPT);
         self.confirm_seen();
     }
 

@@ -7,7 +7,7 @@ use crate::keeper::handover::Kin;
 use crate::options::Mode;
 use crate::session::FIRST;
 use engine::control::answer::{Answer, Version};
-use engine::control::call::{Call, Listed};
+use engine::control::call::{Call, Follow, Listed};
 use engine::control::fault::Fault;
 use engine::keeper::FromKeeper;
 use engine::logroute::{self, FromLogger, ToLogger};
@@ -360,10 +360,7 @@ impl Daemon {
                 }
             }
             Call::Events(after, follow) => match self.connections.may_wait(id) {
-                Ok(()) => {
-                    let next = self.engine.next_notice();
-                    return self.connections.subscribe(id, after, next, follow);
-                }
+                Ok(()) => return self.subscribe(id, after, follow),
                 Err(fault) => Err(fault),
             },
             Call::List(None, Listed::Own)
@@ -374,14 +371,7 @@ impl Daemon {
             Call::ShowConfig(None) if self.connections.begin_list(id, Cursor::Jobs(None)) => {
                 return;
             }
-            Call::Shutdown(ShutdownKind::Logout) if self.settings.options.mode == Mode::System => {
-                let why = "this is the machine's Upright, which is no session that could end";
-                Err(Fault::Unavailable(String::from(why)))
-            }
-            Call::Shutdown(kind) => {
-                self.handle(Input::Shutdown(kind), effects);
-                Ok(Answer::Done)
-            }
+            Call::Shutdown(kind) => self.shut_down(kind, effects),
             Call::NotifyDbusAddress(address) => self.notify_dbus_address(&address, effects),
             // Control groups are made without anybody's help.
             Call::NotifyCgroupManagerAddress(_) => Ok(Answer::Done),
@@ -416,6 +406,24 @@ impl Daemon {
             | Call::LogPath(_) => self.look(call),
         };
         self.connections.answer(id, answer);
+    }
+
+    fn subscribe(&mut self, id: ConnectionId, after: Option<u64>, follow: Follow) {
+        let next = self.engine.next_notice();
+        self.connections.subscribe(id, after, next, follow);
+    }
+
+    fn shut_down(
+        &mut self,
+        kind: ShutdownKind,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Answer, Fault> {
+        if kind == ShutdownKind::Logout && self.settings.options.mode == Mode::System {
+            let why = "this is the machine's Upright, which is no session that could end";
+            return Err(Fault::Unavailable(String::from(why)));
+        }
+        self.handle(Input::Shutdown(kind), effects);
+        Ok(Answer::Done)
     }
 
     pub(super) fn vary(&mut self, whose: Whose, variation: Variation, effects: &mut Vec<Effect>) {

@@ -64,6 +64,9 @@ const DRAIN_TIMEOUT: Span = Span::millis(500);
 /// A turn with this many effects needed memory that is given back in the next quiet moment.
 const BUSY: usize = 256;
 
+/// Room for so many effects is kept from turn to turn.
+const IN_LINE_KEPT: usize = 16;
+
 /// How often it is counted what is left of a job whose processes are somebody else's children.
 const RECOUNT: Span = Span::millis(20);
 

@@ -53,20 +53,30 @@ impl Kind {
     }
 }
 
-/// What tells a file's content from what it was: device, inode, size, and when it was changed.
+/// What tells a file's content from what it was: device, inode, size, and when it was changed, mixed
+/// into one word. Two of them are the same by chance once in 2^64 changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Identity {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
+pub struct Identity(u64);
+
+impl Identity {
+    fn of(metadata: &Metadata) -> Identity {
+        let (seconds, nanos) = (metadata.mtime() as u64, metadata.mtime_nsec() as u64);
+        let parts = [metadata.dev(), metadata.ino(), metadata.size(), seconds, nanos];
+        // Source: the finalizer of SplitMix64, once for each part.
+        Identity(parts.into_iter().fold(0, |sum: u64, part| {
+            let mixed = (sum ^ part).wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+            mixed ^ mixed >> 31
+        }))
+    }
 }
 
 /// A file of a job as it was when it was last looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seen {
     /// Which of the sources has it.
-    pub source: usize,
+    pub source: u32,
     /// What it is.
     pub kind: Kind,
     /// What tells its content.
@@ -95,7 +105,7 @@ pub fn root(source: &Path) -> &Path {
 
 /// Walks a source. `enter` is told each directory before it is read, relative to the source: what
 /// changes from then on is the caller's to notice.
-pub fn walk(source: &Path, number: usize, enter: &mut dyn FnMut(&Path)) -> Walked {
+pub fn walk(source: &Path, number: u32, enter: &mut dyn FnMut(&Path)) -> Walked {
     let mut walk = Walk { source: root(source), number, walked: Walked::default(), entries: 0 };
     if source.is_file() {
         enter(Path::new(""));
@@ -110,7 +120,7 @@ pub fn walk(source: &Path, number: usize, enter: &mut dyn FnMut(&Path)) -> Walke
 
 struct Walk<'a> {
     source: &'a Path,
-    number: usize,
+    number: u32,
     walked: Walked,
     entries: usize,
 }
@@ -182,19 +192,14 @@ impl Walk<'_> {
     }
 }
 
-fn seen(source: usize, kind: Kind, metadata: &Metadata) -> Seen {
-    let identity = Identity {
-        device: metadata.dev(),
-        inode: metadata.ino(),
-        size: metadata.size(),
-        modified: (metadata.mtime(), metadata.mtime_nsec()),
-    };
+fn seen(source: u32, kind: Kind, metadata: &Metadata) -> Seen {
     let age = metadata.modified().ok().and_then(|at| SystemTime::now().duration_since(at).ok());
+    let identity = Identity::of(metadata);
     Seen { source, kind, identity, settled: age.is_some_and(|age| age > TICK) }
 }
 
 /// Looks at one file of a source.
-pub fn look(source: &Path, number: usize, name: &JobName, kind: Kind) -> Option<Seen> {
+pub fn look(source: &Path, number: u32, name: &JobName, kind: Kind) -> Option<Seen> {
     let metadata = fs::metadata(path_of(source, name, kind)).ok()?;
     metadata.is_file().then(|| seen(number, kind, &metadata))
 }

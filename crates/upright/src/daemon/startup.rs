@@ -124,9 +124,7 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, String> 
         }
         return Err(why);
     }
-    let mut effects = Vec::new();
-    std::mem::take(&mut told.news).into_iter().for_each(|news| daemon.hear(news, &mut effects));
-    daemon.record(effects);
+    daemon.hear_all(std::mem::take(&mut told.news));
     Ok(daemon)
 }
 
@@ -287,6 +285,12 @@ impl Daemon {
             // Where it cannot be made it stays away, and is watched for.
             let _ = DirBuilder::new().mode(0o700).create(directory);
         }
+    }
+
+    fn hear_all(&mut self, news: Vec<FromKeeper>) {
+        let mut effects = Vec::new();
+        news.into_iter().for_each(|news| self.hear(news, &mut effects));
+        self.record(effects);
     }
 
     /// A later daemon: goes on where the last one was, as far as there is a record of it.

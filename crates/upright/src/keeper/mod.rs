@@ -49,6 +49,10 @@ const SETUP: Span = Span::secs(30);
 /// How long the logger may take to write what is left when everything ends.
 const FINISH: Span = Span::secs(5);
 
+/// The buffer for messages. Longer than what the allocator begins with: then it is mapped by itself,
+/// and what no message ever filled takes no memory.
+const BUFFER: usize = 3 * MESSAGE_MAX;
+
 /// How many events, messages and exits are taken in one turn of the loop.
 const EVENTS: usize = 64;
 
@@ -225,7 +229,7 @@ impl Keeper {
             unreaped: VecDeque::new(),
             not_upgraded: None,
             ending: None,
-            buffer: vec![0; MESSAGE_MAX],
+            buffer: vec![0; BUFFER],
             reap_again: true,
             found_strange: false,
             bulky: false,
