@@ -7,7 +7,7 @@ use crate::keeper::handover::Kin;
 use crate::options::Mode;
 use crate::session::FIRST;
 use engine::control::answer::{Answer, Version};
-use engine::control::call::{Call, Listed};
+use engine::control::call::{Call, Follow, Listed};
 use engine::control::fault::Fault;
 use engine::keeper::FromKeeper;
 use engine::logroute::{self, FromLogger, ToLogger};
@@ -360,14 +360,7 @@ impl Daemon {
                 }
             }
             Call::Events(after, follow) => match self.connections.may_wait(id) {
-                Ok(()) => {
-                    return self.connections.subscribe(
-                        id,
-                        after,
-                        self.engine.next_notice(),
-                        follow,
-                    );
-                }
+                Ok(()) => return self.subscribe(id, after, follow),
                 Err(fault) => Err(fault),
             },
             Call::List(None, Listed::Own)
@@ -413,6 +406,11 @@ impl Daemon {
             | Call::LogPath(_) => self.look(call),
         };
         self.connections.answer(id, answer);
+    }
+
+    fn subscribe(&mut self, id: ConnectionId, after: Option<u64>, follow: Follow) {
+        let next = self.engine.next_notice();
+        self.connections.subscribe(id, after, next, follow);
     }
 
     fn shut_down(
