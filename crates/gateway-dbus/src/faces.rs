@@ -15,6 +15,8 @@ pub enum Act {
     GetAllJobs,
     /// Everything that is known.
     GetState,
+    /// Go on in a new binary.
+    Restart,
     /// The value of a variable.
     GetEnv,
     /// Set one variable.
@@ -158,6 +160,7 @@ pub const ROOT: Face = Face {
         method(Act::GetJobByName, "GetJobByName", &[("name", "s")], &[("job", "o")]),
         method(Act::GetAllJobs, "GetAllJobs", &[], &[("jobs", "ao")]),
         method(Act::GetState, "GetState", &[], &[("state", "s")]),
+        method(Act::Restart, "Restart", &[], &[]),
         method(Act::GetEnv, "GetEnv", &[("job_details", "as"), ("name", "s")], &[("value", "s")]),
         method(
             Act::SetEnv,

@@ -179,6 +179,7 @@ impl Routed<'_> {
                 Ok(Value::Paths(paths.collect()))
             }
             Act::GetState => self.state().await,
+            Act::Restart => self.tell(Call::Upgrade).await,
             Act::NotifyDiskWriteable => self.tell(Call::NotifyDiskWriteable).await,
             Act::NotifyDBusAddress => {
                 let address = Text::from(self.arguments::<String>()?);

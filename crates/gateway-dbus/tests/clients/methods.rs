@@ -165,6 +165,25 @@ fn dbus_send_speaks_with_upstart_itself() {
 }
 
 #[test]
+fn restart_goes_on_in_the_binary_that_is_there_and_no_job_notices() {
+    if !has("dbus-send") {
+        return;
+    }
+    let world = World::start("dbus-restart", JOBS);
+    assert!(world.initctl(&["start", "bare"]).status.success());
+    let before = world.status("bare");
+    // As in Upstart, the caller's connection may end before an answer comes.
+    let said = world.send(ROOT, &root("Restart"), &[]);
+    assert!(said.is_empty() || said.contains("NoReply") || said.contains("Disconnected"), "{said}");
+    eventually("somebody answers again", || {
+        (world.send(ROOT, &root("GetJobByName"), &["string:bare"]) == format!("{ROOT}/jobs/bare"))
+            .then_some(())
+    });
+    assert_eq!(world.status("bare"), before);
+    world.end();
+}
+
+#[test]
 fn python_calls_and_waits_for_several_answers_at_once() {
     if !has_python() {
         return;

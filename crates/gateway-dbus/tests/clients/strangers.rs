@@ -25,6 +25,7 @@ fn a_stranger_may_look_and_not_touch() {
         (ROOT, "EndSession", &[]),
         (ROOT, "ListEnv", &["array:string:"]),
         (ROOT, "GetState", &[]),
+        (ROOT, "Restart", &[]),
         (ROOT, "NotifyDBusAddress", &["string:unix:path=/x"]),
     ] {
         let said = call(path, method, arguments);

@@ -338,6 +338,7 @@ impl Daemon {
         for request in self.engine.without_token() {
             self.handle(Input::Gone(request), &mut effects);
         }
+        self.engine.tell_restarted(&mut effects);
         self.todo.extend(effects);
         match replaced {
             Replaced::No => self.say(Level::Info, "daemon restarted; all jobs go on"),
