@@ -52,6 +52,8 @@ pub struct Epoll {
     batch: Vec<Event>,
     /// How often in a row there was news soon after memory was given back.
     pauses: u8,
+    /// Whether the last of them was no end.
+    resumed: bool,
 }
 
 impl Epoll {
@@ -61,6 +63,7 @@ impl Epoll {
             fd: epoll::create(CreateFlags::CLOEXEC)?,
             batch: Vec::with_capacity(batch),
             pauses: 0,
+            resumed: false,
         })
     }
 
@@ -97,6 +100,7 @@ impl Epoll {
         timeout: Option<u64>,
         busy: &mut bool,
     ) -> Result<impl Iterator<Item = Ready> + '_, Errno> {
+        self.resumed = false;
         match timeout {
             _ if !*busy => self.fill(timeout)?,
             Some(timeout) if timeout <= QUIET => self.fill(Some(timeout))?,
@@ -110,10 +114,21 @@ impl Epoll {
                     let paused = clock::monotonic().since(rested).0 < PAUSE;
                     self.pauses = if paused { self.pauses.saturating_add(1) } else { 0 };
                     *busy = paused && self.pauses < PAUSES;
+                    self.resumed = paused;
                 }
             }
         }
         Ok(self.events())
+    }
+
+    /// Reports whether the last wait gave memory back and ended so soon that it was a pause.
+    pub fn resumed(&self) -> bool {
+        self.resumed
+    }
+
+    /// Reports whether news came so soon after the last rest that it was a pause in a burst.
+    pub fn paused(&self) -> bool {
+        self.pauses > 0 && self.pauses < PAUSES
     }
 
     #[inline(always)]

@@ -66,7 +66,7 @@ impl Daemon {
             if let Err(errno) = written {
                 self.lose_journal(errno);
             }
-            self.bulky |= record.effects.len() >= BUSY;
+            self.bulky |= record.effects.len() >= BUSY || self.epoll.paused();
             self.todo.extend(record.effects);
         }
     }

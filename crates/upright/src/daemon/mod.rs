@@ -237,8 +237,11 @@ impl Daemon {
             (true, Some(at)) => Some(at.since(now).0),
             (true, None) => None,
         };
-        let waited = self.epoll.wait_at_rest(timeout, &mut self.bulky);
+        let mut busy = self.bulky;
+        let waited = self.epoll.wait_at_rest(timeout, &mut busy);
         let waited = waited.map(Iterator::collect::<Vec<Ready>>);
+        // After a pause it is what is done next that tells: who only asks leaves nothing to give back.
+        self.bulky = busy && !self.epoll.resumed();
         let ready = waited.unwrap_or_else(|errno| {
             self.say(Level::Error, &format!("waiting failed: {errno}"));
             Vec::new()
