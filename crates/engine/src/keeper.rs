@@ -45,6 +45,8 @@ pub mod held {
     pub const BUS: u32 = 10;
     /// The first of the descriptors that came with events; 3 to 8 are added.
     pub const FILES: u32 = 16;
+    /// The directory of the control group that those of jobs are in, locked.
+    pub const GROUPS: u32 = 7;
     /// The lock on the state directory.
     pub const STATE_LOCK: u32 = 4;
     /// What is known of every slot, a message of [`super::HEAD`] bytes for each row of the table,
@@ -74,13 +76,15 @@ pub struct Wants {
     pub plan_in_fd: bool,
     /// The last attached descriptor becomes descriptor 9 of the child (a script's text).
     pub script_fd: bool,
+    /// The attached descriptor after the plan's is the control group that the child is born into.
+    pub group_fd: bool,
 }
 
 /// What the daemon asks of the keeper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ToKeeper<'a> {
-    /// Fork and execute. Attached are the plan's file, what the plan says is given to the child, and
-    /// the script, as far as there are such. Answered by `Spawned` or `SpawnFailed`, also when repeated.
+    /// Fork and execute. Attached are the plan's file, the control group, what the plan says is given
+    /// to the child, and the script, as far as there are such. Answered by `Spawned` or `SpawnFailed`, also when repeated.
     Spawn {
         /// The new process's slot.
         slot: Slot,
@@ -323,6 +327,7 @@ fn exit_words(exit: Exit) -> (i32, u8) {
         Exit::Signal { signal, core: false } => (i32::from(signal), 1),
         Exit::Signal { signal, core: true } => (i32::from(signal), 2),
         Exit::Unknown => (0, 3),
+        Exit::OutOfMemory => (0, 4),
     }
 }
 
@@ -333,6 +338,7 @@ fn exit_of(b: i32, flags: u8) -> Option<Exit> {
         1 => Some(Exit::Signal { signal: number, core: false }),
         2 => Some(Exit::Signal { signal: number, core: true }),
         3 => Some(Exit::Unknown),
+        4 => Some(Exit::OutOfMemory),
         _ => None,
     }
 }
@@ -343,14 +349,16 @@ impl Wants {
             | u8::from(self.pty) << 1
             | u8::from(self.plan_in_fd) << 2
             | u8::from(self.script_fd) << 3
+            | u8::from(self.group_fd) << 4
     }
 
     fn of(bits: u8) -> Option<Wants> {
-        (bits < 16).then_some(Wants {
+        (bits < 32).then_some(Wants {
             log: bits & 1 != 0,
             pty: bits & 2 != 0,
             plan_in_fd: bits & 4 != 0,
             script_fd: bits & 8 != 0,
+            group_fd: bits & 16 != 0,
         })
     }
 }
@@ -580,7 +588,8 @@ mod tests {
 
     #[test]
     fn every_request_to_the_keeper_survives_the_wire() {
-        let wants = Wants { log: true, pty: false, plan_in_fd: true, script_fd: true };
+        let wants =
+            Wants { log: true, pty: false, plan_in_fd: true, script_fd: true, group_fd: true };
         for message in [
             ToKeeper::Spawn {
                 slot: SLOT,

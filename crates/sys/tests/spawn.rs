@@ -55,8 +55,16 @@ fn launch_on(mut grounds: Grounds, plan: Source<'_>, script: Option<BorrowedFd<'
     let inherited = Inherited::capture();
     let output = pty::pipe((0, 0)).unwrap();
     let log = Some(output.write.as_fd());
-    let launch =
-        Launch { plan, null: None, log, script, given: &[], inherited: &inherited, witness: None };
+    let launch = Launch {
+        plan,
+        null: None,
+        log,
+        script,
+        given: &[],
+        group: None,
+        inherited: &inherited,
+        witness: None,
+    };
     let mut spawned = spawn(&launch, &mut grounds).unwrap();
     drop(output.write);
     let exit = sys::wait::exit_of(spawned.pid).unwrap();
@@ -396,6 +404,7 @@ fn a_child_gets_back_the_limit_that_we_raised_for_ourselves() {
         log,
         script: None,
         given: &[],
+        group: None,
         inherited: &inherited,
         witness: None,
     };
@@ -423,6 +432,7 @@ fn descriptors_that_are_given_become_those_that_the_plan_names() {
         log: Some(output.write.as_fd()),
         script: None,
         given: &given,
+        group: None,
         inherited: &inherited,
         witness: None,
     };
@@ -466,6 +476,7 @@ fn the_pipe_of_a_user_is_opened_again_as_dev_stderr() {
         log,
         script: None,
         given: &[],
+        group: None,
         inherited: &inherited,
         witness: None,
     };
@@ -488,6 +499,7 @@ fn a_pseudo_terminal_ends_lines_as_upstart_did() {
         log,
         script: None,
         given: &[],
+        group: None,
         inherited: &inherited,
         witness: None,
     };
@@ -523,9 +535,11 @@ fn a_malformed_plan_fails_before_anything_is_done() {
 }
 
 #[test]
-fn a_control_group_is_joined_first_and_a_missing_one_is_fatal() {
+fn a_control_group_is_joined_first_and_a_missing_one_is_a_warning() {
     let missing = vec![text("/nonexistent/cgroup.procs")];
-    fails(&Plan { cgroups: missing, ..shell("true") }, Step::Cgroup, Errno::NOENT);
+    let outcome = run(&Plan { cgroups: missing, ..shell("true") });
+    let warned = 1 << Step::Cgroup.code();
+    assert_eq!((outcome.progress, outcome.warnings), (Progress::Runs, warned), "{outcome:?}");
     let directory = Directory::new("cgroup");
     let procs = directory.file("cgroup.procs", "", 0o644);
     output_of(&Plan { cgroups: vec![procs], ..shell("true") });
@@ -573,6 +587,7 @@ fn a_process_that_is_debugged_stops_before_it_executes() {
         log,
         script: None,
         given: &[],
+        group: None,
         inherited: &inherited,
         witness: None,
     };
@@ -629,6 +644,7 @@ fn a_child_that_fails_in_our_memory_leaves_errno_and_what_it_was_told_alone() {
             log: None,
             script: None,
             given: &[],
+            group: None,
             inherited: &inherited,
             witness: None,
         };

@@ -75,6 +75,18 @@ pub struct Instance {
     pub remaining: Option<Box<Remaining>>,
     /// Steps of the present run that were refused but only tune.
     pub warnings: List<Warning>,
+    /// What the kernel has killed in its group for want of memory; none: nothing.
+    #[serde(default)]
+    pub oom: Option<Box<Oom>>,
+}
+
+/// What the kernel has killed in an instance's group for want of memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Oom {
+    /// How many processes, when last told.
+    pub kills: u64,
+    /// Whether one of those that live, or are about to be told as ended, may be among them.
+    pub starved: bool,
 }
 
 /// Something refused or missed that did not stop the run.
@@ -267,6 +279,7 @@ impl Instance {
             swept_hard: false,
             left: 0,
             warnings: List::new(),
+            oom: None,
         }
     }
 

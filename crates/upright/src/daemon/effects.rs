@@ -252,11 +252,14 @@ impl Daemon {
         }
         let Some(order) = self.engine.order(slot) else { return Done::Yes };
         let given = self.gateway.given(&order).and(self.files.given(&order));
-        let prepared = match planning::prepare(&self.settings, &order, given.numbers()) {
+        let born = self.group_of(&order);
+        let (group, procs) = born.map(|born| (born.directory, born.procs)).unzip();
+        let prepared = planning::prepare(&self.settings, &order, given.numbers(), procs);
+        let prepared = match prepared {
             Ok(prepared) => prepared,
             Err(planning::Refusal(step, errno)) => return self.refuse_spawn(slot, step, errno),
         };
-        let mut wants = prepared.wants;
+        let mut wants = Wants { group_fd: group.is_some(), ..prepared.wants };
         let mut plan = prepared.plan;
         let mut in_file = None;
         if plan.len() + prepared.route.len() > INLINE_MAX {
@@ -276,8 +279,13 @@ impl Daemon {
             plan: &plan,
             route: &prepared.route,
         };
-        let fds: Vec<BorrowedFd<'_>> =
-            in_file.iter().chain(given.fds()).chain(&prepared.script).map(AsFd::as_fd).collect();
+        let fds: Vec<BorrowedFd<'_>> = in_file
+            .iter()
+            .chain(&group)
+            .chain(given.fds())
+            .chain(&prepared.script)
+            .map(AsFd::as_fd)
+            .collect();
         self.send(&message, &fds)
     }
 
@@ -304,7 +312,8 @@ impl Daemon {
             own: self.traces(slot),
             others: others.map(|(other, _)| self.traces(other)).collect(),
         };
-        let candidates = self.subject(slot, |subject| census.left_by(&search, subject));
+        let members = self.members(slot.instance);
+        let candidates = self.subject(slot, |subject| census.left_by(&search, subject, &members));
         if let Some(candidates) = candidates {
             self.news.push_back(Input::Survey(slot, candidates));
         }
@@ -336,7 +345,9 @@ impl Daemon {
     fn sweep(&mut self, slot: Slot, signal: Signal) {
         let census = Census::take(self.settings.keeper);
         let left = self.left_over(&census, slot);
-        self.subject(slot, |subject| signal_all(&left, subject, signal));
+        if !self.kill_group(slot.instance, &left, signal) {
+            self.subject(slot, |subject| signal_all(&left, subject, signal));
+        }
         if !left.is_empty() {
             self.sweeping.insert(slot, signal);
         }
@@ -365,7 +376,8 @@ impl Daemon {
 
     /// Returns the living processes of a slot's job that no slot has.
     pub(super) fn left_over(&self, census: &Census, slot: Slot) -> Vec<Pid> {
-        self.subject(slot, |subject| census.left_over(subject)).unwrap_or_default()
+        let members = self.members(slot.instance);
+        self.subject(slot, |subject| census.left_over(subject, &members)).unwrap_or_default()
     }
 
     fn subject<T>(&self, slot: Slot, look: impl FnOnce(&Subject<'_>) -> T) -> Option<T> {
@@ -434,6 +446,7 @@ impl Daemon {
         waiting.into_iter().for_each(|slot| self.drained(slot, None));
         self.connections.ids().into_iter().for_each(|id| self.flush(id));
         super::startup::remove_files(&self.settings);
+        self.leave_groups();
         let done = self.send(&ToKeeper::Quit { code }, &[]);
         if let (Done::Yes, Standing::Starting | Standing::Going) = (&done, self.standing) {
             self.standing = Standing::Over;

@@ -65,6 +65,7 @@ impl Daemon {
         }
         self.give_up_drains();
         self.give_up_trial();
+        self.remove_groups(sys::clock::monotonic());
         let again = std::mem::take(&mut self.again).into_iter().map(|id| (id, false));
         let mut clients: BTreeMap<ConnectionId, bool> = again.collect();
         for event in ready {
@@ -143,6 +144,7 @@ impl Daemon {
         match message {
             FromKeeper::Spawned { slot, pid, warnings } => {
                 self.note_original(slot, pid);
+                let warnings = self.with_group_refusals(slot, warnings);
                 self.handle(Input::Spawned(slot, pid, warnings), effects);
             }
             FromKeeper::SpawnFailed { slot, step, errno } => {
@@ -153,6 +155,7 @@ impl Daemon {
             }
             FromKeeper::Exited { slot, pid, exit } => {
                 self.note_gateway_gone(slot);
+                self.note_end(slot, exit, effects);
                 if self.engine.leaves_its_group(slot) && sys::signals::group_exists(pid) {
                     self.note_group(slot, pid, effects);
                 }
@@ -194,6 +197,9 @@ impl Daemon {
         if self.settings.kin == Kin::Foster {
             let open: BTreeSet<Slot> = self.engine.sweeps().map(|(slot, _)| slot).collect();
             self.sweeping.retain(|slot, _| open.contains(slot));
+        }
+        if uncounted {
+            self.groups.look_again(sys::clock::monotonic());
         }
         let strays = self.engine.strays().is_some();
         let nobody = self.sweeping.is_empty() && self.lingering.is_empty() && !strays;

@@ -10,6 +10,7 @@ mod connections;
 mod effects;
 mod files;
 mod gateway;
+mod groups;
 mod inputs;
 mod journal;
 mod link;
@@ -40,6 +41,7 @@ use engine::signal::Signal;
 use engine::time::{Mono, Span};
 use files::Files;
 use gateway::Gateway;
+use groups::Groups;
 use journal::Journal;
 use link::Link;
 use settings::Settings;
@@ -139,6 +141,8 @@ struct Daemon {
     files: Files,
     /// Who answers D-Bus clients.
     gateway: Gateway,
+    /// The control groups of instances.
+    groups: Groups,
     /// Every job with its files.
     catalogue: Catalogue,
     /// The directories of the job files.
@@ -228,6 +232,7 @@ impl Daemon {
             self.watching.due(),
             self.trial.as_ref().map(Trial::until),
             self.recount_due(now),
+            self.groups.due(),
         ];
         let first = deadlines.into_iter().flatten().min();
         let idle = self.news.is_empty() && self.again.is_empty() && self.catalogue.is_settled();

@@ -47,11 +47,13 @@ pub struct Prepared {
 /// Why there can be no process.
 pub struct Refusal(pub Step, pub Errno);
 
-/// Prepares a spawn; `given` is what descriptors become that the keeper is sent with it.
+/// Prepares a spawn; `given` is what descriptors become that the keeper is sent with it, `group` the
+/// file that a process writes to which joins its control group.
 pub fn prepare(
     settings: &Settings,
     order: &SpawnOrder,
     given: Vec<u8>,
+    group: Option<CString>,
 ) -> Result<Prepared, Refusal> {
     let role = order.slot.role;
     let malformed = Refusal(Step::Plan, Errno::INVAL);
@@ -70,7 +72,7 @@ pub fn prepare(
         argv: strings(&launched.argv)?,
         env: strings(&order.env)?,
         candidates: candidates(&launched.argv, &order.env)?,
-        cgroups: Vec::new(),
+        cgroups: group.into_iter().collect(),
         console: match console {
             Console::Log | Console::LogPty | Console::Stdout => plan::Console::Log,
             Console::Output => plan::Console::Output,
@@ -96,7 +98,8 @@ pub fn prepare(
         None => None,
     };
     let pty = console == Console::LogPty;
-    let wants = Wants { log: is_read && !pty, pty, plan_in_fd: false, script_fd: script.is_some() };
+    let (log, script_fd) = (is_read && !pty, script.is_some());
+    let wants = Wants { log, pty, script_fd, ..Wants::default() };
     let route = if is_read { route(settings, order, console) } else { Vec::new() };
     Ok(Prepared { wants, pipe_owner: owner, plan: plan.encode(), route, script })
 }

@@ -4,6 +4,7 @@ use super::catalogue::Catalogue;
 use super::connections::Connections;
 use super::files::Files;
 use super::gateway::Gateway;
+use super::groups::Groups;
 use super::journal;
 use super::link::{Link, Sent};
 use super::settings::{Settings, SYSTEM_ADDRESS};
@@ -99,6 +100,7 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, String> 
         again: BTreeSet::new(),
         files: Files::default(),
         gateway: Gateway::new(),
+        groups: Groups::new(settings.options.grouping),
         catalogue: Catalogue::new(settings.sources.clone()),
         watching: Watching::new(),
         level: Level::Message,
@@ -115,6 +117,7 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, String> 
     }
     told.logger.take().into_iter().for_each(|logger| daemon.take_logger(logger));
     daemon.take_gateway(&mut told.held);
+    daemon.take_groups(&mut told.held);
     daemon.wait_for_changes()?;
     if let Err(why) = daemon.lock_logs(&mut told.held).and_then(|()| daemon.listen(&mut told.held))
     {

@@ -89,7 +89,7 @@ impl Keeper {
         spawn: &Spawn<'_>,
         fds: &mut Attached,
     ) -> Result<(Spawned, Option<OwnedFd>), (Step, Errno)> {
-        let Wants { log, pty, plan_in_fd, script_fd } = spawn.wants;
+        let Wants { log, pty, plan_in_fd, script_fd, group_fd } = spawn.wants;
         let missing = (Step::Plan, Errno::BADF);
         let script = if script_fd {
             Some(fds.iter_mut().rev().find_map(Option::take).ok_or(missing)?)
@@ -105,6 +105,7 @@ impl Keeper {
         } else {
             Source::Bytes(spawn.plan)
         };
+        let group = if group_fd { fds.iter_mut().find_map(Option::take) } else { None };
         let output = match (pty, log) {
             (true, _) => Some(sys::pty::terminal(spawn.pipe_owner)),
             (false, true) => Some(sys::pty::pipe(spawn.pipe_owner)),
@@ -123,6 +124,7 @@ impl Keeper {
             log: output.as_ref().map(|output| output.write.as_fd()),
             script: script.as_ref().map(OwnedFd::as_fd),
             given: fds,
+            group: group.as_ref().map(OwnedFd::as_fd),
             inherited: &self.inherited,
             witness: self.facts.witness(self.table.next_index(), spawn.slot),
         };

@@ -610,6 +610,7 @@ mod tests {
             log: None,
             script: None,
             given: &[],
+            group: None,
             inherited: &inherited,
             witness: None,
         };
