@@ -28,6 +28,11 @@ pub fn read(from: impl AsFd, buffer: &mut [u8]) -> Result<usize, Errno> {
     again(|| rustix::io::read(&from, &mut *buffer))
 }
 
+/// Writes bytes to a pipe and returns how many it took; `Errno::AGAIN`: none, where it does not wait.
+pub fn write(to: impl AsFd, bytes: &[u8]) -> Result<usize, Errno> {
+    again(|| rustix::io::write(&to, bytes))
+}
+
 /// Returns how many bytes could be read at once.
 pub fn readable(from: impl AsFd) -> Result<usize, Errno> {
     rustix::io::ioctl_fionread(from).map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX))

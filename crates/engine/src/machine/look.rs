@@ -8,7 +8,7 @@ use super::state::{Goal, State};
 use super::{Engine, EventId};
 use crate::names::{InstanceName, JobName};
 use crate::process::{InstanceId, Role, Slot};
-use crate::spec::{Arg, Command, Condition, Expect, Node, NormalExit, Operand, Respawn};
+use crate::spec::{Arg, Attrs, Command, Condition, Expect, Node, NormalExit, Operand, Respawn};
 use crate::text::Text;
 use crate::time::{Mono, Span};
 use crate::view::{InstanceView, JobView, Remembered, SettingsView, WhyView};
@@ -212,6 +212,13 @@ impl Engine {
     pub fn processes(&self) -> impl Iterator<Item = (Slot, Option<crate::process::Pid>)> + '_ {
         let all = self.instances.iter().flat_map(|(_, instance)| instance.processes.values());
         all.map(|process| (process.slot, process.pid))
+    }
+
+    /// Returns the slot of an instance's main process, where that lives, and how it was started.
+    pub fn main_of(&self, id: InstanceId) -> Option<(Slot, &Attrs)> {
+        let instance = self.instances.look(&id)?;
+        let main = instance.processes.get(&Role::Main).filter(|process| process.pid.is_some())?;
+        Some((main.slot, &self.jobs.look(&instance.job)?.spec.attrs))
     }
 
     /// Returns the slots whose daemon is not known yet (`expect fork` and `expect daemon`), each with

@@ -12,6 +12,7 @@ mod files;
 mod gateway;
 mod inputs;
 mod journal;
+mod lending;
 mod link;
 mod loading;
 mod locks;
@@ -41,6 +42,7 @@ use engine::time::{Mono, Span};
 use files::Files;
 use gateway::Gateway;
 use journal::Journal;
+use lending::Lending;
 use link::Link;
 use settings::Settings;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -108,6 +110,8 @@ struct Daemon {
     touched: BTreeSet<ConnectionId>,
     /// Answers that wait for a job's last lines.
     drains: Vec<Drain>,
+    /// Ends of processes' pipes that the keeper has lent or is asked for.
+    lending: Lending,
     /// What the keeper was started with.
     arguments: Vec<CString>,
     /// Another binary that is being tried.
@@ -225,6 +229,7 @@ impl Daemon {
             self.engine.next_deadline(),
             self.drains.iter().map(|drain| drain.until).min(),
             self.connections.next_deadline(),
+            self.lending.due(),
             self.watching.due(),
             self.trial.as_ref().map(Trial::until),
             self.recount_due(now),

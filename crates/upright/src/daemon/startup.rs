@@ -91,6 +91,7 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, String> 
         following: BTreeSet::new(),
         stacks: BTreeMap::new(),
         troubles: BTreeMap::new(),
+        lending: Default::default(),
         armed: Mono(0),
         bulky: true,
         seen: Seen::default(),
@@ -192,7 +193,7 @@ impl Told {
             | FromKeeper::Exited { .. }
             | FromKeeper::OrphanExited { .. } => self.table.tell(&message),
             // Said to the daemon that asked.
-            FromKeeper::NotUpgraded { .. } => {}
+            FromKeeper::NotUpgraded { .. } | FromKeeper::Lent { .. } => {}
         }
     }
 }
