@@ -15,6 +15,7 @@ mod journal;
 mod link;
 mod loading;
 mod locks;
+mod lookup;
 mod orphans;
 mod planning;
 mod reloading;
@@ -42,6 +43,7 @@ use files::Files;
 use gateway::Gateway;
 use journal::Journal;
 use link::Link;
+use lookup::Lookups;
 use settings::Settings;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::CString;
@@ -108,6 +110,8 @@ struct Daemon {
     touched: BTreeSet<ConnectionId>,
     /// Answers that wait for a job's last lines.
     drains: Vec<Drain>,
+    /// Users and groups that a name service is asked for.
+    lookups: Lookups,
     /// What the keeper was started with.
     arguments: Vec<CString>,
     /// Another binary that is being tried.
@@ -225,6 +229,7 @@ impl Daemon {
             self.engine.next_deadline(),
             self.drains.iter().map(|drain| drain.until).min(),
             self.connections.next_deadline(),
+            self.lookups.next_deadline(),
             self.watching.due(),
             self.trial.as_ref().map(Trial::until),
             self.recount_due(now),
