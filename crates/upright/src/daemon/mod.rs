@@ -16,6 +16,7 @@ mod lending;
 mod link;
 mod loading;
 mod locks;
+mod lookup;
 mod orphans;
 mod planning;
 mod reloading;
@@ -44,6 +45,7 @@ use gateway::Gateway;
 use journal::Journal;
 use lending::Lending;
 use link::Link;
+use lookup::Lookups;
 use settings::Settings;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::CString;
@@ -112,6 +114,8 @@ struct Daemon {
     drains: Vec<Drain>,
     /// Ends of processes' pipes that the keeper has lent or is asked for.
     lending: Lending,
+    /// Users and groups that a name service is asked for.
+    lookups: Lookups,
     /// What the keeper was started with.
     arguments: Vec<CString>,
     /// Another binary that is being tried.
@@ -230,6 +234,7 @@ impl Daemon {
             self.drains.iter().map(|drain| drain.until).min(),
             self.connections.next_deadline(),
             self.lending.due(),
+            self.lookups.next_deadline(),
             self.watching.due(),
             self.trial.as_ref().map(Trial::until),
             self.recount_due(now),

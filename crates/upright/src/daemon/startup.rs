@@ -6,6 +6,7 @@ use super::files::Files;
 use super::gateway::Gateway;
 use super::journal;
 use super::link::{Link, Sent};
+use super::lookup::Lookups;
 use super::settings::{Settings, SYSTEM_ADDRESS};
 use super::talk::Voice;
 use super::watching::Watching;
@@ -84,6 +85,7 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, String> 
         news: VecDeque::new(),
         touched: BTreeSet::new(),
         drains: Vec::new(),
+        lookups: Lookups::default(),
         arguments: Vec::new(),
         trial: None,
         sweeping: BTreeMap::new(),
