@@ -86,6 +86,14 @@ pub fn program(pid: Pid) -> Option<Vec<u8>> {
     Some(name.strip_suffix(b" (deleted)").unwrap_or(name).to_vec())
 }
 
+/// Returns the name that a process goes by, at most 15 bytes: that of the link it was called by, where
+/// it was; nothing where it is gone.
+pub fn name(pid: Pid) -> Option<Vec<u8>> {
+    let mut name = fs::read(format!("/proc/{pid}/comm")).ok()?;
+    name.pop_if(|last| *last == b'\n');
+    Some(name)
+}
+
 /// Reports whether a process runs the very file that we do: another of Upright's own, or a child of
 /// one that has not executed its program yet.
 pub fn is_ours(pid: Pid) -> bool {
