@@ -143,6 +143,7 @@ impl Daemon {
         match message {
             FromKeeper::Spawned { slot, pid, warnings } => {
                 self.note_original(slot, pid);
+                self.chronicle_spawned(slot, pid);
                 self.handle(Input::Spawned(slot, pid, warnings), effects);
             }
             FromKeeper::SpawnFailed { slot, step, errno } => {
@@ -235,6 +236,9 @@ impl Daemon {
         /// SIGRTMIN+3; podman-run(1), --systemd.
         const HALT: u8 = 37;
         let first = self.settings.options.mode == Mode::System && self.settings.keeper == FIRST;
+        if self.settings.options.mode == Mode::Supervisord {
+            return self.signalled_supervisord(signal, effects);
+        }
         let event = match signal {
             HUP => {
                 self.reload();
