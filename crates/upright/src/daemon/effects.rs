@@ -2,9 +2,11 @@
 
 use super::journal::Journal;
 use super::link::{Sent, INLINE_MAX};
+use super::lookup::Answers;
 use super::orphans::{signal_all, Census, Search, Subject, Traces};
+use super::planning::{self, Refusal, Unready};
 use super::talk::Grade;
-use super::{planning, Daemon, Drain, Standing, BUSY, DRAIN_TIMEOUT, IN_LINE_KEPT, TAIL};
+use super::{Daemon, Drain, Standing, BUSY, DRAIN_TIMEOUT, IN_LINE_KEPT, TAIL};
 use engine::control::answer::Answer;
 use engine::control::notice::Notice;
 use engine::journal::Record;
@@ -22,7 +24,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 use sys::{memfd, procfs, seqpacket, Errno};
 
 /// What became of an effect.
-enum Done {
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Done {
+    /// It is done.
     Yes,
     /// The keeper has to read first; it stays first in line.
     Later,
@@ -86,6 +90,7 @@ impl Daemon {
 
     /// Performs what is in line until it is empty or the keeper has to read first.
     pub(super) fn perform_todo(&mut self) {
+        self.resume_starts();
         loop {
             let done = self.say_together() + self.ask_together();
             if done > 0 {
@@ -247,7 +252,7 @@ impl Daemon {
         Done::Yes
     }
 
-    fn send(&mut self, message: &ToKeeper<'_>, fds: &[BorrowedFd<'_>]) -> Done {
+    pub(super) fn send(&mut self, message: &ToKeeper<'_>, fds: &[BorrowedFd<'_>]) -> Done {
         match self.link.send(message, fds) {
             Sent::Yes => Done::Yes,
             Sent::Full => Done::Later,
@@ -259,15 +264,23 @@ impl Daemon {
         }
     }
 
-    fn spawn(&mut self, slot: Slot) -> Done {
+    pub(super) fn spawn(&mut self, slot: Slot) -> Done {
         if self.keeper_full {
             return Done::Later;
         }
-        let Some(order) = self.engine.order(slot) else { return Done::Yes };
+        let Some(order) = self.engine.order(slot) else {
+            self.lookups.forget(slot);
+            return Done::Yes;
+        };
         let given = self.gateway.given(&order).and(self.files.given(&order));
-        let prepared = match planning::prepare(&self.settings, &order, given.numbers()) {
+        let none = Answers::default();
+        let answers = self.lookups.answers(slot).unwrap_or(&none);
+        let prepared = match planning::prepare(&self.settings, &order, given.numbers(), answers) {
             Ok(prepared) => prepared,
-            Err(planning::Refusal(step, errno)) => return self.refuse_spawn(slot, step, errno),
+            Err(Unready::Asks(question, root)) => return self.look_up(slot, question, root),
+            Err(Unready::Refused(Refusal(step, errno))) => {
+                return self.refuse_spawn(slot, step, errno);
+            }
         };
         let mut wants = prepared.wants;
         let mut plan = prepared.plan;
@@ -291,10 +304,15 @@ impl Daemon {
         };
         let fds: Vec<BorrowedFd<'_>> =
             in_file.iter().chain(given.fds()).chain(&prepared.script).map(AsFd::as_fd).collect();
-        self.send(&message, &fds)
+        let done = self.send(&message, &fds);
+        if done == Done::Yes {
+            self.lookups.forget(slot);
+        }
+        done
     }
 
-    fn refuse_spawn(&mut self, slot: Slot, step: Step, errno: Errno) -> Done {
+    pub(super) fn refuse_spawn(&mut self, slot: Slot, step: Step, errno: Errno) -> Done {
+        self.lookups.forget(slot);
         self.news.push_back(Input::SpawnFailed(slot, step, errno.raw_os_error()));
         Done::Yes
     }

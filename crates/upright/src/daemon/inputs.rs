@@ -64,6 +64,7 @@ impl Daemon {
             self.handle(Input::Tick, &mut effects);
         }
         self.give_up_drains();
+        self.give_up_lookups();
         self.give_up_trial();
         let again = std::mem::take(&mut self.again).into_iter().map(|id| (id, false));
         let mut clients: BTreeMap<ConnectionId, bool> = again.collect();
@@ -140,6 +141,9 @@ impl Daemon {
     }
 
     pub(super) fn hear(&mut self, message: FromKeeper, effects: &mut Vec<Effect>) {
+        if self.hear_lookup(&message) {
+            return;
+        }
         match message {
             FromKeeper::Spawned { slot, pid, warnings } => {
                 self.note_original(slot, pid);

@@ -16,6 +16,7 @@ mod journal;
 mod link;
 mod loading;
 mod locks;
+mod lookup;
 mod orphans;
 mod planning;
 mod programs;
@@ -46,6 +47,7 @@ use files::Files;
 use gateway::Gateway;
 use journal::Journal;
 use link::Link;
+use lookup::Lookups;
 use programs::Programs;
 use settings::Settings;
 use startup::Refused;
@@ -114,6 +116,8 @@ struct Daemon {
     touched: BTreeSet<ConnectionId>,
     /// Answers that wait for a job's last lines.
     drains: Vec<Drain>,
+    /// Users and groups that a name service is asked for.
+    lookups: Lookups,
     /// What the keeper was started with.
     arguments: Vec<CString>,
     /// Another binary that is being tried.
@@ -237,6 +241,7 @@ impl Daemon {
             self.engine.next_deadline(),
             self.drains.iter().map(|drain| drain.until).min(),
             self.connections.next_deadline(),
+            self.lookups.next_deadline(),
             self.watching.due(),
             self.trial.as_ref().map(Trial::until),
             self.recount_due(now),

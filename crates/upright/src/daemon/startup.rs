@@ -6,6 +6,7 @@ use super::files::Files;
 use super::gateway::Gateway;
 use super::journal;
 use super::link::{Link, Sent};
+use super::lookup::Lookups;
 use super::programs::Programs;
 use super::settings::{Settings, SYSTEM_ADDRESS};
 use super::talk::{Grade, Voice};
@@ -100,6 +101,7 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, Refused>
         news: VecDeque::new(),
         touched: BTreeSet::new(),
         drains: Vec::new(),
+        lookups: Lookups::default(),
         arguments: Vec::new(),
         trial: None,
         sweeping: BTreeMap::new(),
