@@ -28,9 +28,9 @@ pub fn read(from: impl AsFd, buffer: &mut [u8]) -> Result<usize, Errno> {
     again(|| rustix::io::read(&from, &mut *buffer))
 }
 
-/// Writes bytes to a pipe and returns how many it took; `Errno::AGAIN`: none, where it does not wait.
-pub fn write(to: impl AsFd, bytes: &[u8]) -> Result<usize, Errno> {
-    again(|| rustix::io::write(&to, bytes))
+/// Writes as much of a buffer as there is room for; returns how much that was.
+pub fn write(to: impl AsFd, buffer: &[u8]) -> Result<usize, Errno> {
+    again(|| rustix::io::write(&to, buffer))
 }
 
 /// Returns how many bytes could be read at once.

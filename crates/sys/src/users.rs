@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn what_getent_writes_is_read() {
-        let user = first_user(b"ldap.user:*:70000:70001:A, B:/home/ldap.user:/bin/sh\n").unwrap();
+        let user = first_user(b"ldap.user:*:70000:70001:A, B:/srv/ldap.user:/bin/sh\n").unwrap();
         assert_eq!((user.name.as_slice(), user.uid, user.gid), (&b"ldap.user"[..], 70000, 70001));
         assert_eq!(first_user(b""), None);
         assert_eq!(first_group(b"team:x:70002:a,b\n"), Some(70002));

@@ -5,6 +5,7 @@ use super::link::{Sent, INLINE_MAX};
 use super::lookup::Answers;
 use super::orphans::{signal_all, Census, Search, Subject, Traces};
 use super::planning::{self, Refusal, Unready};
+use super::talk::Grade;
 use super::{Daemon, Drain, Standing, BUSY, DRAIN_TIMEOUT, IN_LINE_KEPT, TAIL};
 use engine::control::answer::Answer;
 use engine::control::notice::Notice;
@@ -113,6 +114,15 @@ impl Daemon {
     /// Says the lines that are next in line, as many as one write takes; returns how many that were.
     /// After many deaths a write for each would cost as much as the starts.
     fn say_together(&mut self) -> u64 {
+        if let Some(chronicle) = &self.chronicle {
+            let mut said = 0;
+            while let Some(Effect::Say(level, line)) = self.todo.front() {
+                chronicle.write(Grade::of_machine(*level), line);
+                self.todo.pop_front();
+                said += 1;
+            }
+            return said;
+        }
         let heard = self.engine.level();
         let mut speech = self.voice.speech();
         let mut said = 0;
@@ -194,7 +204,10 @@ impl Daemon {
             return;
         }
         match self.link.send(&ToKeeper::Ready, &[]) {
-            Sent::Yes => self.standing = Standing::Going,
+            Sent::Yes => {
+                self.standing = Standing::Going;
+                self.tell_front();
+            }
             Sent::Full => self.keeper_full = true,
             Sent::Gone => self.standing = Standing::Lost,
         }
@@ -443,6 +456,7 @@ impl Daemon {
 
     fn publish(&mut self, sequence: u64, notice: &machine::Notice) {
         self.files.note();
+        self.chronicle_notice(notice);
         self.connections.publish(Notice { sequence, missed: 0, what: notice.clone() });
     }
 
@@ -452,6 +466,7 @@ impl Daemon {
         waiting.into_iter().for_each(|slot| self.drained(slot, None));
         self.connections.ids().into_iter().for_each(|id| self.flush(id));
         super::startup::remove_files(&self.settings);
+        self.end_programs();
         let done = self.send(&ToKeeper::Quit { code }, &[]);
         if let (Done::Yes, Standing::Starting | Standing::Going) = (&done, self.standing) {
             self.standing = Standing::Over;

@@ -17,7 +17,7 @@ use engine::names::{EventName, JobName};
 use engine::process::{InstanceId, Pid, Slot};
 use engine::signal::Signal;
 use engine::text::Text;
-use engine::view::{InstanceView, SettingsView};
+use engine::view::{Asker, InstanceView, SettingsView};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::ffi::OsStrExt;
 use sys::epoll::{Interest, Ready};
@@ -150,6 +150,7 @@ impl Daemon {
         match message {
             FromKeeper::Spawned { slot, pid, warnings } => {
                 self.note_original(slot, pid);
+                self.chronicle_spawned(slot, pid);
                 self.handle(Input::Spawned(slot, pid, warnings), effects);
             }
             FromKeeper::SpawnFailed { slot, step, errno } => {
@@ -244,6 +245,9 @@ impl Daemon {
         /// SIGRTMIN+3; podman-run(1), --systemd.
         const HALT: u8 = 37;
         let first = self.settings.options.mode == Mode::System && self.settings.keeper == FIRST;
+        if self.settings.options.mode == Mode::Supervisord {
+            return self.signalled_supervisord(signal, effects);
+        }
         let event = match signal {
             HUP => {
                 self.reload();
@@ -481,7 +485,12 @@ impl Daemon {
             None => {
                 let number = self.engine.next_request();
                 self.connections.await_reply(id, number);
-                self.handle(Input::Ask(number, token, request), effects);
+                let by = self.connections.peer(id).map(|peer| Asker {
+                    uid: peer.uid,
+                    pid: peer.pid,
+                    program: sys::procfs::name(peer.pid).unwrap_or_default().into(),
+                });
+                self.handle(Input::Ask(number, token, request, by), effects);
             }
         }
     }
@@ -511,6 +520,7 @@ impl Daemon {
                 let why = self.engine.why(&job, &instance);
                 let mut why = why.ok_or(Refusal::UnknownJob(target.job)).map_err(refused)?;
                 why.status = self.troubled(why.status);
+                why.files = self.catalogue.files_of(&job);
                 Ok(Answer::Why(Box::new(why)))
             }
             Call::ShowConfig(None) => {

@@ -171,7 +171,7 @@ fn umask(settings: &Settings, attrs: &Attrs) -> Option<u16> {
     const USUAL: u16 = 0o022;
     match (attrs.umask, settings.options.mode, settings.options.inherit) {
         (Some(umask), _, _) => Some(umask),
-        (None, Mode::User | Mode::Up, Inherit::All) => None,
+        (None, Mode::User | Mode::Up | Mode::Supervisord, Inherit::All) => None,
         (None, Mode::System, _) | (None, _, Inherit::Little) => Some(USUAL),
     }
 }
@@ -181,7 +181,7 @@ fn chdir(settings: &Settings, attrs: &Attrs) -> Result<Option<Chdir>, Refusal> {
     let said = path(attrs.chdir.as_ref(), Step::Chdir)?;
     let directory = match settings.options.mode {
         Mode::System => Some(said.unwrap_or_else(|| c"/".to_owned())),
-        Mode::User | Mode::Up => said,
+        Mode::User | Mode::Up | Mode::Supervisord => said,
     };
     Ok(directory.map(|path| Chdir { path, refused: Refused::Fails }))
 }
