@@ -383,6 +383,11 @@ impl Connections {
         connection.conversation.take(&mut connection.out)
     }
 
+    /// Returns who is at the other end.
+    pub fn peer(&self, id: ConnectionId) -> Option<Peer> {
+        self.open.get(&id).map(|connection| connection.conversation.peer())
+    }
+
     /// Takes the descriptor that came with a client's call; another call has none.
     pub fn take_file(&mut self, id: ConnectionId) -> Option<OwnedFd> {
         self.open.get_mut(&id)?.file.take()
