@@ -188,6 +188,11 @@ impl Call {
         }
     }
 
+    /// Reads a call of this command from its parameters as JSON.
+    pub fn decode(command: Command, parameters: &[u8]) -> Result<Call, Fault> {
+        of_params(command::row(command), codec::read_parameters(parameters)?)
+    }
+
     /// Appends the call as a message, its NUL included.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let row = command::row(self.command());

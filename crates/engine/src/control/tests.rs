@@ -361,8 +361,9 @@ fn every_notice_survives_the_wire_and_shows_values_to_the_owner_only() {
         }),
         machine::Notice::Restarted,
     ];
-    for (sequence, what) in (7..).zip(kinds) {
-        let notice = Notice { sequence, missed: 2, what };
+    for (sequence, what) in (7_u64..).zip(kinds) {
+        let age = sequence.is_multiple_of(2).then_some(Span::millis(sequence));
+        let notice = Notice { sequence, missed: 2, age, what };
         for peer in [OWNER, STRANGER] {
             let mut conversation = conversation(peer);
             let mut out = Vec::new();

@@ -118,7 +118,7 @@ fn understood(call: &Call) {
 fn stream(conversation: &mut Conversation, call: &Call, choice: u8, out: &mut Vec<u8>) {
     for what in notices(choice) {
         let before = out.len();
-        let notice = Notice { sequence: u64::MAX, missed: u64::from(choice), what };
+        let notice = Notice { sequence: u64::MAX, missed: u64::from(choice), age: None, what };
         conversation.notice(&notice, out);
         let frame = out[before..].strip_suffix(b"\0");
         assert_eq!(frame.is_some(), matches!(call, Call::Events(..)));
