@@ -3,8 +3,9 @@
 use crate::auth::Login;
 use crate::call::{carry_out, Gateway};
 use crate::follow::{follow, Following};
+use crate::guard::{self, Via};
 use crate::logs::{self, Channel};
-use crate::processes;
+use crate::{processes, web};
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
@@ -54,9 +55,10 @@ impl From<String> for Page {
 pub async fn answer(
     gateway: Rc<Gateway>,
     login: Rc<Option<Login>>,
+    via: Via,
     request: Request<Incoming>,
 ) -> Result<Response<Page>, Infallible> {
-    let mut response = route(&gateway, &login, request).await.unwrap_or_else(refused);
+    let mut response = route(&gateway, &login, via, request).await.unwrap_or_else(refused);
     response.headers_mut().insert(header::SERVER, HeaderValue::from_static(SERVER));
     Ok(response)
 }
@@ -64,6 +66,7 @@ pub async fn answer(
 async fn route(
     gateway: &Rc<Gateway>,
     login: &Option<Login>,
+    via: Via,
     request: Request<Incoming>,
 ) -> Result<Response<Page>, StatusCode> {
     if let Some(login) = login {
@@ -72,7 +75,10 @@ async fn route(
         if !login.allows(given) {
             return Err(StatusCode::UNAUTHORIZED);
         }
+    } else {
+        guard::known_host(via, request.headers())?;
     }
+    guard::same_site(request.method(), request.headers())?;
     let path = request.uri().path().to_owned();
     if path.starts_with("/RPC2") {
         return match *request.method() {
@@ -82,7 +88,7 @@ async fn route(
     }
     let log = path.strip_prefix("/logtail");
     if log.is_none() && !path.starts_with("/mainlogtail") {
-        return Err(StatusCode::NOT_FOUND);
+        return web::answer(gateway, request).await;
     }
     if request.method() != Method::GET {
         return Err(StatusCode::BAD_REQUEST);
@@ -98,13 +104,7 @@ async fn call(
     gateway: &Rc<Gateway>,
     request: Request<Incoming>,
 ) -> Result<Response<Page>, StatusCode> {
-    let length = request.headers().get(header::CONTENT_LENGTH);
-    let length = length.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if length.ok_or(StatusCode::LENGTH_REQUIRED)? > BODY_MAX {
-        return Err(StatusCode::PAYLOAD_TOO_LARGE);
-    }
-    let body = timeout(BODY_TIME, whole(request.into_body())).await;
-    let body = body.map_err(|_| StatusCode::REQUEST_TIMEOUT)?.ok_or(StatusCode::BAD_REQUEST)?;
+    let body = whole_body(request).await?;
     let text = String::from_utf8(body).map_err(|_| StatusCode::BAD_REQUEST)?;
     let call = xmlrpc::read::call(&text).map_err(|_| StatusCode::BAD_REQUEST)?;
     let told = carry_out(gateway, &call.method, &call.parameters).await;
@@ -114,6 +114,17 @@ async fn call(
     };
     let response = Response::builder().header(header::CONTENT_TYPE, "text/xml");
     response.body(document.into()).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+/// Returns the body of a request, within bounds of length and time.
+pub async fn whole_body(request: Request<Incoming>) -> Result<Vec<u8>, StatusCode> {
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if length.ok_or(StatusCode::LENGTH_REQUIRED)? > BODY_MAX {
+        return Err(StatusCode::PAYLOAD_TOO_LARGE);
+    }
+    let body = timeout(BODY_TIME, whole(request.into_body())).await;
+    body.map_err(|_| StatusCode::REQUEST_TIMEOUT)?.ok_or(StatusCode::BAD_REQUEST)
 }
 
 /// Returns the whole body; nothing where it does not come whole.

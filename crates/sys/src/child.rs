@@ -44,14 +44,22 @@ impl<T> At<T> for Result<T, Errno> {
 struct Child<'a> {
     report: RawFd,
     joined: Joined,
-    null: Option<RawFd>,
-    log: Option<RawFd>,
+    streams: Streams,
     given: [Option<RawFd>; FDS_MAX],
     has_script: bool,
     inherited: &'a Inherited,
     witness: Option<(Witness<'a>, RawFd)>,
     argv: Option<Strings<'a>>,
     env: Option<Strings<'a>>,
+}
+
+/// What standard input, output and error may become.
+#[derive(Clone, Copy)]
+struct Streams {
+    null: Option<RawFd>,
+    input: Option<RawFd>,
+    log: Option<RawFd>,
+    errors: Option<RawFd>,
 }
 
 /// Performs the plan and executes its program; a failure is reported and ends the process with 255.
@@ -101,7 +109,9 @@ fn perform(launch: &Launch<'_>, report: RawFd, joined: Joined, words: &mut [usiz
     rustix::process::setsid().at(Step::Session)?;
     let raise = |fd: Option<BorrowedFd<'_>>| fd.map(|fd| above(fd.as_raw_fd())).transpose();
     let null = raise(launch.null).at(Step::Console)?;
+    let input = raise(launch.input).at(Step::Console)?;
     let log = raise(launch.log).at(Step::Log)?;
+    let errors = raise(launch.errors).at(Step::Log)?;
     if let Some(script) = raise(launch.script).at(Step::Plan)? {
         place(script, SCRIPT).at(Step::Plan)?;
     }
@@ -115,8 +125,9 @@ fn perform(launch: &Launch<'_>, report: RawFd, joined: Joined, words: &mut [usiz
     let witness = launch.witness;
     let witness = witness.and_then(|w| Some((w, above(w.fd.as_raw_fd()).ok()?)));
     let (argv, env) = (None, None);
+    let streams = Streams { null, input, log, errors };
     let mut child =
-        Child { report, joined, null, log, given, has_script, inherited, witness, argv, env };
+        Child { report, joined, streams, given, has_script, inherited, witness, argv, env };
     for record in Records::new(plan) {
         let record = record.map_err(|Malformed| Failure(Step::Plan, Errno::INVAL))?;
         child.step(record, words)?;
@@ -194,9 +205,10 @@ impl<'a> Child<'a> {
         match console {
             Console::Null => self.all_null(),
             Console::Log => {
-                let log = self.log.ok_or(Failure(Step::Log, Errno::BADF))?;
-                place(self.null()?, 0).at(Step::Console)?;
-                place(log, 1).and_then(|()| place(log, 2)).at(Step::Log)
+                let Streams { input, log, errors, .. } = self.streams;
+                let log = log.ok_or(Failure(Step::Log, Errno::BADF))?;
+                place(input.map_or_else(|| self.null(), Ok)?, 0).at(Step::Console)?;
+                place(log, 1).and_then(|()| place(errors.unwrap_or(log), 2)).at(Step::Log)
             }
             Console::Output => match open_console() {
                 Ok(console) => all_three(console).at(Step::Console),
@@ -227,7 +239,7 @@ impl<'a> Child<'a> {
     }
 
     fn null(&self) -> Result<RawFd, Failure> {
-        match self.null {
+        match self.streams.null {
             Some(null) => Ok(null),
             None => open(c"/dev/null", OFlags::RDWR).at(Step::Console),
         }

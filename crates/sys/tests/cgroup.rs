@@ -47,7 +47,9 @@ fn sleeper(group: &Path, change: impl FnOnce(&mut Plan), born: bool) -> Pid {
     let launch = Launch {
         plan: Source::Bytes(&plan),
         null: None,
+        input: None,
         log: None,
+        errors: None,
         script: None,
         given: &[],
         group: born.then(|| directory.as_fd()),
@@ -104,7 +106,9 @@ fn a_child_is_not_in_the_group_that_is_gone_and_runs_all_the_same() {
     let launch = Launch {
         plan: Source::Bytes(&plan),
         null: None,
+        input: None,
         log: None,
+        errors: None,
         script: None,
         given: &[],
         group: Some(directory.as_fd()),

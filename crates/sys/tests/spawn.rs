@@ -58,7 +58,9 @@ fn launch_on(mut grounds: Grounds, plan: Source<'_>, script: Option<BorrowedFd<'
     let launch = Launch {
         plan,
         null: None,
+        input: None,
         log,
+        errors: None,
         script,
         given: &[],
         group: None,
@@ -401,7 +403,9 @@ fn a_child_gets_back_the_limit_that_we_raised_for_ourselves() {
     let launch = Launch {
         plan,
         null: None,
+        input: None,
         log,
+        errors: None,
         script: None,
         given: &[],
         group: None,
@@ -429,7 +433,9 @@ fn descriptors_that_are_given_become_those_that_the_plan_names() {
     let launch = Launch {
         plan: Source::Bytes(&plan.encode()),
         null: None,
+        input: None,
         log: Some(output.write.as_fd()),
+        errors: None,
         script: None,
         given: &given,
         group: None,
@@ -441,6 +447,32 @@ fn descriptors_that_are_given_become_those_that_the_plan_names() {
     sys::wait::exit_of(spawned.pid).unwrap();
     assert_eq!(rest_of(output.read), "one\ntwo\n");
     fails(&Plan { given: vec![3], ..shell("true") }, Step::Plan, Errno::BADF);
+}
+
+#[test]
+fn input_comes_from_its_pipe_and_errors_go_into_their_own() {
+    let (input, output) = (pty::input((0, 0)).unwrap(), pty::pipe((0, 0)).unwrap());
+    let errors = pty::pipe((0, 0)).unwrap();
+    let inherited = Inherited::capture();
+    let plan = shell("cat; echo wrong >&2").encode();
+    let launch = Launch {
+        plan: Source::Bytes(&plan),
+        null: None,
+        input: Some(input.read.as_fd()),
+        log: Some(output.write.as_fd()),
+        errors: Some(errors.write.as_fd()),
+        script: None,
+        given: &[],
+        inherited: &inherited,
+        witness: None,
+    };
+    let spawned = spawn(&launch, &mut Grounds::new()).unwrap();
+    drop((input.read, output.write, errors.write));
+    assert_eq!(sys::pipe::write(&input.write, b"a line\n"), Ok(7));
+    drop(input.write);
+    sys::wait::exit_of(spawned.pid).unwrap();
+    assert_eq!(rest_of(output.read), "a line\n");
+    assert_eq!(rest_of(errors.read), "wrong\n");
 }
 
 #[test]
@@ -473,7 +505,9 @@ fn the_pipe_of_a_user_is_opened_again_as_dev_stderr() {
     let launch = Launch {
         plan: Source::Bytes(&plan),
         null: None,
+        input: None,
         log,
+        errors: None,
         script: None,
         given: &[],
         group: None,
@@ -496,7 +530,9 @@ fn a_pseudo_terminal_ends_lines_as_upstart_did() {
     let launch = Launch {
         plan: Source::Bytes(&plan),
         null: None,
+        input: None,
         log,
+        errors: None,
         script: None,
         given: &[],
         group: None,
@@ -584,7 +620,9 @@ fn a_process_that_is_debugged_stops_before_it_executes() {
     let launch = Launch {
         plan,
         null: None,
+        input: None,
         log,
+        errors: None,
         script: None,
         given: &[],
         group: None,
@@ -641,7 +679,9 @@ fn a_child_that_fails_in_our_memory_leaves_errno_and_what_it_was_told_alone() {
         let launch = Launch {
             plan: source,
             null: None,
+            input: None,
             log: None,
+            errors: None,
             script: None,
             given: &[],
             group: None,

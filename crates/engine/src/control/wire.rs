@@ -7,7 +7,7 @@ use crate::dialect::upstart::show;
 use crate::machine;
 use crate::machine::request::Failure;
 use crate::machine::state::{Goal, State};
-use crate::machine::JobChange;
+use crate::machine::{JobChange, ProgramNews};
 use crate::names::{EventName, InstanceName, JobName};
 use crate::process::{Exit, Pid, Role, Step};
 use crate::signal::Signal;
@@ -15,7 +15,8 @@ use crate::spec::{Arg, Condition, KillMode, Node, Operand};
 use crate::text::Text;
 use crate::time::Span;
 use crate::view::{
-    InstanceView, JobView, LastExit, ProgramState, ProgramView, Remembered, SettingsView, WhyView,
+    InstanceView, JobView, LastExit, Need, ProgramState, ProgramView, Remembered, Restarts,
+    RunView, SettingsView, WhyView,
 };
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -192,6 +193,8 @@ pub(super) struct WireInstance {
     respawns: u64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
+    #[serde(default, skip_serializing_if = "Restarts::is_none")]
+    restarts: Restarts,
 }
 
 impl From<InstanceView> for WireInstance {
@@ -208,6 +211,7 @@ impl From<InstanceView> for WireInstance {
             last_exit,
             respawns,
             warnings,
+            restarts,
         } = view;
         let (last_exit, last_exit_age) = match last_exit {
             Some((exit, ago)) => (Some(exit.into()), Some(millis(ago))),
@@ -229,6 +233,7 @@ impl From<InstanceView> for WireInstance {
             last_exit_age,
             respawns,
             warnings,
+            restarts,
         }
     }
 }
@@ -248,6 +253,7 @@ impl From<WireInstance> for InstanceView {
             last_exit: wire.last_exit.map(|exit| (exit.into(), ago)),
             respawns: wire.respawns,
             warnings: wire.warnings,
+            restarts: wire.restarts,
         }
     }
 }
@@ -260,46 +266,127 @@ struct WireRemembered {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
+struct WireNeed {
+    depth: u32,
+    words: String,
+    met: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    by: Option<String>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    note: String,
+}
+
+impl From<Need> for WireNeed {
+    fn from(need: Need) -> WireNeed {
+        let Need { depth, words, met, by, note } = need;
+        WireNeed { depth, words, met, by, note }
+    }
+}
+
+impl From<WireNeed> for Need {
+    fn from(wire: WireNeed) -> Need {
+        let WireNeed { depth, words, met, by, note } = wire;
+        Need { depth, words, met, by, note }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct WireRun {
+    age: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lasted: Option<u64>,
+    ending: WireEnding,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    note: String,
+}
+
+impl From<RunView> for WireRun {
+    fn from(run: RunView) -> WireRun {
+        let RunView { ago, lasted, exit, note } = run;
+        WireRun { age: millis(ago), lasted: lasted.map(millis), ending: exit.into(), note }
+    }
+}
+
+impl From<WireRun> for RunView {
+    fn from(wire: WireRun) -> RunView {
+        RunView {
+            ago: Span::millis(wire.age),
+            lasted: wire.lasted.map(Span::millis),
+            exit: wire.ending.into(),
+            note: wire.note,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct WireWhy {
     instance: WireInstance,
-    start_on: Vec<String>,
-    stop_on: Vec<String>,
+    verdict: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    due: Option<u64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    ring: Vec<String>,
+    start_on: Vec<WireNeed>,
+    stop_on: Vec<WireNeed>,
     waiters: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    runs: Vec<WireRun>,
     history: Vec<WireRemembered>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    files: Vec<Text>,
 }
 
 impl From<WhyView> for WireWhy {
     fn from(view: WhyView) -> WireWhy {
-        let WhyView { status, start_on, stop_on, waiters, history } = view;
-        let history = history
-            .into_iter()
-            .map(|Remembered { ago, cause, decision }| WireRemembered {
-                age: millis(ago),
-                cause,
-                decision,
-            })
-            .collect();
-        WireWhy { instance: status.into(), start_on, stop_on, waiters, history }
+        let WhyView {
+            status,
+            verdict,
+            due,
+            ring,
+            start_on,
+            stop_on,
+            waiters,
+            runs,
+            history,
+            files,
+        } = view;
+        let remembered = |row: Remembered| {
+            let Remembered { ago, cause, decision } = row;
+            WireRemembered { age: millis(ago), cause, decision }
+        };
+        WireWhy {
+            instance: status.into(),
+            verdict,
+            due: due.map(millis),
+            ring,
+            start_on: start_on.into_iter().map(WireNeed::from).collect(),
+            stop_on: stop_on.into_iter().map(WireNeed::from).collect(),
+            waiters,
+            runs: runs.into_iter().map(WireRun::from).collect(),
+            history: history.into_iter().map(remembered).collect(),
+            files,
+        }
     }
 }
 
 impl From<WireWhy> for WhyView {
     fn from(wire: WireWhy) -> WhyView {
-        let history = wire
-            .history
-            .into_iter()
-            .map(|row| Remembered {
-                ago: Span::millis(row.age),
-                cause: row.cause,
-                decision: row.decision,
-            })
-            .collect();
+        let remembered = |row: WireRemembered| Remembered {
+            ago: Span::millis(row.age),
+            cause: row.cause,
+            decision: row.decision,
+        };
         WhyView {
             status: wire.instance.into(),
-            start_on: wire.start_on,
-            stop_on: wire.stop_on,
+            verdict: wire.verdict,
+            due: wire.due.map(Span::millis),
+            ring: wire.ring,
+            start_on: wire.start_on.into_iter().map(Need::from).collect(),
+            stop_on: wire.stop_on.into_iter().map(Need::from).collect(),
             waiters: wire.waiters,
-            history,
+            runs: wire.runs.into_iter().map(RunView::from).collect(),
+            history: wire.history.into_iter().map(remembered).collect(),
+            files: wire.files,
         }
     }
 }
@@ -593,12 +680,44 @@ struct WireJobChange {
     change: JobChange,
 }
 
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct WireProgramNews {
+    job: JobName,
+    from: ProgramState,
+    to: ProgramState,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pid: Option<Pid>,
+    failures: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ending: Option<WireEnding>,
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    expected: bool,
+}
+
+impl From<ProgramNews> for WireProgramNews {
+    fn from(news: ProgramNews) -> WireProgramNews {
+        let ProgramNews { job, from, to, pid, tries: failures, exit, expected } = news;
+        let ending = exit.map(|exit| WireEnding::ended(Role::Main, exit));
+        WireProgramNews { job, from, to, pid, failures, ending, expected }
+    }
+}
+
+impl From<WireProgramNews> for ProgramNews {
+    fn from(wire: WireProgramNews) -> ProgramNews {
+        let WireProgramNews { job, from, to, pid, failures: tries, ending, expected } = wire;
+        let exit = ending.map(|ending| ending.exit());
+        ProgramNews { job, from, to, pid, tries, exit, expected }
+    }
+}
+
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct WireNotice {
     #[serde(default)]
     sequence: u64,
     #[serde(default)]
     missed: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    age: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     event: Option<WireEvent>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -609,6 +728,8 @@ pub(super) struct WireNotice {
     failed: Option<WireFailed>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     job: Option<WireJobChange>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    program: Option<WireProgramNews>,
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     restarted: bool,
 }
@@ -616,8 +737,9 @@ pub(super) struct WireNotice {
 impl From<Notice> for WireNotice {
     fn from(notice: Notice) -> WireNotice {
         use machine::Notice as What;
-        let Notice { sequence, missed, what } = notice;
-        let wire = WireNotice { sequence, missed, ..WireNotice::default() };
+        let Notice { sequence, missed, age, what } = notice;
+        let age = age.map(millis);
+        let wire = WireNotice { sequence, missed, age, ..WireNotice::default() };
         match what {
             What::Event { name, env, failed } => {
                 WireNotice { event: Some(WireEvent { name, env, failed }), ..wire }
@@ -636,6 +758,7 @@ impl From<Notice> for WireNotice {
                 WireNotice { job: Some(WireJobChange { name: job, change }), ..wire }
             }
             What::Restarted => WireNotice { restarted: true, ..wire },
+            What::Program(news) => WireNotice { program: Some(news.into()), ..wire },
         }
     }
 }
@@ -644,7 +767,19 @@ impl WireNotice {
     /// Returns the notice; nothing where it is of a later version.
     pub(super) fn notice(self) -> Option<Notice> {
         use machine::Notice as What;
-        let WireNotice { sequence, missed, event, state, goal, failed, job, restarted } = self;
+        let WireNotice {
+            sequence,
+            missed,
+            age,
+            event,
+            state,
+            goal,
+            failed,
+            job,
+            program,
+            restarted,
+        } = self;
+        let age = age.map(Span::millis);
         let event = event.map(|WireEvent { name, env, failed }| What::Event { name, env, failed });
         let state = state.map(|WireState { job, instance, goal, from, to }| What::State {
             job,
@@ -664,7 +799,8 @@ impl WireNotice {
         });
         let job = job.map(|WireJobChange { name, change }| What::Job { job: name, change });
         let restarted = restarted.then_some(What::Restarted);
-        let what = event.or(state).or(goal).or(failed).or(job).or(restarted)?;
-        Some(Notice { sequence, missed, what })
+        let program = program.map(|news| What::Program(news.into()));
+        let what = event.or(state).or(goal).or(failed).or(job).or(program).or(restarted)?;
+        Some(Notice { sequence, missed, age, what })
     }
 }

@@ -1,11 +1,11 @@
 //! What the machine wants, in words.
 
 use engine::errno::Errno;
-use engine::machine::request::{Refusal, Reply};
-use engine::machine::{Effect, JobChange, Level, Notice, SignalScope};
+use engine::machine::request::{Ended, Refusal, Reply};
+use engine::machine::{Effect, JobChange, Level, Notice, ProgramNews, SignalScope};
 use engine::names::{InstanceName, JobName};
 use engine::process::{Exit, Role};
-use engine::view::{InstanceView, LastExit, WhyView};
+use engine::view::{InstanceView, LastExit, Need, RunView, WhyView};
 
 /// A kind of line below an input, as the header `show` names it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub enum Kind {
     Events,
     /// Every state an instance enters.
     States,
+    /// Every state of Supervisor's that a program comes to.
+    Programs,
     /// What else subscribers are told: goals, failures, jobs.
     News,
     /// Messages.
@@ -33,7 +35,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    const TABLE: [(Kind, &'static str); 10] = [
+    const TABLE: [(Kind, &'static str); 11] = [
         (Kind::Replies, "replies"),
         (Kind::Spawns, "spawns"),
         (Kind::Env, "env"),
@@ -41,6 +43,7 @@ impl Kind {
         (Kind::Releases, "releases"),
         (Kind::Events, "events"),
         (Kind::States, "states"),
+        (Kind::Programs, "programs"),
         (Kind::News, "news"),
         (Kind::Says, "says"),
         (Kind::Wakes, "wakes"),
@@ -67,6 +70,7 @@ impl Kind {
             Effect::Reply(..) | Effect::Quit(_) => Kind::Replies,
             Effect::Notice(_, Notice::Event { .. }) => Kind::Events,
             Effect::Notice(_, Notice::State { .. }) => Kind::States,
+            Effect::Notice(_, Notice::Program(_)) => Kind::Programs,
             Effect::Notice(
                 _,
                 Notice::Goal { .. }
@@ -119,6 +123,14 @@ pub fn notice(notice: &Notice) -> String {
         }
         Notice::Job { job, change: JobChange::Added } => format!("added {job}"),
         Notice::Job { job, change: JobChange::Removed } => format!("removed {job}"),
+        Notice::Program(news) => {
+            let ProgramNews { job, from, to, pid, tries, exit, expected } = news;
+            let mut words = format!("program {job} {} from {}", to.name(), from.name());
+            words += &pid.map_or(String::new(), |pid| format!(", process {pid}"));
+            words += &exit.map_or(String::new(), |exit| format!(", {}", Ended(exit)));
+            words += if *expected { ", expected" } else { "" };
+            words + &if *tries > 0 { format!(", {tries} failed") } else { String::new() }
+        }
         Notice::Restarted => String::from("restarted"),
     }
 }
@@ -181,9 +193,13 @@ pub fn why(why: &WhyView) -> Vec<String> {
         all.iter().map(|words| format!("{title} {words}")).collect::<Vec<String>>()
     };
     lines.extend(named("warning:", &view.warnings));
-    lines.extend(named("start on", &why.start_on));
-    lines.extend(named("stop on", &why.stop_on));
+    lines.push(format!("because {}", why.verdict));
+    lines.extend(why.due.map(|due| format!("due in {due}")));
+    lines.extend(named("ring:", &why.ring));
+    lines.extend(why.start_on.iter().map(|line| need("start on", line)));
+    lines.extend(why.stop_on.iter().map(|line| need("stop on", line)));
     lines.extend(named("waiting for it:", &why.waiters));
+    lines.extend(why.runs.iter().map(run));
     for entry in &why.history {
         let mut words = format!("{} ago: {}", entry.ago, entry.cause);
         if !entry.decision.is_empty() {
@@ -192,6 +208,23 @@ pub fn why(why: &WhyView) -> Vec<String> {
         lines.push(words);
     }
     lines
+}
+
+fn need(title: &str, need: &Need) -> String {
+    let Need { depth, words, met, by, note } = need;
+    let met = match (by, met) {
+        (Some(by), _) => format!("met by {by}"),
+        (None, true) => String::from("met"),
+        (None, false) => String::from("not met"),
+    };
+    let note = if note.is_empty() { String::new() } else { format!(" ({note})") };
+    format!("{title} {:width$}{words}: {met}{note}", "", width = *depth as usize * 2)
+}
+
+fn run(run: &RunView) -> String {
+    let lasted = run.lasted.map_or_else(String::new, |span| format!(", after {span}"));
+    let note = if run.note.is_empty() { String::new() } else { format!(" ({})", run.note) };
+    format!("run ended {} ago: {}{lasted}{note}", run.ago, last_exit(&run.exit))
 }
 
 fn last_exit(exit: &LastExit) -> String {

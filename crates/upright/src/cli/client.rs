@@ -348,6 +348,7 @@ mod tests {
             waits_for: String::new(),
             last_exit: None,
             respawns: 0,
+            restarts: Default::default(),
             warnings: Vec::new(),
         }
     }
@@ -449,6 +450,7 @@ mod tests {
         let notice = |sequence| Notice {
             sequence,
             missed: 0,
+            age: None,
             what: machine::Notice::Event {
                 name: EventName::try_from("ev").unwrap(),
                 env: Vec::new(),

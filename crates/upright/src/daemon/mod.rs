@@ -6,6 +6,7 @@
 
 mod bus;
 mod catalogue;
+mod chronicle;
 mod connections;
 mod effects;
 mod files;
@@ -13,11 +14,14 @@ mod gateway;
 mod groups;
 mod inputs;
 mod journal;
+mod lending;
 mod link;
 mod loading;
 mod locks;
+mod lookup;
 mod orphans;
 mod planning;
+mod programs;
 mod reloading;
 mod rescue;
 mod settings;
@@ -25,6 +29,7 @@ mod sources;
 mod startup;
 mod succession;
 mod talk;
+mod telling;
 mod upgrade;
 mod variables;
 mod watching;
@@ -32,6 +37,7 @@ mod watching;
 use crate::keeper::handover::Kin;
 use crate::options::{self, Asked};
 use catalogue::Catalogue;
+use chronicle::Chronicle;
 use connections::{ConnectionId, Connections};
 use engine::control::rights::Rights;
 use engine::machine::request::{Reply, RequestId};
@@ -43,14 +49,18 @@ use files::Files;
 use gateway::Gateway;
 use groups::Groups;
 use journal::Journal;
+use lending::Lending;
 use link::Link;
+use lookup::Lookups;
+use programs::Programs;
 use settings::Settings;
+use startup::Refused;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use sys::epoll::{Epoll, Interest, Ready};
-use talk::Voice;
+use talk::{Grade, Voice};
 use upgrade::Trial;
 use watching::Watching;
 
@@ -110,6 +120,10 @@ struct Daemon {
     touched: BTreeSet<ConnectionId>,
     /// Answers that wait for a job's last lines.
     drains: Vec<Drain>,
+    /// Ends of processes' pipes that the keeper has lent or is asked for.
+    lending: Lending,
+    /// Users and groups that a name service is asked for.
+    lookups: Lookups,
     /// What the keeper was started with.
     arguments: Vec<CString>,
     /// Another binary that is being tried.
@@ -147,6 +161,10 @@ struct Daemon {
     catalogue: Catalogue,
     /// The directories of the job files.
     watching: Watching,
+    /// The programs of Supervisor's configuration.
+    programs: Programs,
+    /// The log of Supervisor's daemon, where this one stands in for it.
+    chronicle: Option<Chronicle>,
     /// The level that the journal has.
     level: Level,
     /// How many turns in a row had more of the keeper's news than time.
@@ -204,7 +222,9 @@ pub fn run(arguments: Vec<CString>) -> i32 {
             std::mem::forget(daemon);
             code
         }
-        Err(why) => {
+        // The keeper has been told to end; what is wrong was said to whoever looks.
+        Err(Refused::Usage) => 0,
+        Err(Refused::Start(why)) => {
             sys::say::line(format_args!("init: cannot start: {why}"));
             1
         }
@@ -229,6 +249,8 @@ impl Daemon {
             self.engine.next_deadline(),
             self.drains.iter().map(|drain| drain.until).min(),
             self.connections.next_deadline(),
+            self.lending.due(),
+            self.lookups.next_deadline(),
             self.watching.due(),
             self.trial.as_ref().map(Trial::until),
             self.recount_due(now),
@@ -308,7 +330,9 @@ impl Daemon {
     }
 
     fn say(&self, level: Level, line: &str) {
-        if level >= self.engine.level() {
+        if let Some(chronicle) = &self.chronicle {
+            chronicle.write(Grade::of(level), line);
+        } else if level >= self.engine.level() {
             self.voice.say(level, line);
         }
     }

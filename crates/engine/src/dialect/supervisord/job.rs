@@ -6,7 +6,7 @@ use crate::process::Role;
 use crate::signal::Signal;
 use crate::spec::{
     Backoff, Command, Console, EnvRow, Expect, JobSpec, KillMode, LogPolicy, NormalExit, Order,
-    Respawn, RespawnLimit,
+    Respawn, RespawnLimit, StandardInput,
 };
 use crate::text::Text;
 use crate::time::Span;
@@ -73,6 +73,7 @@ fn job(group: &Group, program: &Program, server: Option<&str>) -> Result<JobSpec
     let attrs = &mut spec.attrs;
     attrs.console = Console::Log;
     attrs.cgroups = program.cgroups.clone();
+    attrs.input = StandardInput::Pipe;
     attrs.umask = program.umask.map(|mask| (mask & 0o7777) as u16);
     attrs.chdir = program.directory.as_deref().map(Text::from);
     attrs.setuid = program.user.as_ref().map(|(name, _)| Text::from(&**name));
