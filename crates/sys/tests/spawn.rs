@@ -463,6 +463,7 @@ fn input_comes_from_its_pipe_and_errors_go_into_their_own() {
         errors: Some(errors.write.as_fd()),
         script: None,
         given: &[],
+        group: None,
         inherited: &inherited,
         witness: None,
     };
