@@ -10,6 +10,7 @@ use engine::journal::Record;
 use engine::keeper::{held, Scope, ToKeeper, Wants, TOGETHER};
 use engine::logroute::{self, ToLogger};
 use engine::machine::request::{Reply, RequestId};
+use engine::machine::state::State;
 use engine::machine::{self, Effect, Input, Level, SignalScope};
 use engine::process::{Pid, Role, Slot, Step};
 use engine::signal::Signal;
@@ -251,7 +252,11 @@ impl Daemon {
             return Done::Later;
         }
         let Some(order) = self.engine.order(slot) else { return Done::Yes };
-        let given = self.gateway.given(&order).and(self.files.given(&order));
+        let shared = match self.shared_of(&order) {
+            Ok(shared) => shared,
+            Err(errno) => return self.refuse_spawn(slot, Step::Socket, errno),
+        };
+        let given = self.gateway.given(&order).and(self.files.given(&order)).and(shared);
         let prepared = match planning::prepare(&self.settings, &order, given.numbers()) {
             Ok(prepared) => prepared,
             Err(planning::Refusal(step, errno)) => return self.refuse_spawn(slot, step, errno),
@@ -425,6 +430,9 @@ impl Daemon {
 
     fn publish(&mut self, sequence: u64, notice: &machine::Notice) {
         self.files.note();
+        if let machine::Notice::State { to: State::Waiting, .. } = notice {
+            self.shared.note();
+        }
         self.connections.publish(Notice { sequence, missed: 0, what: notice.clone() });
     }
 

@@ -20,6 +20,7 @@ mod planning;
 mod reloading;
 mod rescue;
 mod settings;
+mod shared;
 mod sources;
 mod startup;
 mod succession;
@@ -43,6 +44,7 @@ use gateway::Gateway;
 use journal::Journal;
 use link::Link;
 use settings::Settings;
+use shared::Shared;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
@@ -137,6 +139,8 @@ struct Daemon {
     again: BTreeSet<ConnectionId>,
     /// Descriptors that came with events.
     files: Files,
+    /// Sockets that jobs share.
+    shared: Shared,
     /// Who answers D-Bus clients.
     gateway: Gateway,
     /// Every job with its files.
@@ -269,6 +273,7 @@ impl Daemon {
         self.say_ready();
         self.give_up_gateway();
         self.forget_files();
+        self.close_shared();
         self.connections.send_all_notices();
         let ids = match self.todo.is_empty() {
             true => std::mem::take(&mut self.touched).into_iter().collect(),

@@ -7,6 +7,7 @@ use super::gateway::Gateway;
 use super::journal;
 use super::link::{Link, Sent};
 use super::settings::{Settings, SYSTEM_ADDRESS};
+use super::shared::Shared;
 use super::talk::Voice;
 use super::watching::Watching;
 use super::{Daemon, Seen, Standing, CONTROL, KEEPER, LOGGER, SESSION, TURN_CPU, WATCH};
@@ -98,6 +99,7 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, String> 
         journal_lost: false,
         again: BTreeSet::new(),
         files: Files::default(),
+        shared: Shared::default(),
         gateway: Gateway::new(),
         catalogue: Catalogue::new(settings.sources.clone()),
         watching: Watching::new(),
@@ -115,6 +117,7 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, String> 
     }
     told.logger.take().into_iter().for_each(|logger| daemon.take_logger(logger));
     daemon.take_gateway(&mut told.held);
+    daemon.take_shared(&mut told.held);
     daemon.wait_for_changes()?;
     if let Err(why) = daemon.lock_logs(&mut told.held).and_then(|()| daemon.listen(&mut told.held))
     {

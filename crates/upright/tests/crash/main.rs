@@ -11,6 +11,7 @@ mod jobs;
 mod kills;
 mod poison;
 mod program;
+mod sockets;
 mod table;
 mod upgrades;
 mod world;
@@ -67,6 +68,10 @@ const TESTS: &[(&str, fn())] = &[
     (
         "a_start_under_way_when_the_keeper_is_killed_is_finished",
         heirs::a_start_under_way_when_the_keeper_is_killed_is_finished,
+    ),
+    (
+        "a_shared_socket_outlives_everybody_but_the_last_job",
+        sockets::a_shared_socket_outlives_everybody_but_the_last_job,
     ),
     (
         "a_turn_that_uses_up_its_processor_time_is_ended",
