@@ -43,6 +43,12 @@ pub mod held {
     pub const GATEWAY_OWN: u32 = 9;
     /// A file with the address of the bus that the gateway is on.
     pub const BUS: u32 = 10;
+    /// The writing end of the pipe of the daemon's own log.
+    pub const LOG: u32 = 11;
+    /// Its reading end, for the next logger.
+    pub const LOG_READ: u32 = 12;
+    /// What `[supervisord]` said when it began.
+    pub const PROGRAMS: u32 = 13;
     /// The first of the descriptors that came with events; 3 to 8 are added.
     pub const FILES: u32 = 16;
     /// A file that says which sockets jobs share.

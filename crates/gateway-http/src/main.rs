@@ -1,5 +1,5 @@
-//! `upright-http`: answers Supervisor's clients (supervisorctl, XML-RPC, log tails) for an Upright, in
-//! a process of its own that has no rights but those of the user it runs as.
+//! `upright-http`: answers Supervisor's clients (supervisorctl, XML-RPC, log tails) for an Upright, and
+//! those who collect numbers, in a process of its own that has no rights but those of the user it runs as.
 //!
 //! Whatever comes over HTTP is said again in the words of control, which decides whether it may be
 //! done. The daemon parses neither HTTP nor XML.
@@ -10,7 +10,9 @@
 //! methods   THE TABLE of methods        call       what each of them does
 //! acts      starts, stops, signals      processes  instances as Supervisor's processes
 //! logs      files of output             follow     a log as it grows
-//! control   the words of control
+//! control   the words of control       guard      what browsers are told by others to send
+//! web       what is for people          metrics    numbers
+//! instances all of them, in both vocabularies
 //! ```
 #![forbid(unsafe_code)]
 
@@ -19,12 +21,16 @@ mod auth;
 mod call;
 mod control;
 mod follow;
+mod guard;
+mod instances;
 mod listen;
 mod logs;
 mod methods;
+mod metrics;
 mod options;
 mod processes;
 mod serve;
+mod web;
 
 use std::process::ExitCode;
 

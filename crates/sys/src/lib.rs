@@ -4,6 +4,7 @@
 //! never the engine itself.
 
 pub mod alone;
+pub mod background;
 pub mod backlog;
 mod child;
 pub mod clock;

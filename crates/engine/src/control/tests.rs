@@ -71,6 +71,7 @@ fn instance(job: &str) -> InstanceView {
         waits_for: String::new(),
         last_exit: None,
         respawns: 0,
+        restarts: Default::default(),
         warnings: Vec::new(),
     }
 }

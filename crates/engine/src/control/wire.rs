@@ -15,7 +15,8 @@ use crate::spec::{Arg, Condition, KillMode, Node, Operand};
 use crate::text::Text;
 use crate::time::Span;
 use crate::view::{
-    InstanceView, JobView, LastExit, ProgramState, ProgramView, Remembered, SettingsView, WhyView,
+    InstanceView, JobView, LastExit, ProgramState, ProgramView, Remembered, Restarts, SettingsView,
+    WhyView,
 };
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -184,6 +185,8 @@ pub(super) struct WireInstance {
     respawns: u64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
+    #[serde(default, skip_serializing_if = "Restarts::is_none")]
+    restarts: Restarts,
 }
 
 impl From<InstanceView> for WireInstance {
@@ -200,6 +203,7 @@ impl From<InstanceView> for WireInstance {
             last_exit,
             respawns,
             warnings,
+            restarts,
         } = view;
         let (last_exit, last_exit_age) = match last_exit {
             Some((exit, ago)) => (Some(exit.into()), Some(millis(ago))),
@@ -221,6 +225,7 @@ impl From<InstanceView> for WireInstance {
             last_exit_age,
             respawns,
             warnings,
+            restarts,
         }
     }
 }
@@ -240,6 +245,7 @@ impl From<WireInstance> for InstanceView {
             last_exit: wire.last_exit.map(|exit| (exit.into(), ago)),
             respawns: wire.respawns,
             warnings: wire.warnings,
+            restarts: wire.restarts,
         }
     }
 }

@@ -64,6 +64,7 @@ impl Daemon {
             self.handle(Input::Tick, &mut effects);
         }
         self.give_up_drains();
+        self.give_up_lookups();
         self.give_up_trial();
         let again = std::mem::take(&mut self.again).into_iter().map(|id| (id, false));
         let mut clients: BTreeMap<ConnectionId, bool> = again.collect();
@@ -140,9 +141,13 @@ impl Daemon {
     }
 
     pub(super) fn hear(&mut self, message: FromKeeper, effects: &mut Vec<Effect>) {
+        if self.hear_lookup(&message) {
+            return;
+        }
         match message {
             FromKeeper::Spawned { slot, pid, warnings } => {
                 self.note_original(slot, pid);
+                self.chronicle_spawned(slot, pid);
                 self.handle(Input::Spawned(slot, pid, warnings), effects);
             }
             FromKeeper::SpawnFailed { slot, step, errno } => {
@@ -235,6 +240,9 @@ impl Daemon {
         /// SIGRTMIN+3; podman-run(1), --systemd.
         const HALT: u8 = 37;
         let first = self.settings.options.mode == Mode::System && self.settings.keeper == FIRST;
+        if self.settings.options.mode == Mode::Supervisord {
+            return self.signalled_supervisord(signal, effects);
+        }
         let event = match signal {
             HUP => {
                 self.reload();

@@ -6,7 +6,7 @@ use crate::signal::Signal;
 use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Everything that a configuration says, and what is to be said about it.
 #[derive(Clone, Debug)]
@@ -52,7 +52,7 @@ pub struct Remark {
 }
 
 /// The keys of `[supervisord]`. Numbers are as they were given.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Daemon {
     /// Open files that there must be room for.
     pub minfds: i64,
