@@ -14,7 +14,6 @@ use super::talk::{Grade, Voice};
 use super::watching::Watching;
 use super::{Daemon, Seen, Standing, CONTROL, KEEPER, LOGGER, SESSION, TURN_CPU, WATCH};
 use crate::options::{Mode, Options, Startup};
-use engine::control::notice::Notice;
 use engine::journal::{undone, Record};
 use engine::keeper::{held, FromKeeper, Replaced, Scope, ToKeeper};
 use engine::machine::{self, Effect, Engine, Input, Level};
@@ -86,48 +85,7 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, Refused>
     let mut epoll = epoll;
     let mut told = Told::listen(&mut link, &mut epoll).map_err(Refused::Start)?;
     let settings = Settings::new(options, told.keeper);
-    let rights = Daemon::rights(settings.uid);
-    let mut daemon = Daemon {
-        engine: Engine::new(settings.config()),
-        voice: Voice::new(settings.options.mode, settings.keeper),
-        epoll,
-        link,
-        keeper_full: false,
-        watched: Interest::Read,
-        logger: None,
-        listeners: Vec::new(),
-        connections: Connections::new(rights),
-        journal: None,
-        todo: VecDeque::new(),
-        news: VecDeque::new(),
-        touched: BTreeSet::new(),
-        drains: Vec::new(),
-        lookups: Lookups::default(),
-        arguments: Vec::new(),
-        trial: None,
-        sweeping: BTreeMap::new(),
-        lingering: BTreeMap::new(),
-        following: BTreeSet::new(),
-        stacks: BTreeMap::new(),
-        troubles: BTreeMap::new(),
-        armed: Mono(0),
-        bulky: true,
-        seen: Seen::default(),
-        given_up: None,
-        journal_lost: false,
-        again: BTreeSet::new(),
-        files: Files::default(),
-        shared: Shared::default(),
-        gateway: Gateway::new(),
-        catalogue: Catalogue::new(settings.sources.clone()),
-        watching: Watching::new(),
-        programs: Programs::default(),
-        chronicle: None,
-        level: Level::Message,
-        behind: 0,
-        standing: Standing::Starting,
-        settings,
-    };
+    let mut daemon = nothing_yet(settings, link, epoll);
     let journal = told.held.remove(&held::JOURNAL);
     let anew = journal.is_none() && told.table.rows().next().is_none();
     daemon.take_programs(&mut told.held);
@@ -150,6 +108,53 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, Refused>
     }
     daemon.hear_all(std::mem::take(&mut told.news));
     Ok(daemon)
+}
+
+/// Returns a daemon that knows nothing but its settings.
+fn nothing_yet(settings: Settings, link: Link, epoll: Epoll) -> Daemon {
+    let rights = Daemon::rights(settings.uid);
+    Daemon {
+        engine: Engine::new(settings.config()),
+        voice: Voice::new(settings.options.mode, settings.keeper),
+        epoll,
+        link,
+        keeper_full: false,
+        watched: Interest::Read,
+        logger: None,
+        listeners: Vec::new(),
+        connections: Connections::new(rights),
+        journal: None,
+        todo: VecDeque::new(),
+        news: VecDeque::new(),
+        touched: BTreeSet::new(),
+        drains: Vec::new(),
+        lookups: Lookups::default(),
+        arguments: Vec::new(),
+        trial: None,
+        sweeping: BTreeMap::new(),
+        lingering: BTreeMap::new(),
+        following: BTreeSet::new(),
+        stacks: BTreeMap::new(),
+        troubles: BTreeMap::new(),
+        lending: Default::default(),
+        armed: Mono(0),
+        bulky: true,
+        seen: Seen::default(),
+        given_up: None,
+        journal_lost: false,
+        again: BTreeSet::new(),
+        files: Files::default(),
+        shared: Shared::default(),
+        gateway: Gateway::new(),
+        catalogue: Catalogue::new(settings.sources.clone()),
+        watching: Watching::new(),
+        programs: Programs::default(),
+        chronicle: None,
+        level: Level::Message,
+        behind: 0,
+        standing: Standing::Starting,
+        settings,
+    }
 }
 
 impl Told {
@@ -216,7 +221,7 @@ impl Told {
             | FromKeeper::Exited { .. }
             | FromKeeper::OrphanExited { .. } => self.table.tell(&message),
             // Said to the daemon that asked.
-            FromKeeper::NotUpgraded { .. } => {}
+            FromKeeper::NotUpgraded { .. } | FromKeeper::Lent { .. } => {}
         }
     }
 }
@@ -347,7 +352,7 @@ impl Daemon {
     /// Nothing is done before a new journal has it all, so that this can be done again.
     fn recover(&mut self, past: Past, table: &Table, replaced: Replaced) {
         for (sequence, what) in past.notices() {
-            self.connections.publish(Notice { sequence, missed: 0, what });
+            self.connections.publish(None, sequence, what);
         }
         let config = self.settings.config();
         let (engine, catching) = recover(config, past.records, past.ticked, table, replaced);

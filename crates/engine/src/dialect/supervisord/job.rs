@@ -6,7 +6,7 @@ use crate::process::Role;
 use crate::signal::Signal;
 use crate::spec::{
     self, Backoff, Command, Console, EnvRow, Expect, JobSpec, KillMode, LogPolicy, NormalExit,
-    Order, Respawn, RespawnLimit,
+    Order, Respawn, RespawnLimit, StandardInput,
 };
 use crate::text::Text;
 use crate::time::Span;
@@ -73,6 +73,7 @@ fn job(group: &Group, program: &Program, server: Option<&str>) -> Result<JobSpec
     spec.env = environment(group, program, server);
     let attrs = &mut spec.attrs;
     attrs.console = Console::Log;
+    attrs.input = StandardInput::Pipe;
     attrs.umask = program.umask.map(|mask| (mask & 0o7777) as u16);
     attrs.chdir = program.directory.as_deref().map(Text::from);
     attrs.setuid = program.user.as_ref().map(|(name, _)| Text::from(&**name));
@@ -83,6 +84,7 @@ fn job(group: &Group, program: &Program, server: Option<&str>) -> Result<JobSpec
     };
     if let GroupKind::FastCgi(socket) = &group.kind {
         attrs.socket = Some(Box::new(shared(socket)));
+        attrs.input = StandardInput::Null;
     }
     let policy = &mut spec.policy;
     policy.respawn = match program.autorestart {
