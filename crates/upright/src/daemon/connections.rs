@@ -84,6 +84,8 @@ pub enum Awaits {
     Files,
     /// Whether another binary can be gone on in.
     Upgrade,
+    /// A process's standard input to be written to.
+    Input,
 }
 
 /// What became of a connection that was read from.
@@ -140,7 +142,11 @@ struct Connection {
 impl Connection {
     fn waits(&self) -> bool {
         match self.awaits {
-            Awaits::Nothing | Awaits::Pages(_) | Awaits::Files | Awaits::Upgrade => false,
+            Awaits::Nothing
+            | Awaits::Pages(_)
+            | Awaits::Files
+            | Awaits::Upgrade
+            | Awaits::Input => false,
             Awaits::Reply(_) | Awaits::Notices(_) => true,
         }
     }
@@ -438,7 +444,8 @@ impl Connections {
             | Awaits::Reply(_)
             | Awaits::Notices(_)
             | Awaits::Files
-            | Awaits::Upgrade => None,
+            | Awaits::Upgrade
+            | Awaits::Input => None,
         }
     }
 
@@ -464,6 +471,13 @@ impl Connections {
     pub fn await_upgrade(&mut self, id: ConnectionId) {
         if let Some(connection) = self.open.get_mut(&id) {
             connection.awaits = Awaits::Upgrade;
+        }
+    }
+
+    /// Lets a client wait until a standard input was written to.
+    pub fn await_input(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.open.get_mut(&id) {
+            connection.awaits = Awaits::Input;
         }
     }
 
@@ -542,7 +556,8 @@ impl Connections {
             | Awaits::Reply(_)
             | Awaits::Pages(_)
             | Awaits::Files
-            | Awaits::Upgrade => false,
+            | Awaits::Upgrade
+            | Awaits::Input => false,
         });
         let ids: Vec<ConnectionId> = subscribed.map(|(id, _)| *id).collect();
         for id in ids {

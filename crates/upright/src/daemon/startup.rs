@@ -108,6 +108,7 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, Refused>
         following: BTreeSet::new(),
         stacks: BTreeMap::new(),
         troubles: BTreeMap::new(),
+        lending: Default::default(),
         armed: Mono(0),
         bulky: true,
         seen: Seen::default(),
@@ -212,7 +213,7 @@ impl Told {
             | FromKeeper::Exited { .. }
             | FromKeeper::OrphanExited { .. } => self.table.tell(&message),
             // Said to the daemon that asked.
-            FromKeeper::NotUpgraded { .. } => {}
+            FromKeeper::NotUpgraded { .. } | FromKeeper::Lent { .. } => {}
         }
     }
 }
