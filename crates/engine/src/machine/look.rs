@@ -7,7 +7,7 @@ use super::state::{Goal, State};
 use super::{Engine, EventId};
 use crate::names::{InstanceName, JobName};
 use crate::process::{InstanceId, Role, Slot};
-use crate::spec::{Command, Expect, NormalExit, Respawn};
+use crate::spec::{Attrs, Command, Expect, NormalExit, Respawn};
 use crate::text::Text;
 use crate::time::{Mono, Span};
 use crate::view::{InstanceView, JobView, SettingsView};
@@ -172,6 +172,13 @@ impl Engine {
     pub fn processes(&self) -> impl Iterator<Item = (Slot, Option<crate::process::Pid>)> + '_ {
         let all = self.instances.iter().flat_map(|(_, instance)| instance.processes.values());
         all.map(|process| (process.slot, process.pid))
+    }
+
+    /// Returns the slot of an instance's main process, where that lives, and how it was started.
+    pub fn main_of(&self, id: InstanceId) -> Option<(Slot, &Attrs)> {
+        let instance = self.instances.look(&id)?;
+        let main = instance.processes.get(&Role::Main).filter(|process| process.pid.is_some())?;
+        Some((main.slot, &self.jobs.look(&instance.job)?.spec.attrs))
     }
 
     /// Returns the slots whose daemon is not known yet (`expect fork` and `expect daemon`), each with

@@ -64,6 +64,7 @@ impl Daemon {
             self.handle(Input::Tick, &mut effects);
         }
         self.give_up_drains();
+        self.give_up_lending();
         self.give_up_lookups();
         self.give_up_trial();
         let again = std::mem::take(&mut self.again).into_iter().map(|id| (id, false));
@@ -124,8 +125,10 @@ impl Daemon {
         while told < KEEPER_BATCH || self.link.has_more() {
             match self.link.receive() {
                 Ok(Some((message, fd))) => {
-                    if let (FromKeeper::Logger, Some(fd)) = (message, fd) {
-                        self.take_logger(fd);
+                    match (message, fd) {
+                        (FromKeeper::Logger, Some(fd)) => self.take_logger(fd),
+                        (FromKeeper::Lent { slot, end }, fd) => self.lent(slot, end, fd),
+                        (_, _) => {}
                     }
                     self.hear(message, effects);
                     told += 1;
@@ -158,6 +161,7 @@ impl Daemon {
             }
             FromKeeper::Exited { slot, pid, exit } => {
                 self.note_gateway_gone(slot);
+                self.lending.forget(slot);
                 if self.engine.leaves_its_group(slot) && sys::signals::group_exists(pid) {
                     self.note_group(slot, pid, effects);
                 }
@@ -174,6 +178,7 @@ impl Daemon {
             FromKeeper::Welcome { .. }
             | FromKeeper::Held { .. }
             | FromKeeper::Logger
+            | FromKeeper::Lent { .. }
             | FromKeeper::Told => {}
             FromKeeper::NotUpgraded { errno } => {
                 let why = std::io::Error::from_raw_os_error(errno);
@@ -379,6 +384,10 @@ impl Daemon {
             Call::ShowConfig(None) if self.connections.begin_list(id, Cursor::Jobs(None)) => {
                 return;
             }
+            Call::SendInput(target, input) => match self.send_input(id, &target, input) {
+                Some(answer) => answer,
+                None => return,
+            },
             Call::Shutdown(kind) => self.shut_down(kind, effects),
             Call::NotifyDbusAddress(address) => self.notify_dbus_address(&address, effects),
             // Control groups are made without anybody's help.
@@ -541,6 +550,7 @@ impl Daemon {
             Call::GetLogPriority => Ok(Answer::Priority(self.engine.level())),
             Call::LogPath(target) => self.log_path(&target),
             Call::Ask(..)
+            | Call::SendInput(..)
             | Call::EmitFile(..)
             | Call::Events(..)
             | Call::NotifyDbusAddress(_)
