@@ -25,7 +25,7 @@ pub const MESSAGE_MAX: usize = 64 * 1024;
 pub const TOGETHER: usize = 64;
 
 /// How many descriptors the keeper holds for the daemon at most (journal, listeners, locks).
-pub const HELD_MAX: usize = 64;
+pub const HELD_MAX: usize = 256;
 
 /// Keys of held descriptors that have a fixed meaning.
 pub mod held {
@@ -51,6 +51,12 @@ pub mod held {
     pub const PROGRAMS: u32 = 13;
     /// The first of the descriptors that came with events; 3 to 8 are added.
     pub const FILES: u32 = 16;
+    /// A file that says which sockets jobs share.
+    pub const SHARED_NOTE: u32 = 14;
+    /// The first of the sockets that jobs share.
+    pub const SHARED: u32 = 128;
+    /// How many of those there may be.
+    pub const SHARED_MAX: u32 = 64;
     /// The directory of the control group that those of jobs are in, locked.
     pub const GROUPS: u32 = 7;
     /// The lock on the state directory.

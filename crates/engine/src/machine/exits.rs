@@ -10,7 +10,7 @@ use crate::process::{Exit, InstanceId, Pid, Role, Slot, Step};
 use crate::signal::Signal;
 use crate::spec::{Expect, NormalExit, Policy, Respawn};
 use crate::text::Text;
-use crate::time::{Mono, Span};
+use crate::time::Mono;
 use crate::view::ProgramState;
 use alloc::boxed::Box;
 use alloc::format;
@@ -287,7 +287,7 @@ impl Engine {
         if exit == Exit::OutOfMemory {
             env.extend([Text::from("CORE=0"), Text::from("OOM=1")]);
         }
-        env.push(Text::from(format!("RUNTIME={}", seconds(self.now.since(since)))));
+        env.push(Text::from(format!("RUNTIME={}", super::reports::seconds(self.now.since(since)))));
         let (job, depth) = (instance.job.clone(), instance.depth.saturating_add(1));
         if let Ok(name) = EventName::try_from("exited") {
             self.emit(name, env, Vec::new(), depth, Some(job));
@@ -350,9 +350,4 @@ pub(super) fn is_normal(exit: Exit, normal: &[NormalExit]) -> bool {
         (NormalExit::Status(_), Exit::Signal { .. } | Exit::Unknown | Exit::OutOfMemory)
         | (NormalExit::Signal(_), Exit::Status(_) | Exit::Unknown | Exit::OutOfMemory) => false,
     })
-}
-
-/// Seconds with three decimals, as RUNTIME shows them.
-fn seconds(span: Span) -> alloc::string::String {
-    format!("{}.{:03}", span.as_secs(), span.0 / 1_000_000 % 1000)
 }
