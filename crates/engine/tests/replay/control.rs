@@ -19,7 +19,7 @@ use engine::signal::Signal;
 use engine::spec::KillMode;
 use engine::text::Text;
 use engine::time::{Mono, Span};
-use engine::view::SettingsView;
+use engine::view::{GroupsView, SettingsView, SupervisorState, SupervisorView};
 use std::sync::Arc;
 
 /// How many bytes at the front say in which pieces the others come and what is answered.
@@ -267,7 +267,16 @@ impl Daemon {
             | Call::Shutdown(_)
             | Call::SetEnv(..)
             | Call::UnsetEnv(..)
-            | Call::ResetEnv(_) => Answer::Done,
+            | Call::ResetEnv(_)
+            | Call::AddGroup(_)
+            | Call::RemoveGroup(_) => Answer::Done,
+            Call::Reread => Answer::Groups(GroupsView::default()),
+            Call::Supervisor => Answer::Supervisor(Box::new(SupervisorView {
+                identifier: String::from("supervisor"),
+                state: SupervisorState::Running,
+                pid: 1,
+                logfile: Text::from("/log"),
+            })),
         })
     }
 

@@ -49,7 +49,7 @@ const INPUTS: &[(&str, &str, Do)] = &[
     ("swept", "JOB COUNT", World::swept),
     ("remaining", "JOB [PID]...", World::remaining),
     ("remove", "JOB", World::remove),
-    ("shutdown", "[logout]", World::shutdown),
+    ("shutdown", "[logout|restart]", World::shutdown),
     ("strays", "COUNT", World::strays_left),
     ("pass", "SIGNAL", |w, r| {
         let signal = Signal::from_name(one(r)?).ok_or("which signal?")?;
@@ -410,6 +410,7 @@ impl World {
         self.tell(Input::Shutdown(match words {
             [] => ShutdownKind::Shutdown,
             ["logout"] => ShutdownKind::Logout,
+            ["restart"] => ShutdownKind::Restart,
             _ => return Err("no such shutdown".into()),
         }))
     }

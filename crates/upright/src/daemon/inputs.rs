@@ -387,6 +387,10 @@ impl Daemon {
                 self.reload();
                 return self.connections.await_files(id);
             }
+            Call::Supervisor => self.supervisor(),
+            Call::Reread => self.reread(),
+            Call::AddGroup(name) => self.add_group(&name, effects),
+            Call::RemoveGroup(name) => self.remove_group(&name, effects),
             Call::SetLogPriority(level) => {
                 self.engine.hear(level);
                 Ok(Answer::Done)
@@ -429,6 +433,9 @@ impl Daemon {
         if kind == ShutdownKind::Logout && self.settings.options.mode == Mode::System {
             let why = "this is the machine's Upright, which is no session that could end";
             return Err(Fault::Unavailable(String::from(why)));
+        }
+        if kind == ShutdownKind::Restart {
+            self.may_begin_anew()?;
         }
         self.handle(Input::Shutdown(kind), effects);
         Ok(Answer::Done)
@@ -548,6 +555,10 @@ impl Daemon {
             | Call::SetEnv(..)
             | Call::UnsetEnv(..)
             | Call::ListEnv(..)
+            | Call::Supervisor
+            | Call::Reread
+            | Call::AddGroup(_)
+            | Call::RemoveGroup(_)
             | Call::ResetEnv(..) => Ok(Answer::Done),
         }
     }

@@ -11,6 +11,7 @@ mod connections;
 mod effects;
 mod files;
 mod gateway;
+mod groups;
 mod inputs;
 mod journal;
 mod link;

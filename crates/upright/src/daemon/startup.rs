@@ -128,11 +128,7 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, Refused>
     };
     let journal = told.held.remove(&held::JOURNAL);
     let anew = journal.is_none() && told.table.rows().next().is_none();
-    daemon.take_programs(&mut told.held);
-    match anew {
-        true => daemon.begin_anew()?,
-        false => daemon.go_on(&mut told, journal.as_ref())?,
-    }
+    daemon.begin_or_go_on(anew, &mut told, journal.as_ref())?;
     told.logger.take().into_iter().for_each(|logger| daemon.take_logger(logger));
     daemon.take_gateway(&mut told.held);
     daemon.wait_for_changes()?;
@@ -315,6 +311,19 @@ impl Daemon {
         let mut effects = Vec::new();
         news.into_iter().for_each(|news| self.hear(news, &mut effects));
         self.record(effects);
+    }
+
+    fn begin_or_go_on(
+        &mut self,
+        anew: bool,
+        told: &mut Told,
+        journal: Option<&OwnedFd>,
+    ) -> Result<(), Refused> {
+        self.take_programs(&mut told.held);
+        match anew {
+            true => self.begin_anew(),
+            false => self.go_on(told, journal),
+        }
     }
 
     /// A later daemon: goes on where the last one was, as far as there is a record of it.
