@@ -21,7 +21,8 @@ use crate::spec::{Arg, Condition, KillMode, Node, Operand};
 use crate::text::Text;
 use crate::time::Span;
 use crate::view::{
-    InstanceView, JobView, LastExit, ProgramState, ProgramView, Remembered, SettingsView, WhyView,
+    InstanceView, JobView, LastExit, Need, ProgramState, ProgramView, Remembered, RunView,
+    SettingsView, WhyView,
 };
 use alloc::boxed::Box;
 use alloc::format;
@@ -96,6 +97,7 @@ fn sample_calls() -> Vec<Call> {
         Call::Ask(Request::Restart(target("a"), Wait::Accepted), token.clone()),
         Call::Ask(Request::Reload(by_name.clone()), token.clone()),
         Call::Ask(Request::Signal(by_name, Signal::USR1), token.clone()),
+        Call::SendInput(by_env.clone(), Text::from(b"line\n\xff")),
         Call::Settings(Text::from("web")),
         Call::Ask(Request::Emit(Text::from("ev"), env.clone(), Wait::Settled), token),
         Call::Ask(Request::Emit(Text::default(), Vec::new(), Wait::Accepted), None),
@@ -193,11 +195,39 @@ fn sample_answers() -> Vec<(Command, Answer)> {
         start_on: Some(Condition { nodes }),
         stop_on: None,
     };
+    let need = Need {
+        depth: 1,
+        words: String::from("net-up"),
+        met: true,
+        by: Some(String::from("net-up IFACE=lo")),
+        note: String::from("says `emits`: udev"),
+    };
+    let open = Need { met: false, by: None, note: String::new(), ..need.clone() };
+    let ended =
+        LastExit::Ended { process: Role::Main, exit: Exit::Signal { signal: 9, core: true } };
     let why = WhyView {
         status: full.clone(),
-        start_on: vec![String::from("net-up: not yet")],
+        verdict: String::from("somebody asked"),
+        due: Some(Span::millis(40)),
+        ring: vec![String::from("a waits for b")],
+        start_on: vec![need, open],
         stop_on: Vec::new(),
         waiters: vec![String::from("event startup")],
+        runs: vec![
+            RunView {
+                ago: Span::secs(9),
+                lasted: Some(Span::secs(2)),
+                exit: ended,
+                note: String::from("it crashed"),
+            },
+            RunView {
+                ago: Span::secs(5),
+                lasted: None,
+                exit: LastExit::NotSpawned { process: Role::Main, step: Step::Exec, errno: 2 },
+                note: String::new(),
+            },
+        ],
+        files: vec![Text::from(b"/etc/init/web\xff.conf")],
         history: vec![Remembered {
             ago: Span::secs(1),
             cause: String::from("asked"),
@@ -230,6 +260,7 @@ fn sample_answers() -> Vec<(Command, Answer)> {
         (Command::Usage, Answer::Usage(Some(Text::from(b"\xff")))),
         (Command::Version, Answer::Version(Version::own(7))),
         (Command::GetLogPriority, Answer::Priority(Level::Fatal)),
+        (Command::SendInput, Answer::Taken(u64::MAX)),
         (Command::LogPath, Answer::Path(Text::from("/var/log/web.log"))),
         (Command::GetEnv, Answer::Value(Text::from("v"))),
         (Command::ListEnv, Answer::Variables(vec![Text::from("A=1")])),
@@ -335,8 +366,9 @@ fn every_notice_survives_the_wire_and_shows_values_to_the_owner_only() {
         }),
         machine::Notice::Restarted,
     ];
-    for (sequence, what) in (7..).zip(kinds) {
-        let notice = Notice { sequence, missed: 2, what };
+    for (sequence, what) in (7_u64..).zip(kinds) {
+        let age = sequence.is_multiple_of(2).then_some(Span::millis(sequence));
+        let notice = Notice { sequence, missed: 2, age, what };
         for peer in [OWNER, STRANGER] {
             let mut conversation = conversation(peer);
             let mut out = Vec::new();
@@ -707,9 +739,14 @@ fn a_history_that_does_not_fit_loses_its_oldest_decisions() {
     };
     let why = WhyView {
         status: instance("web"),
+        verdict: String::from("so it is"),
+        due: None,
+        ring: Vec::new(),
         start_on: Vec::new(),
         stop_on: Vec::new(),
         waiters: Vec::new(),
+        runs: Vec::new(),
+        files: Vec::new(),
         history: (0..40).rev().map(remembered).collect(),
     };
     let mut out = Vec::new();

@@ -118,7 +118,7 @@ fn understood(call: &Call) {
 fn stream(conversation: &mut Conversation, call: &Call, choice: u8, out: &mut Vec<u8>) {
     for what in notices(choice) {
         let before = out.len();
-        let notice = Notice { sequence: u64::MAX, missed: u64::from(choice), what };
+        let notice = Notice { sequence: u64::MAX, missed: u64::from(choice), age: None, what };
         conversation.notice(&notice, out);
         let frame = out[before..].strip_suffix(b"\0");
         assert_eq!(frame.is_some(), matches!(call, Call::Events(..)));
@@ -235,22 +235,11 @@ impl Daemon {
                 Answer::Jobs(names.filter_map(|name| self.engine.job_view(name)).collect())
             }
             Call::Programs(_) => Answer::Programs(self.engine.programs()),
-            Call::Settings(_) => Answer::Settings(Box::new(SettingsView {
-                task: choice & 1 == 0,
-                respawn: choice & 2 == 0,
-                command: Some(text),
-                directory: None,
-                user: None,
-                kill_signal: Signal::TERM,
-                kill_timeout: Span::secs(5),
-                kill_mode: KillMode::Group,
-                normal_exit: vec![1],
-                rotate_size: u64::from(choice),
-                rotate_count: 1,
-            })),
+            Call::Settings(_) => Answer::Settings(Box::new(settings(text, choice))),
             Call::Usage(_) => Answer::Usage((choice & 1 == 0).then_some(text)),
             Call::Version => Answer::Version(Version::own(1)),
             Call::GetLogPriority => Answer::Priority(Level::TABLE[usize::from(choice % 6)].0),
+            Call::SendInput(_, input) => Answer::Taken(input.len() as u64),
             Call::LogPath(_) => Answer::Path(text),
             Call::GetEnv(EnvScope::Global, name) => {
                 return Err(Fault::NoSuchVariable(name.clone()))
@@ -271,12 +260,7 @@ impl Daemon {
             | Call::AddGroup(_)
             | Call::RemoveGroup(_) => Answer::Done,
             Call::Reread => Answer::Groups(GroupsView::default()),
-            Call::Supervisor => Answer::Supervisor(Box::new(SupervisorView {
-                identifier: String::from("supervisor"),
-                state: SupervisorState::Running,
-                pid: 1,
-                logfile: Text::from("/log"),
-            })),
+            Call::Supervisor => Answer::Supervisor(Box::new(supervisor())),
         })
     }
 
@@ -292,7 +276,7 @@ impl Daemon {
             Some(Found::Pending(_)) => None,
             None => {
                 let id = self.engine.next_request();
-                self.turn(Input::Ask(id, token, request), id)
+                self.turn(Input::Ask(id, token, request, None), id)
             }
         };
         let output = (choice & 1 == 1).then(|| Text::from(&[choice, b'\n']));
@@ -324,4 +308,29 @@ fn fault(choice: u8) -> Fault {
         _ => Refusal::Failed(asked, job(), name(), failure),
     };
     Fault::refused(&refusal, Some(Text::from(&[choice, b'\n'])))
+}
+
+fn settings(text: Text, choice: u8) -> SettingsView {
+    SettingsView {
+        task: choice & 1 == 0,
+        respawn: choice & 2 == 0,
+        command: Some(text),
+        directory: None,
+        user: None,
+        kill_signal: Signal::TERM,
+        kill_timeout: Span::secs(5),
+        kill_mode: KillMode::Group,
+        normal_exit: vec![1],
+        rotate_size: u64::from(choice),
+        rotate_count: 1,
+    }
+}
+
+fn supervisor() -> SupervisorView {
+    SupervisorView {
+        identifier: String::from("supervisor"),
+        state: SupervisorState::Running,
+        pid: 1,
+        logfile: Text::from("/log"),
+    }
 }

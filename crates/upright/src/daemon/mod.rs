@@ -14,6 +14,7 @@ mod gateway;
 mod groups;
 mod inputs;
 mod journal;
+mod lending;
 mod link;
 mod loading;
 mod locks;
@@ -47,6 +48,7 @@ use engine::time::{Mono, Span};
 use files::Files;
 use gateway::Gateway;
 use journal::Journal;
+use lending::Lending;
 use link::Link;
 use lookup::Lookups;
 use programs::Programs;
@@ -117,6 +119,8 @@ struct Daemon {
     touched: BTreeSet<ConnectionId>,
     /// Answers that wait for a job's last lines.
     drains: Vec<Drain>,
+    /// Ends of processes' pipes that the keeper has lent or is asked for.
+    lending: Lending,
     /// Users and groups that a name service is asked for.
     lookups: Lookups,
     /// What the keeper was started with.
@@ -242,6 +246,7 @@ impl Daemon {
             self.engine.next_deadline(),
             self.drains.iter().map(|drain| drain.until).min(),
             self.connections.next_deadline(),
+            self.lending.due(),
             self.lookups.next_deadline(),
             self.watching.due(),
             self.trial.as_ref().map(Trial::until),

@@ -6,6 +6,7 @@ mod commands;
 mod events;
 mod graph;
 mod log;
+mod origin;
 mod status;
 mod tree;
 mod up;
@@ -236,6 +237,7 @@ impl About {
             Call::Ask(Request::Restart(target, _), _) => (Some(&target.job), "restart"),
             Call::Ask(Request::Reload(target), _) => (Some(&target.job), "reload"),
             Call::Ask(Request::Signal(target, _), _) => (Some(&target.job), "signal"),
+            Call::SendInput(target, _) => (Some(&target.job), "write to"),
             Call::Settings(job) => (Some(job), "look"),
             Call::Status(target) | Call::Why(target) | Call::LogPath(target) => {
                 (Some(&target.job), "look")
