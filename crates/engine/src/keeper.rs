@@ -25,7 +25,7 @@ pub const MESSAGE_MAX: usize = 64 * 1024;
 pub const TOGETHER: usize = 64;
 
 /// How many descriptors the keeper holds for the daemon at most (journal, listeners, locks).
-pub const HELD_MAX: usize = 64;
+pub const HELD_MAX: usize = 256;
 
 /// The code of [`ToKeeper::Quit`] that is none to exit with: everything begins anew, with the same
 /// arguments in the same process.
@@ -55,6 +55,12 @@ pub mod held {
     pub const PROGRAMS: u32 = 13;
     /// The first of the descriptors that came with events; 3 to 8 are added.
     pub const FILES: u32 = 16;
+    /// A file that says which sockets jobs share.
+    pub const SHARED_NOTE: u32 = 14;
+    /// The first of the sockets that jobs share.
+    pub const SHARED: u32 = 128;
+    /// How many of those there may be.
+    pub const SHARED_MAX: u32 = 64;
     /// The lock on the state directory.
     pub const STATE_LOCK: u32 = 4;
     /// What is known of every slot, a message of [`super::HEAD`] bytes for each row of the table,

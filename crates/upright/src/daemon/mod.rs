@@ -25,6 +25,7 @@ mod programs;
 mod reloading;
 mod rescue;
 mod settings;
+mod shared;
 mod sources;
 mod startup;
 mod succession;
@@ -53,6 +54,7 @@ use link::Link;
 use lookup::Lookups;
 use programs::Programs;
 use settings::Settings;
+use shared::Shared;
 use startup::Refused;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::CString;
@@ -152,6 +154,8 @@ struct Daemon {
     again: BTreeSet<ConnectionId>,
     /// Descriptors that came with events.
     files: Files,
+    /// Sockets that jobs share.
+    shared: Shared,
     /// Who answers D-Bus clients.
     gateway: Gateway,
     /// Every job with its files.
@@ -292,6 +296,7 @@ impl Daemon {
         self.say_ready();
         self.give_up_gateway();
         self.forget_files();
+        self.close_shared();
         self.connections.send_all_notices();
         let ids = match self.todo.is_empty() {
             true => std::mem::take(&mut self.touched).into_iter().collect(),
