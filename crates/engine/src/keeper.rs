@@ -27,6 +27,10 @@ pub const TOGETHER: usize = 64;
 /// How many descriptors the keeper holds for the daemon at most (journal, listeners, locks).
 pub const HELD_MAX: usize = 256;
 
+/// The code of [`ToKeeper::Quit`] that is none to exit with: everything begins anew, with the same
+/// arguments in the same process.
+pub const ANEW: i32 = -1;
+
 /// Keys of held descriptors that have a fixed meaning.
 pub mod held {
     /// The journal's memfd.

@@ -95,8 +95,9 @@ pub struct Options {
     pub grouping: Grouping,
     /// The least level that is said.
     pub level: Level,
-    /// What the command line of `supervisord` says.
-    pub programs: Option<Given>,
+    /// Supervisor's configurations: the one of `supervisord` with what its command line says, or those that
+    /// `upright up` names.
+    pub programs: Vec<Given>,
 }
 
 /// What the command line asks for.
@@ -127,7 +128,7 @@ impl Default for Options {
             bus: Bus::AtStart,
             grouping: Grouping::Own,
             level: Level::Message,
-            programs: None,
+            programs: Vec::new(),
         }
     }
 }
@@ -409,7 +410,7 @@ fn of_supervisord(given: Given) -> Options {
     let mode = Mode::Supervisord;
     // Each program says how long it may take to end.
     let stop_timeout = Some(Span::ZERO);
-    Options { mode, stop_timeout, programs: Some(given), ..Options::default() }
+    Options { mode, stop_timeout, programs: vec![given], ..Options::default() }
 }
 
 /// Reads `SIZE:COUNT`, the size in bytes or with K, M or G behind it.

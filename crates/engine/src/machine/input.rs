@@ -67,6 +67,8 @@ pub enum ShutdownKind {
     Shutdown,
     /// The end of a user's session.
     Logout,
+    /// Everything stops to begin anew.
+    Restart,
 }
 
 impl ShutdownKind {
@@ -75,6 +77,15 @@ impl ShutdownKind {
         match self {
             ShutdownKind::Shutdown => "shutdown",
             ShutdownKind::Logout => "logout",
+            ShutdownKind::Restart => "restart",
+        }
+    }
+
+    /// Returns the code of `Quit` when nothing else decides it.
+    pub(super) const fn code(self) -> i32 {
+        match self {
+            ShutdownKind::Shutdown | ShutdownKind::Logout => 0,
+            ShutdownKind::Restart => crate::keeper::ANEW,
         }
     }
 }

@@ -51,7 +51,7 @@ const INPUTS: &[(&str, &str, Do)] = &[
     ("oom", "JOB PROCESS COUNT", World::oom),
     ("remaining", "JOB [PID]...", World::remaining),
     ("remove", "JOB", World::remove),
-    ("shutdown", "[logout]", World::shutdown),
+    ("shutdown", "[logout|restart]", World::shutdown),
     ("strays", "COUNT", World::strays_left),
     ("pass", "SIGNAL", |w, r| {
         let signal = Signal::from_name(one(r)?).ok_or("which signal?")?;
@@ -422,6 +422,7 @@ impl World {
         self.tell(Input::Shutdown(match words {
             [] => ShutdownKind::Shutdown,
             ["logout"] => ShutdownKind::Logout,
+            ["restart"] => ShutdownKind::Restart,
             _ => return Err("no such shutdown".into()),
         }))
     }

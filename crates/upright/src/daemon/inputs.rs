@@ -402,6 +402,10 @@ impl Daemon {
                 self.reload();
                 return self.connections.await_files(id);
             }
+            Call::Supervisor => self.supervisor(),
+            Call::Reread => self.reread(),
+            Call::AddGroup(name) => self.add_group(&name, effects),
+            Call::RemoveGroup(name) => self.remove_group(&name, effects),
             Call::SetLogPriority(level) => {
                 self.engine.hear(level);
                 Ok(Answer::Done)
@@ -444,6 +448,9 @@ impl Daemon {
         if kind == ShutdownKind::Logout && self.settings.options.mode == Mode::System {
             let why = "this is the machine's Upright, which is no session that could end";
             return Err(Fault::Unavailable(String::from(why)));
+        }
+        if kind == ShutdownKind::Restart {
+            self.may_begin_anew()?;
         }
         self.handle(Input::Shutdown(kind), effects);
         Ok(Answer::Done)
@@ -521,14 +528,7 @@ impl Daemon {
                 let views = self.engine.list(Some(&(name, Default::default())), most);
                 Ok(Answer::Instances(views.into_iter().map(|view| self.troubled(view)).collect()))
             }
-            Call::Why(target) => {
-                let (job, instance) = self.engine.find_past(&target).map_err(refused)?;
-                let why = self.engine.why(&job, &instance);
-                let mut why = why.ok_or(Refusal::UnknownJob(target.job)).map_err(refused)?;
-                why.status = self.troubled(why.status);
-                why.files = self.catalogue.files_of(&job);
-                Ok(Answer::Why(Box::new(why)))
-            }
+            Call::Why(target) => self.why(&target).map_err(refused),
             Call::ShowConfig(None) => {
                 let jobs = self.engine.job_names().filter(|name| !name.is_reserved());
                 Ok(Answer::Jobs(jobs.filter_map(|name| self.engine.job_view(name)).collect()))
@@ -570,8 +570,21 @@ impl Daemon {
             | Call::SetEnv(..)
             | Call::UnsetEnv(..)
             | Call::ListEnv(..)
+            | Call::Supervisor
+            | Call::Reread
+            | Call::AddGroup(_)
+            | Call::RemoveGroup(_)
             | Call::ResetEnv(..) => Ok(Answer::Done),
         }
+    }
+
+    fn why(&self, target: &Target) -> Result<Answer, Refusal> {
+        let (job, instance) = self.engine.find_past(target)?;
+        let why = self.engine.why(&job, &instance);
+        let mut why = why.ok_or_else(|| Refusal::UnknownJob(target.job.clone()))?;
+        why.status = self.troubled(why.status);
+        why.files = self.catalogue.files_of(&job);
+        Ok(Answer::Why(Box::new(why)))
     }
 
     /// Adds what the options say where the job's file does not.

@@ -6,6 +6,7 @@
 
 mod bus;
 mod catalogue;
+mod cgroups;
 mod chronicle;
 mod connections;
 mod effects;
@@ -38,6 +39,7 @@ mod watching;
 use crate::keeper::handover::Kin;
 use crate::options::{self, Asked};
 use catalogue::Catalogue;
+use cgroups::Groups;
 use chronicle::Chronicle;
 use connections::{ConnectionId, Connections};
 use engine::control::rights::Rights;
@@ -48,7 +50,6 @@ use engine::signal::Signal;
 use engine::time::{Mono, Span};
 use files::Files;
 use gateway::Gateway;
-use groups::Groups;
 use journal::Journal;
 use lending::Lending;
 use link::Link;

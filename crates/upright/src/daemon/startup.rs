@@ -1,10 +1,10 @@
 //! How a daemon begins: it hears what the keeper has, makes the machine again or anew, and listens.
 
 use super::catalogue::Catalogue;
+use super::cgroups::Groups;
 use super::connections::Connections;
 use super::files::Files;
 use super::gateway::Gateway;
-use super::groups::Groups;
 use super::journal;
 use super::link::{Link, Sent};
 use super::lookup::Lookups;
