@@ -52,6 +52,7 @@ const INPUTS: &[(&str, &str, Do)] = &[
     ("remaining", "JOB [PID]...", World::remaining),
     ("remove", "JOB", World::remove),
     ("shutdown", "[logout|restart]", World::shutdown),
+    ("interrupt", "", |w, _| w.tell(Input::Interrupt)),
     ("strays", "COUNT", World::strays_left),
     ("pass", "SIGNAL", |w, r| {
         let signal = Signal::from_name(one(r)?).ok_or("which signal?")?;
