@@ -51,6 +51,8 @@ pub(super) struct Params {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) signal: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) stream: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) input: Option<Text>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) interface: Option<String>,
@@ -80,6 +82,7 @@ impl Params {
             ("address", self.address.is_some()),
             ("session", self.session.is_some()),
             ("signal", self.signal.is_some()),
+            ("stream", self.stream.is_some()),
             ("input", self.input.is_some()),
             ("interface", self.interface.is_some()),
         ]
@@ -119,6 +122,7 @@ impl Params {
             "address" => self.address = map.next_value()?,
             "session" => self.session = map.next_value()?,
             "signal" => self.signal = map.next_value()?,
+            "stream" => self.stream = map.next_value()?,
             "input" => self.input = map.next_value()?,
             "interface" => self.interface = map.next_value()?,
             _ => {

@@ -284,7 +284,7 @@ impl Daemon {
         let mut wants = prepared.wants;
         let mut plan = prepared.plan;
         let mut in_file = None;
-        if plan.len() + prepared.route.len() > INLINE_MAX {
+        if plan.len() + prepared.route.len() + prepared.errors.len() > INLINE_MAX {
             match memfd::sealed(c"upright-plan", &plan) {
                 Ok(fd) => {
                     plan = (plan.len() as u64).to_le_bytes().to_vec();
@@ -300,6 +300,7 @@ impl Daemon {
             pipe_owner: prepared.pipe_owner,
             plan: &plan,
             route: &prepared.route,
+            errors: &prepared.errors,
         };
         let fds: Vec<BorrowedFd<'_>> =
             in_file.iter().chain(given.fds()).chain(&prepared.script).map(AsFd::as_fd).collect();

@@ -83,9 +83,34 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, Refused>
     watch(link.fd(), KEEPER).map_err(|errno| format!("epoll: {errno}"))?;
     let mut epoll = epoll;
     let mut told = Told::listen(&mut link, &mut epoll).map_err(Refused::Start)?;
-    let settings = Settings::new(options, told.keeper);
+    let mut daemon = blank(Settings::new(options, told.keeper), epoll, link);
+    let journal = told.held.remove(&held::JOURNAL);
+    let anew = journal.is_none() && told.table.rows().next().is_none();
+    daemon.take_programs(&mut told.held);
+    match anew {
+        true => daemon.begin_anew()?,
+        false => daemon.go_on(&mut told, journal.as_ref())?,
+    }
+    told.logger.take().into_iter().for_each(|logger| daemon.take_logger(logger));
+    daemon.take_gateway(&mut told.held);
+    daemon.wait_for_changes()?;
+    if let Err(why) = daemon.lock_logs(&mut told.held).and_then(|()| daemon.listen(&mut told.held))
+    {
+        if anew {
+            // Nothing runs yet: the keeper need not try again what cannot be.
+            daemon.end_programs();
+            daemon.link.send(&ToKeeper::Quit { code: 1 }, &[]);
+        }
+        return Err(Refused::Start(why));
+    }
+    daemon.hear_all(std::mem::take(&mut told.news));
+    Ok(daemon)
+}
+
+/// Returns a daemon that knows of nothing yet.
+fn blank(settings: Settings, epoll: Epoll, link: Link) -> Daemon {
     let rights = Daemon::rights(settings.uid);
-    let mut daemon = Daemon {
+    Daemon {
         engine: Engine::new(settings.config()),
         voice: Voice::new(settings.options.mode, settings.keeper),
         epoll,
@@ -125,28 +150,7 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, Refused>
         behind: 0,
         standing: Standing::Starting,
         settings,
-    };
-    let journal = told.held.remove(&held::JOURNAL);
-    let anew = journal.is_none() && told.table.rows().next().is_none();
-    daemon.take_programs(&mut told.held);
-    match anew {
-        true => daemon.begin_anew()?,
-        false => daemon.go_on(&mut told, journal.as_ref())?,
     }
-    told.logger.take().into_iter().for_each(|logger| daemon.take_logger(logger));
-    daemon.take_gateway(&mut told.held);
-    daemon.wait_for_changes()?;
-    if let Err(why) = daemon.lock_logs(&mut told.held).and_then(|()| daemon.listen(&mut told.held))
-    {
-        if anew {
-            // Nothing runs yet: the keeper need not try again what cannot be.
-            daemon.end_programs();
-            daemon.link.send(&ToKeeper::Quit { code: 1 }, &[]);
-        }
-        return Err(Refused::Start(why));
-    }
-    daemon.hear_all(std::mem::take(&mut told.news));
-    Ok(daemon)
 }
 
 impl Told {

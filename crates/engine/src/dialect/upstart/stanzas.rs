@@ -9,11 +9,12 @@ use super::value::{self, natural, permissions, seconds, INT_MAX};
 use crate::dialect::meant::did_you_mean;
 use crate::process::Role;
 use crate::spec::{
-    Backoff, Cgroup, Command, Console, EnvRow, Expect, KillMode, Limits, NormalExit, OnFull,
-    Resource, Respawn, RespawnLimit, StandardInput,
+    Backoff, Cgroup, Command, Console, EnvRow, Expect, KillMode, Limits, LogPlace, LogPolicy,
+    NormalExit, OnFull, Resource, Respawn, RespawnLimit, StandardInput,
 };
 use crate::text::Text;
 use crate::time::Span;
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -211,6 +212,12 @@ pub const STANZAS: &[Stanza] = &[
         d.reader.end_of_line()
     }),
     row("log owner", "USER[:GROUP]", "sets the owner of a new log", OURS, log_owner),
+    row("log stderr", "FILE", "keeps standard error in a file of its own", OURS, |d| {
+        text(d, |d, text| {
+            let place = LogPlace::File(text);
+            d.spec.attrs.log.errors = Some(Box::new(LogPolicy { place, ..LogPolicy::default() }));
+        })
+    }),
     row("log on-full", "block|drop", "says what a full disk does to output; drop", OURS, |d| {
         d.spec.attrs.log.on_full = Some(choice(d, ON_FULLS)?);
         d.reader.end_of_line()
