@@ -421,6 +421,7 @@ const LOG: Wants = Wants {
     input: false,
     errors: false,
     tap: false,
+    group_fd: false,
 };
 
 const KILLED: Exit = Exit::Signal { signal: 9, core: false };

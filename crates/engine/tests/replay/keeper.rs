@@ -114,6 +114,7 @@ fn to_keeper<'a>(bytes: &mut Bytes<'a>) -> ToKeeper<'a> {
                 input: bytes.flag(),
                 errors: bytes.flag(),
                 tap: bytes.flag(),
+                group_fd: bytes.flag(),
             };
             let pipe_owner = (word as u32, bytes.number() as u32);
             let (plan, route) = (bytes.piece(), bytes.piece());

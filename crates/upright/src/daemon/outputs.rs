@@ -73,10 +73,7 @@ pub fn log_path(
     let policy = policy(job, stream).filter(|_| keeps)?;
     let instance = instance.text().bytes();
     match &policy.place {
-        LogPlace::Usual => {
-            let directory = settings.logdir.as_ref()?;
-            Some(log_file(directory, job.name.text().bytes(), instance))
-        }
+        LogPlace::Usual => usual(settings, job, instance, stream),
         LogPlace::File(path) => {
             let path = Path::new(OsStr::from_bytes(path.bytes()));
             Some(match &settings.logdir {
@@ -84,9 +81,22 @@ pub fn log_path(
                 None => settings.absolute(path),
             })
         }
-        LogPlace::Auto => Some(settings.autologs.as_ref()?.path(&job.name, stream)),
+        LogPlace::Auto => match &settings.autologs {
+            Some(logs) => Some(logs.path(&job.name, stream)),
+            None => usual(settings, job, instance, stream),
+        },
         LogPlace::None | LogPlace::Own(_) => None,
     }
+}
+
+/// Returns the file in the log directory, where there is one.
+fn usual(settings: &Settings, job: &JobSpec, instance: &[u8], stream: Stream) -> Option<PathBuf> {
+    let directory = settings.logdir.as_ref()?;
+    let job = job.name.text().bytes();
+    Some(match stream {
+        Stream::Stdout => log_file(directory, job, instance),
+        Stream::Stderr => log_file(directory, &[job, b".stderr"].concat(), instance),
+    })
 }
 
 /// Returns after how many bytes a job's log file is rotated, and how many old ones are kept.

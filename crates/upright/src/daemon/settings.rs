@@ -102,7 +102,7 @@ impl Settings {
 
     /// Returns a path as it was meant where everything began.
     pub fn absolute(&self, path: &Path) -> PathBuf {
-        match &self.options.programs {
+        match self.options.programs.first() {
             Some(given) => crate::supervisord::plain(&given.directory.join(path)),
             None => path.to_owned(),
         }

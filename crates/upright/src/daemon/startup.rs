@@ -1,6 +1,7 @@
 //! How a daemon begins: it hears what the keeper has, makes the machine again or anew, and listens.
 
 use super::catalogue::Catalogue;
+use super::cgroups::Groups;
 use super::connections::Connections;
 use super::files::Files;
 use super::gateway::Gateway;
@@ -9,6 +10,7 @@ use super::link::{Link, Sent};
 use super::lookup::Lookups;
 use super::programs::Programs;
 use super::settings::{Settings, SYSTEM_ADDRESS};
+use super::shared::Shared;
 use super::talk::{Grade, Voice};
 use super::watching::Watching;
 use super::{Daemon, Seen, Standing, CONTROL, KEEPER, LOGGER, SESSION, TURN_CPU, WATCH};
@@ -83,7 +85,8 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, Refused>
     watch(link.fd(), KEEPER).map_err(|errno| format!("epoll: {errno}"))?;
     let mut epoll = epoll;
     let mut told = Told::listen(&mut link, &mut epoll).map_err(Refused::Start)?;
-    let mut daemon = blank(Settings::new(options, told.keeper), epoll, link);
+    let settings = Settings::new(options, told.keeper);
+    let mut daemon = nothing_yet(settings, link, epoll);
     let journal = told.held.remove(&held::JOURNAL);
     let anew = journal.is_none() && told.table.rows().next().is_none();
     daemon.take_programs(&mut told.held);
@@ -93,6 +96,8 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, Refused>
     }
     told.logger.take().into_iter().for_each(|logger| daemon.take_logger(logger));
     daemon.take_gateway(&mut told.held);
+    daemon.take_groups(&mut told.held);
+    daemon.take_shared(&mut told.held);
     daemon.wait_for_changes()?;
     if let Err(why) = daemon.lock_logs(&mut told.held).and_then(|()| daemon.listen(&mut told.held))
     {
@@ -107,8 +112,8 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, Refused>
     Ok(daemon)
 }
 
-/// Returns a daemon that knows of nothing yet.
-fn blank(settings: Settings, epoll: Epoll, link: Link) -> Daemon {
+/// Returns a daemon that knows nothing but its settings.
+fn nothing_yet(settings: Settings, link: Link, epoll: Epoll) -> Daemon {
     let rights = Daemon::rights(settings.uid);
     Daemon {
         engine: Engine::new(settings.config()),
@@ -141,7 +146,9 @@ fn blank(settings: Settings, epoll: Epoll, link: Link) -> Daemon {
         journal_lost: false,
         again: BTreeSet::new(),
         files: Files::default(),
+        shared: Shared::default(),
         gateway: Gateway::new(),
+        groups: Groups::new(settings.options.grouping),
         catalogue: Catalogue::new(settings.sources.clone()),
         watching: Watching::new(),
         programs: Programs::default(),

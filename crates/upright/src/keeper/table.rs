@@ -807,6 +807,7 @@ mod tests {
             errors: None,
             script: None,
             given: &[],
+            group: None,
             inherited: &inherited,
             witness: None,
         };

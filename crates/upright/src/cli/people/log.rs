@@ -1,6 +1,5 @@
 //! `upright log`: what a job wrote, read from its file.
 
-use super::words::printable;
 use super::{target, Exit, Form, Session};
 use crate::cli::connect;
 use clap::ArgMatches;
@@ -8,6 +7,7 @@ use engine::control::answer::Answer;
 use engine::control::call::Call;
 use engine::process::Stream;
 use engine::text::Text;
+use shown::words::printable;
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
