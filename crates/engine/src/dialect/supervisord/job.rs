@@ -1,6 +1,7 @@
 //! From a process of a program to a job in the engine's own words.
 
 use super::config::{Config, Group, GroupKind, Listen, Program, Restart, Socket, SocketPlace};
+use crate::dialect::upstart;
 use crate::names::{JobName, NameError};
 use crate::process::Role;
 use crate::signal::Signal;
@@ -120,7 +121,11 @@ fn job(group: &Group, program: &Program, server: Option<&str>) -> Result<JobSpec
         group: Text::from(&*group.name),
         priority: program.priority,
     });
-    Ok(spec)
+    if program.stanzas.is_empty() {
+        return Ok(spec);
+    }
+    // Each was judged alone when it was read.
+    Ok(upstart::apply_override(&spec, program.stanzas.as_bytes()).spec)
 }
 
 /// The socket that all programs of a group share.
