@@ -42,6 +42,15 @@ pub enum Bus {
     WhenTold,
 }
 
+/// Whether jobs have control groups of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grouping {
+    /// They do, where there is a place for them.
+    Own,
+    /// They do not.
+    None,
+}
+
 /// Whether jobs of a user's session inherit the session's environment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inherit {
@@ -82,6 +91,8 @@ pub struct Options {
     pub console: Console,
     /// When to go on the machine's bus.
     pub bus: Bus,
+    /// Whether jobs have control groups of their own.
+    pub grouping: Grouping,
     /// The least level that is said.
     pub level: Level,
     /// Supervisor's configurations: the one of `supervisord` with what its command line says, or those that
@@ -115,6 +126,7 @@ impl Default for Options {
             inherit: Inherit::All,
             console: Console::Log,
             bus: Bus::AtStart,
+            grouping: Grouping::Own,
             level: Level::Message,
             programs: Vec::new(),
         }
@@ -223,8 +235,8 @@ const OPTIONS: &[Row] = &[
     Row {
         long: "no-cgroups",
         short: None,
-        effect: Effect::Plain(|_| {}),
-        help: "accepted for compatibility: control groups are not used by this version",
+        effect: Effect::Plain(|o| o.grouping = Grouping::None),
+        help: "give jobs no control groups of their own",
     },
     Row {
         long: "no-dbus",

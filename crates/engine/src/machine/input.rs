@@ -51,6 +51,10 @@ pub enum Input {
     Pass(Signal),
     /// Somebody changes variables.
     Vary(Whose, Variation),
+    /// So many processes of the group of a slot's instance has the kernel killed for want of memory,
+    /// since the group exists: told before a process of the slot is spawned, and before it is told
+    /// as killed.
+    OomKills(Slot, u64),
     /// Nothing happened but time.
     Tick,
 }

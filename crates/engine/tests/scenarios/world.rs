@@ -48,6 +48,7 @@ const INPUTS: &[(&str, &str, Do)] = &[
     ("stopped", "JOB PROCESS [SIGNAL]", World::stopped),
     ("left", "JOB [PID:SESSION]...", World::left),
     ("swept", "JOB COUNT", World::swept),
+    ("oom", "JOB PROCESS COUNT", World::oom),
     ("remaining", "JOB [PID]...", World::remaining),
     ("remove", "JOB", World::remove),
     ("shutdown", "[logout|restart]", World::shutdown),
@@ -556,6 +557,12 @@ impl World {
         let [job, count] = words else { return Err("how many?".into()) };
         let slot = self.process(&[job, Role::Main.name()])?;
         self.tell(Input::Swept(slot, count.parse().map_err(|_| "how many?")?))
+    }
+
+    fn oom(&mut self, words: &[&str]) -> Followed {
+        let [job, process, count] = words else { return Err("how many?".into()) };
+        let slot = self.process(&[job, process])?;
+        self.tell(Input::OomKills(slot, count.parse().map_err(|_| "how many?")?))
     }
 }
 

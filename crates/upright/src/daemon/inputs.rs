@@ -67,6 +67,7 @@ impl Daemon {
         self.give_up_lending();
         self.give_up_lookups();
         self.give_up_trial();
+        self.remove_groups(sys::clock::monotonic());
         let again = std::mem::take(&mut self.again).into_iter().map(|id| (id, false));
         let mut clients: BTreeMap<ConnectionId, bool> = again.collect();
         for event in ready {
@@ -150,6 +151,7 @@ impl Daemon {
         match message {
             FromKeeper::Spawned { slot, pid, warnings } => {
                 self.note_original(slot, pid);
+                let warnings = self.with_group_refusals(slot, warnings);
                 self.chronicle_spawned(slot, pid);
                 self.handle(Input::Spawned(slot, pid, warnings), effects);
             }
@@ -161,6 +163,7 @@ impl Daemon {
             }
             FromKeeper::Exited { slot, pid, exit } => {
                 self.note_gateway_gone(slot);
+                self.note_end(slot, exit, effects);
                 self.lending.forget(slot);
                 if self.engine.leaves_its_group(slot) && sys::signals::group_exists(pid) {
                     self.note_group(slot, pid, effects);
@@ -204,6 +207,9 @@ impl Daemon {
         if self.settings.kin == Kin::Foster {
             let open: BTreeSet<Slot> = self.engine.sweeps().map(|(slot, _)| slot).collect();
             self.sweeping.retain(|slot, _| open.contains(slot));
+        }
+        if uncounted {
+            self.groups.look_again(sys::clock::monotonic());
         }
         let strays = self.engine.strays().is_some();
         let nobody = self.sweeping.is_empty() && self.lingering.is_empty() && !strays;

@@ -6,6 +6,7 @@
 
 mod bus;
 mod catalogue;
+mod cgroups;
 mod chronicle;
 mod connections;
 mod effects;
@@ -38,6 +39,7 @@ mod watching;
 use crate::keeper::handover::Kin;
 use crate::options::{self, Asked};
 use catalogue::Catalogue;
+use cgroups::Groups;
 use chronicle::Chronicle;
 use connections::{ConnectionId, Connections};
 use engine::control::rights::Rights;
@@ -158,6 +160,8 @@ struct Daemon {
     shared: Shared,
     /// Who answers D-Bus clients.
     gateway: Gateway,
+    /// The control groups of instances.
+    groups: Groups,
     /// Every job with its files.
     catalogue: Catalogue,
     /// The directories of the job files.
@@ -255,6 +259,7 @@ impl Daemon {
             self.watching.due(),
             self.trial.as_ref().map(Trial::until),
             self.recount_due(now),
+            self.groups.due(),
         ];
         let first = deadlines.into_iter().flatten().min();
         let idle = self.news.is_empty() && self.again.is_empty() && self.catalogue.is_settled();

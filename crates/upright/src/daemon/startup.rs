@@ -1,6 +1,7 @@
 //! How a daemon begins: it hears what the keeper has, makes the machine again or anew, and listens.
 
 use super::catalogue::Catalogue;
+use super::cgroups::Groups;
 use super::connections::Connections;
 use super::files::Files;
 use super::gateway::Gateway;
@@ -95,6 +96,7 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, Refused>
     }
     told.logger.take().into_iter().for_each(|logger| daemon.take_logger(logger));
     daemon.take_gateway(&mut told.held);
+    daemon.take_groups(&mut told.held);
     daemon.take_shared(&mut told.held);
     daemon.wait_for_changes()?;
     if let Err(why) = daemon.lock_logs(&mut told.held).and_then(|()| daemon.listen(&mut told.held))
@@ -146,6 +148,7 @@ fn nothing_yet(settings: Settings, link: Link, epoll: Epoll) -> Daemon {
         files: Files::default(),
         shared: Shared::default(),
         gateway: Gateway::new(),
+        groups: Groups::new(settings.options.grouping),
         catalogue: Catalogue::new(settings.sources.clone()),
         watching: Watching::new(),
         programs: Programs::default(),

@@ -20,6 +20,7 @@ fn ended(exit: Exit) -> String {
             let core = if core { " (core dumped)" } else { "" };
             format!("terminated by {name}{core}")
         }
+        Exit::OutOfMemory => String::from("terminated by SIGKILL"),
         Exit::Unknown => String::from("status unknown"),
     }
 }
