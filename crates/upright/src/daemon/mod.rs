@@ -6,11 +6,13 @@
 
 mod bus;
 mod catalogue;
+mod cgroups;
 mod chronicle;
 mod connections;
 mod effects;
 mod files;
 mod gateway;
+mod groups;
 mod inputs;
 mod journal;
 mod lending;
@@ -24,6 +26,7 @@ mod programs;
 mod reloading;
 mod rescue;
 mod settings;
+mod shared;
 mod sources;
 mod startup;
 mod succession;
@@ -36,6 +39,7 @@ mod watching;
 use crate::keeper::handover::Kin;
 use crate::options::{self, Asked};
 use catalogue::Catalogue;
+use cgroups::Groups;
 use chronicle::Chronicle;
 use connections::{ConnectionId, Connections};
 use engine::control::rights::Rights;
@@ -52,6 +56,7 @@ use link::Link;
 use lookup::Lookups;
 use programs::Programs;
 use settings::Settings;
+use shared::Shared;
 use startup::Refused;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::CString;
@@ -151,8 +156,12 @@ struct Daemon {
     again: BTreeSet<ConnectionId>,
     /// Descriptors that came with events.
     files: Files,
+    /// Sockets that jobs share.
+    shared: Shared,
     /// Who answers D-Bus clients.
     gateway: Gateway,
+    /// The control groups of instances.
+    groups: Groups,
     /// Every job with its files.
     catalogue: Catalogue,
     /// The directories of the job files.
@@ -250,6 +259,7 @@ impl Daemon {
             self.watching.due(),
             self.trial.as_ref().map(Trial::until),
             self.recount_due(now),
+            self.groups.due(),
         ];
         let first = deadlines.into_iter().flatten().min();
         let idle = self.news.is_empty() && self.again.is_empty() && self.catalogue.is_settled();
@@ -291,6 +301,7 @@ impl Daemon {
         self.say_ready();
         self.give_up_gateway();
         self.forget_files();
+        self.close_shared();
         self.connections.send_all_notices();
         let ids = match self.todo.is_empty() {
             true => std::mem::take(&mut self.touched).into_iter().collect(),
