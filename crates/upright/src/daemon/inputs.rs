@@ -257,6 +257,7 @@ impl Daemon {
         let event = match signal {
             HUP => {
                 self.reload();
+                self.reload_programs(effects);
                 return;
             }
             TERM | HALT => None,
@@ -403,6 +404,7 @@ impl Daemon {
             Call::NotifyCgroupManagerAddress(_) => Ok(Answer::Done),
             Call::ReloadConfiguration => {
                 self.reload();
+                self.reload_programs(effects);
                 return self.connections.await_files(id);
             }
             Call::Supervisor => self.supervisor(),
@@ -429,6 +431,7 @@ impl Daemon {
             | Call::Why(_)
             | Call::ShowConfig(_)
             | Call::Programs(_)
+            | Call::Timeline
             | Call::Settings(_)
             | Call::Usage(_)
             | Call::Version
@@ -540,6 +543,7 @@ impl Daemon {
                 let name = self.known(&job).map_err(refused)?;
                 Ok(Answer::Jobs(self.engine.job_view(&name).into_iter().collect()))
             }
+            Call::Timeline => Ok(Answer::Timeline(self.engine.timeline())),
             Call::Programs(None) => Ok(Answer::Programs(self.engine.programs())),
             Call::Programs(Some(job)) => {
                 let name = self.known(&job).map_err(refused)?;
