@@ -429,6 +429,7 @@ impl Daemon {
             | Call::Why(_)
             | Call::ShowConfig(_)
             | Call::Programs(_)
+            | Call::Timeline
             | Call::Settings(_)
             | Call::Usage(_)
             | Call::Version
@@ -540,6 +541,7 @@ impl Daemon {
                 let name = self.known(&job).map_err(refused)?;
                 Ok(Answer::Jobs(self.engine.job_view(&name).into_iter().collect()))
             }
+            Call::Timeline => Ok(Answer::Timeline(self.engine.timeline())),
             Call::Programs(None) => Ok(Answer::Programs(self.engine.programs())),
             Call::Programs(Some(job)) => {
                 let name = self.known(&job).map_err(refused)?;
