@@ -185,10 +185,8 @@ fn reconcile(engine: &Engine, table: &Table, undone: &[Effect]) -> Catching {
             catching.effects.push(again);
         }
     }
-    if let Some(again) = engine.strays().map(Effect::SweepAll) {
-        if !undone.contains(&again) {
-            catching.effects.push(again);
-        }
+    for again in [engine.strays().map(Effect::SweepAll), engine.unkept().map(Effect::Keep)] {
+        catching.effects.extend(again.filter(|again| !undone.contains(again)));
     }
     catching
 }
@@ -251,6 +249,7 @@ fn to_redo(effect: &Effect, table: &Table) -> bool {
         | Effect::Reply(..)
         | Effect::Notice(..)
         | Effect::Say(..)
+        | Effect::Keep(_)
         | Effect::Quit(_) => true,
     }
 }

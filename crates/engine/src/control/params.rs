@@ -51,6 +51,12 @@ pub(super) struct Params {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) signal: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) once: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) intent: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) runtime: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) interface: Option<String>,
     /// The first name that no command takes.
     #[serde(skip)]
@@ -78,6 +84,9 @@ impl Params {
             ("address", self.address.is_some()),
             ("session", self.session.is_some()),
             ("signal", self.signal.is_some()),
+            ("once", self.once.is_some()),
+            ("intent", self.intent.is_some()),
+            ("runtime", self.runtime.is_some()),
             ("interface", self.interface.is_some()),
         ]
         .into_iter()
@@ -116,6 +125,9 @@ impl Params {
             "address" => self.address = map.next_value()?,
             "session" => self.session = map.next_value()?,
             "signal" => self.signal = map.next_value()?,
+            "once" => self.once = map.next_value()?,
+            "intent" => self.intent = map.next_value()?,
+            "runtime" => self.runtime = map.next_value()?,
             "interface" => self.interface = map.next_value()?,
             _ => {
                 map.next_value::<IgnoredAny>()?;

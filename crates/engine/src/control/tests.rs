@@ -72,6 +72,7 @@ fn instance(job: &str) -> InstanceView {
         last_exit: None,
         respawns: 0,
         restarts: Default::default(),
+        intended: None,
         warnings: Vec::new(),
     }
 }

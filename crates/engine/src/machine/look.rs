@@ -40,6 +40,7 @@ impl Engine {
             respawns: u64::from(self.respawned(job, name)),
             warnings: Vec::new(),
             restarts: self.restarts(job, name),
+            intended: self.intended(job),
             instance: name.clone(),
         }
     }
@@ -274,6 +275,7 @@ impl Engine {
             respawns: instance.respawn.total,
             warnings: instance.warnings.iter().map(warning_words).collect(),
             restarts: self.restarts(&instance.job, &instance.name),
+            intended: self.intended(&instance.job),
         }
     }
 
