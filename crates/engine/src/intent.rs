@@ -72,6 +72,29 @@ pub struct Intended {
     pub lasting: Lasting,
 }
 
+impl Intended {
+    /// Returns in words what it does to a job, and how it ends.
+    pub fn words(&self, job: &JobName) -> String {
+        let until = match self.lasting {
+            Lasting::Kept => "until",
+            Lasting::Runtime => "until Upright ends, or until",
+        };
+        match self.intent {
+            Intent::Disabled => {
+                format!(
+                    "it is disabled: nothing starts it by itself {until} `upright enable {job}`"
+                )
+            }
+            Intent::Stopped => {
+                format!("it is stopped for good: nothing starts it by itself {until} `upright start {job}`")
+            }
+            Intent::Masked => {
+                format!("it is masked: nothing starts it {until} `upright unmask {job}`")
+            }
+        }
+    }
+}
+
 /// What became of a text that was to be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -78,6 +78,7 @@ impl Table {
             | FromKeeper::Logger
             | FromKeeper::Told
             | FromKeeper::Signalled { .. }
+            | FromKeeper::Lent { .. }
             | FromKeeper::NotUpgraded { .. } => {}
         }
     }
@@ -195,7 +196,7 @@ fn reconcile(engine: &Engine, table: &Table, undone: &[Effect]) -> Catching {
 fn catch_up(slot: Slot, belief: Belief, phase: Phase, catching: &mut Catching) {
     let inputs = &mut catching.inputs;
     let ran = match belief {
-        Belief::Asked | Belief::Adopting(_) => false,
+        Belief::Asked | Belief::Overdue | Belief::Adopting(_) => false,
         Belief::Runs(_) | Belief::Left => true,
     };
     match phase {
@@ -222,6 +223,11 @@ fn catch_up(slot: Slot, belief: Belief, phase: Phase, catching: &mut Catching) {
 fn miss(slot: Slot, belief: Belief, table: &Table, undone: &[Effect], catching: &mut Catching) {
     let again = match belief {
         Belief::Asked => Effect::Spawn(slot),
+        Belief::Overdue => {
+            // Asked again it would be killed again.
+            catching.inputs.push(Input::SpawnFailed(slot, Step::Timeout, 0));
+            return;
+        }
         Belief::Adopting(pid) => Effect::Adopt(slot, pid),
         Belief::Runs(pid) => {
             let exit = table.orphan(pid).unwrap_or(Exit::Unknown);
@@ -277,7 +283,7 @@ mod tests {
         let start = Request::Start(target, Wait::Settled);
         let inputs = [
             Input::Define(Arc::new(spec)),
-            Input::Ask(engine.next_request(), None, start),
+            Input::Ask(engine.next_request(), None, start, None),
             Input::Spawned(slot, 100, 0),
         ];
         let mut records = Vec::new();
@@ -366,7 +372,7 @@ mod tests {
         engine.handle(Mono(1), Input::Define(spec.unwrap()), &mut effects);
         let target = Target { job: Text::from("web"), which: Which::Env(Vec::new()) };
         let start = Request::Start(target, Wait::Settled);
-        engine.handle(Mono(1), Input::Ask(engine.next_request(), None, start), &mut effects);
+        engine.handle(Mono(1), Input::Ask(engine.next_request(), None, start, None), &mut effects);
         let slot = Slot { instance: InstanceId(10), role: Role::Main, generation: 81 };
         assert!(effects.contains(&Effect::Spawn(slot)), "{effects:?}");
     }
@@ -391,8 +397,10 @@ mod tests {
             let token = Some(Text::from("t"));
             let name = EventName::try_from("e").unwrap();
             let emit = Request::Emit(Text::from("e"), Vec::new(), Wait::Settled);
-            let news =
-                [Input::Happened(name, Vec::new()), Input::Ask(engine.next_request(), token, emit)];
+            let news = [
+                Input::Happened(name, Vec::new()),
+                Input::Ask(engine.next_request(), token, emit, None),
+            ];
             let mut effects = Vec::new();
             for input in catching.inputs.into_iter().chain(news) {
                 engine.handle(Mono(2), input, &mut effects);

@@ -1,10 +1,11 @@
 //! Control: connections to the daemon, and calls over them.
 
 use engine::control::answer::Answer;
-use engine::control::call::{Call, Token};
+use engine::control::call::{Call, Follow, Token};
 use engine::control::codec::{Continues, Inbox};
 use engine::control::command::Command;
 use engine::control::fault::Fault;
+use engine::control::notice::Notice;
 use engine::control::rights::OVERFLOW_UID;
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -103,6 +104,14 @@ impl Control {
         Ok(answers)
     }
 
+    /// Begins to listen to what happens, after the notice of that number or from now on.
+    pub async fn events(&self, after: Option<u64>, follow: Follow) -> Result<Events, Fault> {
+        let address = self.address.clone();
+        let mut events = Events { address, line: None, seen: after, follow };
+        events.connect().await?;
+        Ok(events)
+    }
+
     /// Sends calls over one connection and reads the answers.
     async fn exchange(&self, calls: &[Call]) -> io::Result<Vec<Result<Answer, Fault>>> {
         let kept = self.kept.borrow_mut().pop();
@@ -152,6 +161,60 @@ fn usual() -> Address {
     match user {
         Ok(path) if sys::peer::own_uid() != 0 && Path::new(&path).exists() => Address::Path(path),
         Ok(_) | Err(_) => Address::Path("/run/upright/control".to_owned()),
+    }
+}
+
+/// What happens, as it happens.
+pub struct Events {
+    address: Address,
+    line: Option<Line>,
+    seen: Option<u64>,
+    follow: Follow,
+}
+
+impl Events {
+    /// Waits for what is next. Nothing where the stream does not go on. A daemon that died is waited
+    /// for, and asked for what came since.
+    pub async fn next(&mut self) -> Result<Option<Notice>, Fault> {
+        loop {
+            let Some(line) = &mut self.line else {
+                self.connect().await?;
+                continue;
+            };
+            match line.frame().await.map(|frame| Answer::decode(Command::Events, &frame)) {
+                Ok(Ok((Answer::Notice(notice), _))) => {
+                    self.seen = Some(notice.sequence);
+                    return Ok(Some(notice));
+                }
+                // One of a later version.
+                Ok(Ok((_, Continues::Yes))) => {}
+                Ok(Ok((_, Continues::No))) => return Ok(None),
+                Ok(Err(fault)) => return Err(fault),
+                Err(_) => self.line = None,
+            }
+        }
+    }
+
+    async fn connect(&mut self) -> Result<(), Fault> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let connected = match Line::connect(&self.address).await {
+                Ok(mut line) => {
+                    let mut bytes = Vec::new();
+                    Call::Events(self.seen, self.follow).encode(&mut bytes);
+                    line.stream.write_all(&bytes).await.map(|()| line)
+                }
+                Err(error) => Err(error),
+            };
+            match connected {
+                Ok(line) => {
+                    self.line = Some(line);
+                    return Ok(());
+                }
+                Err(error) if Instant::now() >= until => return Err(lost(&error)),
+                Err(_) => sleep(PAUSE).await,
+            }
+        }
     }
 }
 

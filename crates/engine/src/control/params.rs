@@ -57,6 +57,8 @@ pub(super) struct Params {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) runtime: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) input: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) interface: Option<String>,
     /// The first name that no command takes.
     #[serde(skip)]
@@ -87,6 +89,7 @@ impl Params {
             ("once", self.once.is_some()),
             ("intent", self.intent.is_some()),
             ("runtime", self.runtime.is_some()),
+            ("input", self.input.is_some()),
             ("interface", self.interface.is_some()),
         ]
         .into_iter()
@@ -128,6 +131,7 @@ impl Params {
             "once" => self.once = map.next_value()?,
             "intent" => self.intent = map.next_value()?,
             "runtime" => self.runtime = map.next_value()?,
+            "input" => self.input = map.next_value()?,
             "interface" => self.interface = map.next_value()?,
             _ => {
                 map.next_value::<IgnoredAny>()?;

@@ -9,6 +9,7 @@ use super::conversation::{Conversation, OUT_MAX};
 use super::fault::{Fault, Refused};
 use super::notice::Notice;
 use super::rights::{Peer, Rights};
+use crate::intent::{Intended, Intent, Keeping, Lasting};
 use crate::machine::request::{
     Asked, Failure, Refusal, Reply, Request, Superseder, Target, Wait, Which,
 };
@@ -21,7 +22,8 @@ use crate::spec::{Arg, Condition, KillMode, Node, Operand};
 use crate::text::Text;
 use crate::time::Span;
 use crate::view::{
-    InstanceView, JobView, LastExit, ProgramState, ProgramView, Remembered, SettingsView, WhyView,
+    InstanceView, JobView, LastExit, Need, ProgramState, ProgramView, Remembered, RunView,
+    SettingsView, WhyView,
 };
 use alloc::boxed::Box;
 use alloc::format;
@@ -97,6 +99,7 @@ fn sample_calls() -> Vec<Call> {
         Call::Ask(Request::Restart(target("a"), Wait::Accepted), token.clone()),
         Call::Ask(Request::Reload(by_name.clone()), token.clone()),
         Call::Ask(Request::Signal(by_name, Signal::USR1), token.clone()),
+        Call::SendInput(by_env.clone(), Text::from(b"line\n\xff")),
         Call::Settings(Text::from("web")),
         Call::Ask(Request::Emit(Text::from("ev"), env.clone(), Wait::Settled), token),
         Call::Ask(Request::Emit(Text::default(), Vec::new(), Wait::Accepted), None),
@@ -121,6 +124,9 @@ fn sample_calls() -> Vec<Call> {
         Call::LogPath(by_env),
         Call::Shutdown(ShutdownKind::Shutdown),
         Call::Shutdown(ShutdownKind::Logout),
+        Call::Ask(Request::StartOnce(target("a"), Wait::Accepted), None),
+        Call::Ask(Request::Intend(Text::from("web"), Some(Intent::Masked), Lasting::Runtime), None),
+        Call::Ask(Request::Intend(Text::from("web"), None, Lasting::Kept), None),
         Call::NotifyDbusAddress(Text::from("unix:path=/run/bus")),
         Call::NotifyCgroupManagerAddress(Text::from("unix:path=/run/cgmanager")),
         Call::GetEnv(EnvScope::Global, Text::from("PATH")),
@@ -155,6 +161,7 @@ fn sample_answers() -> Vec<(Command, Answer)> {
     full.instance = InstanceName::try_from("tty 1").unwrap();
     full.waits_for = String::from("event net-up");
     full.respawns = 3;
+    full.intended = Some(Intended { intent: Intent::Stopped, lasting: Lasting::Runtime });
     full.warnings = vec![String::from("nice -5: not permitted")];
     let exits = [
         LastExit::Ended { process: Role::Main, exit: Exit::Status(0) },
@@ -189,11 +196,39 @@ fn sample_answers() -> Vec<(Command, Answer)> {
         start_on: Some(Condition { nodes }),
         stop_on: None,
     };
+    let need = Need {
+        depth: 1,
+        words: String::from("net-up"),
+        met: true,
+        by: Some(String::from("net-up IFACE=lo")),
+        note: String::from("says `emits`: udev"),
+    };
+    let open = Need { met: false, by: None, note: String::new(), ..need.clone() };
+    let ended =
+        LastExit::Ended { process: Role::Main, exit: Exit::Signal { signal: 9, core: true } };
     let why = WhyView {
         status: full.clone(),
-        start_on: vec![String::from("net-up: not yet")],
+        verdict: String::from("somebody asked"),
+        due: Some(Span::millis(40)),
+        ring: vec![String::from("a waits for b")],
+        start_on: vec![need, open],
         stop_on: Vec::new(),
         waiters: vec![String::from("event startup")],
+        runs: vec![
+            RunView {
+                ago: Span::secs(9),
+                lasted: Some(Span::secs(2)),
+                exit: ended,
+                note: String::from("it crashed"),
+            },
+            RunView {
+                ago: Span::secs(5),
+                lasted: None,
+                exit: LastExit::NotSpawned { process: Role::Main, step: Step::Exec, errno: 2 },
+                note: String::new(),
+            },
+        ],
+        files: vec![Text::from(b"/etc/init/web\xff.conf")],
         history: vec![Remembered {
             ago: Span::secs(1),
             cause: String::from("asked"),
@@ -226,6 +261,7 @@ fn sample_answers() -> Vec<(Command, Answer)> {
         (Command::Usage, Answer::Usage(Some(Text::from(b"\xff")))),
         (Command::Version, Answer::Version(Version::own(7))),
         (Command::GetLogPriority, Answer::Priority(Level::Fatal)),
+        (Command::SendInput, Answer::Taken(u64::MAX)),
         (Command::LogPath, Answer::Path(Text::from("/var/log/web.log"))),
         (Command::GetEnv, Answer::Value(Text::from("v"))),
         (Command::ListEnv, Answer::Variables(vec![Text::from("A=1")])),
@@ -331,8 +367,9 @@ fn every_notice_survives_the_wire_and_shows_values_to_the_owner_only() {
         }),
         machine::Notice::Restarted,
     ];
-    for (sequence, what) in (7..).zip(kinds) {
-        let notice = Notice { sequence, missed: 2, what };
+    for (sequence, what) in (7_u64..).zip(kinds) {
+        let age = sequence.is_multiple_of(2).then_some(Span::millis(sequence));
+        let notice = Notice { sequence, missed: 2, age, what };
         for peer in [OWNER, STRANGER] {
             let mut conversation = conversation(peer);
             let mut out = Vec::new();
@@ -384,6 +421,8 @@ fn sample_refusals() -> Vec<Refusal> {
         Refusal::Expansion(String::from("Unknown parameter: A"), Some(Text::from("web A=a"))),
         Refusal::ShuttingDown,
         Refusal::TooMuch(String::from("requests")),
+        Refusal::Masked(JobName::try_from("web").unwrap()),
+        Refusal::NotKept(Keeping::Nowhere),
     ]);
     refusals
 }
@@ -703,9 +742,14 @@ fn a_history_that_does_not_fit_loses_its_oldest_decisions() {
     };
     let why = WhyView {
         status: instance("web"),
+        verdict: String::from("so it is"),
+        due: None,
+        ring: Vec::new(),
         start_on: Vec::new(),
         stop_on: Vec::new(),
         waiters: Vec::new(),
+        runs: Vec::new(),
+        files: Vec::new(),
         history: (0..40).rev().map(remembered).collect(),
     };
     let mut out = Vec::new();

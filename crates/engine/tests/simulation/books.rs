@@ -56,7 +56,7 @@ impl Books {
     pub fn count(&mut self, engine: &Engine, now: Mono, input: &Input, effects: &[Effect]) {
         self.turn += 1;
         match input {
-            Input::Ask(id, token, request) => {
+            Input::Ask(id, token, request, _) => {
                 let again = token.clone().filter(|token| !self.tokens.insert(token.clone()));
                 if let Some(token) = again {
                     self.wrong.push(format!("the request of {token} is carried out twice"));
@@ -89,6 +89,8 @@ impl Books {
             }
             Input::Shutdown(_) => self.shutdown = true,
             Input::Define(_)
+            | Input::Recalled(_)
+            | Input::Kept(..)
             | Input::Remove(_)
             | Input::Happened(..)
             | Input::Spawned(..)

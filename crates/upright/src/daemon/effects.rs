@@ -8,7 +8,6 @@ use super::planning::{self, Refusal, Unready};
 use super::talk::Grade;
 use super::{Daemon, Drain, Standing, BUSY, DRAIN_TIMEOUT, IN_LINE_KEPT, TAIL};
 use engine::control::answer::Answer;
-use engine::control::notice::Notice;
 use engine::journal::Record;
 use engine::keeper::{held, Scope, ToKeeper, Wants, TOGETHER};
 use engine::logroute::{self, ToLogger};
@@ -51,6 +50,7 @@ fn request(effect: &Effect) -> Option<ToKeeper<'static>> {
         | Effect::Reply(..)
         | Effect::Notice(..)
         | Effect::Say(..)
+        | Effect::Keep(_)
         | Effect::Quit(_) => None,
     }
 }
@@ -247,6 +247,7 @@ impl Daemon {
             Effect::Reply(request, reply, output) => self.reply(*request, reply.clone(), *output),
             Effect::Notice(sequence, notice) => self.publish(*sequence, notice),
             Effect::Say(level, line) => self.say(*level, line),
+            Effect::Keep(number) => self.keep_intents(*number),
             Effect::Quit(code) => return self.quit(*code),
         }
         Done::Yes
@@ -457,7 +458,8 @@ impl Daemon {
     fn publish(&mut self, sequence: u64, notice: &machine::Notice) {
         self.files.note();
         self.chronicle_notice(notice);
-        self.connections.publish(Notice { sequence, missed: 0, what: notice.clone() });
+        let now = sys::clock::monotonic();
+        self.connections.publish(Some(now), sequence, notice.clone());
     }
 
     /// Everything has stopped: whoever waits is answered, then the keeper is told to end.

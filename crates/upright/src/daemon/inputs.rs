@@ -17,7 +17,7 @@ use engine::names::{EventName, JobName};
 use engine::process::{InstanceId, Pid, Slot};
 use engine::signal::Signal;
 use engine::text::Text;
-use engine::view::{InstanceView, SettingsView};
+use engine::view::{Asker, InstanceView, SettingsView};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::ffi::OsStrExt;
 use sys::epoll::{Interest, Ready};
@@ -64,6 +64,7 @@ impl Daemon {
             self.handle(Input::Tick, &mut effects);
         }
         self.give_up_drains();
+        self.give_up_lending();
         self.give_up_lookups();
         self.give_up_trial();
         let again = std::mem::take(&mut self.again).into_iter().map(|id| (id, false));
@@ -124,8 +125,10 @@ impl Daemon {
         while told < KEEPER_BATCH || self.link.has_more() {
             match self.link.receive() {
                 Ok(Some((message, fd))) => {
-                    if let (FromKeeper::Logger, Some(fd)) = (message, fd) {
-                        self.take_logger(fd);
+                    match (message, fd) {
+                        (FromKeeper::Logger, Some(fd)) => self.take_logger(fd),
+                        (FromKeeper::Lent { slot, end }, fd) => self.lent(slot, end, fd),
+                        (_, _) => {}
                     }
                     self.hear(message, effects);
                     told += 1;
@@ -158,6 +161,7 @@ impl Daemon {
             }
             FromKeeper::Exited { slot, pid, exit } => {
                 self.note_gateway_gone(slot);
+                self.lending.forget(slot);
                 if self.engine.leaves_its_group(slot) && sys::signals::group_exists(pid) {
                     self.note_group(slot, pid, effects);
                 }
@@ -174,6 +178,7 @@ impl Daemon {
             FromKeeper::Welcome { .. }
             | FromKeeper::Held { .. }
             | FromKeeper::Logger
+            | FromKeeper::Lent { .. }
             | FromKeeper::Told => {}
             FromKeeper::NotUpgraded { errno } => {
                 let why = std::io::Error::from_raw_os_error(errno);
@@ -317,6 +322,7 @@ impl Daemon {
             }
             // Of use only once there is no keeper, and heard then in `succession`.
             FromLogger::Succeeded => {}
+            FromLogger::Stored { number, errno } => self.stored(number, errno),
         }
     }
 
@@ -379,6 +385,10 @@ impl Daemon {
             Call::ShowConfig(None) if self.connections.begin_list(id, Cursor::Jobs(None)) => {
                 return;
             }
+            Call::SendInput(target, input) => match self.send_input(id, &target, input) {
+                Some(answer) => answer,
+                None => return,
+            },
             Call::Shutdown(kind) => self.shut_down(kind, effects),
             Call::NotifyDbusAddress(address) => self.notify_dbus_address(&address, effects),
             // Control groups are made without anybody's help.
@@ -394,6 +404,8 @@ impl Daemon {
             Call::Upgrade => return self.upgrade(id),
             Call::NotifyDiskWriteable => {
                 self.tell_logger(&ToLogger::Writable);
+                self.lock_state(&mut BTreeMap::new());
+                self.recall_intents(effects);
                 Ok(Answer::Done)
             }
             Call::GetEnv(..)
@@ -476,7 +488,12 @@ impl Daemon {
             None => {
                 let number = self.engine.next_request();
                 self.connections.await_reply(id, number);
-                self.handle(Input::Ask(number, token, request), effects);
+                let by = self.connections.peer(id).map(|peer| Asker {
+                    uid: peer.uid,
+                    pid: peer.pid,
+                    program: sys::procfs::name(peer.pid).unwrap_or_default().into(),
+                });
+                self.handle(Input::Ask(number, token, request, by), effects);
             }
         }
     }
@@ -506,6 +523,7 @@ impl Daemon {
                 let why = self.engine.why(&job, &instance);
                 let mut why = why.ok_or(Refusal::UnknownJob(target.job)).map_err(refused)?;
                 why.status = self.troubled(why.status);
+                why.files = self.catalogue.files_of(&job);
                 Ok(Answer::Why(Box::new(why)))
             }
             Call::ShowConfig(None) => {
@@ -535,6 +553,7 @@ impl Daemon {
             Call::GetLogPriority => Ok(Answer::Priority(self.engine.level())),
             Call::LogPath(target) => self.log_path(&target),
             Call::Ask(..)
+            | Call::SendInput(..)
             | Call::EmitFile(..)
             | Call::Events(..)
             | Call::NotifyDbusAddress(_)

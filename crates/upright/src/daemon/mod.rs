@@ -12,7 +12,9 @@ mod effects;
 mod files;
 mod gateway;
 mod inputs;
+mod intents;
 mod journal;
+mod lending;
 mod link;
 mod loading;
 mod locks;
@@ -46,6 +48,7 @@ use engine::time::{Mono, Span};
 use files::Files;
 use gateway::Gateway;
 use journal::Journal;
+use lending::Lending;
 use link::Link;
 use lookup::Lookups;
 use programs::Programs;
@@ -116,6 +119,10 @@ struct Daemon {
     touched: BTreeSet<ConnectionId>,
     /// Answers that wait for a job's last lines.
     drains: Vec<Drain>,
+    /// Ends of processes' pipes that the keeper has lent or is asked for.
+    lending: Lending,
+    /// Whether the state directory is this Upright's.
+    state_locked: bool,
     /// Users and groups that a name service is asked for.
     lookups: Lookups,
     /// What the keeper was started with.
@@ -241,6 +248,7 @@ impl Daemon {
             self.engine.next_deadline(),
             self.drains.iter().map(|drain| drain.until).min(),
             self.connections.next_deadline(),
+            self.lending.due(),
             self.lookups.next_deadline(),
             self.watching.due(),
             self.trial.as_ref().map(Trial::until),

@@ -13,7 +13,6 @@ use super::talk::{Grade, Voice};
 use super::watching::Watching;
 use super::{Daemon, Seen, Standing, CONTROL, KEEPER, LOGGER, SESSION, TURN_CPU, WATCH};
 use crate::options::{Mode, Options, Startup};
-use engine::control::notice::Notice;
 use engine::journal::{undone, Record};
 use engine::keeper::{held, FromKeeper, Replaced, Scope, ToKeeper};
 use engine::machine::{self, Effect, Engine, Input, Level};
@@ -101,6 +100,7 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, Refused>
         news: VecDeque::new(),
         touched: BTreeSet::new(),
         drains: Vec::new(),
+        state_locked: false,
         lookups: Lookups::default(),
         arguments: Vec::new(),
         trial: None,
@@ -109,6 +109,7 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, Refused>
         following: BTreeSet::new(),
         stacks: BTreeMap::new(),
         troubles: BTreeMap::new(),
+        lending: Default::default(),
         armed: Mono(0),
         bulky: true,
         seen: Seen::default(),
@@ -129,6 +130,7 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, Refused>
     let journal = told.held.remove(&held::JOURNAL);
     let anew = journal.is_none() && told.table.rows().next().is_none();
     daemon.take_programs(&mut told.held);
+    daemon.lock_state(&mut told.held);
     match anew {
         true => daemon.begin_anew()?,
         false => daemon.go_on(&mut told, journal.as_ref())?,
@@ -213,7 +215,7 @@ impl Told {
             | FromKeeper::Exited { .. }
             | FromKeeper::OrphanExited { .. } => self.table.tell(&message),
             // Said to the daemon that asked.
-            FromKeeper::NotUpgraded { .. } => {}
+            FromKeeper::NotUpgraded { .. } | FromKeeper::Lent { .. } => {}
         }
     }
 }
@@ -271,6 +273,7 @@ impl Past {
             | Effect::SweepAll(_)
             | Effect::Reply(..)
             | Effect::Say(..)
+            | Effect::Keep(_)
             | Effect::Quit(_) => None,
         });
         notices.collect()
@@ -284,6 +287,7 @@ impl Daemon {
         self.engine.hear(self.settings.options.level);
         self.make_user_directories();
         let mut effects = Vec::new();
+        self.recall_intents(&mut effects);
         self.reload();
         self.read_all_files(&mut effects);
         // Nobody was there yet to be told of the jobs.
@@ -344,7 +348,7 @@ impl Daemon {
     /// Nothing is done before a new journal has it all, so that this can be done again.
     fn recover(&mut self, past: Past, table: &Table, replaced: Replaced) {
         for (sequence, what) in past.notices() {
-            self.connections.publish(Notice { sequence, missed: 0, what });
+            self.connections.publish(None, sequence, what);
         }
         let config = self.settings.config();
         let (engine, catching) = recover(config, past.records, past.ticked, table, replaced);
@@ -438,6 +442,9 @@ impl Daemon {
         self.drop_logger();
         if self.epoll.add(&fd, LOGGER, Interest::Read).is_ok() {
             self.logger = Some(fd);
+            if let Some(number) = self.engine.unkept() {
+                self.keep_intents(number);
+            }
             self.pass_chronicle();
         }
     }

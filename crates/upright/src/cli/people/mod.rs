@@ -6,6 +6,7 @@ mod commands;
 mod events;
 mod graph;
 mod log;
+mod origin;
 mod status;
 mod tree;
 mod up;
@@ -231,11 +232,15 @@ impl About {
     fn of(call: &Call) -> About {
         use engine::machine::request::Request;
         let (job, verb) = match call {
-            Call::Ask(Request::Start(target, _), _) => (Some(&target.job), "start"),
+            Call::Ask(Request::Start(target, _) | Request::StartOnce(target, _), _) => {
+                (Some(&target.job), "start")
+            }
+            Call::Ask(Request::Intend(job, ..), _) => (Some(job), "do that"),
             Call::Ask(Request::Stop(target, _), _) => (Some(&target.job), "stop"),
             Call::Ask(Request::Restart(target, _), _) => (Some(&target.job), "restart"),
             Call::Ask(Request::Reload(target), _) => (Some(&target.job), "reload"),
             Call::Ask(Request::Signal(target, _), _) => (Some(&target.job), "signal"),
+            Call::SendInput(target, _) => (Some(&target.job), "write to"),
             Call::Settings(job) => (Some(job), "look"),
             Call::Status(target) | Call::Why(target) | Call::LogPath(target) => {
                 (Some(&target.job), "look")
