@@ -69,6 +69,45 @@ impl fmt::Display for Role {
     }
 }
 
+/// One of the two outputs of a process.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Stream {
+    /// Standard output; with standard error, where that has no way of its own.
+    #[default]
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+impl Stream {
+    /// Both.
+    pub const ALL: [Stream; 2] = [Stream::Stdout, Stream::Stderr];
+
+    /// Returns the name used in configurations and on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Stream::Stdout => "stdout",
+            Stream::Stderr => "stderr",
+        }
+    }
+
+    /// Returns the number used on the keeper's wire: 0 or 1.
+    pub const fn code(self) -> u8 {
+        match self {
+            Stream::Stdout => 0,
+            Stream::Stderr => 1,
+        }
+    }
+
+    /// Returns the stream with that number.
+    pub fn from_code(code: u8) -> Option<Stream> {
+        Stream::ALL.into_iter().find(|stream| stream.code() == code)
+    }
+}
+
 /// Identifies an instance for the life of the engine; never given twice.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
@@ -121,6 +160,8 @@ pub enum Exit {
     },
     /// It is gone and nobody can say how: its parent was another process than ours.
     Unknown,
+    /// The kernel killed it, for its control group or the machine had no memory left.
+    OutOfMemory,
 }
 
 /// Where a spawn failed; the child reports it with an errno.
@@ -167,11 +208,13 @@ pub enum Step {
     Exec,
     /// A step did not end in its time.
     Timeout,
+    /// The socket that the job shares could not be opened.
+    Socket,
 }
 
 impl Step {
     /// Every step with its wire number and the words that follow `Failed to spawn J P process:`.
-    pub const TABLE: [(Step, u8, &'static str); 19] = [
+    pub const TABLE: [(Step, u8, &'static str); 20] = [
         (Step::Fork, 1, "unable to fork"),
         (Step::Plan, 2, "unable to read the spawn plan"),
         (Step::Session, 3, "unable to start a session"),
@@ -191,6 +234,7 @@ impl Step {
         (Step::Profile, 17, "unable to switch security profile"),
         (Step::Exec, 18, "unable to execute"),
         (Step::Timeout, 19, "a step did not end in time"),
+        (Step::Socket, 20, "unable to open its socket"),
     ];
 
     /// Returns the number used on the wire.

@@ -5,6 +5,8 @@
 
 pub mod alone;
 pub mod background;
+pub mod backlog;
+pub mod cgroup;
 mod child;
 pub mod clock;
 pub mod entry;

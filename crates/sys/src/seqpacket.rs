@@ -11,7 +11,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// How many descriptors one message carries at most.
-pub const FDS_MAX: usize = 8;
+pub const FDS_MAX: usize = 10;
 
 /// Makes a connected pair, close-on-exec, non-blocking.
 pub fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
@@ -22,7 +22,7 @@ pub fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
 /// Sends one datagram made of `parts`, with at most [`FDS_MAX`] descriptors. `Errno::AGAIN` where the
 /// other side does not read; nothing is sent then.
 pub fn send(to: impl AsFd, parts: &[&[u8]], fds: &[BorrowedFd<'_>]) -> Result<(), Errno> {
-    let mut slices = [IoSlice::new(&[]); 6];
+    let mut slices = [IoSlice::new(&[]); 8];
     if parts.len() > slices.len() || fds.len() > FDS_MAX {
         return Err(Errno::MSGSIZE);
     }

@@ -9,6 +9,7 @@ use crate::intent::{Intent, Lasting};
 use crate::machine::request::{Request, Target, Wait, Which};
 use crate::machine::{Level, ShutdownKind};
 use crate::names::InstanceName;
+use crate::process::Stream;
 use crate::signal::Signal;
 use crate::text::Text;
 use alloc::format;
@@ -135,8 +136,8 @@ pub enum Call {
     /// What happens, after the notice of that number as far back as it is kept; without one, from
     /// now on.
     Events(Option<u64>, Follow),
-    /// The file of an instance's output.
-    LogPath(Target),
+    /// The file of one of an instance's outputs.
+    LogPath(Target, Stream),
     /// Stop everything, then end; why.
     Shutdown(ShutdownKind),
     /// The value of a variable.
@@ -149,6 +150,14 @@ pub enum Call {
     ListEnv(EnvScope),
     /// Put the variables back to what they were.
     ResetEnv(EnvScope),
+    /// What stands in for Supervisor's daemon.
+    Supervisor,
+    /// Read Supervisor's configuration again, and tell which groups differ from those in force.
+    Reread,
+    /// Put a group of that configuration in force, and start what starts by itself.
+    AddGroup(Text),
+    /// Forget a group of which nothing runs.
+    RemoveGroup(Text),
 }
 
 impl Call {
@@ -187,6 +196,10 @@ impl Call {
             Call::UnsetEnv(..) => Command::UnsetEnv,
             Call::ListEnv(..) => Command::ListEnv,
             Call::ResetEnv(..) => Command::ResetEnv,
+            Call::Supervisor => Command::Supervisor,
+            Call::Reread => Command::Reread,
+            Call::AddGroup(..) => Command::AddGroup,
+            Call::RemoveGroup(..) => Command::RemoveGroup,
         }
     }
 
@@ -212,8 +225,9 @@ impl Call {
                 let request = Request::Emit(event.clone(), env.clone(), *wait);
                 Params { token: token.clone(), ..ask_params(&request) }
             }
-            Call::Status(target) | Call::Why(target) | Call::LogPath(target) => {
-                target_params(target)
+            Call::Status(target) | Call::Why(target) => target_params(target),
+            Call::LogPath(target, stream) => {
+                Params { stream: stream_param(*stream), ..target_params(target) }
             }
             Call::List(job, listed) => {
                 Params { job: job.clone(), all: (*listed == Listed::All).then_some(true), ..none }
@@ -223,13 +237,17 @@ impl Call {
             Call::ReloadConfiguration
             | Call::Version
             | Call::GetLogPriority
+            | Call::Supervisor
+            | Call::Reread
             | Call::Upgrade
             | Call::NotifyDiskWriteable => none,
             Call::NotifyDbusAddress(address) | Call::NotifyCgroupManagerAddress(address) => {
                 Params { address: Some(address.clone()), ..none }
             }
             Call::Shutdown(kind) => {
-                Params { session: (*kind == ShutdownKind::Logout).then_some(true), ..none }
+                let session = (*kind == ShutdownKind::Logout).then_some(true);
+                let restart = (*kind == ShutdownKind::Restart).then_some(true);
+                Params { session, restart, ..none }
             }
             Call::SetLogPriority(level) => {
                 Params { priority: Some(String::from(priority::name(*level))), ..none }
@@ -247,6 +265,9 @@ impl Call {
                 Params { names: Some(names.clone()), ..scope_params(scope) }
             }
             Call::ListEnv(scope) | Call::ResetEnv(scope) => scope_params(scope),
+            Call::AddGroup(name) | Call::RemoveGroup(name) => {
+                Params { name: Some(name.clone()), ..none }
+            }
         }
     }
 }
@@ -305,8 +326,8 @@ fn scope_params(scope: &EnvScope) -> Params {
 /// Turns parameters into the call of a row, whose `decode` this is for most.
 pub(super) mod decode {
     use super::{
-        needed, priority, scope, target, wait, Call, Clash, Fault, Follow, Intent, Lasting, Listed,
-        Params, Request, ShutdownKind, Signal,
+        needed, priority, scope, stream, target, wait, Call, Clash, Fault, Follow, Intent, Lasting,
+        Listed, Params, Request, ShutdownKind, Signal,
     };
     use alloc::format;
 
@@ -431,7 +452,7 @@ pub(super) mod decode {
     }
 
     pub(crate) fn log_path(p: Params) -> Result<Call, Fault> {
-        Ok(Call::LogPath(target(&p)?))
+        Ok(Call::LogPath(target(&p)?, stream(&p)?))
     }
 
     pub(crate) fn notify_dbus_address(p: Params) -> Result<Call, Fault> {
@@ -443,9 +464,14 @@ pub(super) mod decode {
     }
 
     pub(crate) fn shutdown(p: Params) -> Result<Call, Fault> {
-        Ok(Call::Shutdown(match p.session {
-            Some(true) => ShutdownKind::Logout,
-            Some(false) | None => ShutdownKind::Shutdown,
+        Ok(Call::Shutdown(match (p.session, p.restart) {
+            (Some(true), Some(true)) => {
+                let why = "is given together with `session`; one of them says what is to end";
+                return Err(Fault::parameter("restart", why));
+            }
+            (Some(true), _) => ShutdownKind::Logout,
+            (_, Some(true)) => ShutdownKind::Restart,
+            (_, _) => ShutdownKind::Shutdown,
         }))
     }
 
@@ -472,6 +498,22 @@ pub(super) mod decode {
     pub(crate) fn reset_env(p: Params) -> Result<Call, Fault> {
         Ok(Call::ResetEnv(scope(&p)?))
     }
+
+    pub(crate) fn supervisor(_: Params) -> Result<Call, Fault> {
+        Ok(Call::Supervisor)
+    }
+
+    pub(crate) fn reread(_: Params) -> Result<Call, Fault> {
+        Ok(Call::Reread)
+    }
+
+    pub(crate) fn add_group(p: Params) -> Result<Call, Fault> {
+        Ok(Call::AddGroup(needed("name", p.name)?))
+    }
+
+    pub(crate) fn remove_group(p: Params) -> Result<Call, Fault> {
+        Ok(Call::RemoveGroup(needed("name", p.name)?))
+    }
 }
 
 fn needed<T>(name: &str, value: Option<T>) -> Result<T, Fault> {
@@ -494,6 +536,19 @@ fn target(p: &Params) -> Result<Target, Fault> {
         (None, env) => Which::Env(env.clone().unwrap_or_default()),
     };
     Ok(Target { job, which })
+}
+
+/// Standard output is not said.
+fn stream_param(stream: Stream) -> Option<String> {
+    (stream != Stream::Stdout).then(|| String::from(stream.name()))
+}
+
+fn stream(p: &Params) -> Result<Stream, Fault> {
+    let Some(word) = &p.stream else { return Ok(Stream::Stdout) };
+    let found = Stream::ALL.into_iter().find(|stream| stream.name() == word);
+    found.ok_or_else(|| {
+        Fault::parameter("stream", &format!("{word:?} is neither stdout nor stderr"))
+    })
 }
 
 fn wait(p: &Params) -> Wait {

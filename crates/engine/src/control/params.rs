@@ -49,6 +49,8 @@ pub(super) struct Params {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) session: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) restart: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) signal: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) once: Option<bool>,
@@ -56,6 +58,8 @@ pub(super) struct Params {
     pub(super) intent: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) runtime: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) stream: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) input: Option<Text>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -85,10 +89,12 @@ impl Params {
             ("replace", self.replace.is_some()),
             ("address", self.address.is_some()),
             ("session", self.session.is_some()),
+            ("restart", self.restart.is_some()),
             ("signal", self.signal.is_some()),
             ("once", self.once.is_some()),
             ("intent", self.intent.is_some()),
             ("runtime", self.runtime.is_some()),
+            ("stream", self.stream.is_some()),
             ("input", self.input.is_some()),
             ("interface", self.interface.is_some()),
         ]
@@ -127,10 +133,12 @@ impl Params {
             "replace" => self.replace = map.next_value()?,
             "address" => self.address = map.next_value()?,
             "session" => self.session = map.next_value()?,
+            "restart" => self.restart = map.next_value()?,
             "signal" => self.signal = map.next_value()?,
             "once" => self.once = map.next_value()?,
             "intent" => self.intent = map.next_value()?,
             "runtime" => self.runtime = map.next_value()?,
+            "stream" => self.stream = map.next_value()?,
             "input" => self.input = map.next_value()?,
             "interface" => self.interface = map.next_value()?,
             _ => {

@@ -16,7 +16,7 @@ use crate::machine::request::{
 use crate::machine::state::{Goal, State};
 use crate::machine::{self, Level, ShutdownKind};
 use crate::names::{EventName, InstanceName, JobName};
-use crate::process::{Exit, Role, Step};
+use crate::process::{Exit, Role, Step, Stream};
 use crate::signal::Signal;
 use crate::spec::{Arg, Condition, KillMode, Node, Operand};
 use crate::text::Text;
@@ -121,12 +121,18 @@ fn sample_calls() -> Vec<Call> {
         Call::Upgrade,
         Call::Events(None, Follow::On),
         Call::Events(Some(u64::MAX), Follow::Off),
-        Call::LogPath(by_env),
+        Call::LogPath(by_env.clone(), Stream::Stdout),
+        Call::LogPath(by_env, Stream::Stderr),
         Call::Shutdown(ShutdownKind::Shutdown),
         Call::Shutdown(ShutdownKind::Logout),
         Call::Ask(Request::StartOnce(target("a"), Wait::Accepted), None),
         Call::Ask(Request::Intend(Text::from("web"), Some(Intent::Masked), Lasting::Runtime), None),
         Call::Ask(Request::Intend(Text::from("web"), None, Lasting::Kept), None),
+        Call::Shutdown(ShutdownKind::Restart),
+        Call::Supervisor,
+        Call::Reread,
+        Call::AddGroup(Text::from("web")),
+        Call::RemoveGroup(Text::from("web")),
         Call::NotifyDbusAddress(Text::from("unix:path=/run/bus")),
         Call::NotifyCgroupManagerAddress(Text::from("unix:path=/run/cgmanager")),
         Call::GetEnv(EnvScope::Global, Text::from("PATH")),

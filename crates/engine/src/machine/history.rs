@@ -143,7 +143,10 @@ impl History {
                 let count = match &self.last_exit {
                     Some((_, LastExit::Ended { exit: Exit::Status(0), .. })) => &mut of.done,
                     Some((_, LastExit::Ended { exit: Exit::Status(_), .. })) => &mut of.status,
-                    Some((_, LastExit::Ended { exit: Exit::Signal { .. }, .. })) => &mut of.signal,
+                    Some((
+                        _,
+                        LastExit::Ended { exit: Exit::Signal { .. } | Exit::OutOfMemory, .. },
+                    )) => &mut of.signal,
                     Some((_, LastExit::NotSpawned { .. })) => &mut of.unready,
                     Some((_, LastExit::Ended { exit: Exit::Unknown, .. })) | None => {
                         &mut of.unknown
@@ -253,8 +256,10 @@ impl Note {
             Note::ChainCut(missed) => {
                 let names: Vec<String> = missed.iter().map(|job| format!("{job}")).collect();
                 (
-                    format!("more than {CHAIN_MAX} jobs start each other by exited events"),
-                    format!("exited not delivered to {}", names.join(", ")),
+                    format!(
+                        "more than {CHAIN_MAX} jobs start each other by events that report ends"
+                    ),
+                    format!("not delivered to {}", names.join(", ")),
                 )
             }
             Note::Redefined => ("the job's file changed".into(), "the new one is in force".into()),

@@ -217,7 +217,7 @@ impl Engine {
         history.map(|history| history.restarts).unwrap_or_default()
     }
 
-    fn last_exit(
+    pub(super) fn last_exit(
         &self,
         job: &JobName,
         name: &InstanceName,

@@ -30,6 +30,7 @@ mod planted;
 mod program;
 mod programs;
 mod ready;
+mod reports;
 pub mod request;
 mod requests;
 mod respawn;
@@ -40,7 +41,7 @@ mod variables;
 mod why;
 
 pub use changes::Changes;
-pub use event::{EventId, CHAIN_MAX};
+pub use event::{Emitted, EventId, CHAIN_MAX, EMITTED};
 pub use history::{Entry, History, Note, HISTORY_MAX, PAST_MAX};
 pub use input::{
     Candidate, Effect, Input, JobChange, Level, Notice, ProgramNews, ShutdownKind, SignalScope,
@@ -257,12 +258,13 @@ impl Engine {
             Input::Survey(slot, candidates) => self.surveyed(slot, &candidates),
             Input::Swept(slot, left) => self.swept(slot, left),
             Input::SweptAll(left) => self.swept_all(left),
-            Input::Shutdown(kind) => self.shut_down(kind, 0),
+            Input::Shutdown(kind) => self.shut_down(kind, kind.code()),
             Input::Pass(signal) => self.pass(signal),
             Input::Remains(slot, remaining) => self.remains(slot, remaining),
             Input::Vary(whose, variation) => self.vary(whose, &variation),
             Input::Recalled(intents) => self.recall(intents),
             Input::Kept(number, keeping) => self.kept(number, keeping),
+            Input::OomKills(slot, kills) => self.oom_kills(slot, kills),
             Input::Tick => self.pass_deadlines(),
         }
         self.settle();

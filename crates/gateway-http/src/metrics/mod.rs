@@ -12,7 +12,7 @@ use engine::control::answer::{Answer, Version};
 use engine::control::call::{Call, Listed};
 use engine::control::fault::Fault;
 use engine::control::{Exit, InstanceView, Text as Bytes};
-use engine::process::Pid;
+use engine::process::{Pid, Stream};
 use engine::time::Span;
 use engine::view::LastExit;
 use std::cell::RefCell;
@@ -81,7 +81,7 @@ const FAMILIES: &[Family] = &[
         "The status that the last main process ended with.",
         |facts, samples| last_exit(facts, samples, |exit| match exit {
             Exit::Status(status) => Some(u32::from(status)),
-            Exit::Signal { .. } | Exit::Unknown => None,
+            Exit::Signal { .. } | Exit::Unknown | Exit::OutOfMemory => None,
         }),
     ),
     family(
@@ -90,6 +90,8 @@ const FAMILIES: &[Family] = &[
         "The signal that ended the last main process.",
         |facts, samples| last_exit(facts, samples, |exit| match exit {
             Exit::Signal { signal, .. } => Some(u32::from(signal)),
+            // KILL.
+            Exit::OutOfMemory => Some(9),
             Exit::Status(_) | Exit::Unknown => None,
         }),
     ),
@@ -214,7 +216,8 @@ impl Metrics {
             Answer::Version(version) => version,
             _ => return Err(Fault::Unavailable("Upright does not say its version".to_owned())),
         };
-        let calls: Vec<Call> = instances.iter().map(|one| Call::LogPath(one.target())).collect();
+        let calls: Vec<Call> =
+            instances.iter().map(|one| Call::LogPath(one.target(), Stream::Stdout)).collect();
         let paths = control.ask_all(&calls).await?.into_iter().map(|answer| match answer {
             Ok(Answer::Path(path)) => Some(path),
             Ok(_) | Err(_) => None,

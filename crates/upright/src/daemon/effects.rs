@@ -12,6 +12,7 @@ use engine::journal::Record;
 use engine::keeper::{held, Scope, ToKeeper, Wants, TOGETHER};
 use engine::logroute::{self, ToLogger};
 use engine::machine::request::{Reply, RequestId};
+use engine::machine::state::State;
 use engine::machine::{self, Effect, Input, Level, SignalScope};
 use engine::process::{Pid, Role, Slot, Step};
 use engine::signal::Signal;
@@ -273,20 +274,27 @@ impl Daemon {
             self.lookups.forget(slot);
             return Done::Yes;
         };
-        let given = self.gateway.given(&order).and(self.files.given(&order));
+        let shared = match self.shared_of(&order) {
+            Ok(shared) => shared,
+            Err(errno) => return self.refuse_spawn(slot, Step::Socket, errno),
+        };
+        let given = self.gateway.given(&order).and(self.files.given(&order)).and(shared);
+        let born = self.group_of(&order);
+        let (group, procs) = born.map(|born| (born.directory, born.procs)).unzip();
         let none = Answers::default();
         let answers = self.lookups.answers(slot).unwrap_or(&none);
-        let prepared = match planning::prepare(&self.settings, &order, given.numbers(), answers) {
+        let prepared = planning::prepare(&self.settings, &order, given.numbers(), procs, answers);
+        let prepared = match prepared {
             Ok(prepared) => prepared,
             Err(Unready::Asks(question, root)) => return self.look_up(slot, question, root),
             Err(Unready::Refused(Refusal(step, errno))) => {
                 return self.refuse_spawn(slot, step, errno);
             }
         };
-        let mut wants = prepared.wants;
+        let mut wants = Wants { group_fd: group.is_some(), ..prepared.wants };
         let mut plan = prepared.plan;
         let mut in_file = None;
-        if plan.len() + prepared.route.len() > INLINE_MAX {
+        if plan.len() + prepared.route.len() + prepared.errors.len() > INLINE_MAX {
             match memfd::sealed(c"upright-plan", &plan) {
                 Ok(fd) => {
                     plan = (plan.len() as u64).to_le_bytes().to_vec();
@@ -302,9 +310,15 @@ impl Daemon {
             pipe_owner: prepared.pipe_owner,
             plan: &plan,
             route: &prepared.route,
+            errors: &prepared.errors,
         };
-        let fds: Vec<BorrowedFd<'_>> =
-            in_file.iter().chain(given.fds()).chain(&prepared.script).map(AsFd::as_fd).collect();
+        let fds: Vec<BorrowedFd<'_>> = in_file
+            .iter()
+            .chain(&group)
+            .chain(given.fds())
+            .chain(&prepared.script)
+            .map(AsFd::as_fd)
+            .collect();
         let done = self.send(&message, &fds);
         if done == Done::Yes {
             self.lookups.forget(slot);
@@ -336,7 +350,8 @@ impl Daemon {
             own: self.traces(slot),
             others: others.map(|(other, _)| self.traces(other)).collect(),
         };
-        let candidates = self.subject(slot, |subject| census.left_by(&search, subject));
+        let members = self.members(slot.instance);
+        let candidates = self.subject(slot, |subject| census.left_by(&search, subject, &members));
         if let Some(candidates) = candidates {
             self.news.push_back(Input::Survey(slot, candidates));
         }
@@ -368,7 +383,9 @@ impl Daemon {
     fn sweep(&mut self, slot: Slot, signal: Signal) {
         let census = Census::take(self.settings.keeper);
         let left = self.left_over(&census, slot);
-        self.subject(slot, |subject| signal_all(&left, subject, signal));
+        if !self.kill_group(slot.instance, &left, signal) {
+            self.subject(slot, |subject| signal_all(&left, subject, signal));
+        }
         if !left.is_empty() {
             self.sweeping.insert(slot, signal);
         }
@@ -397,7 +414,8 @@ impl Daemon {
 
     /// Returns the living processes of a slot's job that no slot has.
     pub(super) fn left_over(&self, census: &Census, slot: Slot) -> Vec<Pid> {
-        self.subject(slot, |subject| census.left_over(subject)).unwrap_or_default()
+        let members = self.members(slot.instance);
+        self.subject(slot, |subject| census.left_over(subject, &members)).unwrap_or_default()
     }
 
     fn subject<T>(&self, slot: Slot, look: impl FnOnce(&Subject<'_>) -> T) -> Option<T> {
@@ -457,6 +475,9 @@ impl Daemon {
 
     fn publish(&mut self, sequence: u64, notice: &machine::Notice) {
         self.files.note();
+        if let machine::Notice::State { to: State::Waiting, .. } = notice {
+            self.shared.note();
+        }
         self.chronicle_notice(notice);
         let now = sys::clock::monotonic();
         self.connections.publish(Some(now), sequence, notice.clone());
@@ -469,6 +490,7 @@ impl Daemon {
         self.connections.ids().into_iter().for_each(|id| self.flush(id));
         super::startup::remove_files(&self.settings);
         self.end_programs();
+        self.leave_groups();
         let done = self.send(&ToKeeper::Quit { code }, &[]);
         if let (Done::Yes, Standing::Starting | Standing::Going) = (&done, self.standing) {
             self.standing = Standing::Over;

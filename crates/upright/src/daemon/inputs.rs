@@ -2,7 +2,7 @@
 
 use super::connections::{of_token, Accepting, ConnectionId, Cursor, Heard, Tongue};
 use super::orphans::Census;
-use super::{planning, Daemon, Standing, CONTROL, GATEWAY, KEEPER, LOGGER, SESSION, TRIAL, WATCH};
+use super::{outputs, Daemon, Standing, CONTROL, GATEWAY, KEEPER, LOGGER, SESSION, TRIAL, WATCH};
 use crate::keeper::handover::Kin;
 use crate::options::Mode;
 use crate::session::FIRST;
@@ -14,7 +14,7 @@ use engine::logroute::{self, FromLogger, ToLogger};
 use engine::machine::request::{Refusal, Request, Target};
 use engine::machine::{Effect, Found, Input, Level, Remaining, ShutdownKind, Variation, Whose};
 use engine::names::{EventName, JobName};
-use engine::process::{InstanceId, Pid, Slot};
+use engine::process::{InstanceId, Pid, Slot, Stream};
 use engine::signal::Signal;
 use engine::text::Text;
 use engine::view::{Asker, InstanceView, SettingsView};
@@ -67,6 +67,7 @@ impl Daemon {
         self.give_up_lending();
         self.give_up_lookups();
         self.give_up_trial();
+        self.remove_groups(sys::clock::monotonic());
         let again = std::mem::take(&mut self.again).into_iter().map(|id| (id, false));
         let mut clients: BTreeMap<ConnectionId, bool> = again.collect();
         for event in ready {
@@ -150,6 +151,7 @@ impl Daemon {
         match message {
             FromKeeper::Spawned { slot, pid, warnings } => {
                 self.note_original(slot, pid);
+                let warnings = self.with_group_refusals(slot, warnings);
                 self.chronicle_spawned(slot, pid);
                 self.handle(Input::Spawned(slot, pid, warnings), effects);
             }
@@ -161,6 +163,7 @@ impl Daemon {
             }
             FromKeeper::Exited { slot, pid, exit } => {
                 self.note_gateway_gone(slot);
+                self.note_end(slot, exit, effects);
                 self.lending.forget(slot);
                 if self.engine.leaves_its_group(slot) && sys::signals::group_exists(pid) {
                     self.note_group(slot, pid, effects);
@@ -204,6 +207,9 @@ impl Daemon {
         if self.settings.kin == Kin::Foster {
             let open: BTreeSet<Slot> = self.engine.sweeps().map(|(slot, _)| slot).collect();
             self.sweeping.retain(|slot, _| open.contains(slot));
+        }
+        if uncounted {
+            self.groups.look_again(sys::clock::monotonic());
         }
         let strays = self.engine.strays().is_some();
         let nobody = self.sweeping.is_empty() && self.lingering.is_empty() && !strays;
@@ -397,6 +403,10 @@ impl Daemon {
                 self.reload();
                 return self.connections.await_files(id);
             }
+            Call::Supervisor => self.supervisor(),
+            Call::Reread => self.reread(),
+            Call::AddGroup(name) => self.add_group(&name, effects),
+            Call::RemoveGroup(name) => self.remove_group(&name, effects),
             Call::SetLogPriority(level) => {
                 self.engine.hear(level);
                 Ok(Answer::Done)
@@ -404,8 +414,7 @@ impl Daemon {
             Call::Upgrade => return self.upgrade(id),
             Call::NotifyDiskWriteable => {
                 self.tell_logger(&ToLogger::Writable);
-                self.lock_state(&mut BTreeMap::new());
-                self.recall_intents(effects);
+                self.recall_intents_late(effects);
                 Ok(Answer::Done)
             }
             Call::GetEnv(..)
@@ -423,7 +432,7 @@ impl Daemon {
             | Call::Usage(_)
             | Call::Version
             | Call::GetLogPriority
-            | Call::LogPath(_) => self.look(call),
+            | Call::LogPath(..) => self.look(call),
         };
         self.connections.answer(id, answer);
     }
@@ -441,6 +450,9 @@ impl Daemon {
         if kind == ShutdownKind::Logout && self.settings.options.mode == Mode::System {
             let why = "this is the machine's Upright, which is no session that could end";
             return Err(Fault::Unavailable(String::from(why)));
+        }
+        if kind == ShutdownKind::Restart {
+            self.may_begin_anew()?;
         }
         self.handle(Input::Shutdown(kind), effects);
         Ok(Answer::Done)
@@ -518,14 +530,7 @@ impl Daemon {
                 let views = self.engine.list(Some(&(name, Default::default())), most);
                 Ok(Answer::Instances(views.into_iter().map(|view| self.troubled(view)).collect()))
             }
-            Call::Why(target) => {
-                let (job, instance) = self.engine.find_past(&target).map_err(refused)?;
-                let why = self.engine.why(&job, &instance);
-                let mut why = why.ok_or(Refusal::UnknownJob(target.job)).map_err(refused)?;
-                why.status = self.troubled(why.status);
-                why.files = self.catalogue.files_of(&job);
-                Ok(Answer::Why(Box::new(why)))
-            }
+            Call::Why(target) => self.why(&target).map_err(refused),
             Call::ShowConfig(None) => {
                 let jobs = self.engine.job_names().filter(|name| !name.is_reserved());
                 Ok(Answer::Jobs(jobs.filter_map(|name| self.engine.job_view(name)).collect()))
@@ -540,18 +545,17 @@ impl Daemon {
                 Ok(Answer::Programs(self.engine.program(&name).into_iter().collect()))
             }
             Call::Settings(job) => {
-                let name = self.known(&job).map_err(refused)?;
-                let view = self.settings_of(&name);
+                let view = self.settings_of(&self.known(&job).map_err(refused)?);
                 let view = view.ok_or(Refusal::UnknownJob(job)).map_err(refused)?;
                 Ok(Answer::Settings(Box::new(view)))
             }
             Call::Usage(job) => {
-                let name = self.known(&job).map_err(refused)?;
-                Ok(Answer::Usage(self.engine.job_view(&name).and_then(|view| view.usage)))
+                let view = self.engine.job_view(&self.known(&job).map_err(refused)?);
+                Ok(Answer::Usage(view.and_then(|view| view.usage)))
             }
             Call::Version => Ok(Answer::Version(Version::own(sys::own::parent()))),
             Call::GetLogPriority => Ok(Answer::Priority(self.engine.level())),
-            Call::LogPath(target) => self.log_path(&target),
+            Call::LogPath(target, stream) => self.log_path(&target, stream),
             Call::Ask(..)
             | Call::SendInput(..)
             | Call::EmitFile(..)
@@ -567,15 +571,28 @@ impl Daemon {
             | Call::SetEnv(..)
             | Call::UnsetEnv(..)
             | Call::ListEnv(..)
+            | Call::Supervisor
+            | Call::Reread
+            | Call::AddGroup(_)
+            | Call::RemoveGroup(_)
             | Call::ResetEnv(..) => Ok(Answer::Done),
         }
+    }
+
+    fn why(&self, target: &Target) -> Result<Answer, Refusal> {
+        let (job, instance) = self.engine.find_past(target)?;
+        let why = self.engine.why(&job, &instance);
+        let mut why = why.ok_or_else(|| Refusal::UnknownJob(target.job.clone()))?;
+        why.status = self.troubled(why.status);
+        why.files = self.catalogue.files_of(&job);
+        Ok(Answer::Why(Box::new(why)))
     }
 
     /// Adds what the options say where the job's file does not.
     fn settings_of(&self, name: &JobName) -> Option<SettingsView> {
         let mut view = self.engine.settings_view(name)?;
         let policy = &self.engine.spec(name)?.attrs.log;
-        (view.rotate_size, view.rotate_count) = planning::rotation(&self.settings, policy);
+        (view.rotate_size, view.rotate_count) = outputs::rotation(&self.settings, policy);
         Some(view)
     }
 
@@ -606,17 +623,23 @@ impl Daemon {
         view
     }
 
-    fn log_path(&self, target: &Target) -> Result<Answer, Fault> {
+    fn log_path(&self, target: &Target, stream: Stream) -> Result<Answer, Fault> {
         let (job, id) =
             self.engine.find(target).map_err(|refusal| Fault::refused(&refusal, None))?;
         let instance = id.and_then(|id| self.engine.name_of(id)).map(|(_, name)| name.clone());
         let instance = instance.unwrap_or_default();
         let spec = self.engine.spec(&job);
-        let path =
-            spec.and_then(|spec| planning::log_path(&self.settings, spec, instance.text().bytes()));
+        let path = spec.and_then(|spec| outputs::log_path(&self.settings, spec, &instance, stream));
         match path {
             Some(path) => Ok(Answer::Path(Text::from(path.as_os_str().as_bytes()))),
-            None => Err(Fault::Unavailable(format!("{job}: its output is not kept in a file"))),
+            None => {
+                let which = match stream {
+                    Stream::Stdout => "output",
+                    Stream::Stderr => "standard error",
+                };
+                let why = format!("{job}: its {which} is not kept in a file of its own");
+                Err(Fault::Unavailable(why))
+            }
         }
     }
 }

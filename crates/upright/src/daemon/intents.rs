@@ -40,6 +40,12 @@ impl Daemon {
         self.handle(Input::Recalled(found), effects);
     }
 
+    /// The disk can be read at last, and written.
+    pub(super) fn recall_intents_late(&mut self, effects: &mut Vec<Effect>) {
+        self.lock_state(&mut BTreeMap::new());
+        self.recall_intents(effects);
+    }
+
     /// Has what is intended written down.
     pub(super) fn keep_intents(&mut self, number: u64) {
         let Some(path) = self.intents_file() else {

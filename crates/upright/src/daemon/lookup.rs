@@ -155,6 +155,7 @@ impl Daemon {
             pipe_owner: (self.settings.uid, self.settings.gid),
             plan: &plan,
             route: &[],
+            errors: &[],
         };
         let done = self.send(&message, &[answer.as_fd()]);
         if let Done::Yes = done {
@@ -201,7 +202,9 @@ impl Daemon {
             }
             Exit::Status(0) => Err(Errno::FBIG),
             ABSENT => Err(Errno::NOENT),
-            Exit::Status(_) | Exit::Signal { .. } | Exit::Unknown => Err(Errno::IO),
+            Exit::Status(_) | Exit::Signal { .. } | Exit::Unknown | Exit::OutOfMemory => {
+                Err(Errno::IO)
+            }
         }
     }
 

@@ -4,13 +4,16 @@
 //! connections), handle, write the turn into the journal, perform the effects in order, flush.
 //! `inputs` is the only file that makes inputs, `effects` the only one that performs effects.
 
+mod autologs;
 mod bus;
 mod catalogue;
+mod cgroups;
 mod chronicle;
 mod connections;
 mod effects;
 mod files;
 mod gateway;
+mod groups;
 mod inputs;
 mod intents;
 mod journal;
@@ -20,11 +23,13 @@ mod loading;
 mod locks;
 mod lookup;
 mod orphans;
+mod outputs;
 mod planning;
 mod programs;
 mod reloading;
 mod rescue;
 mod settings;
+mod shared;
 mod sources;
 mod startup;
 mod succession;
@@ -37,6 +42,7 @@ mod watching;
 use crate::keeper::handover::Kin;
 use crate::options::{self, Asked};
 use catalogue::Catalogue;
+use cgroups::Groups;
 use chronicle::Chronicle;
 use connections::{ConnectionId, Connections};
 use engine::control::rights::Rights;
@@ -53,6 +59,7 @@ use link::Link;
 use lookup::Lookups;
 use programs::Programs;
 use settings::Settings;
+use shared::Shared;
 use startup::Refused;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::CString;
@@ -154,8 +161,12 @@ struct Daemon {
     again: BTreeSet<ConnectionId>,
     /// Descriptors that came with events.
     files: Files,
+    /// Sockets that jobs share.
+    shared: Shared,
     /// Who answers D-Bus clients.
     gateway: Gateway,
+    /// The control groups of instances.
+    groups: Groups,
     /// Every job with its files.
     catalogue: Catalogue,
     /// The directories of the job files.
@@ -253,6 +264,7 @@ impl Daemon {
             self.watching.due(),
             self.trial.as_ref().map(Trial::until),
             self.recount_due(now),
+            self.groups.due(),
         ];
         let first = deadlines.into_iter().flatten().min();
         let idle = self.news.is_empty() && self.again.is_empty() && self.catalogue.is_settled();
@@ -294,6 +306,7 @@ impl Daemon {
         self.say_ready();
         self.give_up_gateway();
         self.forget_files();
+        self.close_shared();
         self.connections.send_all_notices();
         let ids = match self.todo.is_empty() {
             true => std::mem::take(&mut self.touched).into_iter().collect(),

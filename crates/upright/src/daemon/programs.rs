@@ -1,15 +1,18 @@
 //! The programs of Supervisor's configuration: read, told to the machine, and what `[supervisord]` says.
 
 use super::chronicle::Chronicle;
+use super::groups::{groups_of, Group};
 use super::startup::Refused;
 use super::talk::Grade;
 use super::Daemon;
+use crate::options::Mode;
 use crate::supervisord::options::NAME;
 use crate::supervisord::{front, plain};
-use engine::dialect::supervisord::{self, Config, GroupKind};
+use engine::dialect::supervisord::{self, Config, GroupKind, Output};
 use engine::keeper::{held, ToKeeper};
-use engine::logroute::{encode, LogFile, LogRoute, ToLogger};
-use engine::machine::{Effect, Input};
+use engine::logroute::{encode, Forward, LogFile, LogRoute, ToLogger};
+use engine::machine::{Effect, Input, Level};
+use engine::process::Stream;
 use engine::spec::OnFull;
 use engine::text::Text;
 use std::collections::BTreeMap;
@@ -18,16 +21,17 @@ use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
-use std::sync::Arc;
 use sys::{background, memfd, seqpacket};
 
 /// What is known of Supervisor's configuration.
 #[derive(Debug, Default)]
 pub struct Programs {
-    /// What `[supervisord]` said when everything began.
+    /// What `[supervisord]` said when everything began, where we stand in for its daemon.
     own: Option<supervisord::Daemon>,
     /// The reading end of our own log, for each new logger.
     log: Option<OwnedFd>,
+    /// What was read last.
+    pub(super) pending: Option<Vec<Group>>,
 }
 
 impl Daemon {
@@ -35,6 +39,9 @@ impl Daemon {
     pub(super) fn take_programs(&mut self, held: &mut BTreeMap<u32, OwnedFd>) {
         let own = held.remove(&held::PROGRAMS).and_then(|fd| memfd::read_all(fd).ok());
         self.programs.own = own.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        if let Some(own) = self.programs.own.clone() {
+            self.take_autologs(&own, held);
+        }
         self.programs.log = held.remove(&held::LOG_READ);
         let end = held.remove(&held::LOG);
         if let (Some(own), Some(end)) = (&self.programs.own, end) {
@@ -45,22 +52,44 @@ impl Daemon {
     /// Reads the configuration, begins the log and tells the machine of the programs. Where it is wrong
     /// everything ends, as nothing has begun.
     pub(super) fn begin_programs(&mut self, effects: &mut Vec<Effect>) -> Result<(), Refused> {
-        let Some(given) = self.settings.options.programs.clone() else { return Ok(()) };
-        let config = match given.read() {
-            Ok(config) => config,
-            Err(mistake) => {
-                front::complain(&mistake, NAME);
-                self.link.send(&ToKeeper::Quit { code: front::USAGE }, &[]);
-                return Err(Refused::Usage);
+        let mut pending: Vec<Group> = Vec::new();
+        for given in self.settings.options.programs.clone() {
+            let config = match given.read() {
+                Ok(config) => config,
+                Err(mistake) => {
+                    front::complain(&mistake, NAME);
+                    self.link.send(&ToKeeper::Quit { code: front::USAGE }, &[]);
+                    return Err(Refused::Usage);
+                }
+            };
+            self.stand_in(&config);
+            self.say_what_is_not_served(&config);
+            let (groups, wrong) = groups_of(&config);
+            wrong.iter().for_each(|line| self.say(Level::Error, line));
+            for spec in groups.iter().flat_map(|group| &group.jobs) {
+                self.handle(Input::Define(spec.clone()), effects);
             }
-        };
-        self.programs.own = Some(config.daemon.clone());
-        self.hold_settings();
-        self.begin_chronicle();
-        self.say_what_was_read(&config);
-        self.write_pidfile();
-        self.define_programs(&config, effects);
+            pending.extend(groups);
+        }
+        self.programs.pending = Some(pending);
         Ok(())
+    }
+
+    /// Does what Supervisor's daemon does before it starts programs, where we stand in for it.
+    fn stand_in(&mut self, config: &Config) {
+        if self.settings.options.mode == Mode::Supervisord {
+            self.programs.own = Some(config.daemon.clone());
+            self.hold_settings();
+            self.begin_chronicle();
+            self.begin_autologs(&config.daemon);
+            self.say_what_was_read(config);
+            self.write_pidfile();
+        }
+    }
+
+    /// Returns what `[supervisord]` said when everything began, where we stand in for its daemon.
+    pub(super) fn own_settings(&self) -> Option<&supervisord::Daemon> {
+        self.programs.own.as_ref()
     }
 
     /// Keeps what `[supervisord]` says for the daemons after this one.
@@ -78,7 +107,7 @@ impl Daemon {
         let (read, end) = match sys::pipe::new() {
             Ok(ends) => ends,
             Err(errno) => {
-                self.voice.say(engine::machine::Level::Error, &format!("there is no log: {errno}"));
+                self.voice.say(Level::Error, &format!("there is no log: {errno}"));
                 return;
             }
         };
@@ -103,15 +132,19 @@ impl Daemon {
             gid: None,
             on_full: OnFull::Drop,
         };
-        let forward = own.nodaemon && !own.silent;
-        let route = LogRoute { label: String::new(), file: Some(file), forward };
+        let forward = match own.nodaemon && !own.silent {
+            true => Forward::Bare(Stream::Stdout),
+            false => Forward::No,
+        };
+        let label = String::from(NAME);
+        let route = LogRoute { label, file: Some(file), forward };
         // A logger that does not listen is ended, and the next one told.
         let _ = seqpacket::send(logger, &[&encode(&ToLogger::Own { route })], &[log.as_fd()]);
     }
 
     /// Returns a path of `[supervisord]` as it was meant when everything began.
-    fn path(&self, path: &str) -> PathBuf {
-        let given = self.settings.options.programs.as_ref();
+    pub(super) fn path(&self, path: &str) -> PathBuf {
+        let given = self.settings.options.programs.first();
         given.map_or_else(|| PathBuf::from(path), |given| plain(&given.directory.join(path)))
     }
 
@@ -160,6 +193,7 @@ impl Daemon {
     /// Everything ends: removes what shows that we are there.
     pub(super) fn end_programs(&self) {
         let Some(own) = &self.programs.own else { return };
+        self.end_autologs();
         let path = self.path(&own.pidfile);
         let ours = format!("{}\n", self.settings.named);
         if fs::read(&path).is_ok_and(|there| there == ours.as_bytes()) {
@@ -167,29 +201,12 @@ impl Daemon {
         }
     }
 
-    /// Tells the machine of all programs, in the order in which they are started.
-    fn define_programs(&mut self, config: &Config, effects: &mut Vec<Effect>) {
-        let mut served = config.clone();
-        served.groups.retain(|group| group.kind == GroupKind::Programs);
-        self.say_what_is_not_served(config);
-        let (jobs, wrong) = served.jobs();
-        if let Some(log) = &self.chronicle {
-            for (name, why) in wrong {
-                log.write(Grade::Error, &format!("{name}: cannot be run: {why}"));
-            }
-        }
-        for spec in jobs {
-            self.handle(Input::Define(Arc::new(spec)), effects);
-        }
-    }
-
     /// Warns of what the configuration wants and this version does not do.
     fn say_what_is_not_served(&self, config: &Config) {
-        let Some(log) = &self.chronicle else { return };
         for server in &config.servers {
             let section = &server.section;
-            log.write(
-                Grade::Warn,
+            self.say(
+                Level::Warn,
                 &format!("[{section}]: nobody listens there, as this version does not serve it; `upright status` asks without it"),
             );
         }
@@ -200,15 +217,19 @@ impl Daemon {
                 GroupKind::FastCgi(_) => "fcgi-program",
             };
             let name = &group.name;
-            log.write(
-                Grade::Warn,
+            self.say(
+                Level::Warn,
                 &format!("[{kind}:{name}]: is not started, as this version does not serve it"),
             );
         }
-        if !config.groups.is_empty() {
-            log.write(
-                Grade::Warn,
-                "stdout_logfile, stderr_logfile and what belongs to them are not followed by this version: the output of programs is thrown away",
+        let outputs = config.groups.iter().flat_map(|group| &group.programs);
+        let mut outputs = outputs.flat_map(|program| [&program.stdout, &program.stderr]);
+        let treated =
+            |output: &Output| output.syslog || output.events_enabled || output.capture_maxbytes > 0;
+        if config.daemon.strip_ansi || outputs.any(treated) {
+            self.say(
+                Level::Warn,
+                "strip_ansi, _syslog, _capture_maxbytes and _events_enabled are not followed by this version: outputs are written as they are",
             );
         }
     }

@@ -1,6 +1,7 @@
 //! How a daemon begins: it hears what the keeper has, makes the machine again or anew, and listens.
 
 use super::catalogue::Catalogue;
+use super::cgroups::Groups;
 use super::connections::Connections;
 use super::files::Files;
 use super::gateway::Gateway;
@@ -9,6 +10,7 @@ use super::link::{Link, Sent};
 use super::lookup::Lookups;
 use super::programs::Programs;
 use super::settings::{Settings, SYSTEM_ADDRESS};
+use super::shared::Shared;
 use super::talk::{Grade, Voice};
 use super::watching::Watching;
 use super::{Daemon, Seen, Standing, CONTROL, KEEPER, LOGGER, SESSION, TURN_CPU, WATCH};
@@ -84,8 +86,37 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, Refused>
     let mut epoll = epoll;
     let mut told = Told::listen(&mut link, &mut epoll).map_err(Refused::Start)?;
     let settings = Settings::new(options, told.keeper);
+    let mut daemon = nothing_yet(settings, link, epoll);
+    let journal = told.held.remove(&held::JOURNAL);
+    let anew = journal.is_none() && told.table.rows().next().is_none();
+    daemon.take_programs(&mut told.held);
+    daemon.lock_state(&mut told.held);
+    match anew {
+        true => daemon.begin_anew()?,
+        false => daemon.go_on(&mut told, journal.as_ref())?,
+    }
+    told.logger.take().into_iter().for_each(|logger| daemon.take_logger(logger));
+    daemon.take_gateway(&mut told.held);
+    daemon.take_groups(&mut told.held);
+    daemon.take_shared(&mut told.held);
+    daemon.wait_for_changes()?;
+    if let Err(why) = daemon.lock_logs(&mut told.held).and_then(|()| daemon.listen(&mut told.held))
+    {
+        if anew {
+            // Nothing runs yet: the keeper need not try again what cannot be.
+            daemon.end_programs();
+            daemon.link.send(&ToKeeper::Quit { code: 1 }, &[]);
+        }
+        return Err(Refused::Start(why));
+    }
+    daemon.hear_all(std::mem::take(&mut told.news));
+    Ok(daemon)
+}
+
+/// Returns a daemon that knows nothing but its settings.
+fn nothing_yet(settings: Settings, link: Link, epoll: Epoll) -> Daemon {
     let rights = Daemon::rights(settings.uid);
-    let mut daemon = Daemon {
+    Daemon {
         engine: Engine::new(settings.config()),
         voice: Voice::new(settings.options.mode, settings.keeper),
         epoll,
@@ -117,7 +148,9 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, Refused>
         journal_lost: false,
         again: BTreeSet::new(),
         files: Files::default(),
+        shared: Shared::default(),
         gateway: Gateway::new(),
+        groups: Groups::new(settings.options.grouping),
         catalogue: Catalogue::new(settings.sources.clone()),
         watching: Watching::new(),
         programs: Programs::default(),
@@ -126,29 +159,7 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, Refused>
         behind: 0,
         standing: Standing::Starting,
         settings,
-    };
-    let journal = told.held.remove(&held::JOURNAL);
-    let anew = journal.is_none() && told.table.rows().next().is_none();
-    daemon.take_programs(&mut told.held);
-    daemon.lock_state(&mut told.held);
-    match anew {
-        true => daemon.begin_anew()?,
-        false => daemon.go_on(&mut told, journal.as_ref())?,
     }
-    told.logger.take().into_iter().for_each(|logger| daemon.take_logger(logger));
-    daemon.take_gateway(&mut told.held);
-    daemon.wait_for_changes()?;
-    if let Err(why) = daemon.lock_logs(&mut told.held).and_then(|()| daemon.listen(&mut told.held))
-    {
-        if anew {
-            // Nothing runs yet: the keeper need not try again what cannot be.
-            daemon.end_programs();
-            daemon.link.send(&ToKeeper::Quit { code: 1 }, &[]);
-        }
-        return Err(Refused::Start(why));
-    }
-    daemon.hear_all(std::mem::take(&mut told.news));
-    Ok(daemon)
 }
 
 impl Told {

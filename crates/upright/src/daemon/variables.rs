@@ -56,9 +56,13 @@ impl Daemon {
             | Call::NotifyDiskWriteable
             | Call::Upgrade
             | Call::Events(..)
-            | Call::LogPath(_)
+            | Call::LogPath(..)
             | Call::NotifyDbusAddress(_)
             | Call::NotifyCgroupManagerAddress(_)
+            | Call::Supervisor
+            | Call::Reread
+            | Call::AddGroup(_)
+            | Call::RemoveGroup(_)
             | Call::Shutdown(_) => return Ok(Answer::Done),
         };
         let whose = self.whose(&scope)?;

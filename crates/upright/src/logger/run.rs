@@ -2,7 +2,7 @@
 
 use super::channel::{Channel, RECEIVE_MAX};
 use super::destination::{Destination, Look};
-use super::forward::Forwarder;
+use super::forward::Forwarders;
 use super::routes::Gone;
 use super::say;
 use super::slab::Slab;
@@ -11,7 +11,7 @@ use super::store::store;
 use crate::heir::Estate;
 use engine::keeper::LogWire;
 use engine::logroute::{decode, ToLogger, OWN};
-use engine::process::Slot;
+use engine::process::{Slot, Stream};
 use engine::text::Text;
 use engine::time::{Mono, Span};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -69,7 +69,7 @@ pub struct Logger {
     pub(super) keeper: Option<Channel>,
     pub(super) daemon: Option<Channel>,
     pub(super) sources: Slab<Source>,
-    pub(super) by_slot: BTreeMap<Slot, u32>,
+    pub(super) by_slot: BTreeMap<(Slot, Stream), u32>,
     pub(super) files: Slab<Destination>,
     pub(super) by_path: BTreeMap<Text, u32>,
     /// Files by the order of opening, for the clock hand.
@@ -78,7 +78,7 @@ pub struct Logger {
     pub(super) grown: Vec<u32>,
     /// The last processes whose output ended.
     pub(super) gone: VecDeque<Gone>,
-    pub(super) forwarder: Forwarder,
+    pub(super) forwarders: Forwarders,
     /// Sources whose lines wait in their pipe for standard output.
     pub(super) stalled: BTreeSet<u32>,
     pub(super) look: Look,
@@ -90,7 +90,6 @@ pub struct Logger {
     /// How many pipes have come since memory was given back.
     pub(super) new_pipes: usize,
     buffer: Vec<u8>,
-    outlet_watched: bool,
     finish: bool,
     /// What the keeper holds, should it be killed.
     pub(super) estate: Estate,
@@ -133,7 +132,7 @@ impl Logger {
             faulty: BTreeSet::new(),
             grown: Vec::new(),
             gone: VecDeque::new(),
-            forwarder: Forwarder::new(),
+            forwarders: Forwarders::new(),
             stalled: BTreeSet::new(),
             look: Look { peek: Peek::new()?, seen: Vec::new() },
             timers: BTreeSet::new(),
@@ -142,7 +141,6 @@ impl Logger {
             retry_from: 0,
             new_pipes: 0,
             buffer: Vec::new(),
-            outlet_watched: false,
             finish: false,
             estate: Estate::default(),
             succeeded: false,
@@ -177,7 +175,9 @@ impl Logger {
                     keeper.ready();
                 }
             }
-            self.forwarder.now = self.now;
+            for forwarder in self.forwarders.all() {
+                forwarder.now = self.now;
+            }
             for ready in batch.drain(..) {
                 self.dispatch(ready);
                 if self.succeeded {
@@ -241,21 +241,23 @@ impl Logger {
                 let _ = self.epoll.modify(&*channel, token, interest);
             }
         }
-        if self.forwarder.flush() {
+        if self.forwarders.flush() {
             for id in std::mem::take(&mut self.stalled) {
                 self.serve(id, false);
             }
         }
-        let waits = !self.forwarder.flush();
-        let outlet = self.forwarder.outlet().and_then(|outlet| outlet.watched());
-        if waits != self.outlet_watched {
-            if let Some(fd) = outlet {
+        for forwarder in self.forwarders.all() {
+            let waits = !forwarder.flush();
+            if waits == forwarder.watched {
+                continue;
+            }
+            if let Some(fd) = forwarder.outlet().and_then(|outlet| outlet.watched()) {
                 let _ = match waits {
                     true => self.epoll.add(fd, OUTLET, Interest::Write),
                     false => self.epoll.delete(fd),
                 };
             }
-            self.outlet_watched = waits;
+            forwarder.watched = waits;
         }
     }
 
@@ -263,13 +265,15 @@ impl Logger {
     pub(super) fn write_out_within(&mut self, span: Span) {
         let until = self.time() + span;
         let Ok(mut room) = Epoll::new(1) else { return };
-        if let Some(fd) = self.forwarder.outlet().and_then(|outlet| outlet.watched()) {
-            let _ = room.add(fd, OUTLET, Interest::Write);
+        for forwarder in self.forwarders.all() {
+            if let Some(fd) = forwarder.outlet().and_then(|outlet| outlet.watched()) {
+                let _ = room.add(fd, OUTLET, Interest::Write);
+            }
         }
         for channel in [&mut self.keeper, &mut self.daemon].into_iter().flatten() {
             channel.flush();
         }
-        while !self.forwarder.flush() {
+        while !self.forwarders.flush() {
             let left = until.since(self.time());
             if left == Span::ZERO || room.wait(Some(left.0)).is_err() {
                 return;
@@ -304,7 +308,7 @@ impl Logger {
 
     fn obey(&mut self, message: &[u8], fd: Option<OwnedFd>) {
         match LogWire::decode(message) {
-            Some(LogWire::Pipe { slot, route }) => self.add(slot, route, fd),
+            Some(LogWire::Pipe { slot, stream, route }) => self.add((slot, stream), route, fd),
             Some(LogWire::Daemon) => self.meet_daemon(fd),
             Some(LogWire::Held { key }) => self.inherit(key, fd),
             Some(LogWire::Drop { key }) => {
@@ -377,7 +381,7 @@ impl Logger {
                 Some(ToLogger::Writable) => self.retry_all(),
                 Some(ToLogger::Held { key }) => self.inherit(key, fd),
                 Some(ToLogger::Succeed) => self.succeed_now(),
-                Some(ToLogger::Own { route }) => self.add_route(OWN, route, fd),
+                Some(ToLogger::Own { route }) => self.add_route((OWN, Stream::Stdout), route, fd),
                 Some(ToLogger::Store { number, path }) => {
                     let path = Path::new(OsStr::from_bytes(path.bytes()));
                     let answer = store(number, path, fd.as_ref());

@@ -1,15 +1,19 @@
 //! From a process of a program to a job in the engine's own words.
 
-use super::config::{Config, Group, Listen, Program, Restart};
+use super::config::{
+    Config, Daemon, Group, GroupKind, Listen, LogFile, Output, Program, Restart, Socket,
+    SocketPlace,
+};
 use crate::names::{JobName, NameError};
-use crate::process::Role;
+use crate::process::{Role, Stream};
 use crate::signal::Signal;
 use crate::spec::{
-    Backoff, Command, Console, EnvRow, Expect, JobSpec, KillMode, LogPolicy, NormalExit, Order,
-    Respawn, RespawnLimit, StandardInput,
+    self, Backoff, Command, Console, EnvRow, Expect, JobSpec, KillMode, LogPlace, LogPolicy,
+    NormalExit, Order, Respawn, RespawnLimit, StandardInput,
 };
 use crate::text::Text;
 use crate::time::Span;
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -29,7 +33,7 @@ impl Config {
             // The original starts members of a `[group:x]` as they are listed, and stops them so.
             programs.sort_by_key(|program| program.priority);
             for program in programs {
-                match job(group, program, server.as_deref()) {
+                match job(group, program, &self.daemon, server.as_deref()) {
                     Ok(spec) => jobs.push(spec),
                     Err(error) => wrong.push((namespec(group, program), error)),
                 }
@@ -66,21 +70,30 @@ pub fn namespec(group: &Group, program: &Program) -> String {
     }
 }
 
-fn job(group: &Group, program: &Program, server: Option<&str>) -> Result<JobSpec, NameError> {
+fn job(
+    group: &Group,
+    program: &Program,
+    daemon: &Daemon,
+    server: Option<&str>,
+) -> Result<JobSpec, NameError> {
     let mut spec = JobSpec::new(JobName::try_from(&*namespec(group, program))?);
     spec.commands.insert(Role::Main, Command::Words(Text::from(&*program.command)));
     spec.env = environment(group, program, server);
     let attrs = &mut spec.attrs;
     attrs.console = Console::Log;
+    attrs.cgroups = program.cgroups.clone();
     attrs.input = StandardInput::Pipe;
     attrs.umask = program.umask.map(|mask| (mask & 0o7777) as u16);
     attrs.chdir = program.directory.as_deref().map(Text::from);
     attrs.setuid = program.user.as_ref().map(|(name, _)| Text::from(&**name));
-    attrs.log = LogPolicy {
-        rotate_size: Some(u64::try_from(program.stdout.maxbytes).unwrap_or(0)),
-        rotate_count: Some(clamped(program.stdout.backups)),
-        ..LogPolicy::default()
-    };
+    attrs.log = log(&program.stdout, daemon);
+    if !program.redirect_stderr {
+        attrs.log.errors = Some(Box::new(log(&program.stderr, daemon)));
+    }
+    if let GroupKind::FastCgi(socket) = &group.kind {
+        attrs.socket = Some(Box::new(shared(socket)));
+        attrs.input = StandardInput::Null;
+    }
     let policy = &mut spec.policy;
     policy.respawn = match program.autorestart {
         Restart::Never => Respawn::Never,
@@ -118,6 +131,53 @@ fn job(group: &Group, program: &Program, server: Option<&str>) -> Result<JobSpec
     Ok(spec)
 }
 
+/// How an output is kept. Source: Supervisor 4.3.0: files that are named have the mode that the daemon's
+/// umask leaves, those whose names are made up 0600.
+fn log(output: &Output, daemon: &Daemon) -> LogPolicy {
+    let named = (0o666 & !daemon.umask & 0o777) as u16;
+    let (place, mode) = match &output.logfile {
+        // The old way to say syslog was made its own key when the program was read.
+        LogFile::None | LogFile::Syslog => (LogPlace::None, None),
+        LogFile::Auto => (LogPlace::Auto, Some(0o600)),
+        LogFile::Path(path) => match own_output(path) {
+            Some(stream) => (LogPlace::Own(stream), None),
+            None => (LogPlace::File(Text::from(&**path)), Some(named)),
+        },
+    };
+    LogPolicy {
+        rotate_size: Some(u64::try_from(output.maxbytes).unwrap_or(0)),
+        rotate_count: Some(clamped(output.backups)),
+        mode,
+        place,
+        ..LogPolicy::default()
+    }
+}
+
+/// Returns which output of the daemon itself a path names.
+fn own_output(path: &str) -> Option<Stream> {
+    match path {
+        "/dev/stdout" | "/dev/fd/1" | "/proc/self/fd/1" => Some(Stream::Stdout),
+        "/dev/stderr" | "/dev/fd/2" | "/proc/self/fd/2" => Some(Stream::Stderr),
+        _ => None,
+    }
+}
+
+/// The socket that all programs of a group share.
+fn shared(socket: &Socket) -> spec::Socket {
+    let number = |id: u32| Text::from(&*format!("{id}"));
+    let place = match &socket.listen {
+        SocketPlace::Tcp { host, port } => {
+            spec::SocketPlace::Tcp { host: Text::from(&**host), port: *port }
+        }
+        SocketPlace::Unix { path, mode, owner } => spec::SocketPlace::Unix {
+            path: Text::from(&**path),
+            mode: (mode & 0o7777) as u16,
+            owner: owner.map(|owner| (number(owner.uid), owner.gid.map(number))),
+        },
+    };
+    spec::Socket { place, backlog: socket.backlog }
+}
+
 /// Source: Supervisor 4.3.0: the daemon's own environment, what it says of itself, then
 /// `environment=`.
 fn environment(group: &Group, program: &Program, server: Option<&str>) -> Vec<EnvRow> {
@@ -138,4 +198,23 @@ fn seconds(number: i64) -> Span {
 
 fn clamped(number: i64) -> u32 {
     u32::try_from(number.max(0)).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::config::Owner;
+    use super::*;
+
+    #[test]
+    fn a_shared_socket_is_the_same_in_the_jobs_words() {
+        let listen = SocketPlace::Tcp { host: String::from("localhost"), port: 9000 };
+        let tcp = shared(&Socket { listen, backlog: Some(5) });
+        assert_eq!((&*format!("{}", tcp.place), tcp.backlog), ("tcp://localhost:9000", Some(5)));
+        let owner = Some(Owner { uid: 33, gid: Some(4) });
+        let listen = SocketPlace::Unix { path: String::from("/s"), mode: 0o660, owner };
+        let unix = shared(&Socket { listen, backlog: None });
+        let owner = Some((Text::from("33"), Some(Text::from("4"))));
+        let path = Text::from("/s");
+        assert_eq!(unix.place, spec::SocketPlace::Unix { path, mode: 0o660, owner });
+    }
 }

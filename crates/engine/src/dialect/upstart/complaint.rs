@@ -51,6 +51,8 @@ pub enum Complaint {
     Mode,
     /// Not a user and group.
     Owner,
+    /// Not the place of a socket.
+    Socket,
     /// Not a backoff.
     Backoff,
     /// `and` beside `or`.
@@ -77,14 +79,14 @@ pub enum Complaint {
     ImpossibleStatus,
     /// A soft limit above the hard one.
     SoftAboveHard,
-    /// A stanza that this version keeps but does not act on.
+    /// A stanza that is kept but not acted on.
     NoEffect,
 }
 
 impl Complaint {
     /// Every complaint with its name for programs, how bad it is, and what is said. The texts of
     /// errors are the original's (Source: Upstart 1.13.2 and libnih 1.0.4) where it has one.
-    pub const TABLE: [(Complaint, &'static str, Severity, &'static str); 37] = [
+    pub const TABLE: [(Complaint, &'static str, Severity, &'static str); 38] = [
         (Complaint::UnknownStanza, "unknown-stanza", Severity::Error, "Unknown stanza"),
         (Complaint::ChromeOsStanza, "chromeos-stanza", Severity::Error, "Unknown stanza"),
         (Complaint::ExpectedToken, "expected-token", Severity::Error, "Expected token"),
@@ -179,6 +181,12 @@ impl Complaint {
             "Illegal owner, expected USER or USER:GROUP",
         ),
         (
+            Complaint::Socket,
+            "illegal-socket",
+            Severity::Error,
+            "Illegal socket, expected tcp://HOST:PORT or unix:///PATH",
+        ),
+        (
             Complaint::Backoff,
             "illegal-backoff",
             Severity::Error,
@@ -256,12 +264,7 @@ impl Complaint {
             Severity::Warning,
             "the soft limit is above the hard limit, which the kernel refuses",
         ),
-        (
-            Complaint::NoEffect,
-            "no-effect",
-            Severity::Warning,
-            "this stanza takes no effect in this version",
-        ),
+        (Complaint::NoEffect, "no-effect", Severity::Warning, "this stanza takes no effect"),
     ];
 
     fn row(self) -> (&'static str, Severity, &'static str) {

@@ -1,9 +1,7 @@
 //! Commands that change something.
 
-use super::words::printable;
 use super::{target, text, texts, About, Exit, Form, Session};
 use crate::cli::client::Trouble;
-use crate::cli::statusline::status_line;
 use clap::ArgMatches;
 use engine::control::answer::Answer;
 use engine::control::call::{Call, Listed};
@@ -13,6 +11,8 @@ use engine::machine::request::{Request, Target, Wait, Which};
 use engine::machine::state::Goal;
 use engine::machine::ShutdownKind;
 use engine::text::Text;
+use shown::statusline::status_line;
+use shown::words::printable;
 
 fn wait(matches: &ArgMatches) -> Wait {
     if matches.get_flag("no-wait") {

@@ -2,7 +2,6 @@
 
 use super::log;
 use super::origin;
-use super::words::{end, printable, time};
 use super::{target, Exit, Form, Session};
 use clap::ArgMatches;
 use engine::control::answer::Answer;
@@ -10,8 +9,10 @@ use engine::control::call::Call;
 use engine::intent::Intent;
 use engine::machine::request::Target;
 use engine::machine::state::{Goal, State};
+use engine::process::Stream;
 use engine::text::Text;
 use engine::view::{LastExit, Need, Remembered, RunView, WhyView};
+use shown::words::{end, printable, time};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -73,7 +74,8 @@ fn ask(session: &mut Session<'_, '_>, target: &Target) -> Result<Option<WhyView>
 
 /// Returns the last lines that a job wrote, where the caller may read them.
 fn output(session: &mut Session<'_, '_>, target: Target) -> Option<Text> {
-    let Ok(Answer::Path(path)) = session.client().ok()?.ask(Call::LogPath(target)) else {
+    let Ok(Answer::Path(path)) = session.client().ok()?.ask(Call::LogPath(target, Stream::Stdout))
+    else {
         return None;
     };
     log::last(Path::new(OsStr::from_bytes(path.bytes())), LINES)
