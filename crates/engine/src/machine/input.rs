@@ -57,6 +57,8 @@ pub enum Input {
     /// since the group exists: told before a process of the slot is spawned, and before it is told
     /// as killed.
     OomKills(Slot, u64),
+    /// Somebody at the terminal wants the end: the first time an orderly one, the second time at once.
+    Interrupt,
     /// Nothing happened but time.
     Tick,
     /// What operators had decided of jobs, as the disk has it.

@@ -37,6 +37,7 @@ mod respawn;
 mod ring;
 mod shutdown;
 pub mod state;
+mod timeline;
 mod variables;
 mod why;
 
@@ -264,6 +265,7 @@ impl Engine {
             Input::Vary(whose, variation) => self.vary(whose, &variation),
             Input::Recalled(intents) => self.recall(intents),
             Input::Kept(number, keeping) => self.kept(number, keeping),
+            Input::Interrupt => self.interrupt(),
             Input::OomKills(slot, kills) => self.oom_kills(slot, kills),
             Input::Tick => self.pass_deadlines(),
         }

@@ -257,12 +257,16 @@ impl Daemon {
         let event = match signal {
             HUP => {
                 self.reload();
+                self.reload_programs(effects);
                 return;
             }
             TERM | HALT => None,
             INT if first => Some("control-alt-delete"),
             WINCH if first => Some("keyboard-request"),
             PWR if first => Some("power-status-changed"),
+            INT if self.settings.options.mode == Mode::Up => {
+                return self.handle(Input::Interrupt, effects);
+            }
             INT | QUIT => None,
             USR1 | USR2 | WINCH => {
                 if let Some(signal) = Signal::new(signal) {
@@ -401,6 +405,7 @@ impl Daemon {
             Call::NotifyCgroupManagerAddress(_) => Ok(Answer::Done),
             Call::ReloadConfiguration => {
                 self.reload();
+                self.reload_programs(effects);
                 return self.connections.await_files(id);
             }
             Call::Supervisor => self.supervisor(),
@@ -428,6 +433,7 @@ impl Daemon {
             | Call::Why(_)
             | Call::ShowConfig(_)
             | Call::Programs(_)
+            | Call::Timeline
             | Call::Settings(_)
             | Call::Usage(_)
             | Call::Version
@@ -539,6 +545,7 @@ impl Daemon {
                 let name = self.known(&job).map_err(refused)?;
                 Ok(Answer::Jobs(self.engine.job_view(&name).into_iter().collect()))
             }
+            Call::Timeline => Ok(Answer::Timeline(self.engine.timeline())),
             Call::Programs(None) => Ok(Answer::Programs(self.engine.programs())),
             Call::Programs(Some(job)) => {
                 let name = self.known(&job).map_err(refused)?;
