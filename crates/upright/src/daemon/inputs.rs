@@ -413,11 +413,7 @@ impl Daemon {
                 Ok(Answer::Done)
             }
             Call::Upgrade => return self.upgrade(id),
-            Call::NotifyDiskWriteable => {
-                self.tell_logger(&ToLogger::Writable);
-                self.recall_intents_late(effects);
-                Ok(Answer::Done)
-            }
+            Call::NotifyDiskWriteable => self.disk_writable(effects),
             Call::GetEnv(..)
             | Call::SetEnv(..)
             | Call::UnsetEnv(..)

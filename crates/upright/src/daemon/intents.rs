@@ -1,6 +1,8 @@
 //! What operators have decided of jobs, on the disk: read at the start, written by the logger.
 
 use super::Daemon;
+use engine::control::answer::Answer;
+use engine::control::fault::Fault;
 use engine::intent::{self, Intent, Keeping, Lasting, TEXT_MAX};
 use engine::logroute::{self, ToLogger};
 use engine::machine::{Effect, Input, Level};
@@ -40,10 +42,12 @@ impl Daemon {
         self.handle(Input::Recalled(found), effects);
     }
 
-    /// The disk can be read at last, and written.
-    pub(super) fn recall_intents_late(&mut self, effects: &mut Vec<Effect>) {
+    /// The disk can be written at last, and read.
+    pub(super) fn disk_writable(&mut self, effects: &mut Vec<Effect>) -> Result<Answer, Fault> {
+        self.tell_logger(&ToLogger::Writable);
         self.lock_state(&mut BTreeMap::new());
         self.recall_intents(effects);
+        Ok(Answer::Done)
     }
 
     /// Has what is intended written down.
