@@ -10,7 +10,7 @@ use engine::control::answer::{Answer, Version};
 use engine::control::call::{Call, Follow, Listed};
 use engine::control::fault::Fault;
 use engine::keeper::FromKeeper;
-use engine::logroute::{self, FromLogger, ToLogger};
+use engine::logroute::{self, FromLogger};
 use engine::machine::request::{Refusal, Request, Target};
 use engine::machine::{Effect, Found, Input, Level, Remaining, ShutdownKind, Variation, Whose};
 use engine::names::{EventName, JobName};
