@@ -165,6 +165,7 @@ impl Daemon {
                 self.note_gateway_gone(slot);
                 self.note_end(slot, exit, effects);
                 self.lending.forget(slot);
+                self.note_speaker(slot, pid);
                 if self.engine.leaves_its_group(slot) && sys::signals::group_exists(pid) {
                     self.note_group(slot, pid, effects);
                 }
@@ -326,6 +327,7 @@ impl Daemon {
                 );
                 self.troubles.remove(&slot);
             }
+            FromLogger::Said { slot, stream, said, kind } => self.said(slot, stream, &said, kind),
             // Of use only once there is no keeper, and heard then in `succession`.
             FromLogger::Succeeded => {}
         }
@@ -378,6 +380,10 @@ impl Daemon {
                     Err(fault) => Err(fault),
                 }
             }
+            Call::Outputs => match self.connections.may_wait(id) {
+                Ok(()) => return self.connections.await_outputs(id),
+                Err(fault) => Err(fault),
+            },
             Call::Events(after, follow) => match self.connections.may_wait(id) {
                 Ok(()) => return self.subscribe(id, after, follow),
                 Err(fault) => Err(fault),
@@ -558,6 +564,7 @@ impl Daemon {
             | Call::SendInput(..)
             | Call::EmitFile(..)
             | Call::Events(..)
+            | Call::Outputs
             | Call::NotifyDbusAddress(_)
             | Call::NotifyCgroupManagerAddress(_)
             | Call::Shutdown(_)

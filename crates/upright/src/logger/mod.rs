@@ -33,6 +33,7 @@ mod slab;
 mod source;
 mod succession;
 mod tail;
+mod treat;
 
 pub use run::run;
 

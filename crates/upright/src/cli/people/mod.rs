@@ -253,6 +253,7 @@ impl About {
             | Call::NotifyDiskWriteable
             | Call::Upgrade
             | Call::Events(..)
+            | Call::Outputs
             | Call::NotifyDbusAddress(_)
             | Call::NotifyCgroupManagerAddress(_)
             | Call::Shutdown(_)
