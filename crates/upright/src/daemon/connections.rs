@@ -479,6 +479,9 @@ impl Connections {
 
     /// Lets a client hear what programs say from now on.
     pub fn await_outputs(&mut self, id: ConnectionId) {
+        if let Err(fault) = self.may_wait(id) {
+            return self.answer(id, Err(fault));
+        }
         if let Some(connection) = self.open.get_mut(&id) {
             connection.awaits = Awaits::Outputs(0);
         }

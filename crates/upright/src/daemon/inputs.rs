@@ -258,12 +258,16 @@ impl Daemon {
         let event = match signal {
             HUP => {
                 self.reload();
+                self.reload_programs(effects);
                 return;
             }
             TERM | HALT => None,
             INT if first => Some("control-alt-delete"),
             WINCH if first => Some("keyboard-request"),
             PWR if first => Some("power-status-changed"),
+            INT if self.settings.options.mode == Mode::Up => {
+                return self.handle(Input::Interrupt, effects);
+            }
             INT | QUIT => None,
             USR1 | USR2 | WINCH => {
                 if let Some(signal) = Signal::new(signal) {
@@ -380,10 +384,7 @@ impl Daemon {
                     Err(fault) => Err(fault),
                 }
             }
-            Call::Outputs => match self.connections.may_wait(id) {
-                Ok(()) => return self.connections.await_outputs(id),
-                Err(fault) => Err(fault),
-            },
+            Call::Outputs => return self.connections.await_outputs(id),
             Call::Events(after, follow) => match self.connections.may_wait(id) {
                 Ok(()) => return self.subscribe(id, after, follow),
                 Err(fault) => Err(fault),
@@ -396,16 +397,14 @@ impl Daemon {
             Call::ShowConfig(None) if self.connections.begin_list(id, Cursor::Jobs(None)) => {
                 return;
             }
-            Call::SendInput(target, input) => match self.send_input(id, &target, input) {
-                Some(answer) => answer,
-                None => return,
-            },
+            Call::SendInput(target, input) => return self.send_input(id, &target, input),
             Call::Shutdown(kind) => self.shut_down(kind, effects),
             Call::NotifyDbusAddress(address) => self.notify_dbus_address(&address, effects),
             // Control groups are made without anybody's help.
             Call::NotifyCgroupManagerAddress(_) => Ok(Answer::Done),
             Call::ReloadConfiguration => {
                 self.reload();
+                self.reload_programs(effects);
                 return self.connections.await_files(id);
             }
             Call::Supervisor => self.supervisor(),
@@ -432,6 +431,7 @@ impl Daemon {
             | Call::Why(_)
             | Call::ShowConfig(_)
             | Call::Programs(_)
+            | Call::Timeline
             | Call::Settings(_)
             | Call::Usage(_)
             | Call::Version
@@ -543,6 +543,7 @@ impl Daemon {
                 let name = self.known(&job).map_err(refused)?;
                 Ok(Answer::Jobs(self.engine.job_view(&name).into_iter().collect()))
             }
+            Call::Timeline => Ok(Answer::Timeline(self.engine.timeline())),
             Call::Programs(None) => Ok(Answer::Programs(self.engine.programs())),
             Call::Programs(Some(job)) => {
                 let name = self.known(&job).map_err(refused)?;

@@ -72,7 +72,9 @@ pub fn prepare(
         let all = texts.iter().map(|text| CString::new(text.bytes()));
         all.collect::<Result<_, _>>().map_err(|_| Refusal(Step::Plan, Errno::INVAL))
     };
-    let attrs = &order.spec.attrs;
+    // What loads a profile has the rights of Upright. Source: spec 8.2.
+    let plain = Attrs::default();
+    let attrs = if role == Role::Security { &plain } else { &order.spec.attrs };
     let console = settings.console(attrs.console);
     let is_read = matches!(console, Console::Log | Console::LogPty | Console::Stdout);
     let identity = identity(settings, attrs, answers)?;
@@ -89,7 +91,7 @@ pub fn prepare(
             Console::None | Console::Default => plan::Console::Null,
         },
         given,
-        profile: None,
+        profile: profile(order)?,
         oom_score_adj: attrs.oom_score_adj,
         limits: attrs.limits.iter().map(|(resource, limits)| (*resource, *limits)).collect(),
         umask: umask(settings, attrs),
@@ -158,6 +160,24 @@ enum Known {
     ByService,
 }
 
+/// Reports whether the kernel has AppArmor, and it is not turned off.
+pub fn has_apparmor() -> bool {
+    std::fs::read("/sys/module/apparmor/parameters/enabled")
+        .is_ok_and(|text| text.starts_with(b"Y"))
+}
+
+/// Returns the profile that main runs under, its variables replaced.
+fn profile(order: &SpawnOrder) -> Result<Option<CString>, Refusal> {
+    let named = order.spec.attrs.apparmor_switch.as_ref();
+    let Some(named) = named.filter(|_| order.slot.role == Role::Main) else { return Ok(None) };
+    if !has_apparmor() {
+        return Err(Refusal(Step::Profile, Errno::OPNOTSUPP));
+    }
+    let wrong = |_| Refusal(Step::Profile, Errno::INVAL);
+    let name = engine::expand::expand(named, &order.env).map_err(wrong)?;
+    CString::new(name.bytes()).map(Some).map_err(|_| Refusal(Step::Profile, Errno::INVAL))
+}
+
 /// Source: spec 4, umask.
 fn umask(settings: &Settings, attrs: &Attrs) -> Option<u16> {
     const USUAL: u16 = 0o022;
@@ -178,6 +198,15 @@ fn chdir(settings: &Settings, attrs: &Attrs) -> Result<Option<Chdir>, Refusal> {
     Ok(directory.map(|path| Chdir { path, refused: Refused::Fails }))
 }
 
+/// Finds a user by name, or by number where nobody is called so.
+fn user_of(root: &Path, name: &[u8]) -> Result<users::User, Unknown> {
+    let number = std::str::from_utf8(name).ok().and_then(|name| name.parse().ok());
+    match (users::user(root, name), number) {
+        (Err(Unknown::Absent { .. }), Some(uid)) => users::user_by_id(root, uid),
+        (found, _) => found,
+    }
+}
+
 /// Looks the user and the group up, in the new root's files where there is one, then asks its name
 /// service. `setuid` alone also takes the user's group and groups. Source: spec 15, row 14.
 fn identity(settings: &Settings, attrs: &Attrs, answers: &Answers) -> Result<Identity, Unready> {
@@ -192,7 +221,7 @@ fn identity(settings: &Settings, attrs: &Attrs, answers: &Answers) -> Result<Ide
     };
     let refused = |step: Step, errno: Errno| Unready::from(Refusal(step, errno));
     let user = match &attrs.setuid {
-        Some(name) => Some(match users::user(root, name.bytes()) {
+        Some(name) => Some(match user_of(root, name.bytes()) {
             Ok(user) => (user, Known::ByFile),
             Err(Unknown::Unreadable { errno, .. }) => return Err(refused(Step::User, errno)),
             Err(Unknown::Absent { .. }) => match answers.user(name.bytes()) {
