@@ -151,6 +151,7 @@ impl Daemon {
         match message {
             FromKeeper::Spawned { slot, pid, warnings } => {
                 self.note_original(slot, pid);
+                self.tell_early(slot, pid);
                 let warnings = self.with_group_refusals(slot, warnings);
                 self.chronicle_spawned(slot, pid);
                 self.handle(Input::Spawned(slot, pid, warnings), effects);
@@ -166,6 +167,7 @@ impl Daemon {
                 self.note_end(slot, exit, effects);
                 self.lending.forget(slot);
                 self.note_speaker(slot, pid);
+                self.tell_early(slot, pid);
                 if self.engine.leaves_its_group(slot) && sys::signals::group_exists(pid) {
                     self.note_group(slot, pid, effects);
                 }

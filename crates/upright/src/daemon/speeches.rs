@@ -14,6 +14,9 @@ use std::collections::{BTreeMap, VecDeque};
 /// How many processes are remembered that have ended: their last words may come after.
 const ENDED_MAX: usize = 256;
 
+/// How much may wait for the keeper; beyond, the process's number is not told.
+const EARLY_MAX: usize = 64;
+
 /// How many messages may be unfinished at once; beyond, the oldest slot's is none.
 const UNFINISHED_MAX: usize = 64;
 
@@ -22,6 +25,8 @@ const UNFINISHED_MAX: usize = 64;
 pub struct Speeches {
     parts: BTreeMap<(Slot, Stream), Vec<u8>>,
     ended: VecDeque<(Slot, Speaker)>,
+    /// What came before the keeper's word that the process is there.
+    early: Vec<(Slot, Speech)>,
 }
 
 /// Who speaks.
@@ -74,6 +79,20 @@ impl Daemon {
         ended.push_back((slot, speaker));
     }
 
+    /// A process is there: what it said already is told.
+    pub(super) fn tell_early(&mut self, slot: Slot, pid: Pid) {
+        if self.speeches.early.is_empty() {
+            return;
+        }
+        let early = std::mem::take(&mut self.speeches.early);
+        let (now, later) = early.into_iter().partition(|(other, _)| *other == slot);
+        self.speeches.early = later;
+        let now: Vec<(Slot, Speech)> = now;
+        for (_, speech) in now {
+            self.connections.tell_speech(&Speech { pid, ..speech });
+        }
+    }
+
     fn speaker(&self, slot: Slot) -> Option<Speaker> {
         let ended = self.speeches.ended.iter().rev().find(|(other, _)| *other == slot);
         if let Some((_, speaker)) = ended {
@@ -97,6 +116,9 @@ impl Daemon {
             captured: kind != Said::Log,
             said: Text::from(whole),
         };
-        self.connections.tell_speech(&speech);
+        match pid == 0 && self.speeches.early.len() < EARLY_MAX {
+            true => self.speeches.early.push((slot, speech)),
+            false => self.connections.tell_speech(&speech),
+        }
     }
 }
