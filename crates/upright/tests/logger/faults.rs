@@ -37,7 +37,8 @@ fn recovered(keeper: &Keeper) -> u64 {
             FromLogger::Trouble { .. }
             | FromLogger::Drained { .. }
             | FromLogger::Said { .. }
-            | FromLogger::Succeeded => {}
+            | FromLogger::Succeeded
+            | FromLogger::Stored { .. } => {}
         }
     }
 }
