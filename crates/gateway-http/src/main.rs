@@ -34,6 +34,9 @@ mod web;
 
 use std::process::ExitCode;
 
+#[global_allocator]
+static HEAP: sys::heap::Heap = sys::heap::Heap;
+
 fn main() -> ExitCode {
     let arguments: Vec<String> =
         std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();

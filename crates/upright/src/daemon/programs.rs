@@ -53,9 +53,14 @@ impl Daemon {
     /// everything ends, as nothing has begun.
     pub(super) fn begin_programs(&mut self, effects: &mut Vec<Effect>) -> Result<(), Refused> {
         let mut pending: Vec<Group> = Vec::new();
-        for given in self.settings.options.programs.clone() {
+        let alone = self.settings.options.mode == Mode::Supervisord;
+        for given in self.settings.programs.clone() {
             let config = match given.read() {
                 Ok(config) => config,
+                Err(mistake) if !alone => {
+                    self.say(Level::Error, &mistake);
+                    continue;
+                }
                 Err(mistake) => {
                     front::complain(&mistake, NAME);
                     self.link.send(&ToKeeper::Quit { code: front::USAGE }, &[]);
@@ -66,6 +71,7 @@ impl Daemon {
             self.say_what_is_not_served(&config);
             let (groups, wrong) = groups_of(&config);
             wrong.iter().for_each(|line| self.say(Level::Error, line));
+            let groups = self.without_those_taken(groups);
             for spec in groups.iter().flat_map(|group| &group.jobs) {
                 self.handle(Input::Define(spec.clone()), effects);
             }
@@ -144,7 +150,7 @@ impl Daemon {
 
     /// Returns a path of `[supervisord]` as it was meant when everything began.
     pub(super) fn path(&self, path: &str) -> PathBuf {
-        let given = self.settings.options.programs.first();
+        let given = self.settings.programs.first();
         given.map_or_else(|| PathBuf::from(path), |given| plain(&given.directory.join(path)))
     }
 
