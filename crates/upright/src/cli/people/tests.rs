@@ -193,7 +193,8 @@ Look at `upright why db` and `upright log db`.
 #[test]
 fn other_refusals_are_told_with_the_way_on() {
     let unknown = Refusal::UnknownJob(Text::from("nosuch"));
-    let ran = talk("upright history nosuch", vec![Act::Answer(Err(Fault::refused(&unknown, None)))]);
+    let ran =
+        talk("upright history nosuch", vec![Act::Answer(Err(Fault::refused(&unknown, None)))]);
     let expected = "upright: Unknown job: nosuch\n`upright status` shows all jobs.\n";
     assert_eq!((ran.code, ran.err.as_str()), (1, expected));
     let gone = Refusal::UnknownInstance(InstanceName::default());
