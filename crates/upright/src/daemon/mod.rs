@@ -15,6 +15,7 @@ mod files;
 mod gateway;
 mod groups;
 mod inputs;
+mod intents;
 mod journal;
 mod lending;
 mod link;
@@ -127,6 +128,8 @@ struct Daemon {
     drains: Vec<Drain>,
     /// Ends of processes' pipes that the keeper has lent or is asked for.
     lending: Lending,
+    /// Whether the state directory is this Upright's.
+    state_locked: bool,
     /// Users and groups that a name service is asked for.
     lookups: Lookups,
     /// What the keeper was started with.

@@ -8,6 +8,7 @@ use clap::ArgMatches;
 use engine::control::answer::Answer;
 use engine::control::call::Call;
 use engine::control::fault::Fault;
+use engine::intent::Intent;
 use engine::machine::request::Target;
 use engine::machine::state::{Goal, State};
 use engine::process::Stream;
@@ -236,6 +237,8 @@ fn missing(view: &WhyView) -> String {
         out += "That cannot come by itself, for these wait for each other:\n";
         view.ring.iter().for_each(|link| out += &format!("  {}\n", printable(link)));
     }
-    out += &format!("`upright start {name}` starts it now.\n");
+    if status.intended.is_none_or(|intended| intended.intent != Intent::Masked) {
+        out += &format!("`upright start {name}` starts it now.\n");
+    }
     out
 }
