@@ -12,6 +12,7 @@ mod status;
 mod tree;
 mod up;
 mod why;
+mod why_event;
 
 use super::client::{Client, Trouble};
 use super::connect;
