@@ -31,6 +31,7 @@ mod rescue;
 mod settings;
 mod shared;
 mod sources;
+mod speeches;
 mod startup;
 mod succession;
 mod talk;
@@ -60,6 +61,7 @@ use lookup::Lookups;
 use programs::Programs;
 use settings::Settings;
 use shared::Shared;
+use speeches::Speeches;
 use startup::Refused;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::CString;
@@ -132,6 +134,8 @@ struct Daemon {
     state_locked: bool,
     /// Users and groups that a name service is asked for.
     lookups: Lookups,
+    /// What programs say for others to hear.
+    speeches: Speeches,
     /// What the keeper was started with.
     arguments: Vec<CString>,
     /// Another binary that is being tried.
