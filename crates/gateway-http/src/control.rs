@@ -1,16 +1,14 @@
 //! Control: connections to the daemon, and calls over them.
 
+use crate::link::Link;
 use engine::control::answer::Answer;
 use engine::control::call::{Call, Token};
 use engine::control::codec::{Continues, Inbox};
 use engine::control::command::Command;
 use engine::control::fault::Fault;
-use engine::control::rights::OVERFLOW_UID;
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::SocketAddr;
-use std::path::Path;
+use std::rc::Rc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
@@ -28,18 +26,10 @@ const KEPT_MAX: usize = 16;
 /// How many calls are sent before the first answer is read: few enough for the sockets to hold both.
 const AHEAD: usize = 32;
 
-/// Where an Upright listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Address {
-    /// In the file system.
-    Path(String),
-    /// Under a name that no file has.
-    Abstract(String),
-}
-
-/// The daemon, as this process may use it.
+/// The daemon, as whoever one server lets in may use it.
 pub struct Control {
-    address: Address,
+    link: Rc<Link>,
+    server: u16,
     kept: RefCell<Vec<Line>>,
     ending: Cell<bool>,
     tokens: Cell<u64>,
@@ -48,23 +38,11 @@ pub struct Control {
 }
 
 impl Control {
-    /// Makes one for an address, or for where an Upright usually is.
-    pub fn new(address: Option<&str>) -> Control {
-        let address = match address {
-            Some(text) => match text.strip_prefix('@') {
-                Some(name) => Address::Abstract(name.to_owned()),
-                None => Address::Path(text.to_owned()),
-            },
-            None => usual(),
-        };
+    /// Makes one for a server.
+    pub fn new(link: Rc<Link>, server: u16) -> Control {
         let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
         let (kept, ending) = (RefCell::default(), Cell::new(false));
-        Control { address, kept, ending, tokens: Cell::new(0), begun: since.as_nanos() }
-    }
-
-    /// Returns where the daemon is.
-    pub fn address(&self) -> &Address {
-        &self.address
+        Control { link, server, kept, ending, tokens: Cell::new(0), begun: since.as_nanos() }
     }
 
     /// Reports whether the daemon is known to end.
@@ -108,8 +86,24 @@ impl Control {
         let kept = self.kept.borrow_mut().pop();
         let mut line = match kept {
             Some(line) => line,
-            None => Line::connect(&self.address).await?,
+            None => Line::new(self.link.line(self.server).await?)?,
         };
+        let answers = self.exchange_over(&mut line, calls).await;
+        let mut kept = self.kept.borrow_mut();
+        match &answers {
+            Ok(_) if kept.len() < KEPT_MAX => kept.push(line),
+            Ok(_) => {}
+            // The others have ended with the daemon that had them, too.
+            Err(_) => kept.clear(),
+        }
+        answers
+    }
+
+    async fn exchange_over(
+        &self,
+        line: &mut Line,
+        calls: &[Call],
+    ) -> io::Result<Vec<Result<Answer, Fault>>> {
         let mut bytes = Vec::new();
         calls.iter().for_each(|call| call.encode(&mut bytes));
         line.stream.write_all(&bytes).await?;
@@ -126,10 +120,6 @@ impl Control {
             }
             answers.push(answer);
         }
-        let mut kept = self.kept.borrow_mut();
-        if kept.len() < KEPT_MAX {
-            kept.push(line);
-        }
         Ok(answers)
     }
 
@@ -143,15 +133,6 @@ impl Control {
             }
             other => other,
         }
-    }
-}
-
-/// Where an Upright usually is: root's first, else the user's own.
-fn usual() -> Address {
-    let user = std::env::var("XDG_RUNTIME_DIR").map(|path| format!("{path}/upright/control"));
-    match user {
-        Ok(path) if sys::peer::own_uid() != 0 && Path::new(&path).exists() => Address::Path(path),
-        Ok(_) | Err(_) => Address::Path("/run/upright/control".to_owned()),
     }
 }
 
@@ -170,23 +151,9 @@ struct Line {
 }
 
 impl Line {
-    /// Connects, and trusts only root and the own user.
-    async fn connect(address: &Address) -> io::Result<Line> {
-        let stream = match address {
-            Address::Path(path) => UnixStream::connect(path).await?,
-            Address::Abstract(name) => {
-                let address = SocketAddr::from_abstract_name(name.as_bytes())?;
-                let stream = std::os::unix::net::UnixStream::connect_addr(&address)?;
-                stream.set_nonblocking(true)?;
-                UnixStream::from_std(stream)?
-            }
-        };
-        let peer = sys::peer::of(&stream).map_err(io::Error::from)?;
-        if peer.uid == OVERFLOW_UID || (peer.uid != 0 && peer.uid != sys::peer::own_uid()) {
-            let why = format!("uid {} listens there, who is neither root nor we", peer.uid);
-            return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
-        }
-        Ok(Line { stream, inbox: Inbox::default() })
+    fn new(stream: std::os::unix::net::UnixStream) -> io::Result<Line> {
+        stream.set_nonblocking(true)?;
+        Ok(Line { stream: UnixStream::from_std(stream)?, inbox: Inbox::default() })
     }
 
     /// Returns the whole answer to a call of this command, however many frames it takes.

@@ -251,7 +251,7 @@ impl Daemon {
             return Done::Later;
         }
         let Some(order) = self.engine.order(slot) else { return Done::Yes };
-        let given = self.gateway.given(&order).and(self.files.given(&order));
+        let given = self.given_to_gateway(&order).and(self.files.given(&order));
         let prepared = match planning::prepare(&self.settings, &order, given.numbers()) {
             Ok(prepared) => prepared,
             Err(planning::Refusal(step, errno)) => return self.refuse_spawn(slot, step, errno),
@@ -434,6 +434,7 @@ impl Daemon {
         waiting.into_iter().for_each(|slot| self.drained(slot, None));
         self.connections.ids().into_iter().for_each(|id| self.flush(id));
         super::startup::remove_files(&self.settings);
+        self.http.remove_files();
         let done = self.send(&ToKeeper::Quit { code }, &[]);
         if let (Done::Yes, Standing::Starting | Standing::Going) = (&done, self.standing) {
             self.standing = Standing::Over;

@@ -1,8 +1,9 @@
 //! News of the world becomes inputs of the engine. The only file that makes them.
 
 use super::connections::{of_token, Accepting, ConnectionId, Cursor, Heard, Tongue};
+use super::gateway::Kind;
 use super::orphans::Census;
-use super::{planning, Daemon, Standing, CONTROL, GATEWAY, KEEPER, LOGGER, SESSION, TRIAL, WATCH};
+use super::{planning, Daemon, Standing, CONTROL, KEEPER, LOGGER, SESSION, TRIAL, WATCH};
 use crate::keeper::handover::Kin;
 use crate::options::Mode;
 use crate::session::FIRST;
@@ -50,9 +51,12 @@ impl Daemon {
             match event.token {
                 KEEPER => told = self.hear_keeper(&mut effects),
                 LOGGER => self.hear_logger(),
-                GATEWAY => self.hear_gateway(&mut effects),
                 TRIAL => self.hear_trial(),
-                _ => {}
+                token => {
+                    if let Some(kind) = Kind::of_token(token) {
+                        self.hear_gateway(kind, &mut effects);
+                    }
+                }
             }
         }
         self.count_again();
@@ -575,6 +579,9 @@ impl Daemon {
         }
         if let Some(trouble) = self.catalogue.trouble(&view.job) {
             view.warnings.push(format!("its file cannot be used, the last good one is: {trouble}"));
+        }
+        if view.job.text().bytes() == Kind::Http.row().job.as_bytes() {
+            view.warnings.extend(self.http.warnings());
         }
         view
     }

@@ -7,9 +7,11 @@
 mod bus;
 mod catalogue;
 mod connections;
+mod dbus;
 mod effects;
 mod files;
 mod gateway;
+mod http;
 mod inputs;
 mod journal;
 mod link;
@@ -20,6 +22,7 @@ mod planning;
 mod reloading;
 mod rescue;
 mod settings;
+mod sockets;
 mod sources;
 mod startup;
 mod succession;
@@ -32,6 +35,7 @@ use crate::keeper::handover::Kin;
 use crate::options::{self, Asked};
 use catalogue::Catalogue;
 use connections::{ConnectionId, Connections};
+use dbus::Dbus;
 use engine::control::rights::Rights;
 use engine::machine::request::{Reply, RequestId};
 use engine::machine::{Effect, Engine, Input, Level};
@@ -39,7 +43,8 @@ use engine::process::{Pid, Slot};
 use engine::signal::Signal;
 use engine::time::{Mono, Span};
 use files::Files;
-use gateway::Gateway;
+use gateway::Gateways;
+use http::Http;
 use journal::Journal;
 use link::Link;
 use settings::Settings;
@@ -82,8 +87,9 @@ const LOGGER: u64 = 2;
 const CONTROL: u64 = 3;
 const SESSION: u64 = 4;
 const WATCH: u64 = 5;
-const GATEWAY: u64 = 6;
+const DBUS: u64 = 6;
 const TRIAL: u64 = 7;
+const HTTP: u64 = 8;
 
 /// The daemon's state beside the engine's. None of it needs to survive.
 struct Daemon {
@@ -137,8 +143,12 @@ struct Daemon {
     again: BTreeSet<ConnectionId>,
     /// Descriptors that came with events.
     files: Files,
-    /// Who answers D-Bus clients.
-    gateway: Gateway,
+    /// Who answers clients that do not speak our own protocol.
+    gateways: Gateways,
+    /// D-Bus clients.
+    dbus: Dbus,
+    /// Servers for Supervisor's clients.
+    http: Http,
     /// Every job with its files.
     catalogue: Catalogue,
     /// The directories of the job files.
@@ -267,7 +277,7 @@ impl Daemon {
             self.keep_journal();
         }
         self.say_ready();
-        self.give_up_gateway();
+        self.give_up_gateways();
         self.forget_files();
         self.connections.send_all_notices();
         let ids = match self.todo.is_empty() {

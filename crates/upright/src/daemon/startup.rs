@@ -2,8 +2,10 @@
 
 use super::catalogue::Catalogue;
 use super::connections::Connections;
+use super::dbus::Dbus;
 use super::files::Files;
-use super::gateway::Gateway;
+use super::gateway::Gateways;
+use super::http::Http;
 use super::journal;
 use super::link::{Link, Sent};
 use super::settings::{Settings, SYSTEM_ADDRESS};
@@ -98,7 +100,9 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, String> 
         journal_lost: false,
         again: BTreeSet::new(),
         files: Files::default(),
-        gateway: Gateway::new(),
+        gateways: Gateways::default(),
+        dbus: Dbus::default(),
+        http: Http::default(),
         catalogue: Catalogue::new(settings.sources.clone()),
         watching: Watching::new(),
         level: Level::Message,
@@ -114,7 +118,10 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, String> 
         daemon.go_on(&mut told, journal.as_ref())?;
     }
     told.logger.take().into_iter().for_each(|logger| daemon.take_logger(logger));
-    daemon.take_gateway(&mut told.held);
+    daemon.take_files(&mut told.held);
+    daemon.take_bus(&mut told.held);
+    daemon.take_servers(&mut told.held);
+    daemon.take_gateways(&mut told.held);
     daemon.wait_for_changes()?;
     if let Err(why) = daemon.lock_logs(&mut told.held).and_then(|()| daemon.listen(&mut told.held))
     {
@@ -275,6 +282,7 @@ impl Daemon {
             }
         }
         self.join_bus_at_start(&mut effects);
+        self.serve_at_start(&mut effects);
         self.todo.extend(effects);
     }
 
