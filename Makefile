@@ -18,7 +18,7 @@ demo: built ## build, then show real services under supervision (two minutes at 
 test: ## install what the tests need, run everything, sum up
 	@scripts/test.sh
 
-test-boot: built ## boot a Debian with Upright as PID 1 in QEMU, three times (root, x86_64)
+test-boot: built ## boot a Debian with Upright as PID 1 in QEMU, five times (root, x86_64)
 	@scripts/test-boot.sh "$(BIN)"
 
 check: ## formatting, lints (warnings are errors), dependencies where cargo-deny is there

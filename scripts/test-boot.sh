@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Boots a Debian with Upright as PID 1 in an emulated machine, three times: as it is; with the daemon
-# killed twenty times meanwhile; without a single job. Prints the time of each step.
+# Boots a Debian with Upright as PID 1 in an emulated machine, five times: as it is; with the daemon
+# killed twenty times meanwhile; to be ended by a failing supply, and by TERM; without a single job.
+# Prints the time of each step.
 # scripts/test-boot.sh BIN_DIR: static binaries. What is built is kept in target/boot.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -14,9 +15,8 @@ result=$?
 [ $result = 0 ] || { echo "FAILED: the machine could not be built"; exit 1; }
 
 failed=0
-for boot in "plain 0" "killed 20" "rescue 0"; do
-    # shellcheck disable=SC2086 # a name and a number
+for boot in plain killed power term rescue; do
     python3 scripts/boot/boot.py "$dir" $boot || failed=$((failed + 1))
 done
-echo "took $SECONDS s; $((3 - failed)) boots as they should be, $failed not (their consoles: $dir/*.console)"
+echo "took $SECONDS s; $((5 - failed)) boots as they should be, $failed not (their consoles: $dir/*.console)"
 [ $failed = 0 ]

@@ -6,7 +6,8 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 
 corpus=../shared/corpus
-longest=1100 # seconds for the tests of the workspace, once built
+longest=1100   # seconds for the tests of the workspace, once built
+boot_until=720 # seconds after which the boots, three to six minutes with what they build, are left out
 
 # Not in /tmp, where others may clean up.
 mkdir -p target
@@ -71,6 +72,25 @@ if [ -d $corpus ]; then
     step "corpus" make --no-print-directory corpus CORPUS=$corpus
 else
     skip "corpus: $corpus is not there"
+fi
+
+echo "== boots in an emulated machine"
+if [ $SECONDS -gt $boot_until ]; then
+    skip "make test-boot: the tests have taken $((SECONDS / 60)) minutes; run it by itself"
+else
+    make --no-print-directory test-boot > >(tee "$log") 2>&1
+    result=$?
+    wait
+    fine=$(sed -n 's/^took .*; \([0-9]\) boots as they should be, .*/\1/p' "$log")
+    wrong=$(sed -n 's/^took .* boots as they should be, \([0-9]\) not.*/\1/p' "$log")
+    if [ $result != 0 ]; then
+        echo "FAILED: make test-boot"
+        wrong=${wrong:-1}
+    elif [ -z "$fine" ]; then
+        skipped=$((skipped + 1)) # it has said why
+    fi
+    passed=$((passed + ${fine:-0}))
+    failed=$((failed + ${wrong:-0}))
 fi
 
 echo

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Boots the machine that build.sh has made, looks at it, shuts it down, looks at its disks.
 
-boot.py DIR NAME KILLS: one boot, in which the daemon is killed KILLS times. Where NAME is rescue,
-PID 1 finds no job, and a shell on the console is what is waited for.
+boot.py DIR NAME: one boot, a row of BOOTS. In rescue PID 1 finds no job, and a shell on the console is
+what is waited for.
 Prints what was found with the time of each; ends with status 1 where something is not right.
 """
 
@@ -19,6 +19,17 @@ import time
 import urllib.request
 
 PATIENCE = 240  # seconds for any one fact: an emulated machine beside others is slow
+
+
+# How often the daemon is killed meanwhile, what ends the machine, what the kernel says at last, and which
+# disks are clean then. PID 1 gets what the kernel sends it for the three keys and for a supply that fails.
+BOOTS = {
+    "plain": (0, "shutdown -h now", "Power down", ("root", "srv")),
+    "killed": (20, "test $(cat /proc/sys/kernel/ctrl-alt-del) = 0 && kill -INT 1", "Restarting system",
+               ("root", "srv")),
+    "power": (0, "kill -PWR 1", "Power down", ("root", "srv")),
+    "term": (0, "kill -TERM 1", "Power down", ("root",)),
+}
 
 
 class Wrong(Exception):
@@ -232,33 +243,35 @@ def rescue(directory, name):
     return attempt(directory, name, "-- --confdir=/nonexistent", course)
 
 
-def boot(directory, name, kills):
+def boot(directory, name):
+    kills, end, last, disks = BOOTS[name]
+
     def course(machine):
         look(machine, name, kills)
         asked = time.monotonic()
-        machine.ssh("shutdown -h now")
+        machine.ssh(end)
         while machine.hear(5):
             if time.monotonic() - asked > PATIENCE:
                 raise Wrong("the machine did not switch itself off")
         machine.qemu.wait(30)
-        row(name, "shutdown -h now has switched it off", time.monotonic() - asked)
-        if "Power down" not in machine.said:
-            raise Wrong("the kernel did not switch off")
-        for disk in ("root", "srv"):
+        row(name, f"{end.split('&& ')[-1]} has ended it", time.monotonic() - asked)
+        if last not in machine.said:
+            raise Wrong(f"the kernel did not say {last}")
+        for disk in disks:
             clean(f"{directory}/{disk}.run.img")
-        print(f"{name}: both file systems are clean", flush=True)
+        print(f"{name}: clean: {', '.join(disks)}", flush=True)
 
     return attempt(directory, name, f"killer={kills}", course)
 
 
 def main():
     directory = sys.argv[1]
-    name, kills = sys.argv[2], int(sys.argv[3])
+    name = sys.argv[2]
     for program in ("qemu-system-x86_64", "ssh", "e2fsck", "dumpe2fs", "debugfs"):
         if shutil.which(program) is None:
             print(f"passed over: {program} is not installed")
             sys.exit(3)
-    fine = rescue(directory, name) if name == "rescue" else boot(directory, name, kills)
+    fine = rescue(directory, name) if name == "rescue" else boot(directory, name)
     sys.exit(0 if fine else 1)
 
 

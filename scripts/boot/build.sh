@@ -134,6 +134,8 @@ disks() {
 }
 
 [ "$(uname -m)" = x86_64 ] || over "only x86_64 is booted"
+free=$(df --output=avail -m "$dir" | tail -n 1)
+[ -e "$dir/root.img" ] || [ "$free" -gt 4000 ] || over "$dir has $free MiB of free space, 4000 are needed"
 tools
 root
 kernel

@@ -14,6 +14,10 @@ const SHELL: &str = "/bin/sh";
 /// Where the shell finds a script of several lines: descriptor 9, opened anew.
 const SCRIPT_PATH: &str = "/proc/self/fd/9";
 
+/// What the shell does first, on the script's first line, so that messages name the lines of the job's
+/// file: closes the descriptor, which what the script starts is not to have. Source: Upstart 1.13.2.
+const CLOSE: &[u8] = b"exec 9<&-;";
+
 /// The kernel takes arguments up to 128 KiB; a longer command is handed over as a script instead.
 const ARGUMENT_MAX: usize = 100_000;
 
@@ -101,7 +105,7 @@ fn shell(line: Text) -> Launch {
 
 fn script(text: Text) -> Launch {
     let argv = [SHELL, "-e", SCRIPT_PATH].into_iter().map(Text::from).collect();
-    Launch { argv, script: Some(text) }
+    Launch { argv, script: Some(Text::from([CLOSE, text.bytes()].concat())) }
 }
 
 #[cfg(test)]
@@ -151,14 +155,14 @@ mod tests {
     #[test]
     fn a_script_of_several_lines_is_read_from_descriptor_9() {
         let argv = ["/bin/sh", "-e", "/proc/self/fd/9"];
-        check(Command::Script("a\nb\n".into()), &argv, Some("a\nb\n"));
-        check(Command::Script("\na\n".into()), &argv, Some("\na\n"));
+        check(Command::Script("a\nb\n".into()), &argv, Some("exec 9<&-;a\nb\n"));
+        check(Command::Script("\na\n".into()), &argv, Some("exec 9<&-;\na\n"));
     }
 
     #[test]
     fn a_command_too_long_for_an_argument_is_read_from_descriptor_9() {
         let line = "x;".repeat(ARGUMENT_MAX);
-        let run = alloc::format!("exec {line}");
+        let run = alloc::format!("exec 9<&-;exec {line}");
         let argv = ["/bin/sh", "-e", "/proc/self/fd/9"];
         check(Command::Exec(line.as_str().into()), &argv, Some(&run));
     }

@@ -40,6 +40,46 @@ pub struct InstanceView {
     pub respawns: u64,
     /// What was refused or went wrong but did not stop it; each in a sentence.
     pub warnings: Vec<String>,
+    /// How often main was started again, by why, for as long as anything is remembered of it.
+    #[serde(default)]
+    pub restarts: Restarts,
+}
+
+/// How often a main process was started again, by why.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restarts {
+    /// It had ended with status 0.
+    pub done: u32,
+    /// It had ended with another status.
+    pub status: u32,
+    /// A signal had ended it.
+    pub signal: u32,
+    /// Nobody knows how it had ended.
+    pub unknown: u32,
+    /// It had ended before it was ready, or could not be executed.
+    pub unready: u32,
+    /// Somebody had asked.
+    pub asked: u32,
+}
+
+impl Restarts {
+    /// Returns each reason by its name, which is that on the wire, with its count.
+    pub fn by_reason(&self) -> [(&'static str, u32); 6] {
+        let Restarts { done, status, signal, unknown, unready, asked } = *self;
+        [
+            ("done", done),
+            ("status", status),
+            ("signal", signal),
+            ("unknown", unknown),
+            ("unready", unready),
+            ("asked", asked),
+        ]
+    }
+
+    /// Reports whether there was none.
+    pub fn is_none(&self) -> bool {
+        *self == Restarts::default()
+    }
 }
 
 /// What a client of Supervisor is shown of a process.

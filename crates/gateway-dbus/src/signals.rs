@@ -69,6 +69,8 @@ pub fn signals(what: &What) -> Vec<Signal> {
             vec![Signal::of_root(name, Value::Path(objects::of_job(job.text())))]
         }
         What::Restarted => vec![Signal::of_root("Restarted", Value::Nothing)],
+        // The same is told in Upstart's words.
+        What::Program(_) => Vec::new(),
     }
 }
 

@@ -5,6 +5,7 @@ use crate::control::Control;
 use crate::logs::{self, Channel};
 use crate::methods::{self, Act, Daemon, Method, Row, System, METHODS};
 use crate::processes::{self, Process};
+use crate::web::Web;
 use engine::control::answer::Answer;
 use engine::control::call::Call;
 use engine::machine::request::Request;
@@ -33,6 +34,8 @@ pub struct Gateway {
     pub control: Control,
     /// What this one is called.
     pub identifier: String,
+    /// What is for people, and for collectors of numbers.
+    pub web: Web,
 }
 
 type Told = Result<Value, Fault>;

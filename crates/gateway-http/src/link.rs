@@ -3,6 +3,7 @@
 use crate::call::Gateway;
 use crate::control::Control;
 use crate::listen::{self, Crowd};
+use crate::web::Web;
 use engine::control::gateway::{decode, encode, FromGateway, ToGateway, MESSAGE_MAX};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -87,7 +88,7 @@ impl Link {
                     return;
                 };
                 let control = Control::new(Rc::clone(self), number);
-                let gateway = Gateway { control, identifier };
+                let gateway = Gateway { control, identifier, web: Web::default() };
                 if let Err(why) = listen::begin(socket, gateway, login, &self.crowd) {
                     eprintln!("upright-http: [{section}]: is not served: {why}");
                 }

@@ -2,6 +2,7 @@
 
 use crate::auth::Login;
 use crate::call::Gateway;
+use crate::guard::Via;
 use crate::serve::answer;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -71,12 +72,13 @@ async fn accept(
         let accepted = match &listener {
             Listener::Unix(listener) => {
                 let accepted = listener.accept().await;
-                accepted.map(|(stream, _)| attend(stream, &gateway, &login, &crowd))
+                accepted.map(|(stream, _)| attend(stream, Via::Socket, &gateway, &login, &crowd))
             }
-            Listener::Tcp(listener) => listener.accept().await.map(|(stream, _)| {
+            Listener::Tcp(listener) => listener.accept().await.map(|(stream, from)| {
                 // An answer is written at once; waiting for more of it would only cost time.
                 let _ = stream.set_nodelay(true);
-                attend(stream, &gateway, &login, &crowd)
+                let via = if from.ip().is_loopback() { Via::Loopback } else { Via::Port };
+                attend(stream, via, &gateway, &login, &crowd)
             }),
         };
         if let Err(error) = accepted {
@@ -87,8 +89,13 @@ async fn accept(
 }
 
 /// Serves one connection in a task of its own.
-fn attend<S>(stream: S, gateway: &Rc<Gateway>, login: &Rc<Option<Login>>, crowd: &Rc<Crowd>)
-where
+fn attend<S>(
+    stream: S,
+    via: Via,
+    gateway: &Rc<Gateway>,
+    login: &Rc<Option<Login>>,
+    crowd: &Rc<Crowd>,
+) where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let (gateway, login) = (Rc::clone(gateway), Rc::clone(login));
@@ -97,7 +104,7 @@ where
             let (gateway, login, crowd) = (gateway.clone(), login.clone(), Rc::clone(&crowd));
             async move {
                 crowd.note(id, Mood::Busy);
-                let answered = answer(gateway, login, request).await;
+                let answered = answer(gateway, login, via, request).await;
                 let whole = answered.as_ref().is_ok_and(|answered| answered.body().is_whole());
                 let mood = if whole { Mood::Idle(Instant::now()) } else { Mood::Following };
                 crowd.note(id, mood);

@@ -1,5 +1,5 @@
-//! `upright-http`: answers Supervisor's clients (supervisorctl, XML-RPC, log tails), in a process of its
-//! own that has no rights.
+//! `upright-http`: answers Supervisor's clients (supervisorctl, XML-RPC, log tails) and those who collect
+//! numbers, in a process of its own that has no rights.
 //!
 //! The daemon starts it as the job `upright/http` and gives it, over the channel at descriptor 0, what it
 //! serves: for each server the socket that listens, and who is let in. What comes over HTTP is said again
@@ -12,7 +12,9 @@
 //! methods   THE TABLE of methods            call       what each of them does
 //! acts      starts, stops, signals          processes  instances as Supervisor's processes
 //! logs      files of output                 follow     a log as it grows
-//! control   the words of control
+//! control   the words of control           guard      what browsers are told by others to send
+//! web       what is for people             metrics    numbers
+//! instances all of them, in both vocabularies
 //! ```
 #![forbid(unsafe_code)]
 
@@ -21,12 +23,16 @@ mod auth;
 mod call;
 mod control;
 mod follow;
+mod guard;
+mod instances;
 mod link;
 mod listen;
 mod logs;
 mod methods;
+mod metrics;
 mod processes;
 mod serve;
+mod web;
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};

@@ -3,8 +3,9 @@
 use crate::auth::Login;
 use crate::call::{carry_out, Gateway};
 use crate::follow::{follow, Following};
+use crate::guard::{self, Via};
 use crate::logs::{self, Channel};
-use crate::processes;
+use crate::{processes, web};
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
@@ -54,9 +55,10 @@ impl From<String> for Page {
 pub async fn answer(
     gateway: Rc<Gateway>,
     login: Rc<Option<Login>>,
+    via: Via,
     request: Request<Incoming>,
 ) -> Result<Response<Page>, Infallible> {
-    let mut response = route(&gateway, &login, request).await.unwrap_or_else(refused);
+    let mut response = route(&gateway, &login, via, request).await.unwrap_or_else(refused);
     response.headers_mut().insert(header::SERVER, HeaderValue::from_static(SERVER));
     Ok(response)
 }
@@ -64,6 +66,7 @@ pub async fn answer(
 async fn route(
     gateway: &Rc<Gateway>,
     login: &Option<Login>,
+    via: Via,
     request: Request<Incoming>,
 ) -> Result<Response<Page>, StatusCode> {
     if let Some(login) = login {
@@ -72,7 +75,10 @@ async fn route(
         if !login.allows(given) {
             return Err(StatusCode::UNAUTHORIZED);
         }
+    } else {
+        guard::known_host(via, request.headers())?;
     }
+    guard::same_site(request.method(), request.headers())?;
     let path = request.uri().path().to_owned();
     if path.starts_with("/RPC2") {
         return match *request.method() {
@@ -82,7 +88,7 @@ async fn route(
     }
     let log = path.strip_prefix("/logtail");
     if log.is_none() && !path.starts_with("/mainlogtail") {
-        return Err(StatusCode::NOT_FOUND);
+        return web::answer(gateway, request).await;
     }
     if request.method() != Method::GET {
         return Err(StatusCode::BAD_REQUEST);

@@ -28,6 +28,12 @@ pub struct Stat {
     pub session: Pid,
     /// When it started, in clock ticks since boot. With the number it names the process for ever.
     pub start_time: u64,
+    /// Its processor time, in clock ticks.
+    pub ticks: u64,
+    /// That of the children that it has waited for.
+    pub waited: u64,
+    /// How many pages of memory it has resident.
+    pub resident: u64,
     /// Where its stack began. A fork keeps it, an exec draws another at random: processes of one
     /// place were one program. Zero where it has ended or is not ours to see.
     pub stack: u64,
@@ -86,6 +92,16 @@ pub fn program(pid: Pid) -> Option<Vec<u8>> {
     Some(name.strip_suffix(b" (deleted)").unwrap_or(name).to_vec())
 }
 
+/// Returns how many files a process has open; nothing where it is gone or not ours to see.
+pub fn open_files(pid: Pid) -> Option<usize> {
+    Some(fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count())
+}
+
+/// Returns the bytes of a page of memory.
+pub fn page_size() -> u64 {
+    rustix::param::page_size() as u64
+}
+
 /// Reports whether a process runs the very file that we do: another of Upright's own, or a child of
 /// one that has not executed its program yet.
 pub fn is_ours(pid: Pid) -> bool {
@@ -109,6 +125,10 @@ fn parse(line: &[u8]) -> Option<Stat> {
     let rest = std::str::from_utf8(line.get(close + 1..)?).ok()?;
     let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
     let number = |at: usize| fields.get(at)?.parse::<Pid>().ok();
+    let ticks = |first: usize| {
+        let both = fields.get(first..first + 2)?.iter().flat_map(|field| field.parse::<u64>());
+        Some(both.fold(0, u64::saturating_add))
+    };
     Some(Stat {
         pid,
         comm: line.get(open + 1..close)?.to_vec(),
@@ -117,6 +137,9 @@ fn parse(line: &[u8]) -> Option<Stat> {
         pgrp: number(2)?,
         session: number(3)?,
         start_time: fields.get(19)?.parse().ok()?,
+        ticks: ticks(11)?,
+        waited: ticks(13)?,
+        resident: fields.get(21)?.parse().unwrap_or(0),
         stack: fields.get(25)?.parse().ok()?,
     })
 }
@@ -127,12 +150,12 @@ mod tests {
 
     #[test]
     fn a_name_with_blanks_and_brackets_does_not_shift_the_fields() {
-        let line = b"42 (a) S (b) R 7 8 9 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 12345 0 0 0 0 0 777 0";
+        let line = b"42 (a) S (b) R 7 8 9 0 -1 0 0 0 0 0 30 4 2 1 20 0 1 0 12345 0 55 0 0 0 777 0";
         let stat = parse(line).unwrap();
         assert_eq!(stat.comm, b"a) S (b");
         assert_eq!((stat.pid, stat.state, stat.ppid), (42, b'R', 7));
         assert_eq!((stat.pgrp, stat.session, stat.start_time), (8, 9, 12345));
-        assert_eq!(stat.stack, 777);
+        assert_eq!((stat.ticks, stat.waited, stat.resident, stat.stack), (34, 3, 55, 777));
         assert_eq!(parse(b"42 (a"), None);
         assert_eq!(parse(b")("), None);
     }

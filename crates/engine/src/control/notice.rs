@@ -30,6 +30,7 @@ impl Notice {
             | machine::Notice::Goal { .. }
             | machine::Notice::Failed { .. }
             | machine::Notice::Job { .. }
+            | machine::Notice::Program(_)
             | machine::Notice::Restarted => {}
         }
         notice

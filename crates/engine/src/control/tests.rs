@@ -71,6 +71,7 @@ fn instance(job: &str) -> InstanceView {
         waits_for: String::new(),
         last_exit: None,
         respawns: 0,
+        restarts: Default::default(),
         warnings: Vec::new(),
     }
 }
@@ -318,6 +319,15 @@ fn every_notice_survives_the_wire_and_shows_values_to_the_owner_only() {
             job: JobName::try_from("web").unwrap(),
             change: machine::JobChange::Removed,
         },
+        machine::Notice::Program(machine::ProgramNews {
+            job: JobName::try_from("grp:web").unwrap(),
+            from: ProgramState::Running,
+            to: ProgramState::Exited,
+            pid: Some(123),
+            tries: 1,
+            exit: Some(Exit::Signal { signal: 9, core: true }),
+            expected: true,
+        }),
         machine::Notice::Restarted,
     ];
     for (sequence, what) in (7..).zip(kinds) {

@@ -7,7 +7,7 @@ use crate::dialect::upstart::show;
 use crate::machine;
 use crate::machine::request::Failure;
 use crate::machine::state::{Goal, State};
-use crate::machine::JobChange;
+use crate::machine::{JobChange, ProgramNews};
 use crate::names::{EventName, InstanceName, JobName};
 use crate::process::{Exit, Pid, Role, Step};
 use crate::signal::Signal;
@@ -15,7 +15,8 @@ use crate::spec::{Arg, Condition, KillMode, Node, Operand};
 use crate::text::Text;
 use crate::time::Span;
 use crate::view::{
-    InstanceView, JobView, LastExit, ProgramState, ProgramView, Remembered, SettingsView, WhyView,
+    InstanceView, JobView, LastExit, ProgramState, ProgramView, Remembered, Restarts, SettingsView,
+    WhyView,
 };
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -184,6 +185,8 @@ pub(super) struct WireInstance {
     respawns: u64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
+    #[serde(default, skip_serializing_if = "Restarts::is_none")]
+    restarts: Restarts,
 }
 
 impl From<InstanceView> for WireInstance {
@@ -200,6 +203,7 @@ impl From<InstanceView> for WireInstance {
             last_exit,
             respawns,
             warnings,
+            restarts,
         } = view;
         let (last_exit, last_exit_age) = match last_exit {
             Some((exit, ago)) => (Some(exit.into()), Some(millis(ago))),
@@ -221,6 +225,7 @@ impl From<InstanceView> for WireInstance {
             last_exit_age,
             respawns,
             warnings,
+            restarts,
         }
     }
 }
@@ -240,6 +245,7 @@ impl From<WireInstance> for InstanceView {
             last_exit: wire.last_exit.map(|exit| (exit.into(), ago)),
             respawns: wire.respawns,
             warnings: wire.warnings,
+            restarts: wire.restarts,
         }
     }
 }
@@ -585,6 +591,36 @@ struct WireJobChange {
     change: JobChange,
 }
 
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct WireProgramNews {
+    job: JobName,
+    from: ProgramState,
+    to: ProgramState,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pid: Option<Pid>,
+    failures: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ending: Option<WireEnding>,
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    expected: bool,
+}
+
+impl From<ProgramNews> for WireProgramNews {
+    fn from(news: ProgramNews) -> WireProgramNews {
+        let ProgramNews { job, from, to, pid, tries: failures, exit, expected } = news;
+        let ending = exit.map(|exit| WireEnding::ended(Role::Main, exit));
+        WireProgramNews { job, from, to, pid, failures, ending, expected }
+    }
+}
+
+impl From<WireProgramNews> for ProgramNews {
+    fn from(wire: WireProgramNews) -> ProgramNews {
+        let WireProgramNews { job, from, to, pid, failures: tries, ending, expected } = wire;
+        let exit = ending.map(|ending| ending.exit());
+        ProgramNews { job, from, to, pid, tries, exit, expected }
+    }
+}
+
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct WireNotice {
     #[serde(default)]
@@ -601,6 +637,8 @@ pub(super) struct WireNotice {
     failed: Option<WireFailed>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     job: Option<WireJobChange>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    program: Option<WireProgramNews>,
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     restarted: bool,
 }
@@ -628,6 +666,7 @@ impl From<Notice> for WireNotice {
                 WireNotice { job: Some(WireJobChange { name: job, change }), ..wire }
             }
             What::Restarted => WireNotice { restarted: true, ..wire },
+            What::Program(news) => WireNotice { program: Some(news.into()), ..wire },
         }
     }
 }
@@ -636,7 +675,8 @@ impl WireNotice {
     /// Returns the notice; nothing where it is of a later version.
     pub(super) fn notice(self) -> Option<Notice> {
         use machine::Notice as What;
-        let WireNotice { sequence, missed, event, state, goal, failed, job, restarted } = self;
+        let WireNotice { sequence, missed, event, state, goal, failed, job, program, restarted } =
+            self;
         let event = event.map(|WireEvent { name, env, failed }| What::Event { name, env, failed });
         let state = state.map(|WireState { job, instance, goal, from, to }| What::State {
             job,
@@ -656,7 +696,8 @@ impl WireNotice {
         });
         let job = job.map(|WireJobChange { name, change }| What::Job { job: name, change });
         let restarted = restarted.then_some(What::Restarted);
-        let what = event.or(state).or(goal).or(failed).or(job).or(restarted)?;
+        let program = program.map(|news| What::Program(news.into()));
+        let what = event.or(state).or(goal).or(failed).or(job).or(program).or(restarted)?;
         Some(Notice { sequence, missed, what })
     }
 }

@@ -4,14 +4,17 @@ use super::condition::{contributors, Matches};
 use super::event::EventWaiter;
 use super::instance::{Due, Hold, Instance, Waiter};
 use super::job::Next;
+use super::program;
 use super::request::RequestId;
 use super::state::{next_state, Goal, Main, State};
 use super::{Engine, EventId, Work, HISTORY_MAX};
 use crate::process::{InstanceId, Role};
-use crate::spec::{Condition, Node};
+use crate::spec::{Condition, Expect, JobSpec, Node};
+use crate::view::ProgramState;
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 impl Engine {
@@ -28,6 +31,7 @@ impl Engine {
             let before = wrong.len();
             self.audit_rest(*id, instance, &mut wrong);
             self.audit_hold(instance, &mut wrong);
+            self.audit_told(*id, instance, &mut wrong);
             for words in &mut wrong[before..] {
                 *words = format!("{} (instance {}): {words}", self.shown(*id), id.0);
             }
@@ -44,6 +48,21 @@ impl Engine {
     #[doc(hidden)]
     pub fn unfinished(&self) -> (usize, usize) {
         (self.globals.work.len(), self.events.len())
+    }
+
+    /// What was told of a program whose main there is, or was, is what it shows. Hooks, which no program
+    /// has, are in between.
+    fn audit_told(&self, id: InstanceId, instance: &Instance, wrong: &mut Vec<String>) {
+        let shown = program::state(instance);
+        let plain = |spec: Arc<JobSpec>| {
+            let roles = spec.commands.keys().all(|role| *role == Role::Main);
+            roles && matches!(spec.policy.expect, Expect::None | Expect::Up(_))
+        };
+        let main = instance.processes.contains_key(&Role::Main) || shown == ProgramState::Backoff;
+        let told = instance.told.filter(|told| main && *told != shown);
+        if let Some(told) = told.filter(|_| self.spec_of(id).is_some_and(plain)) {
+            wrong.push(format!("told as {}, shown as {}", told.name(), shown.name()));
+        }
     }
 
     fn audit_indexes(&self, wrong: &mut Vec<String>) {

@@ -8,6 +8,7 @@ use crate::process::{InstanceId, Role, Slot};
 use crate::signal::Signal;
 use crate::spec::KillMode;
 use crate::time::{Mono, Span};
+use crate::view::ProgramState;
 use alloc::boxed::Box;
 use alloc::format;
 
@@ -135,6 +136,7 @@ impl Engine {
         if let Some(instance) = self.instances.edit(&id) {
             instance.warnings.push(Warning::Unkillable(role));
         }
+        self.tell_program(id, ProgramState::Unknown);
         self.fail(id, Failure::Unkillable(role), None);
         self.will_stop(id);
         #[cfg(feature = "planted")]

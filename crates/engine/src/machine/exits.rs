@@ -11,6 +11,7 @@ use crate::signal::Signal;
 use crate::spec::{Expect, NormalExit, Policy, Respawn};
 use crate::text::Text;
 use crate::time::{Mono, Span};
+use crate::view::ProgramState;
 use alloc::format;
 use alloc::vec::Vec;
 
@@ -200,7 +201,7 @@ impl Engine {
         let Some(instance) = self.instances.edit(&id) else { return };
         instance.processes.remove(&role);
         match role {
-            Role::Main => self.main_ended(id, slot, exit, process.since),
+            Role::Main => self.main_ended(id, slot, (pid, exit), process.since),
             Role::PreStart | Role::PostStop if process.overdue => {
                 self.fail(id, Failure::Timeout(role, Some(exit)), Some(slot));
                 self.will_stop(id);
@@ -259,7 +260,13 @@ impl Engine {
     }
 
     /// Decides what the end of main means. The table is spec 7.5, the same in every state.
-    pub(super) fn main_ended(&mut self, id: InstanceId, slot: Slot, exit: Exit, since: Mono) {
+    pub(super) fn main_ended(
+        &mut self,
+        id: InstanceId,
+        slot: Slot,
+        (pid, exit): (Pid, Exit),
+        since: Mono,
+    ) {
         let Some(spec) = self.spec_of(id) else { return };
         let Some(instance) = self.instances.edit(&id) else { return };
         // Whoever wants a start from now on wants a new main.
@@ -270,6 +277,7 @@ impl Engine {
         }
         if matches!(instance.state, State::Stopping | State::Killed) || instance.goal == Goal::Stop
         {
+            self.tell_ended(id, ProgramState::Stopped, Some((pid, exit)));
             return;
         }
         let policy = &spec.policy;
@@ -278,6 +286,7 @@ impl Engine {
             self.start_failed(id, slot, policy, Failure::Ended(Role::Main, exit));
             return;
         }
+        self.tell_ended(id, ProgramState::Exited, Some((pid, exit)));
         let respawns = policy.respawn != Respawn::Never;
         let unasked = exit != Exit::Status(0) || (respawns && !policy.task);
         let failed = unasked && !is_normal(exit, &policy.normal_exit);

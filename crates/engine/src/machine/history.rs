@@ -11,7 +11,7 @@ use crate::names::{EventName, InstanceName, JobName};
 use crate::process::{Exit, Pid, Role, Step};
 use crate::signal::Signal;
 use crate::time::{Mono, Span};
-use crate::view::LastExit;
+use crate::view::{LastExit, Restarts};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
@@ -37,6 +37,9 @@ pub struct History {
     pub last_exit: Option<(Mono, LastExit)>,
     /// How often main was respawned in the present run, or the last.
     pub respawns: u32,
+    /// How often it was started again since anything is remembered of it.
+    #[serde(default)]
+    pub restarts: Restarts,
 }
 
 /// A decision with its cause.
@@ -131,15 +134,33 @@ impl History {
             Note::NotSpawned(process, step, errno) => {
                 self.last_exit = Some((at, LastExit::NotSpawned { process, step, errno }));
             }
-            Note::Respawns(_) => self.respawns = self.respawns.saturating_add(1),
-            Note::Asked(_)
+            Note::Respawns(_) => {
+                self.respawns = self.respawns.saturating_add(1);
+                let of = &mut self.restarts;
+                let count = match &self.last_exit {
+                    Some((_, LastExit::Ended { exit: Exit::Status(0), .. })) => &mut of.done,
+                    Some((_, LastExit::Ended { exit: Exit::Status(_), .. })) => &mut of.status,
+                    Some((_, LastExit::Ended { exit: Exit::Signal { .. }, .. })) => &mut of.signal,
+                    Some((_, LastExit::NotSpawned { .. })) => &mut of.unready,
+                    Some((_, LastExit::Ended { exit: Exit::Unknown, .. })) | None => {
+                        &mut of.unknown
+                    }
+                };
+                *count = count.saturating_add(1);
+            }
+            Note::StartsAgain(_) => {
+                self.restarts.unready = self.restarts.unready.saturating_add(1);
+            }
+            Note::Asked(Asked::Restart) => {
+                self.restarts.asked = self.restarts.asked.saturating_add(1);
+            }
+            Note::Asked(Asked::Start | Asked::Stop)
             | Note::ByEvents(..)
             | Note::Stops
             | Note::Rest(..)
             | Note::Spawned(..)
             | Note::Ended(..)
             | Note::Failed(_)
-            | Note::StartsAgain(_)
             | Note::BacksOff(_)
             | Note::Retries(..)
             | Note::Signalled(..)
@@ -255,5 +276,39 @@ fn goal(asked: &Asked) -> &'static str {
         Asked::Start => "start",
         Asked::Stop => "stop",
         Asked::Restart => "stop, then start",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn restarts_are_counted_by_why_and_outlive_the_run() {
+        let mut history = History::default();
+        let ended = |exit| Note::Ended(Role::Main, 7, exit);
+        let signal = Exit::Signal { signal: 9, core: false };
+        for note in [
+            ended(Exit::Status(0)),
+            Note::Respawns(1),
+            ended(Exit::Status(3)),
+            Note::Respawns(2),
+            ended(signal),
+            Note::Respawns(3),
+            ended(signal),
+            Note::Respawns(4),
+            ended(Exit::Unknown),
+            Note::Respawns(5),
+            ended(Exit::Status(1)),
+            Note::StartsAgain(1),
+            Note::Asked(Asked::Restart),
+            Note::Asked(Asked::Stop),
+            AT_REST,
+            Note::Asked(Asked::Start),
+        ] {
+            history.add(Mono(0), note);
+        }
+        let counted = Restarts { done: 1, status: 1, signal: 2, unknown: 1, unready: 1, asked: 1 };
+        assert_eq!((history.restarts, history.respawns), (counted, 0));
     }
 }

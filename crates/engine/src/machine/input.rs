@@ -9,6 +9,7 @@ use crate::process::{Exit, Pid, Slot, Step};
 use crate::signal::Signal;
 use crate::spec::JobSpec;
 use crate::text::Text;
+use crate::view::ProgramState;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -206,6 +207,28 @@ pub enum Notice {
         /// The state now.
         to: State,
     },
+    /// A job of a group has come to another of Supervisor's states.
+    Program(ProgramNews),
+}
+
+/// How a job of a group came to another of Supervisor's states. Each is told, also one that is left at
+/// once. Source: Supervisor 4.3.0, events, PROCESS_STATE.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProgramNews {
+    /// The job.
+    pub job: JobName,
+    /// The state before.
+    pub from: ProgramState,
+    /// The state now.
+    pub to: ProgramState,
+    /// The main process that this is about; none: there is none.
+    pub pid: Option<Pid>,
+    /// How many starts in a row have failed, this one included.
+    pub tries: u32,
+    /// How it ended, where it did.
+    pub exit: Option<Exit>,
+    /// Whether that is one of the ends that the job expects.
+    pub expected: bool,
 }
 
 /// What became of a job's description.

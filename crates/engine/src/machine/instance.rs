@@ -10,6 +10,7 @@ use crate::names::{InstanceName, JobName};
 use crate::process::{Pid, Role, Slot};
 use crate::text::Text;
 use crate::time::Mono;
+use crate::view::ProgramState;
 use alloc::boxed::Box;
 use core::fmt;
 use serde::{Deserialize, Serialize};
@@ -75,6 +76,9 @@ pub struct Instance {
     pub remaining: Option<Box<Remaining>>,
     /// Steps of the present run that were refused but only tune.
     pub warnings: List<Warning>,
+    /// The one of Supervisor's states that it was last told to be in; none: nothing was told yet.
+    #[serde(default)]
+    pub told: Option<ProgramState>,
 }
 
 /// Something refused or missed that did not stop the run.
@@ -267,6 +271,7 @@ impl Instance {
             swept_hard: false,
             left: 0,
             warnings: List::new(),
+            told: None,
         }
     }
 

@@ -15,7 +15,7 @@ use crate::signal::Signal;
 use crate::spec::{Expect, JobSpec, KillMode};
 use crate::text::Text;
 use crate::time::Span;
-use crate::view::InstanceView;
+use crate::view::{InstanceView, ProgramState};
 use alloc::format;
 use alloc::string::ToString;
 use alloc::sync::Arc;
@@ -55,6 +55,7 @@ impl Engine {
         let (goal, state) = (instance.goal, instance.state);
         let (job, instance) = (instance.job.clone(), instance.name.clone());
         self.notice(Notice::Goal { job, instance, goal, state });
+        self.tell_other_goal(id);
         self.say(Level::Info, |engine| {
             format!("{} goal changed from {old} to {goal}", engine.shown(id))
         });
@@ -96,6 +97,17 @@ impl Engine {
         self.say(Level::Info, |engine| {
             format!("{} state changed from {old} to {state}", engine.shown(id))
         });
+        match state {
+            State::PreStop | State::Stopping | State::Killed => self.tell_stopping(id),
+            State::Waiting => self.tell_at_rest(id),
+            State::Running => self.tell_program(id, ProgramState::Running),
+            State::Starting
+            | State::Security
+            | State::PreStart
+            | State::Spawned
+            | State::PostStart
+            | State::PostStop => {}
+        }
         match state {
             State::Starting => self.enter_starting(id),
             State::Security => self.spawn_and_hold(id, Role::Security),
@@ -273,6 +285,12 @@ impl Engine {
         instance.hold = Some(hold);
         if role == Role::Main {
             instance.last_main = Some(slot);
+            let state = match instance.goal {
+                Goal::Start => ProgramState::Starting,
+                // Asked to stop while a spawn was tried again.
+                Goal::Stop => ProgramState::Stopping,
+            };
+            self.tell_program(id, state);
         }
         self.out.push(Effect::Spawn(slot));
         self.set_due(id, Some((self.now + SPAWN_TIMEOUT, Due::Spawn(role))));

@@ -39,6 +39,7 @@ impl Engine {
             last_exit: self.last_exit(job, name),
             respawns: u64::from(self.respawned(job, name)),
             warnings: Vec::new(),
+            restarts: self.restarts(job, name),
             instance: name.clone(),
         }
     }
@@ -244,6 +245,11 @@ impl Engine {
         history.map_or(0, |history| history.respawns)
     }
 
+    fn restarts(&self, job: &JobName, name: &InstanceName) -> crate::view::Restarts {
+        let history = self.histories.get(&(job.clone(), name.clone()));
+        history.map(|history| history.restarts).unwrap_or_default()
+    }
+
     fn last_exit(
         &self,
         job: &JobName,
@@ -267,6 +273,7 @@ impl Engine {
             last_exit: self.last_exit(&instance.job, &instance.name),
             respawns: instance.respawn.total,
             warnings: instance.warnings.iter().map(warning_words).collect(),
+            restarts: self.restarts(&instance.job, &instance.name),
         }
     }
 

@@ -27,6 +27,7 @@ mod owed;
 #[cfg(feature = "planted")]
 mod planted;
 mod program;
+mod programs;
 mod ready;
 pub mod request;
 mod requests;
@@ -39,7 +40,8 @@ pub use changes::Changes;
 pub use event::{EventId, CHAIN_MAX};
 pub use history::{Entry, History, Note, HISTORY_MAX, PAST_MAX};
 pub use input::{
-    Candidate, Effect, Input, JobChange, Level, Notice, ShutdownKind, SignalScope, SpawnOrder,
+    Candidate, Effect, Input, JobChange, Level, Notice, ProgramNews, ShutdownKind, SignalScope,
+    SpawnOrder,
 };
 pub use instance::{Due, Hold, Instance, Process, Remaining, Waiter, Warning};
 pub(crate) use owed::Belief;
@@ -297,7 +299,8 @@ impl Engine {
             Notice::Goal { job, .. }
             | Notice::Failed { job, .. }
             | Notice::Job { job, .. }
-            | Notice::State { job, .. } => Some(job),
+            | Notice::State { job, .. }
+            | Notice::Program(ProgramNews { job, .. }) => Some(job),
             Notice::Event { .. } | Notice::Restarted => None,
         };
         if job.is_some_and(JobName::is_reserved) {

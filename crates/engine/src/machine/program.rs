@@ -71,7 +71,7 @@ fn name(job: &JobName, spec: &JobSpec) -> (Text, Text) {
 }
 
 /// Returns the state of an instance that there is.
-fn state(instance: &Instance) -> ProgramState {
+pub(super) fn state(instance: &Instance) -> ProgramState {
     if instance.warnings.iter().any(|warning| matches!(warning, Warning::Unkillable(_))) {
         return ProgramState::Unknown;
     }
@@ -100,7 +100,7 @@ fn state(instance: &Instance) -> ProgramState {
 }
 
 /// Returns the state of a job that has no instance: what ended its last run says it.
-fn at_rest(history: &History) -> ProgramState {
+pub(super) fn at_rest(history: &History) -> ProgramState {
     let mut by_itself = false;
     for entry in history.entries.iter().rev() {
         let note = &entry.note;

@@ -148,7 +148,7 @@ impl Engine {
                 if let Some(instance) = self.instances.edit(&id) {
                     instance.processes.remove(&Role::Main);
                 }
-                self.main_ended(id, slot, Exit::Status(0), since);
+                self.main_ended(id, slot, (original, Exit::Status(0)), since);
                 self.release_hold(id, Hold::Ready);
             }
         }

@@ -8,6 +8,7 @@ use crate::errno::Errno;
 use crate::process::{InstanceId, Role, Slot};
 use crate::spec::{Backoff, JobSpec, Policy, RespawnLimit};
 use crate::time::{Mono, Span};
+use crate::view::ProgramState;
 use alloc::format;
 
 /// The first wait after the kernel had no room for a process; doubled up to [`RETRY_CAP`].
@@ -76,15 +77,19 @@ impl Engine {
         instance.main = Main::Lost;
         let failures = instance.respawn.failures.saturating_add(1);
         instance.respawn.failures = failures;
+        self.tell_failed(id, &failure);
         if failures > policy.start_retries.unwrap_or(0) || ends {
             self.say(Level::Warn, |engine| {
                 format!("{} ended too early at every start, stopped", engine.shown(id))
             });
+            self.tell_program(id, ProgramState::Fatal);
             self.fail(id, Failure::StartRetries, Some(slot));
             self.will_stop(id);
             return;
         }
-        instance.respawn.total = instance.respawn.total.saturating_add(1);
+        if let Some(instance) = self.instances.edit(&id) {
+            instance.respawn.total = instance.respawn.total.saturating_add(1);
+        }
         self.remember(id, Note::StartsAgain(failures));
         self.say(Level::Warn, |engine| {
             format!("{} ended too early, starting again", engine.shown(id))
@@ -117,6 +122,9 @@ impl Engine {
             return false;
         }
         instance.hold = Some(Hold::Deadline);
+        if failures > 0 {
+            self.tell_program(id, ProgramState::Backoff);
+        }
         self.remember(id, Note::BacksOff(span));
         self.set_due(id, Some((self.now + span, Due::Backoff)));
         true
@@ -130,6 +138,9 @@ impl Engine {
         instance.processes.remove(&role);
         let span = Span(RETRY_DELAY.0 << tried.min(6)).min(RETRY_CAP);
         instance.hold = Some(Hold::Deadline);
+        if role == Role::Main {
+            self.tell_program(id, ProgramState::Backoff);
+        }
         self.remember(id, Note::Retries(role, span, errno));
         self.say(Level::Warn, |engine| {
             format!(

@@ -1,8 +1,8 @@
 //! What the machine wants, in words.
 
 use engine::errno::Errno;
-use engine::machine::request::{Refusal, Reply};
-use engine::machine::{Effect, JobChange, Level, Notice, SignalScope};
+use engine::machine::request::{Ended, Refusal, Reply};
+use engine::machine::{Effect, JobChange, Level, Notice, ProgramNews, SignalScope};
 use engine::names::{InstanceName, JobName};
 use engine::process::{Exit, Role};
 use engine::view::{InstanceView, LastExit, WhyView};
@@ -24,6 +24,8 @@ pub enum Kind {
     Events,
     /// Every state an instance enters.
     States,
+    /// Every state of Supervisor's that a program comes to.
+    Programs,
     /// What else subscribers are told: goals, failures, jobs.
     News,
     /// Messages.
@@ -33,7 +35,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    const TABLE: [(Kind, &'static str); 10] = [
+    const TABLE: [(Kind, &'static str); 11] = [
         (Kind::Replies, "replies"),
         (Kind::Spawns, "spawns"),
         (Kind::Env, "env"),
@@ -41,6 +43,7 @@ impl Kind {
         (Kind::Releases, "releases"),
         (Kind::Events, "events"),
         (Kind::States, "states"),
+        (Kind::Programs, "programs"),
         (Kind::News, "news"),
         (Kind::Says, "says"),
         (Kind::Wakes, "wakes"),
@@ -67,6 +70,7 @@ impl Kind {
             Effect::Reply(..) | Effect::Quit(_) => Kind::Replies,
             Effect::Notice(_, Notice::Event { .. }) => Kind::Events,
             Effect::Notice(_, Notice::State { .. }) => Kind::States,
+            Effect::Notice(_, Notice::Program(_)) => Kind::Programs,
             Effect::Notice(
                 _,
                 Notice::Goal { .. }
@@ -119,6 +123,14 @@ pub fn notice(notice: &Notice) -> String {
         }
         Notice::Job { job, change: JobChange::Added } => format!("added {job}"),
         Notice::Job { job, change: JobChange::Removed } => format!("removed {job}"),
+        Notice::Program(news) => {
+            let ProgramNews { job, from, to, pid, tries, exit, expected } = news;
+            let mut words = format!("program {job} {} from {}", to.name(), from.name());
+            words += &pid.map_or(String::new(), |pid| format!(", process {pid}"));
+            words += &exit.map_or(String::new(), |exit| format!(", {}", Ended(exit)));
+            words += if *expected { ", expected" } else { "" };
+            words + &if *tries > 0 { format!(", {tries} failed") } else { String::new() }
+        }
         Notice::Restarted => String::from("restarted"),
     }
 }

@@ -137,3 +137,47 @@ fn a_crowd_garbage_and_those_who_never_finish_keep_nobody_out() {
     drop(kept);
     assert_eq!(client.state("web"), "STOPPED");
 }
+
+#[test]
+fn what_a_page_of_another_site_sends_is_not_done() {
+    let Some(world) = World::new(&[WEB]) else { return };
+    let call = xmlrpc::write::call("supervisor.startProcess", &["web".into()]);
+    let post = |more: &str| {
+        let mut client = world.client();
+        let length = call.len();
+        client.send(&format!(
+            "POST /RPC2 HTTP/1.1\r\nHost: x\r\n{more}Content-Length: {length}\r\n\r\n{call}"
+        ));
+        client.answer().0
+    };
+    assert_eq!(post("Origin: http://evil.example\r\n"), 403);
+    assert_eq!(post("Sec-Fetch-Site: cross-site\r\n"), 403);
+    assert_eq!(world.client().state("web"), "STOPPED");
+    assert_eq!(post("Origin: http://x\r\n"), 200);
+    assert_eq!(world.client().state("web"), "RUNNING");
+}
+
+#[test]
+fn a_name_that_was_made_to_lead_here_is_answered_only_where_a_password_is_asked_for() {
+    let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (open, closed) = (free(), free());
+    let servers = format!(
+        "[inet_http_server]\nport = {open}\n\
+         [inet_http_server:closed]\nport = {closed}\nusername = bob\npassword = sekrit\n"
+    );
+    let Some(_world) = World::with(&[WEB], &servers) else { return };
+    let ask = |place: std::net::SocketAddr, host: &str| {
+        until("the port is open", || TcpStream::connect(place).is_ok());
+        let mut stream = TcpStream::connect(place).unwrap();
+        let login = "Authorization: Basic Ym9iOnNla3JpdA==";
+        let head = format!("GET /metrics HTTP/1.0\r\nHost: {host}\r\n{login}\r\n\r\n");
+        std::io::Write::write_all(&mut stream, head.as_bytes()).unwrap();
+        let mut answer = String::new();
+        std::io::Read::read_to_string(&mut stream, &mut answer).unwrap();
+        answer.split(' ').nth(1).unwrap().to_owned()
+    };
+    assert_eq!(ask(open, "evil.example"), "421");
+    assert_eq!(ask(open, &open.to_string()), "200");
+    assert_eq!(ask(open, "localhost"), "200");
+    assert_eq!(ask(closed, "evil.example"), "200");
+}

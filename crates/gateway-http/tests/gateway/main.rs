@@ -1,6 +1,7 @@
 //! The gateway before a real Upright that runs jobs.
 
 mod http;
+mod web;
 mod world;
 
 use world::{results, text, until, Client, World};

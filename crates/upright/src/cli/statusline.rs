@@ -41,6 +41,7 @@ mod tests {
             waits_for: String::new(),
             last_exit: None,
             respawns: 0,
+            restarts: Default::default(),
             warnings: Vec::new(),
         };
         assert_eq!(status_line(&view), expected);

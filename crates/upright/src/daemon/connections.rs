@@ -674,6 +674,7 @@ fn size(notice: &Notice) -> usize {
             | machine::Notice::Goal { .. }
             | machine::Notice::Failed { .. }
             | machine::Notice::Job { .. }
+            | machine::Notice::Program(_)
             | machine::Notice::Restarted => 0,
         }
 }

@@ -42,12 +42,18 @@ pub fn output() {
     let loud = "start on startup\ntask\nexec sh -c 'echo out; echo err >&2; printf unfinished'";
     let stdout = "start on startup\ntask\nconsole stdout\nexec echo here";
     let direct = "start on startup\ntask\nexec sh -c 'echo by the name > /dev/stdout'";
+    // What the shell reads its script from is not there for what the script starts.
+    let script = "start on startup\ntask\nscript\n  test -e /proc/self/fd/9 || echo closed\n\
+                  sh -c 'test -e /proc/self/fd/9 || echo not handed on'\nend script\n";
     let image = Image::new().writable().env("HOME", "/app");
-    let mut container = up(image.job("loud", loud).job("said", stdout).job("named", direct));
+    let image = image.job("loud", loud).job("said", stdout).job("named", direct);
+    let mut container = up(image.job("script", script));
     for words in ["loud | out", "loud | err", "loud | unfinished", "said | here"] {
         container.line(words);
     }
     container.line("named | by the name");
+    container.line("script | closed");
+    container.line("script | not handed on");
     let files =
         container.exec("find /app /var/log /root /home -name 'loud*.log' -o -path /app/.cache");
     assert_eq!(String::from_utf8_lossy(&files.stdout), "");

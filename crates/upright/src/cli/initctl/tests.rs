@@ -62,6 +62,7 @@ fn view(job: &str, state: State, processes: &[(Role, i32)]) -> InstanceView {
         waits_for: String::new(),
         last_exit: None,
         respawns: 0,
+        restarts: Default::default(),
         warnings: Vec::new(),
     }
 }

@@ -7,7 +7,8 @@ use clap::ArgMatches;
 use engine::control::answer::Answer;
 use engine::control::call::{Call, Follow};
 use engine::control::notice::Notice;
-use engine::machine::{self, JobChange};
+use engine::machine::request::Ended;
+use engine::machine::{self, JobChange, ProgramNews};
 
 pub(super) fn events(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result<(), Exit> {
     let after = matches.get_one::<u64>("after").copied();
@@ -60,6 +61,21 @@ fn words(notice: &Notice) -> String {
         }
         machine::Notice::Job { job, change: JobChange::Added } => format!("job {job} added"),
         machine::Notice::Job { job, change: JobChange::Removed } => format!("job {job} removed"),
+        machine::Notice::Program(news) => {
+            let ProgramNews { job, from, to, pid, tries, exit, expected } = news;
+            let mut line = format!("program {job} {} (was {})", to.name(), from.name());
+            if let Some(pid) = pid {
+                line += &format!(", process {pid}");
+            }
+            if let Some(exit) = exit {
+                let how = if *expected { "expected" } else { "not expected" };
+                line += &format!(": {}; {how}", Ended(*exit));
+            }
+            if *tries > 0 {
+                line += &format!(", {tries} failed so far");
+            }
+            line
+        }
         machine::Notice::Restarted => String::from("restarted"),
     };
     out += &format!("{} {}\n", notice.sequence, printable(&what));

@@ -67,6 +67,7 @@ fn view(job: &str, state: State) -> InstanceView {
         waits_for: String::new(),
         last_exit: None,
         respawns: 0,
+        restarts: Default::default(),
         warnings: Vec::new(),
     }
 }

@@ -140,6 +140,7 @@ mod tests {
             waits_for: String::new(),
             last_exit: None,
             respawns: 0,
+            restarts: Default::default(),
             warnings: Vec::new(),
         }
     }

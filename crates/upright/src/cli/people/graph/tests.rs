@@ -39,6 +39,7 @@ fn state(name: &str, goal: Goal, state: State, exit: Option<Exit>) -> InstanceVi
         waits_for: String::new(),
         last_exit: exit.map(|exit| (LastExit::Ended { process: Role::Main, exit }, Span::ZERO)),
         respawns: 0,
+        restarts: Default::default(),
         warnings: Vec::new(),
     }
 }
