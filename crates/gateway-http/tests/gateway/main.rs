@@ -212,16 +212,22 @@ fn an_event_of_a_client_starts_a_job() {
 
 #[test]
 fn a_daemon_that_is_killed_is_waited_for_and_a_shutdown_is_told() {
-    let Some(world) = World::new(&[WEB]) else { return };
+    let gate = std::env::temp_dir().join(format!("uhttp-gate-{}", std::process::id()));
+    let _ = std::fs::remove_file(&gate);
+    let wait = format!("until [ -e {} ]; do sleep 0.02; done", gate.display());
+    let slow = format!("exec sleep 1000\npost-stop exec sh -c '{wait}'\n");
+    let Some(world) = World::new(&[("slow", &slow)]) else { return };
     let mut client = world.client();
-    client.of("startProcess", "web");
-    let pid = client.of("getProcessInfo", "web").member("pid").cloned();
+    client.of("startProcess", "slow");
+    let pid = client.of("getProcessInfo", "slow").member("pid").cloned();
     world.kill("daemon");
-    assert_eq!(client.of("getProcessInfo", "web").member("pid").cloned(), pid);
+    assert_eq!(client.of("getProcessInfo", "slow").member("pid").cloned(), pid);
     assert_eq!(client.call("supervisor.shutdown", &[]), Ok(true.into()));
     assert_eq!(client.refused("getState", &[]), "SHUTDOWN_STATE");
     assert!(client.call("system.listMethods", &[]).is_ok());
+    std::fs::write(&gate, "").unwrap();
     until("the socket is gone", || !std::path::Path::new(&world.socket()).exists());
+    std::fs::remove_file(gate).unwrap();
 }
 
 #[test]

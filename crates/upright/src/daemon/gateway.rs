@@ -179,12 +179,18 @@ impl Gateway {
 impl Daemon {
     /// Takes over what the keeper held for the gateways.
     pub(super) fn take_gateways(&mut self, held: &mut BTreeMap<u32, OwnedFd>) {
+        self.take_bus(held);
+        self.take_servers(held);
         for row in &GATEWAYS {
             let ends = (held.remove(&row.held.0), held.remove(&row.held.1));
             if let (Some(ours), Some(theirs)) = ends {
                 self.gateways.of(row.kind).begun = true;
                 self.watch_gateway(row, Channel { ours, theirs });
             }
+        }
+        // The daemon before may have died before it was said; who knows it passes over it.
+        if self.gateways.of(Kind::Http).begun {
+            self.http_begun();
         }
     }
 

@@ -119,8 +119,6 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, String> 
     }
     told.logger.take().into_iter().for_each(|logger| daemon.take_logger(logger));
     daemon.take_files(&mut told.held);
-    daemon.take_bus(&mut told.held);
-    daemon.take_servers(&mut told.held);
     daemon.take_gateways(&mut told.held);
     daemon.wait_for_changes()?;
     if let Err(why) = daemon.lock_logs(&mut told.held).and_then(|()| daemon.listen(&mut told.held))
