@@ -58,6 +58,10 @@ python3 -c 'import ensurepip' 2> /dev/null || { missing=" venv" packages=" pytho
 /usr/bin/python3 -c 'import dbus, gi' 2> /dev/null || {
     missing="$missing python3-dbus" packages="$packages python3-dbus python3-gi gir1.2-glib-2.0"
 }
+# A name service that needs no network.
+[ -e /usr/lib/libnss_extrausers.so.2 ] || {
+    missing="$missing libnss-extrausers" packages="$packages libnss-extrausers"
+}
 while read -r program package; do
     [ -n "$program" ] || continue
     if ! command -v "$program" > /dev/null; then

@@ -32,6 +32,7 @@ install -d "$root/bin" "$lib/bin" "$doc/docs"
 install -m 755 "$bin/upright" "$root/bin/upright"
 install -m 755 "$bin/upright-core" "$lib/upright-core"
 ln -sfn ../upright-core "$lib/bin/init"
+ln -sfn ../upright-core "$lib/bin/supervisord"
 for name in $names; do
     ln -sfn ../../../bin/upright "$lib/bin/$name"
 done
@@ -58,7 +59,7 @@ cat << TXT
 installed Upright in $root
   bin/upright              the command line
   lib/upright/upright-core keeper, daemon and logger
-  lib/upright/bin/         init, $(echo "$names" | sed 's/ /, /g')
+  lib/upright/bin/         init, supervisord, $(echo "$names" | sed 's/ /, /g')
   share/doc/upright/       documents
 For these names, put $3/lib/upright/bin first in PATH.
 TXT

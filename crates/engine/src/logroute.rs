@@ -1,7 +1,7 @@
 //! Where one process's output goes, and what the daemon and the logger say to each other.
 
 use crate::pack::{pack, unpack};
-use crate::process::Slot;
+use crate::process::{InstanceId, Role, Slot};
 use crate::spec::OnFull;
 use crate::text::Text;
 use alloc::string::String;
@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Row", into = "Row")]
 pub struct LogRoute {
-    /// `job` or `job (instance)`, for messages and for the prefix of forwarded lines.
+    /// `job` or `job (instance)`, for messages and for the prefix of forwarded lines; empty: they have
+    /// none.
     pub label: String,
     /// The file; none: forwarded only.
     pub file: Option<LogFile>,
@@ -69,6 +70,9 @@ impl From<Row> for LogRoute {
     }
 }
 
+/// The slot of what the daemon itself writes: that of no process, as instances count from 1.
+pub const OWN: Slot = Slot { instance: InstanceId(0), role: Role::Main, generation: 0 };
+
 /// What the daemon asks of the logger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToLogger {
@@ -90,6 +94,12 @@ pub enum ToLogger {
     },
     /// The keeper is gone: take its place, and say so.
     Succeed,
+    /// The attached descriptor is the reading end of what the daemon itself writes ([`OWN`]); told
+    /// again by each daemon.
+    Own {
+        /// Where it goes. Without a label before lines that are forwarded.
+        route: LogRoute,
+    },
 }
 
 /// What the logger tells the daemon.

@@ -75,6 +75,11 @@ impl fmt::Display for Role {
 )]
 pub struct InstanceId(pub u32);
 
+impl InstanceId {
+    /// No instance: slots of what the daemon runs for itself. The engine counts from 1.
+    pub const NONE: InstanceId = InstanceId(0);
+}
+
 /// Identifies one process of one instance; never used twice. The keeper's table is keyed by it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Slot {

@@ -278,7 +278,7 @@ mod tests {
         let start = Request::Start(target, Wait::Settled);
         let inputs = [
             Input::Define(Arc::new(spec)),
-            Input::Ask(engine.next_request(), None, start),
+            Input::Ask(engine.next_request(), None, start, None),
             Input::Spawned(slot, 100, 0),
         ];
         let mut records = Vec::new();
@@ -367,7 +367,7 @@ mod tests {
         engine.handle(Mono(1), Input::Define(spec.unwrap()), &mut effects);
         let target = Target { job: Text::from("web"), which: Which::Env(Vec::new()) };
         let start = Request::Start(target, Wait::Settled);
-        engine.handle(Mono(1), Input::Ask(engine.next_request(), None, start), &mut effects);
+        engine.handle(Mono(1), Input::Ask(engine.next_request(), None, start, None), &mut effects);
         let slot = Slot { instance: InstanceId(10), role: Role::Main, generation: 81 };
         assert!(effects.contains(&Effect::Spawn(slot)), "{effects:?}");
     }
@@ -392,8 +392,10 @@ mod tests {
             let token = Some(Text::from("t"));
             let name = EventName::try_from("e").unwrap();
             let emit = Request::Emit(Text::from("e"), Vec::new(), Wait::Settled);
-            let news =
-                [Input::Happened(name, Vec::new()), Input::Ask(engine.next_request(), token, emit)];
+            let news = [
+                Input::Happened(name, Vec::new()),
+                Input::Ask(engine.next_request(), token, emit, None),
+            ];
             let mut effects = Vec::new();
             for input in catching.inputs.into_iter().chain(news) {
                 engine.handle(Mono(2), input, &mut effects);

@@ -12,6 +12,8 @@ impl Signal {
     pub const HUP: Signal = Signal(1);
     /// Interrupt from the keyboard.
     pub const INT: Signal = Signal(2);
+    /// QUIT.
+    pub const QUIT: Signal = Signal(3);
     /// End at once; cannot be caught.
     pub const KILL: Signal = Signal(9);
     /// First signal of the user's choice.

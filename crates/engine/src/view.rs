@@ -12,6 +12,7 @@ use crate::time::Span;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 use serde::{Deserialize, Serialize};
 
 /// An instance, or a job that has none (then `stop/waiting`), at one moment.
@@ -220,19 +221,78 @@ pub struct Remembered {
     pub decision: String,
 }
 
+/// A line of a condition as it is drawn, the lines below an operator one step deeper.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Need {
+    /// How deep it stands; the first line at 0.
+    pub depth: u32,
+    /// `all of`, `any of`, or the event with its arguments.
+    pub words: String,
+    /// Whether it has come true.
+    pub met: bool,
+    /// The event that has come, with its variables' names and values.
+    pub by: Option<String>,
+    /// What is known of who would bring it; empty where nothing is.
+    pub note: String,
+}
+
+/// A run of a job's main process that is over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunView {
+    /// How long ago it ended.
+    pub ago: Span,
+    /// How long it lasted; nothing where its beginning is not remembered or there never was one.
+    pub lasted: Option<Span>,
+    /// How it ended.
+    pub exit: LastExit,
+    /// What is known of the signal that ended it; empty where nothing is.
+    pub note: String,
+}
+
+/// Who asked for something.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asker {
+    /// The user.
+    pub uid: u32,
+    /// The process.
+    pub pid: Pid,
+    /// The name of its program; empty where it could not be read.
+    pub program: Text,
+}
+
+impl fmt::Display for Asker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "uid {} (", self.uid)?;
+        if !self.program.is_empty() {
+            write!(f, "{}, ", self.program)?;
+        }
+        write!(f, "process {})", self.pid)
+    }
+}
+
 /// What `why` answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WhyView {
     /// The job's state.
     pub status: InstanceView,
-    /// What `start on` waits for: operands already matched and still missing, in words.
-    pub start_on: Vec<String>,
-    /// The same of `stop on`.
-    pub stop_on: Vec<String>,
+    /// Why it is in that state, in a sentence; never empty.
+    pub verdict: String,
+    /// How long until the machine does something about it by itself; none: nothing is due.
+    pub due: Option<Span>,
+    /// The ring of jobs and events that wait for each other and that it waits for, a link each.
+    pub ring: Vec<String>,
+    /// What starts it by itself, drawn.
+    pub start_on: Vec<Need>,
+    /// What stops it by itself, drawn; of an instance alone.
+    pub stop_on: Vec<Need>,
     /// Who waits for this instance: events and clients, in words.
     pub waiters: Vec<String>,
+    /// Its last runs, oldest first, as far as the history goes back.
+    pub runs: Vec<RunView>,
     /// The last decisions, oldest first.
     pub history: Vec<Remembered>,
+    /// The files that describe it, later ones after those that they change.
+    pub files: Vec<Text>,
 }
 
 /// A job's description as `show-config` wants it.

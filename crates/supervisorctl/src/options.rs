@@ -1,6 +1,6 @@
-//! The command line's options: THE TABLE, and reading by it as getopt does.
+//! The command line's options: THE TABLE, and reading by it.
 
-use engine::dialect::supervisord::repr;
+use engine::dialect::supervisord::{getopt, repr, Form};
 
 /// An option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,73 +93,17 @@ pub const OPTIONS: &[Row] = &[
 /// them.
 pub type Given = (Vec<(Opt, String, String)>, Vec<String>);
 
-/// Reads arguments up to the first that is no option. Source: Python 3.11, getopt.py.
+/// Reads arguments up to the first that is no option.
 pub fn read(arguments: &[String]) -> Result<Given, String> {
-    let mut found = Vec::new();
-    let mut rest = arguments.iter();
-    while let Some(argument) = rest.as_slice().first() {
-        if argument == "--" {
-            rest.next();
-            break;
-        }
-        if let Some(long) = argument.strip_prefix("--") {
-            rest.next();
-            let (name, value) = match long.split_once('=') {
-                Some((name, value)) => (name, Some(value)),
-                None => (long, None),
-            };
-            let (row, full) = by_name(name)?;
-            let value = match (row.takes, value) {
-                (None, Some(_)) => {
-                    return Err(format!("option --{full} must not have an argument"))
-                }
-                (None, None) => String::new(),
-                (Some(_), Some(value)) => value.to_owned(),
-                (Some(_), None) => match rest.next() {
-                    Some(value) => value.clone(),
-                    None => return Err(format!("option --{full} requires argument")),
-                },
-            };
-            found.push((row.opt, format!("--{full}"), value));
-        } else if argument.len() > 1 && argument.starts_with('-') {
-            rest.next();
-            let mut letters = argument.chars();
-            letters.next();
-            while let Some(letter) = letters.next() {
-                let row = OPTIONS.iter().find(|row| row.letters.contains(&letter));
-                let row = row.ok_or_else(|| format!("option -{letter} not recognized"))?;
-                let mut value = String::new();
-                if row.takes.is_some() {
-                    value = letters.as_str().to_owned();
-                    letters = "".chars();
-                    if value.is_empty() {
-                        let next = rest.next().cloned();
-                        value =
-                            next.ok_or_else(|| format!("option -{letter} requires argument"))?;
-                    }
-                }
-                found.push((row.opt, format!("-{letter}"), value));
-            }
-        } else {
-            break;
-        }
-    }
-    Ok((found, rest.as_slice().to_vec()))
-}
-
-/// Finds an option by its long name or the beginning of only one.
-fn by_name(name: &str) -> Result<(&'static Row, &'static str), String> {
-    let all = OPTIONS.iter().flat_map(|row| row.names.iter().map(move |name| (row, *name)));
-    let fitting: Vec<_> = all.filter(|(_, known)| known.starts_with(name)).collect();
-    let exact = fitting.iter().find(|(_, known)| *known == name);
-    match (exact, fitting.as_slice()) {
-        (Some(found), _) => Ok(*found),
-        (None, []) => Err(format!("option --{name} not recognized")),
-        (None, [first, more @ ..]) if more.iter().all(|(row, _)| row.opt == first.0.opt) => {
-            Ok(*first)
-        }
-        (None, _) => Err(format!("option --{name} not a unique prefix")),
-    }
+    let form =
+        |row: &Row| Form { letters: row.letters, names: row.names, takes: row.takes.is_some() };
+    let forms: Vec<Form> = OPTIONS.iter().map(form).collect();
+    let (found, rest) = getopt(arguments, &forms)?;
+    let found = found.into_iter().filter_map(|found| {
+        let row = OPTIONS.get(found.place)?;
+        Some((row.opt, found.written, found.value))
+    });
+    Ok((found.collect(), rest))
 }
 
 /// Returns what `-h` prints.

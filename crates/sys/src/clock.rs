@@ -42,19 +42,59 @@ pub fn shown() -> Shown {
     shown_at(wall().0 / 1_000_000_000).1
 }
 
+/// A moment as calendars and clocks show it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// The year.
+    pub year: i32,
+    /// The day of it.
+    pub day: Day,
+    /// What clocks show.
+    pub clock: Shown,
+    /// 0 to 60.
+    pub second: u32,
+}
+
+/// Returns what calendars and clocks show so many seconds after 1970 (UTC) in the local time zone; the
+/// beginning of 1970 where it is not known.
+pub fn moment(seconds: u64) -> Moment {
+    match local(seconds) {
+        Some(local) => {
+            let (day, clock) = of(&local);
+            let year = local.tm_year.saturating_add(1900);
+            Moment { year, day, clock, second: number(local.tm_sec, 60) }
+        }
+        None => {
+            let (day, clock) = shown_at(0);
+            Moment { year: 1970, day, clock, second: 0 }
+        }
+    }
+}
+
 /// Returns what calendars and clocks show so many seconds after 1970 (UTC); the same of the last
 /// second that is known where it is too late, and of 1970 where nothing is.
 pub fn shown_at(seconds: u64) -> (Day, Shown) {
+    let Some(local) = local(seconds) else {
+        let minutes = u32::try_from(seconds / 60 % (24 * 60)).unwrap_or(0);
+        return (Day { month: 1, day: 1 }, Shown { hour: minutes / 60, minute: minutes % 60 });
+    };
+    of(&local)
+}
+
+fn local(seconds: u64) -> Option<libc::tm> {
     let moment = libc::time_t::try_from(seconds).unwrap_or(libc::time_t::MAX);
     // SAFETY: the structure is plain numbers and a pointer that may be null.
     let mut local: libc::tm = unsafe { std::mem::zeroed() };
     // SAFETY: reads one number and fills the structure; both live here.
     let known = unsafe { !libc::localtime_r(&moment, &mut local).is_null() };
-    let number = |value: i32, most: u32| u32::try_from(value).unwrap_or(0).min(most);
-    if !known {
-        let minutes = u32::try_from(seconds / 60 % (24 * 60)).unwrap_or(0);
-        return (Day { month: 1, day: 1 }, Shown { hour: minutes / 60, minute: minutes % 60 });
-    }
+    known.then_some(local)
+}
+
+fn number(value: i32, most: u32) -> u32 {
+    u32::try_from(value).unwrap_or(0).min(most)
+}
+
+fn of(local: &libc::tm) -> (Day, Shown) {
     let day = Day { month: number(local.tm_mon, 11) + 1, day: number(local.tm_mday, 31).max(1) };
     (day, Shown { hour: number(local.tm_hour, 23), minute: number(local.tm_min, 59) })
 }

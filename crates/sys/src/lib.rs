@@ -4,6 +4,7 @@
 //! never the engine itself.
 
 pub mod alone;
+pub mod background;
 mod child;
 pub mod clock;
 pub mod entry;

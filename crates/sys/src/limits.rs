@@ -36,6 +36,32 @@ impl Inherited {
     }
 }
 
+/// What came of making sure of a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ensured {
+    /// It was enough.
+    Enough,
+    /// It has been raised.
+    Raised,
+    /// It cannot be raised beyond this hard limit.
+    Refused(u64),
+}
+
+/// Makes sure that a limit is at least that high, raising the hard one too where we may.
+pub fn ensure(resource: Resource, least: u64) -> Ensured {
+    let kernel = kernel(resource);
+    let now = getrlimit(kernel);
+    let enough = |limit: Option<u64>| limit.is_none_or(|limit| limit >= least);
+    if enough(now.current) {
+        return Ensured::Enough;
+    }
+    let maximum = if enough(now.maximum) { now.maximum } else { Some(least) };
+    match setrlimit(kernel, Rlimit { current: Some(least), maximum }) {
+        Ok(()) => Ensured::Raised,
+        Err(_) => Ensured::Refused(maximum.unwrap_or(u64::MAX)),
+    }
+}
+
 /// How many descriptors are enough for ten thousand services.
 const DESCRIPTORS: u64 = 1 << 17;
 

@@ -210,6 +210,20 @@ pub fn parent() -> Pid {
     rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get())
 }
 
+/// Becomes another user for good, with this group and these groups.
+pub fn become_user(uid: u32, gid: u32, groups: &[u32]) -> Result<(), Errno> {
+    let done = |returned: i32| if returned == 0 { Ok(()) } else { Err(last_error()) };
+    // SAFETY: plain numbers, and a list that lives here with its length.
+    unsafe {
+        done(libc::setgroups(groups.len(), groups.as_ptr()))?;
+        done(libc::setgid(gid))?;
+        done(libc::setuid(uid))?;
+        // What the kernel shows of us below /proc is the new user's from now on, as after an exec: our
+        // own binary and memory files are opened there.
+        done(libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0))
+    }
+}
+
 /// Returns the user and the group that we run as.
 pub fn ids() -> (u32, u32) {
     (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())

@@ -28,6 +28,11 @@ pub fn read(from: impl AsFd, buffer: &mut [u8]) -> Result<usize, Errno> {
     again(|| rustix::io::read(&from, &mut *buffer))
 }
 
+/// Writes as much of a buffer as there is room for; returns how much that was.
+pub fn write(to: impl AsFd, buffer: &[u8]) -> Result<usize, Errno> {
+    again(|| rustix::io::write(&to, buffer))
+}
+
 /// Returns how many bytes could be read at once.
 pub fn readable(from: impl AsFd) -> Result<usize, Errno> {
     rustix::io::ioctl_fionread(from).map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX))

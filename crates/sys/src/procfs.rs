@@ -92,6 +92,14 @@ pub fn program(pid: Pid) -> Option<Vec<u8>> {
     Some(name.strip_suffix(b" (deleted)").unwrap_or(name).to_vec())
 }
 
+/// Returns the name that a process goes by, at most 15 bytes: that of the link it was called by, where
+/// it was; nothing where it is gone.
+pub fn name(pid: Pid) -> Option<Vec<u8>> {
+    let mut name = fs::read(format!("/proc/{pid}/comm")).ok()?;
+    name.pop_if(|last| *last == b'\n');
+    Some(name)
+}
+
 /// Returns how many files a process has open; nothing where it is gone or not ours to see.
 pub fn open_files(pid: Pid) -> Option<usize> {
     Some(fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count())

@@ -40,6 +40,16 @@ pub enum Unknown {
     },
 }
 
+impl Unknown {
+    /// Returns what the kernel would say.
+    pub fn errno(&self) -> Errno {
+        match self {
+            Unknown::Absent { .. } => Errno::NOENT,
+            Unknown::Unreadable { errno, .. } => *errno,
+        }
+    }
+}
+
 /// Returns the user of that name as `etc/passwd` below `root` has it.
 pub fn user(root: &Path, name: &[u8]) -> Result<User, Unknown> {
     let (file, content) = read(root, "etc/passwd")?;
@@ -76,6 +86,28 @@ pub fn groups_of(root: &Path, name: &[u8], primary: u32) -> Result<Vec<u32>, Unk
         Err(Unknown::Unreadable { errno: Errno::NOENT, .. }) => Ok(vec![primary]),
         Err(unknown) => Err(unknown),
     }
+}
+
+/// Returns the first user of a text like `/etc/passwd`, as getent(1) writes it.
+pub fn first_user(text: &[u8]) -> Option<User> {
+    passwd(text).next()
+}
+
+/// Returns the number of the first group of a text like `/etc/group`.
+pub fn first_group(text: &[u8]) -> Option<u32> {
+    groups(text).next().map(|group| group.gid)
+}
+
+/// Returns `primary`, then the numbers behind the name in a line of `getent initgroups`.
+pub fn listed_groups(text: &[u8], primary: u32) -> Vec<u32> {
+    let mut all = vec![primary];
+    let words = text.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    for gid in words.skip(1).filter_map(number) {
+        if !all.contains(&gid) {
+            all.push(gid);
+        }
+    }
+    all
 }
 
 /// A group as `/etc/group` has it.
@@ -144,6 +176,19 @@ fn read(root: &Path, name: &str) -> Result<(PathBuf, Vec<u8>), Unknown> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_getent_writes_is_read() {
+        let user = first_user(b"ldap.user:*:70000:70001:A, B:/srv/ldap.user:/bin/sh\n").unwrap();
+        assert_eq!((user.name.as_slice(), user.uid, user.gid), (&b"ldap.user"[..], 70000, 70001));
+        assert_eq!(first_user(b""), None);
+        assert_eq!(first_group(b"team:x:70002:a,b\n"), Some(70002));
+        assert_eq!(
+            listed_groups(b"ldap.user            70001 70002 27\n", 5),
+            [5, 70001, 70002, 27]
+        );
+        assert_eq!(listed_groups(b"", 5), [5]);
+    }
 
     #[test]
     fn a_user_is_found_by_name_and_by_number_among_lines_that_are_none() {

@@ -3,6 +3,7 @@
 //! Read twice: once before the keeper starts, so that a mistake is told at once, and again by each
 //! daemon. Source: spec 13; the words of mistakes are libnih's.
 
+use crate::supervisord::options::Given;
 use engine::machine::Level;
 use engine::spec::Console;
 use engine::time::Span;
@@ -19,6 +20,8 @@ pub enum Mode {
     User,
     /// In the foreground, for the jobs of some directories (`upright up`).
     Up,
+    /// In the place of Supervisor's daemon, for the programs of its configuration (`supervisord`).
+    Supervisord,
 }
 
 /// The event that begins everything.
@@ -83,6 +86,8 @@ pub struct Options {
     pub bus: Bus,
     /// The least level that is said.
     pub level: Level,
+    /// What the command line of `supervisord` says.
+    pub programs: Option<Given>,
 }
 
 /// What the command line asks for.
@@ -113,6 +118,7 @@ impl Default for Options {
             console: Console::Log,
             bus: Bus::AtStart,
             level: Level::Message,
+            programs: None,
         }
     }
 }
@@ -352,6 +358,9 @@ pub fn words(arguments: Vec<CString>) -> Vec<OsString> {
 
 /// Reads the arguments, the program's name first. A mistake comes back as the lines to print.
 pub fn read(arguments: &[OsString]) -> Result<Asked, String> {
+    if let Some(given) = Given::of_arguments(arguments) {
+        return Ok(Asked::Run(Box::new(of_supervisord(given))));
+    }
     let program = arguments.first().map_or_else(|| "init".into(), |argument| argument.clone());
     let program = PathBuf::from(program);
     let program = program.file_name().unwrap_or("init".as_ref()).to_string_lossy().into_owned();
@@ -392,6 +401,15 @@ pub fn read(arguments: &[OsString]) -> Result<Asked, String> {
         }
     }
     Ok(Asked::Run(Box::new(options)))
+}
+
+/// Returns the options of a daemon that stands in for Supervisor's. What a job does not say is as it
+/// is there: nothing is begun by an event, and the output of jobs that say nothing goes nowhere.
+fn of_supervisord(given: Given) -> Options {
+    let mode = Mode::Supervisord;
+    // Each program says how long it may take to end.
+    let stop_timeout = Some(Span::ZERO);
+    Options { mode, stop_timeout, programs: Some(given), ..Options::default() }
 }
 
 /// Reads `SIZE:COUNT`, the size in bytes or with K, M or G behind it.

@@ -21,7 +21,8 @@ use crate::spec::{Arg, Condition, KillMode, Node, Operand};
 use crate::text::Text;
 use crate::time::Span;
 use crate::view::{
-    InstanceView, JobView, LastExit, ProgramState, ProgramView, Remembered, SettingsView, WhyView,
+    InstanceView, JobView, LastExit, Need, ProgramState, ProgramView, Remembered, RunView,
+    SettingsView, WhyView,
 };
 use alloc::boxed::Box;
 use alloc::format;
@@ -188,11 +189,39 @@ fn sample_answers() -> Vec<(Command, Answer)> {
         start_on: Some(Condition { nodes }),
         stop_on: None,
     };
+    let need = Need {
+        depth: 1,
+        words: String::from("net-up"),
+        met: true,
+        by: Some(String::from("net-up IFACE=lo")),
+        note: String::from("says `emits`: udev"),
+    };
+    let open = Need { met: false, by: None, note: String::new(), ..need.clone() };
+    let ended =
+        LastExit::Ended { process: Role::Main, exit: Exit::Signal { signal: 9, core: true } };
     let why = WhyView {
         status: full.clone(),
-        start_on: vec![String::from("net-up: not yet")],
+        verdict: String::from("somebody asked"),
+        due: Some(Span::millis(40)),
+        ring: vec![String::from("a waits for b")],
+        start_on: vec![need, open],
         stop_on: Vec::new(),
         waiters: vec![String::from("event startup")],
+        runs: vec![
+            RunView {
+                ago: Span::secs(9),
+                lasted: Some(Span::secs(2)),
+                exit: ended,
+                note: String::from("it crashed"),
+            },
+            RunView {
+                ago: Span::secs(5),
+                lasted: None,
+                exit: LastExit::NotSpawned { process: Role::Main, step: Step::Exec, errno: 2 },
+                note: String::new(),
+            },
+        ],
+        files: vec![Text::from(b"/etc/init/web\xff.conf")],
         history: vec![Remembered {
             ago: Span::secs(1),
             cause: String::from("asked"),
@@ -702,9 +731,14 @@ fn a_history_that_does_not_fit_loses_its_oldest_decisions() {
     };
     let why = WhyView {
         status: instance("web"),
+        verdict: String::from("so it is"),
+        due: None,
+        ring: Vec::new(),
         start_on: Vec::new(),
         stop_on: Vec::new(),
         waiters: Vec::new(),
+        runs: Vec::new(),
+        files: Vec::new(),
         history: (0..40).rev().map(remembered).collect(),
     };
     let mut out = Vec::new();

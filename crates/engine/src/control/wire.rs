@@ -15,8 +15,8 @@ use crate::spec::{Arg, Condition, KillMode, Node, Operand};
 use crate::text::Text;
 use crate::time::Span;
 use crate::view::{
-    InstanceView, JobView, LastExit, ProgramState, ProgramView, Remembered, Restarts, SettingsView,
-    WhyView,
+    InstanceView, JobView, LastExit, Need, ProgramState, ProgramView, Remembered, Restarts,
+    RunView, SettingsView, WhyView,
 };
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -258,46 +258,127 @@ struct WireRemembered {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
+struct WireNeed {
+    depth: u32,
+    words: String,
+    met: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    by: Option<String>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    note: String,
+}
+
+impl From<Need> for WireNeed {
+    fn from(need: Need) -> WireNeed {
+        let Need { depth, words, met, by, note } = need;
+        WireNeed { depth, words, met, by, note }
+    }
+}
+
+impl From<WireNeed> for Need {
+    fn from(wire: WireNeed) -> Need {
+        let WireNeed { depth, words, met, by, note } = wire;
+        Need { depth, words, met, by, note }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct WireRun {
+    age: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lasted: Option<u64>,
+    ending: WireEnding,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    note: String,
+}
+
+impl From<RunView> for WireRun {
+    fn from(run: RunView) -> WireRun {
+        let RunView { ago, lasted, exit, note } = run;
+        WireRun { age: millis(ago), lasted: lasted.map(millis), ending: exit.into(), note }
+    }
+}
+
+impl From<WireRun> for RunView {
+    fn from(wire: WireRun) -> RunView {
+        RunView {
+            ago: Span::millis(wire.age),
+            lasted: wire.lasted.map(Span::millis),
+            exit: wire.ending.into(),
+            note: wire.note,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct WireWhy {
     instance: WireInstance,
-    start_on: Vec<String>,
-    stop_on: Vec<String>,
+    verdict: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    due: Option<u64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    ring: Vec<String>,
+    start_on: Vec<WireNeed>,
+    stop_on: Vec<WireNeed>,
     waiters: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    runs: Vec<WireRun>,
     history: Vec<WireRemembered>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    files: Vec<Text>,
 }
 
 impl From<WhyView> for WireWhy {
     fn from(view: WhyView) -> WireWhy {
-        let WhyView { status, start_on, stop_on, waiters, history } = view;
-        let history = history
-            .into_iter()
-            .map(|Remembered { ago, cause, decision }| WireRemembered {
-                age: millis(ago),
-                cause,
-                decision,
-            })
-            .collect();
-        WireWhy { instance: status.into(), start_on, stop_on, waiters, history }
+        let WhyView {
+            status,
+            verdict,
+            due,
+            ring,
+            start_on,
+            stop_on,
+            waiters,
+            runs,
+            history,
+            files,
+        } = view;
+        let remembered = |row: Remembered| {
+            let Remembered { ago, cause, decision } = row;
+            WireRemembered { age: millis(ago), cause, decision }
+        };
+        WireWhy {
+            instance: status.into(),
+            verdict,
+            due: due.map(millis),
+            ring,
+            start_on: start_on.into_iter().map(WireNeed::from).collect(),
+            stop_on: stop_on.into_iter().map(WireNeed::from).collect(),
+            waiters,
+            runs: runs.into_iter().map(WireRun::from).collect(),
+            history: history.into_iter().map(remembered).collect(),
+            files,
+        }
     }
 }
 
 impl From<WireWhy> for WhyView {
     fn from(wire: WireWhy) -> WhyView {
-        let history = wire
-            .history
-            .into_iter()
-            .map(|row| Remembered {
-                ago: Span::millis(row.age),
-                cause: row.cause,
-                decision: row.decision,
-            })
-            .collect();
+        let remembered = |row: WireRemembered| Remembered {
+            ago: Span::millis(row.age),
+            cause: row.cause,
+            decision: row.decision,
+        };
         WhyView {
             status: wire.instance.into(),
-            start_on: wire.start_on,
-            stop_on: wire.stop_on,
+            verdict: wire.verdict,
+            due: wire.due.map(Span::millis),
+            ring: wire.ring,
+            start_on: wire.start_on.into_iter().map(Need::from).collect(),
+            stop_on: wire.stop_on.into_iter().map(Need::from).collect(),
             waiters: wire.waiters,
-            history,
+            runs: wire.runs.into_iter().map(RunView::from).collect(),
+            history: wire.history.into_iter().map(remembered).collect(),
+            files: wire.files,
         }
     }
 }

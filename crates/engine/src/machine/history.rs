@@ -9,9 +9,10 @@ use crate::machine::request::{Asked, Ended, Failure};
 use crate::machine::state::{Goal, State};
 use crate::names::{EventName, InstanceName, JobName};
 use crate::process::{Exit, Pid, Role, Step};
+use crate::shared::Shared;
 use crate::signal::Signal;
 use crate::time::{Mono, Span};
-use crate::view::{LastExit, Restarts};
+use crate::view::{Asker, LastExit, Restarts};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
@@ -113,6 +114,8 @@ pub enum Note {
     Redefined,
     /// The start failed and is tried again; for the n-th time.
     StartsAgain(u32),
+    /// A client of whom it is known who it is asked.
+    AskedBy(Asked, Shared<Asker>),
 }
 
 impl History {
@@ -173,6 +176,7 @@ impl History {
             | Note::LivesOn(_)
             | Note::Remains(_)
             | Note::ChainCut(_)
+            | Note::AskedBy(..)
             | Note::Redefined => {}
         }
         if self.entries.len() >= HISTORY_MAX {
@@ -193,11 +197,10 @@ impl Note {
             Note::Asked(asked) => {
                 (format!("a client asked for a {}", verb(asked)), format!("goal {}", goal(asked)))
             }
-            Note::ByEvents(asked, names) => {
-                let names: Vec<String> = names.iter().map(|name| format!("{name}")).collect();
-                let on = if *asked == Asked::Stop { "stop on" } else { "start on" };
-                (format!("{on} came true by {}", names.join(", ")), format!("goal {}", goal(asked)))
+            Note::AskedBy(asked, by) => {
+                (format!("{} asked for a {}", **by, verb(asked)), format!("goal {}", goal(asked)))
             }
+            Note::ByEvents(asked, names) => by_events(asked, names),
             Note::Stops => (String::from("it is not to be started again"), "goal stop".into()),
             Note::Rest(goal, state) => (format!("{goal}/{state}"), "at rest".into()),
             Note::Spawned(role, pid) => (format!("{role} process {pid} runs"), String::new()),
@@ -257,6 +260,12 @@ impl Note {
             Note::Redefined => ("the job's file changed".into(), "the new one is in force".into()),
         }
     }
+}
+
+fn by_events(asked: &Asked, names: &[EventName]) -> (String, String) {
+    let names: Vec<String> = names.iter().map(|name| format!("{name}")).collect();
+    let on = if *asked == Asked::Stop { "stop on" } else { "start on" };
+    (format!("{on} came true by {}", names.join(", ")), format!("goal {}", goal(asked)))
 }
 
 fn sent(cause: &str, signal: Signal) -> (String, String) {

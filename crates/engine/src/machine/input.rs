@@ -9,7 +9,7 @@ use crate::process::{Exit, Pid, Slot, Step};
 use crate::signal::Signal;
 use crate::spec::JobSpec;
 use crate::text::Text;
-use crate::view::ProgramState;
+use crate::view::{Asker, ProgramState};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -23,8 +23,8 @@ pub enum Input {
     /// A job's file is gone.
     Remove(JobName),
     /// A client asks; the number is [`crate::machine::Engine::next_request`]. The token names the
-    /// request for a client that lost its connection.
-    Ask(RequestId, Option<Text>, Request),
+    /// request for a client that lost its connection. Who it is is told later, by `why`.
+    Ask(RequestId, Option<Text>, Request, Option<Asker>),
     /// The client of a request is gone: nobody waits for the reply.
     Gone(RequestId),
     /// Upright itself emits an event (`startup`, a signal's).

@@ -1,6 +1,5 @@
 //! Looking at the machine: the values that status, list and why show.
 
-use super::condition::Matches;
 use super::history::AT_REST;
 use super::instance::{Due, Hold, Instance, Waiter, Warning};
 use super::job::{Job, Next};
@@ -8,10 +7,10 @@ use super::state::{Goal, State};
 use super::{Engine, EventId};
 use crate::names::{InstanceName, JobName};
 use crate::process::{InstanceId, Role, Slot};
-use crate::spec::{Arg, Command, Condition, Expect, Node, NormalExit, Operand, Respawn};
+use crate::spec::{Command, Expect, NormalExit, Respawn};
 use crate::text::Text;
 use crate::time::{Mono, Span};
-use crate::view::{InstanceView, JobView, Remembered, SettingsView, WhyView};
+use crate::view::{InstanceView, JobView, SettingsView};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -27,7 +26,7 @@ impl Engine {
         self.view_gone(job, &InstanceName::default())
     }
 
-    fn view_gone(&self, job: &JobName, name: &InstanceName) -> InstanceView {
+    pub(super) fn view_gone(&self, job: &JobName, name: &InstanceName) -> InstanceView {
         InstanceView {
             job: job.clone(),
             goal: Goal::Stop,
@@ -169,46 +168,6 @@ impl Engine {
         }
     }
 
-    /// Returns what `why` answers for an instance, also for one that is gone.
-    pub fn why(&self, job: &JobName, name: &InstanceName) -> Option<WhyView> {
-        let registered = self.jobs.look(job)?;
-        let id = self.names.get(&(job.clone(), name.clone()));
-        let instance = id.and_then(|id| self.instances.look(id));
-        let status =
-            instance.map_or_else(|| self.view_gone(job, name), |instance| self.view(instance));
-        let key = (job.clone(), status.instance.clone());
-        let history = self.histories.get(&key).into_iter().flat_map(|history| &history.entries);
-        let spec = &registered.spec;
-        let mut status = status;
-        match registered.next {
-            Next::Same => {}
-            Next::Changed(_) if self.instances_of(job) > 1 => status.warnings.push(
-                "its file has changed; the new one is in force when all its instances have stopped"
-                    .to_string(),
-            ),
-            Next::Changed(_) => status.warnings.push(
-                "its file has changed; the new one is in force after a stop or restart".to_string(),
-            ),
-            Next::Removed => status
-                .warnings
-                .push("its file is gone; the job is forgotten when it stops".to_string()),
-        }
-        Some(WhyView {
-            start_on: self.condition_words(spec.start_on.as_deref(), &registered.start),
-            stop_on: instance.map_or_else(Vec::new, |instance| {
-                self.condition_words(spec.stop_on.as_deref(), &instance.stop)
-            }),
-            waiters: instance.map_or_else(Vec::new, |instance| self.waiter_words(instance)),
-            history: history
-                .map(|entry| {
-                    let (cause, decision) = entry.note.words();
-                    Remembered { ago: self.now.since(entry.at), cause, decision }
-                })
-                .collect(),
-            status,
-        })
-    }
-
     /// Returns the living processes with their slots, for whoever has to tell them apart.
     pub fn processes(&self) -> impl Iterator<Item = (Slot, Option<crate::process::Pid>)> + '_ {
         let all = self.instances.iter().flat_map(|(_, instance)| instance.processes.values());
@@ -259,7 +218,7 @@ impl Engine {
         history.last_exit.clone().map(|(at, exit)| (exit, self.now.since(at)))
     }
 
-    fn view(&self, instance: &Instance) -> InstanceView {
+    pub(super) fn view(&self, instance: &Instance) -> InstanceView {
         let processes = instance.processes.iter();
         InstanceView {
             job: instance.job.clone(),
@@ -277,8 +236,12 @@ impl Engine {
         }
     }
 
-    fn hold_words(&self, instance: &Instance) -> String {
+    pub(super) fn hold_words(&self, instance: &Instance) -> String {
         let Some(hold) = instance.hold else { return String::new() };
+        #[cfg(feature = "planted")]
+        if hold == Hold::Deadline && self.planted(super::Bug::WhySilent) {
+            return String::new();
+        }
         let left = |at: Mono| at.since(self.now);
         match (hold, instance.due()) {
             (Hold::Event(event), _) => {
@@ -316,7 +279,7 @@ impl Engine {
         }
     }
 
-    fn event_words(&self, id: EventId) -> String {
+    pub(super) fn event_words(&self, id: EventId) -> String {
         let Some(event) = self.events.look(&id) else { return String::from("that has finished") };
         let mut words = format!("{}", event.name);
         for row in &event.env {
@@ -326,7 +289,7 @@ impl Engine {
     }
 
     /// Says what keeps an event from finishing.
-    fn holders_of(&self, id: EventId) -> Vec<String> {
+    pub(super) fn holders_of(&self, id: EventId) -> Vec<String> {
         let mut holders = Vec::new();
         for (_, instance) in self.instances.iter() {
             if instance.waiters.contains(&Waiter::Event(id)) {
@@ -345,42 +308,6 @@ impl Engine {
         }
         holders
     }
-
-    fn condition_words(&self, condition: Option<&Condition>, matched: &Matches) -> Vec<String> {
-        let nodes = condition.into_iter().flat_map(|condition| condition.nodes.iter().enumerate());
-        nodes
-            .filter_map(|(index, node)| match node {
-                Node::Event(operand) => {
-                    let met = match matched.event(index) {
-                        Some(event) => format!("met by {}", self.event_words(event)),
-                        None => String::from("not met"),
-                    };
-                    Some(format!("{}: {met}", operand_words(operand)))
-                }
-                Node::And | Node::Or => None,
-            })
-            .collect()
-    }
-
-    fn waiter_words(&self, instance: &Instance) -> Vec<String> {
-        let words = |waiter: &Waiter| match waiter {
-            Waiter::Event(event) => format!("event {}", self.event_words(*event)),
-            Waiter::Request(_) | Waiter::Accepted(_) => String::from("a client"),
-        };
-        instance.waiters.iter().map(words).collect()
-    }
-}
-
-fn operand_words(operand: &Operand) -> String {
-    let mut words = format!("{}", operand.event);
-    for arg in &operand.args {
-        words += &match arg {
-            Arg::Positional(value) => format!(" {value}"),
-            Arg::Equal(key, value) => format!(" {key}={value}"),
-            Arg::NotEqual(key, value) => format!(" {key}!={value}"),
-        };
-    }
-    words
 }
 
 fn warning_words(warning: &Warning) -> String {

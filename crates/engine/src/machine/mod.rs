@@ -32,9 +32,11 @@ mod ready;
 pub mod request;
 mod requests;
 mod respawn;
+mod ring;
 mod shutdown;
 pub mod state;
 mod variables;
+mod why;
 
 pub use changes::Changes;
 pub use event::{EventId, CHAIN_MAX};
@@ -53,8 +55,10 @@ pub use variables::{Variation, Whose};
 use crate::list::List;
 use crate::names::{EventName, InstanceName, JobName};
 use crate::process::{InstanceId, Slot};
+use crate::shared::Shared;
 use crate::text::Text;
 use crate::time::{Mono, Span};
+use crate::view::Asker;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -160,6 +164,9 @@ pub struct Engine {
     last_given: List<Text>,
     last_names: List<EventName>,
     last_emitted: Option<EventName>,
+    last_asker: Option<Shared<Asker>>,
+    /// Who asks, while what is asked is carried out.
+    asker: Option<Shared<Asker>>,
     /// Of the turn that is being handled.
     now: Mono,
     out: Vec<Effect>,
@@ -203,6 +210,8 @@ impl Engine {
             last_given: List::new(),
             last_names: List::new(),
             last_emitted: None,
+            last_asker: None,
+            asker: None,
             now: Mono(0),
             out: Vec::new(),
             essential: None,
@@ -220,7 +229,7 @@ impl Engine {
         match input {
             Input::Define(spec) => self.define(spec),
             Input::Remove(name) => self.undefine(&name),
-            Input::Ask(id, token, request) => self.ask(id, token, request),
+            Input::Ask(id, token, request, by) => self.ask(id, token, request, by),
             Input::Gone(id) => self.gone(id),
             Input::Happened(name, env) => {
                 self.emit(name, env, Vec::new(), 0, None);

@@ -46,11 +46,13 @@ pub enum Bug {
     SignalLost,
     /// A client that comes back has its request carried out a second time.
     AskedTwice,
+    /// Why has no words for a start that waits for its back-off.
+    WhySilent,
 }
 
 impl Bug {
     /// Every bug with its words for the table of what the simulation finds.
-    pub const TABLE: [(Bug, &'static str); 20] = [
+    pub const TABLE: [(Bug, &'static str); 21] = [
         (Bug::LostWakeUp, "the end of post-start lets nobody go on"),
         (Bug::DoubleMain, "a main that KILL does not end is given up and another one started"),
         (Bug::ReplyTwice, "a request with a token is answered twice"),
@@ -71,6 +73,7 @@ impl Bug {
         (Bug::HeirsForgotten, "a stop during expect forgets what the original left"),
         (Bug::SignalLost, "a signal that died with the keeper is not sent again"),
         (Bug::AskedTwice, "a client that comes back is served twice"),
+        (Bug::WhySilent, "why says nothing of a back-off"),
     ];
 }
 

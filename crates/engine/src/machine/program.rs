@@ -107,7 +107,12 @@ pub(super) fn at_rest(history: &History) -> ProgramState {
         if matches!(note, Note::Failed(Failure::StartRetries)) {
             return ProgramState::Fatal;
         }
-        let asked = matches!(note, Note::Asked(Asked::Stop) | Note::ByEvents(Asked::Stop, _));
+        let asked = matches!(
+            note,
+            Note::Asked(Asked::Stop)
+                | Note::AskedBy(Asked::Stop, _)
+                | Note::ByEvents(Asked::Stop, _)
+        );
         if asked && !by_itself {
             return ProgramState::Stopped;
         }

@@ -8,8 +8,10 @@ use super::{Effect, Engine, Note, SignalScope, EVENTS_MAX, REQUESTS_MAX};
 use crate::list::List;
 use crate::names::{EventName, InstanceName, JobName, NameError};
 use crate::process::{InstanceId, Role, Slot};
+use crate::shared::Shared;
 use crate::signal::Signal;
 use crate::text::Text;
+use crate::view::Asker;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
@@ -58,10 +60,17 @@ impl Engine {
         found
     }
 
-    pub(super) fn ask(&mut self, id: RequestId, token: Option<Text>, request: Request) {
+    pub(super) fn ask(
+        &mut self,
+        id: RequestId,
+        token: Option<Text>,
+        request: Request,
+        by: Option<Asker>,
+    ) {
         if id.0 < self.globals.next_request {
             return;
         }
+        self.asker = by.map(|by| self.known_asker(by));
         self.globals.next_request = id.0.wrapping_add(1);
         if let Some(token) = &token {
             self.tokens.insert(token.clone(), Found::Pending(id));
@@ -89,6 +98,22 @@ impl Engine {
         };
         if let Err(refusal) = carried_out {
             self.reply(id, Reply::Refused(refusal), None);
+        }
+        self.asker = None;
+    }
+
+    /// Keeps who asks once: whoever asks for a thousand starts is one and the same.
+    fn known_asker(&mut self, by: Asker) -> Shared<Asker> {
+        let known = self.last_asker.take().filter(|last| **last == by);
+        let known = known.unwrap_or_else(|| by.into());
+        self.last_asker = Some(known.clone());
+        known
+    }
+
+    fn asked_note(&self, asked: Asked) -> Note {
+        match &self.asker {
+            Some(by) => Note::AskedBy(asked, by.clone()),
+            None => Note::Asked(asked),
         }
     }
 
@@ -196,7 +221,7 @@ impl Engine {
             return Err(Refusal::AlreadyRunning(job, instance.name.clone()));
         }
         self.supersede(id, &Superseder::Request(Asked::Start));
-        self.remember(id, Note::Asked(Asked::Start));
+        self.remember(id, self.asked_note(Asked::Start));
         if let Some(instance) = self.instances.edit(&id) {
             instance.depth = 0;
             instance.started_by = Box::default();
@@ -218,7 +243,7 @@ impl Engine {
             return Err(Refusal::AlreadyStopped(job, name));
         }
         self.supersede(id, &Superseder::Request(Asked::Stop));
-        self.remember(id, Note::Asked(Asked::Stop));
+        self.remember(id, self.asked_note(Asked::Stop));
         if let Some(instance) = self.instances.edit(&id) {
             instance.restart = false;
             instance.stop_env = match &target.which {
@@ -244,7 +269,7 @@ impl Engine {
             return Err(Refusal::AlreadyStopped(job, name));
         }
         self.supersede(id, &Superseder::Request(Asked::Restart));
-        self.remember(id, Note::Asked(Asked::Restart));
+        self.remember(id, self.asked_note(Asked::Restart));
         let changed = self.has_changed(id);
         let mut goal = Goal::Stop;
         if let Some(instance) = self.instances.edit(&id) {

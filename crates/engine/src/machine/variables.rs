@@ -152,7 +152,7 @@ mod tests {
         let target = Target { job: Text::from("web"), which: Which::Env(texts(&["G=3"])) };
         let start = Request::Start(target, Wait::Settled);
         let next = engine.next_request();
-        tell(&mut engine, Input::Ask(next, None, start));
+        tell(&mut engine, Input::Ask(next, None, start, None));
         let id = engine.find_named(&Text::from("web"), &InstanceName::default()).unwrap();
         (engine, Whose::Instance(id))
     }

@@ -285,7 +285,7 @@ impl Daemon {
             Some(Found::Pending(_)) => None,
             None => {
                 let id = self.engine.next_request();
-                self.turn(Input::Ask(id, token, request), id)
+                self.turn(Input::Ask(id, token, request, None), id)
             }
         };
         let output = (choice & 1 == 1).then(|| Text::from(&[choice, b'\n']));

@@ -69,7 +69,7 @@ impl Driver {
                 let token = token.filter(|token| engine.find_token(token).is_none());
                 let id = engine.next_request();
                 self.requests.push((id, false));
-                Input::Ask(id, token, request(bytes))
+                Input::Ask(id, token, request(bytes), None)
             }
             8 => Input::Gone(match self.requests.get(bytes.below(8)) {
                 Some((id, _)) => *id,

@@ -28,7 +28,7 @@ fn tell(engine: &mut Engine, input: Input) -> Vec<Effect> {
 
 fn ask(engine: &mut Engine, token: Option<Text>, request: Request) -> Option<Reply> {
     let id = engine.next_request();
-    let effects = tell(engine, Input::Ask(id, token, request));
+    let effects = tell(engine, Input::Ask(id, token, request, None));
     effects.into_iter().find_map(|effect| match effect {
         Effect::Reply(to, reply, _) if to == id => Some(reply),
         _ => None,
@@ -63,7 +63,7 @@ fn a_turn_of_jobs_that_start_each_other_for_ever_is_cut_off_and_goes_on_in_the_n
     let id = engine.next_request();
     let start = Request::Start(target("a"), Wait::Accepted);
     for _ in 0..3 {
-        let effects = tell(&mut engine, Input::Ask(id, None, start.clone()));
+        let effects = tell(&mut engine, Input::Ask(id, None, start.clone(), None));
         assert!(effects.len() > TURN_STEPS as usize / 10, "much is done");
         assert!(effects.len() < TURN_STEPS as usize * 10, "but not without end");
         assert_eq!(engine.next_deadline(), Some(Mono(1)), "the next turn is due at once");
@@ -115,7 +115,7 @@ fn instances_that_are_gone_are_remembered_up_to_a_bound_the_oldest_forgotten_fir
             Request::Stop(named(number), Wait::Settled),
         ] {
             let id = engine.next_request();
-            engine.handle(at, Input::Ask(id, None, request), &mut effects);
+            engine.handle(at, Input::Ask(id, None, request, None), &mut effects);
         }
         records.push(engine.take_changes());
     }

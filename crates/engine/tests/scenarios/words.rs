@@ -5,7 +5,7 @@ use engine::machine::request::{Ended, Refusal, Reply};
 use engine::machine::{Effect, JobChange, Level, Notice, ProgramNews, SignalScope};
 use engine::names::{InstanceName, JobName};
 use engine::process::{Exit, Role};
-use engine::view::{InstanceView, LastExit, WhyView};
+use engine::view::{InstanceView, LastExit, Need, RunView, WhyView};
 
 /// A kind of line below an input, as the header `show` names it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -193,9 +193,13 @@ pub fn why(why: &WhyView) -> Vec<String> {
         all.iter().map(|words| format!("{title} {words}")).collect::<Vec<String>>()
     };
     lines.extend(named("warning:", &view.warnings));
-    lines.extend(named("start on", &why.start_on));
-    lines.extend(named("stop on", &why.stop_on));
+    lines.push(format!("because {}", why.verdict));
+    lines.extend(why.due.map(|due| format!("due in {due}")));
+    lines.extend(named("ring:", &why.ring));
+    lines.extend(why.start_on.iter().map(|line| need("start on", line)));
+    lines.extend(why.stop_on.iter().map(|line| need("stop on", line)));
     lines.extend(named("waiting for it:", &why.waiters));
+    lines.extend(why.runs.iter().map(run));
     for entry in &why.history {
         let mut words = format!("{} ago: {}", entry.ago, entry.cause);
         if !entry.decision.is_empty() {
@@ -204,6 +208,23 @@ pub fn why(why: &WhyView) -> Vec<String> {
         lines.push(words);
     }
     lines
+}
+
+fn need(title: &str, need: &Need) -> String {
+    let Need { depth, words, met, by, note } = need;
+    let met = match (by, met) {
+        (Some(by), _) => format!("met by {by}"),
+        (None, true) => String::from("met"),
+        (None, false) => String::from("not met"),
+    };
+    let note = if note.is_empty() { String::new() } else { format!(" ({note})") };
+    format!("{title} {:width$}{words}: {met}{note}", "", width = *depth as usize * 2)
+}
+
+fn run(run: &RunView) -> String {
+    let lasted = run.lasted.map_or_else(String::new, |span| format!(", after {span}"));
+    let note = if run.note.is_empty() { String::new() } else { format!(" ({})", run.note) };
+    format!("run ended {} ago: {}{lasted}{note}", run.ago, last_exit(&run.exit))
 }
 
 fn last_exit(exit: &LastExit) -> String {

@@ -13,7 +13,7 @@ use engine::process::{Exit, Pid, Role, Slot, Step};
 use engine::signal::Signal;
 use engine::text::Text;
 use engine::time::Span;
-use engine::view::ProgramView;
+use engine::view::{Asker, ProgramView};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -36,6 +36,7 @@ const INPUTS: &[(&str, &str, Do)] = &[
     ("reload", "JOB [KEY=VALUE]...", |w, r| w.ask("reload", r)),
     ("usr1", "JOB [KEY=VALUE]...", |w, r| w.ask("usr1", r)),
     ("emit", "EVENT [KEY=VALUE]... [no-wait] [token=T]", |w, r| w.ask("emit", r)),
+    ("by", "UID PROGRAM", World::by),
     ("gone", "REQUEST", World::gone),
     ("find", "TOKEN", World::find_token),
     ("happened", "EVENT [KEY=VALUE]...", World::happened),
@@ -128,6 +129,7 @@ pub struct World {
     keeper: Keeper,
     next_pid: Pid,
     known: Vec<Known>,
+    asker: Option<Asker>,
     asked: BTreeMap<RequestId, &'static str>,
     /// How many processes descend from Upright beside the jobs'.
     strays: u32,
@@ -148,6 +150,7 @@ impl World {
             keeper: Keeper::Prompt,
             next_pid: FIRST_PID,
             known: Vec::new(),
+            asker: None,
             asked: BTreeMap::new(),
             strays: 0,
             fault: None,
@@ -379,7 +382,15 @@ impl World {
         };
         let id = self.engine.next_request();
         self.asked.insert(id, what);
-        self.tell(Input::Ask(id, token, request))
+        self.tell(Input::Ask(id, token, request, self.asker.clone()))
+    }
+
+    /// Says who asks from now on.
+    fn by(&mut self, words: &[&str]) -> Followed {
+        let [uid, program] = words else { return Err("who?".into()) };
+        let uid = uid.parse().map_err(|_| "no user")?;
+        self.asker = Some(Asker { uid, pid: 77, program: Text::from(*program) });
+        Ok(Vec::new())
     }
 
     fn gone(&mut self, words: &[&str]) -> Followed {

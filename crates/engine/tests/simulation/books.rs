@@ -56,7 +56,7 @@ impl Books {
     pub fn count(&mut self, engine: &Engine, now: Mono, input: &Input, effects: &[Effect]) {
         self.turn += 1;
         match input {
-            Input::Ask(id, token, request) => {
+            Input::Ask(id, token, request, _) => {
                 let again = token.clone().filter(|token| !self.tokens.insert(token.clone()));
                 if let Some(token) = again {
                     self.wrong.push(format!("the request of {token} is carried out twice"));

@@ -12,6 +12,7 @@ use crate::specs::{self, Ring};
 use engine::journal::Record;
 use engine::keeper::{FromKeeper, Replaced};
 use engine::machine::request::RequestId;
+use engine::machine::state::{Goal, State};
 use engine::machine::{Config, Effect, Engine, Found, Input, Remaining, ShutdownKind};
 use engine::names::{EventName, JobName};
 use engine::process::{Role, Slot};
@@ -600,7 +601,7 @@ impl World {
                     Some(Found::Answered(reply)) => client.answer = Some(reply),
                     None => {
                         client.id = Some(next);
-                        return Some(Input::Ask(next, token, client.request.clone()));
+                        return Some(Input::Ask(next, token, client.request.clone(), None));
                     }
                 }
                 None
@@ -902,6 +903,27 @@ impl World {
         let (steps, _) = engine.unfinished();
         if self.ring == Ring::No && steps > 0 && !engine.shutting_down() {
             return self.broken(format!("a turn ends with {steps} steps to do"));
+        }
+        if steps == 0 {
+            self.check_why(engine)?;
+        }
+        Ok(())
+    }
+
+    /// Of every instance it can be told why it is as it is; of one that is wanted and does not run,
+    /// also what it waits for.
+    fn check_why(&mut self, engine: &Engine) -> Done {
+        for view in engine.list(None, usize::MAX) {
+            let shown = view.job.with_instance(&view.instance);
+            let Some(why) = engine.why(&view.job, &view.instance) else {
+                return self.broken(format!("{shown} is listed, and why does not know it"));
+            };
+            let runs = (view.goal, view.state) == (Goal::Start, State::Running);
+            let silent = view.goal == Goal::Start && !runs && why.status.waits_for.is_empty();
+            if silent || why.verdict.is_empty() {
+                let (goal, state) = (view.goal, view.state);
+                return self.broken(format!("why {shown}, in {goal}/{state}, says nothing"));
+            }
         }
         Ok(())
     }

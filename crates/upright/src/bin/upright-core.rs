@@ -1,11 +1,12 @@
 //! The core: keeper, daemon and logger in one binary, and the init of a single process; the first
-//! argument tells all but the first.
+//! argument tells all but the first. Called `supervisord`, it stands in for Supervisor's daemon.
 #![no_main]
 #![deny(unsafe_code)]
 
 use std::ffi::{c_int, CString};
 use sys::entry::{enter, show_as, RawArguments};
 use upright::options::{self, Asked, Mode};
+use upright::supervisord::{self, front::Front};
 
 /// Where the C runtime begins. Not the standard library's start-up: it ends the process where
 /// `/dev/null` is missing, which PID 1 must not.
@@ -33,12 +34,25 @@ fn role(mut arguments: Vec<CString>) -> i32 {
         Some(b"--role=keeper") => sys::first::end_instead(upright::keeper::go_on(&arguments)),
         Some(b"--role=try") => upright::trial::run(arguments.split_off(2)),
         Some(b"--role=run") => upright::run::run(arguments.split_off(2)),
+        _ if is_supervisord(&arguments) => supervisord(arguments),
         Some(_) | None => {
             if sys::own::is_first() {
                 sys::first::prepare();
             }
             sys::first::end_instead(keep(arguments))
         }
+    }
+}
+
+fn is_supervisord(arguments: &[CString]) -> bool {
+    arguments.first().is_some_and(|name| supervisord::options::is_meant(name.as_bytes()))
+}
+
+/// Runs the keeper in the place of Supervisor's daemon.
+fn supervisord(arguments: Vec<CString>) -> i32 {
+    match supervisord::front::prepare(arguments) {
+        Front::Keep(arguments) => upright::keeper::run(arguments),
+        Front::End(status) => status,
     }
 }
 

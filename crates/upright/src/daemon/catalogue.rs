@@ -6,7 +6,9 @@ use super::sources::{self, Kind, Seen};
 use engine::machine::Level;
 use engine::names::JobName;
 use engine::plan::Jobs;
+use engine::text::Text;
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -81,6 +83,22 @@ impl Catalogue {
     /// Returns why the file of a job cannot be used, where the last good description stands.
     pub fn trouble(&self, name: &JobName) -> Option<&str> {
         self.broken.get(name).map(String::as_str)
+    }
+
+    /// Returns the files that a job's description is from: its own, and the one that changes it.
+    pub fn files_of(&self, name: &JobName) -> Vec<Text> {
+        let Some(entry) = self.jobs.get(name) else { return Vec::new() };
+        let Some(origin) = entry.origin else { return Vec::new() };
+        let all = entry.files.all();
+        let conf = all.iter().find(|seen| seen.kind == Kind::Conf && seen.source == origin);
+        let over = all.iter().find(|seen| seen.kind == Kind::Override && seen.source <= origin);
+        let file = |seen: &Seen| {
+            let path = sources::path_of(path(&self.sources, seen.source)?, name, seen.kind);
+            // Whoever reads it may stand in another directory.
+            let path = std::path::absolute(&path).unwrap_or(path);
+            Some(Text::from(path.into_os_string().into_vec()))
+        };
+        conf.into_iter().chain(over).filter_map(file).collect()
     }
 
     /// Walks a source again: jobs whose files there are not as they were have changed.

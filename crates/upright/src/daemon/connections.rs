@@ -380,6 +380,11 @@ impl Connections {
         connection.conversation.take(&mut connection.out)
     }
 
+    /// Returns in whose name a connection speaks.
+    pub fn caller(&self, id: ConnectionId) -> Option<Caller> {
+        self.open.get(&id).map(|connection| connection.conversation.caller())
+    }
+
     /// Takes the descriptor that came with a client's call; another call has none.
     pub fn take_file(&mut self, id: ConnectionId) -> Option<OwnedFd> {
         self.open.get_mut(&id)?.file.take()

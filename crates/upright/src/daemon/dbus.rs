@@ -141,7 +141,7 @@ impl Daemon {
         // On the machine's bus anybody may listen.
         let listener = match self.settings.options.mode {
             Mode::System => OVERFLOW_UID,
-            Mode::User | Mode::Up => self.settings.uid,
+            Mode::User | Mode::Up | Mode::Supervisord => self.settings.uid,
         };
         let pid = std::process::id() as i32;
         let notices = self.control_for(Caller::Peer(Peer { uid: listener, gid: listener, pid }))?;

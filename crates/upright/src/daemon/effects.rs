@@ -2,8 +2,11 @@
 
 use super::journal::Journal;
 use super::link::{Sent, INLINE_MAX};
+use super::lookup::Answers;
 use super::orphans::{signal_all, Census, Search, Subject, Traces};
-use super::{planning, Daemon, Drain, Standing, BUSY, DRAIN_TIMEOUT, IN_LINE_KEPT, TAIL};
+use super::planning::{self, Refusal, Unready};
+use super::talk::Grade;
+use super::{Daemon, Drain, Standing, BUSY, DRAIN_TIMEOUT, IN_LINE_KEPT, TAIL};
 use engine::control::answer::Answer;
 use engine::control::notice::Notice;
 use engine::journal::Record;
@@ -21,7 +24,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 use sys::{memfd, procfs, seqpacket, Errno};
 
 /// What became of an effect.
-enum Done {
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Done {
+    /// It is done.
     Yes,
     /// The keeper has to read first; it stays first in line.
     Later,
@@ -85,6 +90,7 @@ impl Daemon {
 
     /// Performs what is in line until it is empty or the keeper has to read first.
     pub(super) fn perform_todo(&mut self) {
+        self.resume_starts();
         loop {
             let done = self.say_together() + self.ask_together();
             if done > 0 {
@@ -108,6 +114,15 @@ impl Daemon {
     /// Says the lines that are next in line, as many as one write takes; returns how many that were.
     /// After many deaths a write for each would cost as much as the starts.
     fn say_together(&mut self) -> u64 {
+        if let Some(chronicle) = &self.chronicle {
+            let mut said = 0;
+            while let Some(Effect::Say(level, line)) = self.todo.front() {
+                chronicle.write(Grade::of_machine(*level), line);
+                self.todo.pop_front();
+                said += 1;
+            }
+            return said;
+        }
         let heard = self.engine.level();
         let mut speech = self.voice.speech();
         let mut said = 0;
@@ -189,7 +204,10 @@ impl Daemon {
             return;
         }
         match self.link.send(&ToKeeper::Ready, &[]) {
-            Sent::Yes => self.standing = Standing::Going,
+            Sent::Yes => {
+                self.standing = Standing::Going;
+                self.tell_front();
+            }
             Sent::Full => self.keeper_full = true,
             Sent::Gone => self.standing = Standing::Lost,
         }
@@ -234,7 +252,7 @@ impl Daemon {
         Done::Yes
     }
 
-    fn send(&mut self, message: &ToKeeper<'_>, fds: &[BorrowedFd<'_>]) -> Done {
+    pub(super) fn send(&mut self, message: &ToKeeper<'_>, fds: &[BorrowedFd<'_>]) -> Done {
         match self.link.send(message, fds) {
             Sent::Yes => Done::Yes,
             Sent::Full => Done::Later,
@@ -246,15 +264,23 @@ impl Daemon {
         }
     }
 
-    fn spawn(&mut self, slot: Slot) -> Done {
+    pub(super) fn spawn(&mut self, slot: Slot) -> Done {
         if self.keeper_full {
             return Done::Later;
         }
-        let Some(order) = self.engine.order(slot) else { return Done::Yes };
+        let Some(order) = self.engine.order(slot) else {
+            self.lookups.forget(slot);
+            return Done::Yes;
+        };
         let given = self.given_to_gateway(&order).and(self.files.given(&order));
-        let prepared = match planning::prepare(&self.settings, &order, given.numbers()) {
+        let none = Answers::default();
+        let answers = self.lookups.answers(slot).unwrap_or(&none);
+        let prepared = match planning::prepare(&self.settings, &order, given.numbers(), answers) {
             Ok(prepared) => prepared,
-            Err(planning::Refusal(step, errno)) => return self.refuse_spawn(slot, step, errno),
+            Err(Unready::Asks(question, root)) => return self.look_up(slot, question, root),
+            Err(Unready::Refused(Refusal(step, errno))) => {
+                return self.refuse_spawn(slot, step, errno);
+            }
         };
         let mut wants = prepared.wants;
         let mut plan = prepared.plan;
@@ -278,10 +304,15 @@ impl Daemon {
         };
         let fds: Vec<BorrowedFd<'_>> =
             in_file.iter().chain(given.fds()).chain(&prepared.script).map(AsFd::as_fd).collect();
-        self.send(&message, &fds)
+        let done = self.send(&message, &fds);
+        if done == Done::Yes {
+            self.lookups.forget(slot);
+        }
+        done
     }
 
-    fn refuse_spawn(&mut self, slot: Slot, step: Step, errno: Errno) -> Done {
+    pub(super) fn refuse_spawn(&mut self, slot: Slot, step: Step, errno: Errno) -> Done {
+        self.lookups.forget(slot);
         self.news.push_back(Input::SpawnFailed(slot, step, errno.raw_os_error()));
         Done::Yes
     }
@@ -425,6 +456,7 @@ impl Daemon {
 
     fn publish(&mut self, sequence: u64, notice: &machine::Notice) {
         self.files.note();
+        self.chronicle_notice(notice);
         self.connections.publish(Notice { sequence, missed: 0, what: notice.clone() });
     }
 
@@ -435,6 +467,7 @@ impl Daemon {
         self.connections.ids().into_iter().for_each(|id| self.flush(id));
         super::startup::remove_files(&self.settings);
         self.http.remove_files();
+        self.end_programs();
         let done = self.send(&ToKeeper::Quit { code }, &[]);
         if let (Done::Yes, Standing::Starting | Standing::Going) = (&done, self.standing) {
             self.standing = Standing::Over;

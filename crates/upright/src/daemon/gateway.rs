@@ -232,7 +232,7 @@ impl Daemon {
         }
         let target = Target { job: Text::from(row.job), which: Which::Env(Vec::new()) };
         let request = Request::Start(target, Wait::Accepted);
-        self.handle(Input::Ask(self.engine.next_request(), None, request), effects);
+        self.handle(Input::Ask(self.engine.next_request(), None, request, None), effects);
         Ok(())
     }
 

@@ -7,13 +7,16 @@ use super::gateway::Kind;
 use super::{sockets, Daemon};
 use crate::supervisord::{self, Extent};
 use engine::control::gateway::ToGateway;
-use engine::control::rights::{Grant, Reach};
+use engine::control::rights::{Grant, Reach, OVERFLOW_UID};
 use engine::dialect::supervisord::{Access, Server};
 use engine::keeper::{held, ToKeeper};
 use engine::machine::{Effect, Level};
+use engine::text::Text;
+use engine::view::Asker;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use sys::memfd;
 
 /// How many servers there may be.
@@ -169,6 +172,20 @@ impl Daemon {
                 self.say(Level::Error, &format!("[{}]: is not served: {why}", server.section));
             }
         }
+    }
+
+    /// Returns who asks where somebody came through a server: the gateway, for its section.
+    pub(super) fn asker_at(&self, server: u16) -> Asker {
+        let gateway = self.engine.processes().find(|(slot, _)| {
+            let job = self.engine.name_of(slot.instance).map(|(job, _)| job);
+            job.is_some_and(|job| job.text().bytes() == Kind::Http.row().job.as_bytes())
+        });
+        let pid = gateway.and_then(|(_, pid)| pid).unwrap_or(0);
+        let about = std::fs::metadata(format!("/proc/{pid}"));
+        let uid = about.map_or(OVERFLOW_UID, |about| about.uid());
+        let server = self.http.told.servers.get(usize::from(server));
+        let section = server.map_or("a server", |server| &server.section);
+        Asker { uid, pid, program: Text::from(format!("for [{section}]")) }
     }
 
     /// Returns what a server's section grants.

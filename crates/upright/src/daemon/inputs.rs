@@ -10,6 +10,7 @@ use crate::session::FIRST;
 use engine::control::answer::{Answer, Version};
 use engine::control::call::{Call, Follow, Listed};
 use engine::control::fault::Fault;
+use engine::control::rights::Caller;
 use engine::keeper::FromKeeper;
 use engine::logroute::{self, FromLogger, ToLogger};
 use engine::machine::request::{Refusal, Request, Target};
@@ -18,7 +19,7 @@ use engine::names::{EventName, JobName};
 use engine::process::{InstanceId, Pid, Slot};
 use engine::signal::Signal;
 use engine::text::Text;
-use engine::view::{InstanceView, SettingsView};
+use engine::view::{Asker, InstanceView, SettingsView};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::ffi::OsStrExt;
 use sys::epoll::{Interest, Ready};
@@ -68,6 +69,7 @@ impl Daemon {
             self.handle(Input::Tick, &mut effects);
         }
         self.give_up_drains();
+        self.give_up_lookups();
         self.give_up_trial();
         let again = std::mem::take(&mut self.again).into_iter().map(|id| (id, false));
         let mut clients: BTreeMap<ConnectionId, bool> = again.collect();
@@ -144,9 +146,13 @@ impl Daemon {
     }
 
     pub(super) fn hear(&mut self, message: FromKeeper, effects: &mut Vec<Effect>) {
+        if self.hear_lookup(&message) {
+            return;
+        }
         match message {
             FromKeeper::Spawned { slot, pid, warnings } => {
                 self.note_original(slot, pid);
+                self.chronicle_spawned(slot, pid);
                 self.handle(Input::Spawned(slot, pid, warnings), effects);
             }
             FromKeeper::SpawnFailed { slot, step, errno } => {
@@ -239,6 +245,9 @@ impl Daemon {
         /// SIGRTMIN+3; podman-run(1), --systemd.
         const HALT: u8 = 37;
         let first = self.settings.options.mode == Mode::System && self.settings.keeper == FIRST;
+        if self.settings.options.mode == Mode::Supervisord {
+            return self.signalled_supervisord(signal, effects);
+        }
         let event = match signal {
             HUP => {
                 self.reload();
@@ -472,7 +481,15 @@ impl Daemon {
             None => {
                 let number = self.engine.next_request();
                 self.connections.await_reply(id, number);
-                self.handle(Input::Ask(number, token, request), effects);
+                let by = self.connections.caller(id).map(|caller| match caller {
+                    Caller::Peer(peer) => Asker {
+                        uid: peer.uid,
+                        pid: peer.pid,
+                        program: sys::procfs::name(peer.pid).unwrap_or_default().into(),
+                    },
+                    Caller::Server(grant) => self.asker_at(grant.server),
+                });
+                self.handle(Input::Ask(number, token, request, by), effects);
             }
         }
     }
@@ -502,6 +519,7 @@ impl Daemon {
                 let why = self.engine.why(&job, &instance);
                 let mut why = why.ok_or(Refusal::UnknownJob(target.job)).map_err(refused)?;
                 why.status = self.troubled(why.status);
+                why.files = self.catalogue.files_of(&job);
                 Ok(Answer::Why(Box::new(why)))
             }
             Call::ShowConfig(None) => {

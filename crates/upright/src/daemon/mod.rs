@@ -6,6 +6,7 @@
 
 mod bus;
 mod catalogue;
+mod chronicle;
 mod connections;
 mod dbus;
 mod effects;
@@ -17,8 +18,10 @@ mod journal;
 mod link;
 mod loading;
 mod locks;
+mod lookup;
 mod orphans;
 mod planning;
+mod programs;
 mod reloading;
 mod rescue;
 mod settings;
@@ -27,6 +30,7 @@ mod sources;
 mod startup;
 mod succession;
 mod talk;
+mod telling;
 mod upgrade;
 mod variables;
 mod watching;
@@ -34,6 +38,7 @@ mod watching;
 use crate::keeper::handover::Kin;
 use crate::options::{self, Asked};
 use catalogue::Catalogue;
+use chronicle::Chronicle;
 use connections::{ConnectionId, Connections};
 use dbus::Dbus;
 use engine::control::rights::Rights;
@@ -47,13 +52,16 @@ use gateway::Gateways;
 use http::Http;
 use journal::Journal;
 use link::Link;
+use lookup::Lookups;
+use programs::Programs;
 use settings::Settings;
+use startup::Refused;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use sys::epoll::{Epoll, Interest, Ready};
-use talk::Voice;
+use talk::{Grade, Voice};
 use upgrade::Trial;
 use watching::Watching;
 
@@ -114,6 +122,8 @@ struct Daemon {
     touched: BTreeSet<ConnectionId>,
     /// Answers that wait for a job's last lines.
     drains: Vec<Drain>,
+    /// Users and groups that a name service is asked for.
+    lookups: Lookups,
     /// What the keeper was started with.
     arguments: Vec<CString>,
     /// Another binary that is being tried.
@@ -153,6 +163,10 @@ struct Daemon {
     catalogue: Catalogue,
     /// The directories of the job files.
     watching: Watching,
+    /// The programs of Supervisor's configuration.
+    programs: Programs,
+    /// The log of Supervisor's daemon, where this one stands in for it.
+    chronicle: Option<Chronicle>,
     /// The level that the journal has.
     level: Level,
     /// How many turns in a row had more of the keeper's news than time.
@@ -210,7 +224,9 @@ pub fn run(arguments: Vec<CString>) -> i32 {
             std::mem::forget(daemon);
             code
         }
-        Err(why) => {
+        // The keeper has been told to end; what is wrong was said to whoever looks.
+        Err(Refused::Usage) => 0,
+        Err(Refused::Start(why)) => {
             sys::say::line(format_args!("init: cannot start: {why}"));
             1
         }
@@ -235,6 +251,7 @@ impl Daemon {
             self.engine.next_deadline(),
             self.drains.iter().map(|drain| drain.until).min(),
             self.connections.next_deadline(),
+            self.lookups.next_deadline(),
             self.watching.due(),
             self.trial.as_ref().map(Trial::until),
             self.recount_due(now),
@@ -313,7 +330,9 @@ impl Daemon {
     }
 
     fn say(&self, level: Level, line: &str) {
-        if level >= self.engine.level() {
+        if let Some(chronicle) = &self.chronicle {
+            chronicle.write(Grade::of(level), line);
+        } else if level >= self.engine.level() {
             self.voice.say(level, line);
         }
     }

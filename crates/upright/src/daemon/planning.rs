@@ -1,6 +1,7 @@
 //! From what the machine wants to run to what the keeper's child does: users looked up, paths
 //! searched, the log file named.
 
+use super::lookup::{Answers, Question};
 use super::settings::{log_file, Settings};
 use crate::options::{Inherit, Mode};
 use engine::command::argv;
@@ -47,15 +48,31 @@ pub struct Prepared {
 /// Why there can be no process.
 pub struct Refusal(pub Step, pub Errno);
 
-/// Prepares a spawn; `given` is what descriptors become that the keeper is sent with it.
+/// Why there is no plan.
+pub enum Unready {
+    /// There can be no process.
+    Refused(Refusal),
+    /// A name service has to be asked first, in this root.
+    Asks(Question, Option<CString>),
+}
+
+impl From<Refusal> for Unready {
+    fn from(refusal: Refusal) -> Unready {
+        Unready::Refused(refusal)
+    }
+}
+
+/// Prepares a spawn; `given` is what descriptors become that the keeper is sent with it, `answers` what a
+/// name service has said.
 pub fn prepare(
     settings: &Settings,
     order: &SpawnOrder,
     given: Vec<u8>,
-) -> Result<Prepared, Refusal> {
+    answers: &Answers,
+) -> Result<Prepared, Unready> {
     let role = order.slot.role;
     let malformed = Refusal(Step::Plan, Errno::INVAL);
-    let Some(command) = order.spec.commands.get(&role) else { return Err(malformed) };
+    let Some(command) = order.spec.commands.get(&role) else { return Err(malformed.into()) };
     let launched = argv(command);
     let strings = |texts: &[Text]| -> Result<Vec<CString>, Refusal> {
         let all = texts.iter().map(|text| CString::new(text.bytes()));
@@ -64,7 +81,7 @@ pub fn prepare(
     let attrs = &order.spec.attrs;
     let console = settings.console(attrs.console);
     let is_read = matches!(console, Console::Log | Console::LogPty | Console::Stdout);
-    let identity = identity(settings, attrs)?;
+    let identity = identity(settings, attrs, answers)?;
     let owner = (identity.uid.unwrap_or(settings.uid), identity.gid.unwrap_or(settings.gid));
     let plan = Plan {
         argv: strings(&launched.argv)?,
@@ -135,12 +152,18 @@ fn candidates(argv: &[Text], env: &[Text]) -> Result<Vec<CString>, Refusal> {
     joined.collect()
 }
 
+/// Who knows a user.
+enum Known {
+    ByFile,
+    ByService,
+}
+
 /// Source: spec 4, umask.
 fn umask(settings: &Settings, attrs: &Attrs) -> Option<u16> {
     const USUAL: u16 = 0o022;
     match (attrs.umask, settings.options.mode, settings.options.inherit) {
         (Some(umask), _, _) => Some(umask),
-        (None, Mode::User | Mode::Up, Inherit::All) => None,
+        (None, Mode::User | Mode::Up | Mode::Supervisord, Inherit::All) => None,
         (None, Mode::System, _) | (None, _, Inherit::Little) => Some(USUAL),
     }
 }
@@ -150,39 +173,65 @@ fn chdir(settings: &Settings, attrs: &Attrs) -> Result<Option<Chdir>, Refusal> {
     let said = path(attrs.chdir.as_ref(), Step::Chdir)?;
     let directory = match settings.options.mode {
         Mode::System => Some(said.unwrap_or_else(|| c"/".to_owned())),
-        Mode::User | Mode::Up => said,
+        Mode::User | Mode::Up | Mode::Supervisord => said,
     };
     Ok(directory.map(|path| Chdir { path, refused: Refused::Fails }))
 }
 
-/// Looks the user and the group up, in the new root's files where there is one. `setuid` alone also
-/// takes the user's group and groups. Source: spec 15, row 14.
-fn identity(settings: &Settings, attrs: &Attrs) -> Result<Identity, Refusal> {
+/// Looks the user and the group up, in the new root's files where there is one, then asks its name
+/// service. `setuid` alone also takes the user's group and groups. Source: spec 15, row 14.
+fn identity(settings: &Settings, attrs: &Attrs, answers: &Answers) -> Result<Identity, Unready> {
     let root = attrs.chroot.as_ref().map_or(&b"/"[..], |root| root.bytes());
     let root = Path::new(OsStr::from_bytes(root));
-    let refuse = |step: Step| {
-        move |unknown: Unknown| match unknown {
-            Unknown::Absent { .. } => Refusal(step, Errno::NOENT),
-            Unknown::Unreadable { errno, .. } => Refusal(step, errno),
-        }
+    let asks = |question: Question, step: Step| match question.about() {
+        Some(question) => match path(attrs.chroot.as_ref(), Step::Chroot) {
+            Ok(chroot) => Unready::Asks(question, chroot),
+            Err(refusal) => refusal.into(),
+        },
+        None => Refusal(step, Errno::NOENT).into(),
     };
+    let refused = |step: Step, errno: Errno| Unready::from(Refusal(step, errno));
     let user = match &attrs.setuid {
-        Some(name) => Some(users::user(root, name.bytes()).map_err(refuse(Step::User))?),
+        Some(name) => Some(match users::user(root, name.bytes()) {
+            Ok(user) => (user, Known::ByFile),
+            Err(Unknown::Unreadable { errno, .. }) => return Err(refused(Step::User, errno)),
+            Err(Unknown::Absent { .. }) => match answers.user(name.bytes()) {
+                Some(Ok(user)) => (user, Known::ByService),
+                Some(Err(errno)) => return Err(refused(Step::User, errno)),
+                None => return Err(asks(Question::User(name.bytes().to_vec()), Step::User)),
+            },
+        }),
         None => None,
     };
     let group = match &attrs.setgid {
-        Some(name) => Some(users::group(root, name.bytes()).map_err(refuse(Step::Group))?),
+        Some(name) => Some(match users::group(root, name.bytes()) {
+            Ok(group) => group,
+            Err(Unknown::Unreadable { errno, .. }) => return Err(refused(Step::Group, errno)),
+            Err(Unknown::Absent { .. }) => match answers.group(name.bytes()) {
+                Some(Ok(group)) => group,
+                Some(Err(errno)) => return Err(refused(Step::Group, errno)),
+                None => return Err(asks(Question::Group(name.bytes().to_vec()), Step::Group)),
+            },
+        }),
         None => None,
     };
-    let gid = group.or(user.as_ref().map(|user| user.gid));
+    let gid = group.or(user.as_ref().map(|(user, _)| user.gid));
     let may = settings.uid == 0;
     let groups = match (&user, gid) {
-        (Some(user), Some(gid)) if may => {
-            Some(users::groups_of(root, &user.name, gid).map_err(refuse(Step::Groups))?)
+        (Some((user, Known::ByFile)), Some(gid)) if may => {
+            let found = users::groups_of(root, &user.name, gid);
+            Some(found.map_err(|unknown| refused(Step::Groups, unknown.errno()))?)
+        }
+        (Some((user, Known::ByService)), Some(gid)) if may => {
+            match answers.groups_of(&user.name, gid) {
+                Some(answer) => Some(answer.map_err(|errno| refused(Step::Groups, errno))?),
+                None => return Err(asks(Question::Groups(user.name.clone()), Step::Groups)),
+            }
         }
         (None, Some(gid)) if may => Some(vec![gid]),
         (_, _) => None,
     };
+    let user = user.map(|(user, _)| user);
     Ok(Identity { groups, gid, uid: user.map(|user| user.uid) })
 }
 

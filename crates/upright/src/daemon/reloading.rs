@@ -34,7 +34,12 @@ impl Daemon {
     /// As [`Daemon::reload`], without a word.
     pub(super) fn walk_all(&mut self) {
         (0..self.catalogue.sources().len()).for_each(|number| self.walk(number));
-        self.catalogue.miss(self.engine.job_names().filter(|name| !name.is_reserved()));
+        // Programs have no file of their own.
+        let engine = &self.engine;
+        let is_program =
+            |name: &JobName| engine.spec(name).is_some_and(|spec| spec.policy.order.is_some());
+        let of_files = engine.job_names().filter(|name| !name.is_reserved() && !is_program(name));
+        self.catalogue.miss(of_files);
     }
 
     /// Reads everything that has changed, however long that takes.

@@ -74,7 +74,9 @@ impl Settings {
             .map(|runtime| runtime.join("upstart/sessions").join(format!("{named}.session")));
         let socket = options.socket.clone().or_else(|| match options.mode {
             Mode::System => Some(PathBuf::from("/run/upright/control")),
-            Mode::User | Mode::Up => runtime.map(|runtime| runtime.join("upright/control")),
+            Mode::User | Mode::Up | Mode::Supervisord => {
+                runtime.map(|runtime| runtime.join("upright/control"))
+            }
         });
         Settings {
             sources: sources(&options),
@@ -115,8 +117,8 @@ impl Settings {
     pub fn config(&self) -> Config {
         let own: Vec<Text> = std::env::vars_os().map(row).collect();
         let table = match (self.options.mode, self.options.inherit) {
-            (Mode::User | Mode::Up, Inherit::All) => own.clone(),
-            (Mode::User | Mode::Up, Inherit::Little) => little(&own),
+            (Mode::User | Mode::Up | Mode::Supervisord, Inherit::All) => own.clone(),
+            (Mode::User | Mode::Up | Mode::Supervisord, Inherit::Little) => little(&own),
             (Mode::System, _) => {
                 let term = own.iter().find(|row| row.bytes().starts_with(b"TERM="));
                 let path = Text::from(format!("PATH={SYSTEM_PATH}"));
@@ -173,6 +175,7 @@ fn sources(options: &Options) -> Vec<PathBuf> {
     let own = match options.mode {
         _ if !options.confdirs.is_empty() => options.confdirs.clone(),
         Mode::Up => vec![PathBuf::from(".")],
+        Mode::Supervisord => Vec::new(),
         Mode::System => {
             vec![variable("UPSTART_CONFDIR").map_or_else(|| "/etc/init".into(), PathBuf::from)]
         }
@@ -210,12 +213,14 @@ fn logdir(options: &Options, keeper: Pid) -> Option<PathBuf> {
     if said.is_none() && options.mode == Mode::Up && keeper == FIRST {
         return None;
     }
-    let directory = said.unwrap_or_else(|| match options.mode {
-        Mode::System => PathBuf::from("/var/log/upstart"),
-        Mode::User => cache().join("upstart"),
-        Mode::Up => cache().join("upright/log"),
-    });
-    std::path::absolute(directory).ok()
+    let usual = || match options.mode {
+        Mode::System => Some(PathBuf::from("/var/log/upstart")),
+        Mode::User => Some(cache().join("upstart")),
+        Mode::Up => Some(cache().join("upright/log")),
+        // Each program says where its own goes.
+        Mode::Supervisord => None,
+    };
+    std::path::absolute(said.or_else(usual)?).ok()
 }
 
 fn cache() -> PathBuf {

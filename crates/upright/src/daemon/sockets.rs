@@ -70,7 +70,7 @@ pub fn is_open_to_all(server: &Server) -> bool {
 pub fn open(server: &Server, say: impl Fn(&str)) -> Result<OwnedFd, String> {
     let place = place(server);
     let cannot = |error: io::Error| match error.kind() {
-        io::ErrorKind::AddrInUse => format!("[{}]: {place}: {TAKEN}", server.section),
+        io::ErrorKind::AddrInUse => TAKEN.to_owned(),
         _ => format!("[{}]: Cannot open an HTTP server: {place}: {error}", server.section),
     };
     match &place {

@@ -8,8 +8,10 @@ use super::gateway::Gateways;
 use super::http::Http;
 use super::journal;
 use super::link::{Link, Sent};
+use super::lookup::Lookups;
+use super::programs::Programs;
 use super::settings::{Settings, SYSTEM_ADDRESS};
-use super::talk::Voice;
+use super::talk::{Grade, Voice};
 use super::watching::Watching;
 use super::{Daemon, Seen, Standing, CONTROL, KEEPER, LOGGER, SESSION, TURN_CPU, WATCH};
 use crate::options::{Mode, Options, Startup};
@@ -45,6 +47,21 @@ const STRANGERS: Span = Span::secs(10);
 /// How long to wait before the keeper is sent something again.
 const ROOM: Span = Span::millis(5);
 
+/// Why there is no daemon.
+#[derive(Debug)]
+pub(super) enum Refused {
+    /// It cannot start: why.
+    Start(String),
+    /// The configuration of Supervisor's programs is wrong, which has been said; everything ends.
+    Usage,
+}
+
+impl From<String> for Refused {
+    fn from(why: String) -> Refused {
+        Refused::Start(why)
+    }
+}
+
 /// What the keeper told a new daemon.
 struct Told {
     attempt: u32,
@@ -62,13 +79,13 @@ struct Told {
 }
 
 /// Begins: returns a daemon that is ready for its first turn.
-pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, String> {
+pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, Refused> {
     sys::timer::arm(TURN_CPU);
     let epoll = Epoll::new(256).map_err(|errno| format!("epoll: {errno}"))?;
     let watch = |fd, token| epoll.add(fd, token, Interest::Read);
     watch(link.fd(), KEEPER).map_err(|errno| format!("epoll: {errno}"))?;
     let mut epoll = epoll;
-    let mut told = Told::listen(&mut link, &mut epoll)?;
+    let mut told = Told::listen(&mut link, &mut epoll).map_err(Refused::Start)?;
     let settings = Settings::new(options, told.keeper);
     let rights = Daemon::rights(settings.uid);
     let mut daemon = Daemon {
@@ -86,6 +103,7 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, String> 
         news: VecDeque::new(),
         touched: BTreeSet::new(),
         drains: Vec::new(),
+        lookups: Lookups::default(),
         arguments: Vec::new(),
         trial: None,
         sweeping: BTreeMap::new(),
@@ -105,6 +123,8 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, String> 
         http: Http::default(),
         catalogue: Catalogue::new(settings.sources.clone()),
         watching: Watching::new(),
+        programs: Programs::default(),
+        chronicle: None,
         level: Level::Message,
         behind: 0,
         standing: Standing::Starting,
@@ -112,22 +132,24 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, String> 
     };
     let journal = told.held.remove(&held::JOURNAL);
     let anew = journal.is_none() && told.table.rows().next().is_none();
-    if anew {
-        daemon.begin_anew();
-    } else {
-        daemon.go_on(&mut told, journal.as_ref())?;
+    daemon.take_programs(&mut told.held);
+    daemon.take_gateways(&mut told.held);
+    match anew {
+        true => daemon.begin_anew()?,
+        false => daemon.go_on(&mut told, journal.as_ref())?,
     }
     told.logger.take().into_iter().for_each(|logger| daemon.take_logger(logger));
     daemon.take_files(&mut told.held);
-    daemon.take_gateways(&mut told.held);
     daemon.wait_for_changes()?;
     if let Err(why) = daemon.lock_logs(&mut told.held).and_then(|()| daemon.listen(&mut told.held))
     {
         if anew {
             // Nothing runs yet: the keeper need not try again what cannot be.
+            daemon.end_programs();
+            daemon.http.remove_files();
             daemon.link.send(&ToKeeper::Quit { code: 1 }, &[]);
         }
-        return Err(why);
+        return Err(Refused::Start(why));
     }
     daemon.hear_all(std::mem::take(&mut told.news));
     Ok(daemon)
@@ -264,7 +286,7 @@ impl Past {
 impl Daemon {
     /// The first daemon, or one that can believe nothing: reads the job files and emits what begins
     /// everything.
-    fn begin_anew(&mut self) {
+    fn begin_anew(&mut self) -> Result<(), Refused> {
         self.engine.hear(self.settings.options.level);
         self.make_user_directories();
         let mut effects = Vec::new();
@@ -273,6 +295,7 @@ impl Daemon {
         // Nobody was there yet to be told of the jobs.
         effects.retain(|effect| !matches!(effect, Effect::Notice(..)));
         self.rescue(&mut effects);
+        self.begin_programs(&mut effects)?;
         for (name, env) in first_events(&self.settings.options) {
             match EventName::try_from(Text::from(name.as_str())) {
                 Ok(name) => self.handle(Input::Happened(name, env), &mut effects),
@@ -282,6 +305,7 @@ impl Daemon {
         self.join_bus_at_start(&mut effects);
         self.serve_at_start(&mut effects);
         self.todo.extend(effects);
+        Ok(())
     }
 
     /// Makes the directory that a user's job files belong into, and the one above it, where they are
@@ -301,7 +325,7 @@ impl Daemon {
     }
 
     /// A later daemon: goes on where the last one was, as far as there is a record of it.
-    fn go_on(&mut self, told: &mut Told, journal: Option<&OwnedFd>) -> Result<(), String> {
+    fn go_on(&mut self, told: &mut Told, journal: Option<&OwnedFd>) -> Result<(), Refused> {
         let mut past = Past::read(journal, told.attempt);
         self.given_up = past.given_up.take();
         if let Some(given_up) = &self.given_up {
@@ -365,7 +389,7 @@ impl Daemon {
 
     /// Begins anew where processes run that nobody knows any more: they are ended first, so that
     /// there is never a second main.
-    fn begin_again(&mut self, told: &mut Told) -> Result<(), String> {
+    fn begin_again(&mut self, told: &mut Told) -> Result<(), Refused> {
         for (slot, _) in told.table.rows() {
             self.engine.never_reuse(slot);
         }
@@ -375,8 +399,7 @@ impl Daemon {
         let instance = InstanceId(0);
         self.engine.never_reuse(Slot { instance, role: Role::Main, generation });
         self.end_strangers(told)?;
-        self.begin_anew();
-        Ok(())
+        self.begin_anew()
     }
 
     /// Ends every process of the table and waits until it is gone, for a time.
@@ -422,6 +445,7 @@ impl Daemon {
         self.drop_logger();
         if self.epoll.add(&fd, LOGGER, Interest::Read).is_ok() {
             self.logger = Some(fd);
+            self.pass_chronicle();
         }
     }
 
@@ -495,7 +519,9 @@ impl Daemon {
     }
 
     fn voice_at(&self, level: Level, line: &str) {
-        if level >= self.settings.options.level {
+        if let Some(chronicle) = &self.chronicle {
+            chronicle.write(Grade::of(level), line);
+        } else if level >= self.settings.options.level {
             self.voice.say(level, line);
         }
     }

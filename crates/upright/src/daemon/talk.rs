@@ -14,6 +14,68 @@ pub struct Voice {
     place: Place,
 }
 
+/// How grave a line of Supervisor's log is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grade {
+    /// Something cannot go on as it was meant.
+    Critical,
+    /// Something does not work.
+    Error,
+    /// Somebody should look.
+    Warn,
+    /// What happens.
+    Info,
+    /// For whoever looks closely.
+    Debug,
+}
+
+impl Grade {
+    /// Every grade with its number and its letters in the log. Source: Supervisor 4.3.0, loggers.
+    const TABLE: [(Grade, u8, &'static str); 5] = [
+        (Grade::Critical, 50, "CRIT"),
+        (Grade::Error, 40, "ERRO"),
+        (Grade::Warn, 30, "WARN"),
+        (Grade::Info, 20, "INFO"),
+        (Grade::Debug, 10, "DEBG"),
+    ];
+
+    fn row(self) -> (Grade, u8, &'static str) {
+        let found = Grade::TABLE.into_iter().find(|row| row.0 == self);
+        found.unwrap_or((self, 0, ""))
+    }
+
+    /// Returns its number; the graver, the greater.
+    pub fn number(self) -> u8 {
+        self.row().1
+    }
+
+    /// Returns its four letters.
+    pub fn code(self) -> &'static str {
+        self.row().2
+    }
+
+    /// Returns the grade of what the machine says of a job: of programs the log tells it in Supervisor's
+    /// words already.
+    pub fn of_machine(level: Level) -> Grade {
+        match level {
+            Level::Fatal => Grade::Critical,
+            Level::Error => Grade::Error,
+            Level::Warn | Level::Message | Level::Info | Level::Debug => Grade::Debug,
+        }
+    }
+
+    /// Returns the grade of what the daemon itself says.
+    pub fn of(level: Level) -> Grade {
+        match level {
+            Level::Fatal => Grade::Critical,
+            Level::Error => Grade::Error,
+            Level::Warn => Grade::Warn,
+            Level::Message => Grade::Info,
+            Level::Info | Level::Debug => Grade::Debug,
+        }
+    }
+}
+
 /// Who hears a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
@@ -57,6 +119,7 @@ impl Speech {
         let name = match mode {
             Mode::System | Mode::User => "init",
             Mode::Up => "upright",
+            Mode::Supervisord => "supervisord",
         };
         let plain = match level {
             Level::Warn | Level::Error | Level::Fatal => false,

@@ -37,6 +37,8 @@ impl Logger {
 
     /// Writes what is left in every pipe, as much as there is now, and what waits for others.
     pub(super) fn finish(&mut self) {
+        // What the daemon said before it told the keeper to end.
+        self.hear_daemon();
         self.retry_all();
         for id in self.sources.numbers() {
             self.write_all(id);

@@ -142,8 +142,12 @@ impl Forwarder {
             self.written = 0;
         }
         let (before, after) = if self.colour { colours(label) } else { ("", "") };
-        let parts = [before.as_bytes(), label.as_bytes(), b" | ", after.as_bytes(), held, line];
-        parts.iter().for_each(|part| self.waiting.extend_from_slice(part));
+        if !label.is_empty() {
+            let parts = [before, label, " | ", after];
+            parts.iter().for_each(|part| self.waiting.extend_from_slice(part.as_bytes()));
+        }
+        self.waiting.extend_from_slice(held);
+        self.waiting.extend_from_slice(line);
         self.waiting.push(b'\n');
     }
 
@@ -199,7 +203,8 @@ mod tests {
         out.feed("db", &mut partial, b"e\ntwo\nthr");
         assert_eq!(out.waiting, b"db | one\ndb | two\n");
         out.end("db", &mut partial);
-        assert_eq!(out.waiting, b"db | one\ndb | two\ndb | thr\n");
+        out.feed("", &mut partial, b"bare\n");
+        assert_eq!(out.waiting, b"db | one\ndb | two\ndb | thr\nbare\n");
     }
 
     #[test]

@@ -39,6 +39,11 @@ impl Logger {
             say(&format!("slot {slot}: its log route cannot be read; its output is thrown away"));
             LogRoute { label: slot.to_string(), file: None, forward: false }
         });
+        self.add_route(slot, route, fd);
+    }
+
+    /// As [`Logger::add`], with the route understood.
+    pub(super) fn add_route(&mut self, slot: Slot, route: LogRoute, fd: Option<OwnedFd>) {
         if let Some(id) = self.by_slot.get(&slot).copied() {
             return self.reroute(id, route);
         }

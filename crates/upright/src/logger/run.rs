@@ -9,7 +9,7 @@ use super::slab::Slab;
 use super::source::{Source, Watch};
 use crate::heir::Estate;
 use engine::keeper::LogWire;
-use engine::logroute::{decode, ToLogger};
+use engine::logroute::{decode, ToLogger, OWN};
 use engine::process::Slot;
 use engine::text::Text;
 use engine::time::{Mono, Span};
@@ -346,7 +346,7 @@ impl Logger {
         }
     }
 
-    fn hear_daemon(&mut self) {
+    pub(super) fn hear_daemon(&mut self) {
         let mut buffer = self.buffer();
         for _ in 0..MESSAGES {
             let Some(daemon) = &self.daemon else { break };
@@ -369,6 +369,7 @@ impl Logger {
                 Some(ToLogger::Writable) => self.retry_all(),
                 Some(ToLogger::Held { key }) => self.inherit(key, fd),
                 Some(ToLogger::Succeed) => self.succeed_now(),
+                Some(ToLogger::Own { route }) => self.add_route(OWN, route, fd),
                 None => say("logger: the daemon sent a message that is not understood"),
             }
             buffer = self.buffer();

@@ -3,7 +3,7 @@
 use super::run::{Logger, Timer};
 use super::say;
 use crate::heir::Output;
-use engine::logroute::{encode, FromLogger, LogRoute};
+use engine::logroute::{encode, FromLogger, LogRoute, OWN};
 use engine::time::Span;
 use std::os::fd::AsFd;
 
@@ -33,7 +33,10 @@ impl Logger {
         }
         let mut outputs = Vec::new();
         for id in self.sources.numbers() {
-            let Some(source) = self.sources.row(id) else { continue };
+            // What the daemon writes it passes on itself.
+            let Some(source) = self.sources.row(id).filter(|source| source.slot != OWN) else {
+                continue;
+            };
             let file = source.file.and_then(|number| self.files.row(number));
             let route = LogRoute {
                 label: String::from(&*source.label),

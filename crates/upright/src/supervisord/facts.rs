@@ -21,7 +21,23 @@ const FOUND_MAX: usize = supervisord::FILES_MAX + 1;
 
 /// Returns what a configuration says on this machine. `path` is what it was called by.
 pub fn read(path: &Path, file: &[u8], extent: Extent) -> Config {
-    complete(file, start(path, extent))
+    complete(file, start(&directory(), path, extent))
+}
+
+fn directory() -> PathBuf {
+    std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"))
+}
+
+/// Returns what is wrong with the value that the command line gives a key of `[supervisord]`.
+pub fn judge(key: &str, text: &str, mut facts: Facts) -> Result<(), String> {
+    for _ in 1..ROUNDS_MAX {
+        let (judged, wants) = supervisord::judge(key, text, &facts);
+        if wants.is_empty() {
+            return judged;
+        }
+        wants.into_iter().for_each(|want| find_out(&mut facts, want));
+    }
+    supervisord::judge(key, text, &facts).0
 }
 
 /// Returns what a configuration says, given some facts; the missing ones are found out here.
@@ -36,8 +52,8 @@ pub fn complete(file: &[u8], mut facts: Facts) -> Config {
     supervisord::read(file, &facts)
 }
 
-fn start(path: &Path, extent: Extent) -> Facts {
-    let directory = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
+/// Returns what is known before anything is asked for; paths are relative to `directory`.
+pub fn start(directory: &Path, path: &Path, extent: Extent) -> Facts {
     let here = plain(&directory.join(path.parent().unwrap_or(Path::new(""))));
     let lossy = |bytes: &OsStr| String::from_utf8_lossy(bytes.as_bytes()).into_owned();
     let environment = std::env::vars_os().map(|(key, value)| (lossy(&key), lossy(&value)));
@@ -45,7 +61,7 @@ fn start(path: &Path, extent: Extent) -> Facts {
     Facts {
         path: lossy(path.as_os_str()),
         here: lossy(here.as_os_str()),
-        temporary: temporary(&directory),
+        temporary: temporary(directory),
         directory: lossy(directory.as_os_str()),
         host: host.trim_end().to_owned(),
         uid: sys::peer::own_uid(),
@@ -56,7 +72,7 @@ fn start(path: &Path, extent: Extent) -> Facts {
 }
 
 /// Returns a path without `.` and `..`, by its text alone. Source: Python's `os.path.abspath`.
-fn plain(path: &Path) -> PathBuf {
+pub fn plain(path: &Path) -> PathBuf {
     let mut out = PathBuf::from("/");
     for part in path.components() {
         match part {
@@ -81,7 +97,7 @@ fn temporary(directory: &Path) -> String {
 fn find_out(facts: &mut Facts, want: Want) {
     match want {
         Want::Directory(path) => {
-            let there = Path::new(&path).is_dir();
+            let there = Path::new(&facts.directory).join(&path).is_dir();
             facts.directories.insert(path, there);
         }
         Want::User(name) => {
@@ -118,7 +134,7 @@ fn find_out(facts: &mut Facts, want: Want) {
 }
 
 /// Returns a file's bytes; nothing where it cannot be read or is too long.
-fn bytes(path: &Path) -> Option<Vec<u8>> {
+pub fn bytes(path: &Path) -> Option<Vec<u8>> {
     let file = std::fs::File::open(path).ok()?;
     let mut bytes = Vec::new();
     file.take(FILE_MAX + 1).read_to_end(&mut bytes).ok()?;

@@ -136,8 +136,8 @@ fn blocked(world: &World, event: &'static str) -> Blocked {
 fn half_met(world: &World) -> bool {
     match world.ask(Call::Why(target("half"))) {
         Ok(Answer::Why(why)) => {
-            let row = |word| why.start_on.iter().find(|row| row.contains(word)).cloned();
-            row("half-a") != row("half-b").map(|row| row.replace("half-b", "half-a"))
+            let met = |event| why.start_on.iter().any(|row| row.words == event && row.met);
+            met("half-a") != met("half-b")
         }
         other => panic!("why half: {other:?}"),
     }

@@ -5,6 +5,7 @@
 mod machine;
 
 mod complaints;
+mod directory;
 mod events;
 mod leavings;
 mod nagios;
@@ -22,6 +23,7 @@ const BUSYBOX: &str = "/usr/bin/busybox";
 const NODE: &str = "/usr/bin/node";
 const CURL: &str = "/usr/bin/curl";
 const PUMA: &str = "/usr/bin/puma";
+const EXTRA_USERS: &str = "/usr/lib/libnss_extrausers.so.2";
 
 const TESTS: &[Test] = &[
     Test { name: "ssh_serves_logins_and_is_back_when_killed", needs: &[SSHD], run: ssh::serves },
@@ -59,6 +61,21 @@ const TESTS: &[Test] = &[
     Test { name: "the_readme_names_every_example", needs: &[], run: readme::names_every_example },
     Test { name: "upright_up_runs_what_the_readme_says", needs: &[BUSYBOX], run: readme::up },
     Test { name: "a_failing_start_shows_its_output", needs: &[], run: complaints::output },
+    Test {
+        name: "a_user_that_no_file_names_is_asked_of_the_name_service",
+        needs: &[EXTRA_USERS],
+        run: directory::asked,
+    },
+    Test {
+        name: "a_user_that_nobody_knows_is_refused",
+        needs: &[EXTRA_USERS],
+        run: directory::unknown,
+    },
+    Test {
+        name: "a_name_service_that_hangs_holds_up_nobody_else",
+        needs: &[EXTRA_USERS],
+        run: directory::hangs,
+    },
     Test { name: "what_a_stop_leaves_alone_is_named", needs: &[], run: leavings::named },
     Test { name: "kill_mode_tree_ends_what_main_left", needs: &[], run: leavings::ended },
     Test { name: "what_ends_a_moment_later_is_waited_for", needs: &[], run: leavings::awaited },

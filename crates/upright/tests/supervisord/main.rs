@@ -1,8 +1,10 @@
 //! Configurations made at random, read by the real Supervisor and by ours: the same values, or the
-//! same refusal to the letter.
+//! same refusal to the letter. And our `supervisord` itself, run with real programs.
 
+mod daemon;
 #[path = "../../examples/corpus/original.rs"]
 mod original;
+mod runs;
 
 use engine::dialect::supervisord::{Facts, Key, EVENTS, OPTIONS};
 use serde_json::{json, Map, Value};

@@ -52,7 +52,7 @@ pub struct Remark {
 }
 
 /// The keys of `[supervisord]`. Numbers are as they were given.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Daemon {
     /// Open files that there must be room for.
     pub minfds: i64,

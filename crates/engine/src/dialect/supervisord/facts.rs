@@ -44,6 +44,8 @@ pub struct Facts {
     pub extent: Extent,
     /// The environment.
     pub environment: Vec<(String, String)>,
+    /// Keys of `[supervisord]` that the command line sets, each with its value: they beat the file's.
+    pub given: Vec<(String, String)>,
     /// What a pattern of `[include]` matches.
     pub files: BTreeMap<String, Vec<File>>,
     /// Whether a path is a directory.

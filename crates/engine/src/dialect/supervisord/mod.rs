@@ -5,6 +5,7 @@
 mod config;
 mod expand;
 mod facts;
+mod getopt;
 mod ini;
 mod job;
 mod options;
@@ -20,12 +21,13 @@ pub use config::{
 };
 pub use expand::{expand, Names, Word};
 pub use facts::{Extent, Facts, File, User, Want};
+pub use getopt::{getopt, Form, Found};
 pub use ini::{Ini, Section, Spot, Value};
 pub use job::namespec;
 pub use options::{help, Client, Head, Key, Kind, Scope, OPTIONS};
 pub use programs::PROCESSES_MAX;
 pub use python::repr;
-pub use read::{read, read_client, FILES_MAX};
+pub use read::{judge, read, read_client, FILES_MAX};
 pub use value::LEVELS;
 
 #[cfg(test)]

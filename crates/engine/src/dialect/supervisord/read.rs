@@ -3,7 +3,7 @@
 
 use super::config::{Access, Config, Daemon, Listen, Plugin, Remark, Server, Source};
 use super::expand::{expand, Names, Word};
-use super::facts::{join, parent, Extent, Facts, Inquiry};
+use super::facts::{join, parent, Extent, Facts, Inquiry, Want};
 use super::ini::{Ini, Section, Spot};
 use super::options::{Client, Key, Kind, Read, Scope, OPTIONS};
 use super::python::is_space;
@@ -68,6 +68,29 @@ pub fn read_client(file: &[u8], facts: &Facts) -> Result<Client, String> {
     match refused.into_iter().next() {
         Some(remarked) => Err(remarked.said),
         None => Ok(client),
+    }
+}
+
+/// Returns what is wrong with the value that the command line gives a key of `[supervisord]`, and
+/// which facts were missing to tell.
+pub fn judge(key: &str, text: &str, facts: &Facts) -> (Result<(), String>, BTreeSet<Want>) {
+    let mut inquiry = Inquiry { facts, wants: BTreeSet::new() };
+    let judged = set(&mut Daemon::new(facts), key, text, &mut inquiry);
+    (judged, inquiry.wants)
+}
+
+fn set(
+    daemon: &mut Daemon,
+    key: &str,
+    text: &str,
+    inquiry: &mut Inquiry<'_>,
+) -> Result<(), String> {
+    let row = OPTIONS.iter().find(|row| row.section == Kind::Daemon && row.key == key);
+    match row.map(|row| &row.read) {
+        Some(Read::Daemon(read)) => {
+            read(daemon, &mut Given { section: "supervisord", text, inquiry })
+        }
+        Some(_) | None => Err(format!("[supervisord] has no key {key}")),
     }
 }
 
@@ -353,6 +376,13 @@ impl<'a> Reading<'a> {
                 self.apply("supervisord", key, &names, "", |v| read(&mut daemon, v));
             }
         }
+        let facts = self.inquiry.facts;
+        for (key, text) in &facts.given {
+            if let Err(said) = set(&mut daemon, key, text, &mut self.inquiry) {
+                let spot = Spot { file: 0, start: 0, end: 0 };
+                self.fail(Remarked { spot, code: "value", said, suffix: "", help: None });
+            }
+        }
         let rows = daemon.environment.iter();
         self.environment.extend(rows.map(|(key, value)| variable(key, value)));
         self.config.daemon = daemon;
@@ -513,9 +543,9 @@ impl<'a> Reading<'a> {
     }
 }
 
-impl Config {
-    fn new(facts: &Facts) -> Config {
-        let daemon = Daemon {
+impl Daemon {
+    fn new(facts: &Facts) -> Daemon {
+        Daemon {
             minfds: 0,
             minprocs: 0,
             directory: None,
@@ -533,7 +563,13 @@ impl Config {
             nocleanup: false,
             strip_ansi: false,
             environment: Vec::new(),
-        };
+        }
+    }
+}
+
+impl Config {
+    fn new(facts: &Facts) -> Config {
+        let daemon = Daemon::new(facts);
         Config {
             daemon,
             servers: Vec::new(),

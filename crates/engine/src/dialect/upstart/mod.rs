@@ -12,7 +12,7 @@ mod stanzas;
 mod value;
 
 pub use complaint::Complaint;
-pub use parse::{apply_override, parse};
+pub use parse::{apply_override, parse, places};
 pub use stanzas::{help, Stanza, STANZAS};
 
 #[cfg(test)]

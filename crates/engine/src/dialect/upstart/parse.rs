@@ -75,6 +75,14 @@ pub fn apply_override(spec: &JobSpec, file: &[u8]) -> Parsed {
 }
 
 fn read(spec: JobSpec, file: &[u8]) -> Parsed {
+    let (mut draft, errors) = walk(spec, file, |_| {});
+    relations(&mut draft);
+    let remarks = draft.reader.take_remarks();
+    Parsed { spec: draft.spec, diagnostics: told(file, errors, remarks) }
+}
+
+/// Reads all stanzas; `begins` is told where each does.
+fn walk(spec: JobSpec, file: &[u8], mut begins: impl FnMut(Cursor)) -> (Draft<'_>, Vec<Fault>) {
     let reader = Reader::new(file);
     let from = reader.cursor();
     let notes = Notes {
@@ -95,14 +103,26 @@ fn read(spec: JobSpec, file: &[u8]) -> Parsed {
             continue;
         }
         let from = draft.reader.cursor();
+        begins(from);
         if let Err(fault) = stanza(&mut draft) {
             returns += u32::from(go_on(&mut draft, from, &fault));
             errors.push(fault);
         }
     }
-    relations(&mut draft);
-    let remarks = draft.reader.take_remarks();
-    Parsed { spec: draft.spec, diagnostics: told(file, errors, remarks) }
+    (draft, errors)
+}
+
+/// Returns where each stanza of a file begins: its line, from 1, and what stands there.
+pub fn places(file: &[u8]) -> Vec<(u32, Text)> {
+    let name = JobName::try_from("places");
+    let Ok(spec) = name.map(JobSpec::new) else { return Vec::new() };
+    let mut places = Vec::new();
+    walk(spec, file, |from: Cursor| {
+        let rest = file.get(from.at..).unwrap_or_default();
+        let line = rest.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        places.push((from.line, Text::from(line.trim_ascii_end())));
+    });
+    places
 }
 
 /// Steps to where reading may go on after a fault: behind the line with the fault, or behind the

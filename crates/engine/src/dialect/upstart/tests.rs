@@ -315,3 +315,13 @@ fn check_config_names_only_what_stands_in_the_outermost_part_that_can_never_come
         assert_eq!(named.collect::<alloc::vec::Vec<_>>().join(" "), expected, "{on}");
     }
 }
+
+#[test]
+fn every_stanza_has_its_place_though_a_script_says_the_same_words() {
+    let file = b"# exec a\ndescription x\n\n  start on (a\n    and exec)\nscript\nexec b\nend script\nnonsense\nexec c\n";
+    let places: Vec<(u32, String)> =
+        super::places(file).into_iter().map(|(line, text)| (line, text.to_string())).collect();
+    let expected =
+        [(2, "description x"), (4, "start on (a"), (6, "script"), (9, "nonsense"), (10, "exec c")];
+    assert_eq!(places, expected.map(|(line, text)| (line, String::from(text))));
+}

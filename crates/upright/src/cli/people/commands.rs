@@ -151,6 +151,20 @@ pub(super) const COMMANDS: &[CommandRow] = &[
         run: why::why,
     },
     CommandRow {
+        name: "why-not",
+        about: "Tell what must still happen for a job to start",
+        arguments: which,
+        talks: Talks::Daemon,
+        run: why::why_not,
+    },
+    CommandRow {
+        name: "history",
+        about: "Show the last decisions about a job, oldest first",
+        arguments: which,
+        talks: Talks::Daemon,
+        run: why::history,
+    },
+    CommandRow {
         name: "graph",
         about: "Draw jobs, the events that start and stop them, and their states, as SVG",
         arguments: || {

@@ -22,6 +22,9 @@ const CHUNK: usize = 64 * 1024;
 /// How many bytes from the end of a file are searched for the last lines.
 const TAIL_MAX: u64 = 16 * 1024 * 1024;
 
+/// How many bytes of output are quoted at most.
+const QUOTED_MAX: usize = 8 * 1024;
+
 /// How often a followed file is looked at: often enough for eyes, at two system calls a look.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -62,6 +65,12 @@ pub(super) fn log(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result
             Err(Look::Read(error)) => return Err(failed(session, &error)),
         }
     }
+}
+
+/// Returns the last lines of a file of output; nothing where it is not there or not ours to read.
+pub(super) fn last(path: &Path, lines: usize) -> Option<Text> {
+    let tail = begin(path, lines).ok()?.tail;
+    Some(Text::from(tail.get(tail.len().saturating_sub(QUOTED_MAX)..).unwrap_or_default()))
 }
 
 /// The end of what was written before we looked.

@@ -6,6 +6,7 @@ mod commands;
 mod events;
 mod graph;
 mod log;
+mod origin;
 mod status;
 mod tree;
 mod up;

@@ -12,7 +12,7 @@ use engine::machine::state::{Goal, State};
 use engine::names::{EventName, JobName};
 use engine::process::{Exit as End, Role, Step};
 use engine::time::Span;
-use engine::view::{InstanceView, LastExit, Remembered, WhyView};
+use engine::view::{InstanceView, LastExit, Need, Remembered, RunView, WhyView};
 
 /// What a command printed.
 struct Ran {
@@ -198,8 +198,8 @@ fn other_refusals_are_told_with_the_way_on() {
     assert_eq!(ran.err, expected);
 }
 
-#[test]
-fn why_tells_the_whole_story() {
+/// What a daemon tells of a job that has been through something, its description in that file.
+fn whole_story(file: &std::path::Path) -> WhyView {
     let mut status = view("web", State::Running);
     status.respawns = 1;
     let exit = End::Status(1);
@@ -210,31 +210,125 @@ fn why_tells_the_whole_story() {
         cause: String::from(cause),
         decision: String::from(decision),
     };
-    let why = WhyView {
+    let need = |depth, words: &str, by: Option<&str>, note: &str| Need {
+        depth,
+        words: String::from(words),
+        met: by.is_some(),
+        by: by.map(String::from),
+        note: String::from(note),
+    };
+    let ended = |secs, lasted, exit, note: &str| RunView {
+        ago: Span::secs(secs),
+        lasted: Some(Span::secs(lasted)),
+        exit: LastExit::Ended { process: Role::Main, exit },
+        note: String::from(note),
+    };
+    WhyView {
         status,
-        start_on: vec![String::from("net-up: not met")],
+        verdict: String::from("its main process terminated with status 1: respawn, number 1"),
+        due: None,
+        ring: vec![String::from("a waits for b"), String::from("b waits for a")],
+        start_on: vec![
+            need(0, "all of", None, ""),
+            need(1, "net-up", Some("net-up IFACE=lo"), ""),
+            need(1, "started db", None, "db does not run"),
+        ],
         stop_on: Vec::new(),
         waiters: vec![String::from("event startup")],
+        runs: vec![
+            ended(7000, 3, End::Signal { signal: 11, core: true }, "it crashed and left a core"),
+            ended(310, 6690, exit, ""),
+        ],
         history: vec![
             remembered(7200, "a client asked", "start"),
             remembered(310, "main process terminated with status 1", "respawn"),
         ],
-    };
-    let ran = answered("upright why web", Answer::Why(Box::new(why)));
-    let expected = "\
+        files: vec![Text::from(file.to_str().unwrap())],
+    }
+}
+
+const WHOLE_STORY: &str = "\
 web has been running for 5m 3s. Its main process is 123.
-Its last run ended 5m 10s ago: terminated with status 1.
+Why: its main process terminated with status 1: respawn, number 1.
+These wait for each other, and none of them goes on by itself:
+  a waits for b
+  b waits for a
 It was started again once.
 Warning: its file has changed.
+Its last runs ended:
+  1h 56m ago: killed by SEGV signal after 3s (it crashed and left a core)
+  5m 10s ago: terminated with status 1 after 1h 51m
 It starts by itself on:
-  net-up: not met
+  [ ] all of
+    [x] net-up (by net-up IFACE=lo)
+    [ ] started db (db does not run)
 Waiting for it:
   event startup
 What happened:
       2h ago  a client asked: start
   5m 10s ago  main process terminated with status 1: respawn
+The last that it wrote:
+  | one
+  | cannot bind
+Where that is said:
+  FILE:3: start on (net-up
+  FILE:5: respawn
+  FILE:6: exec x
 ";
-    assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (0, expected, ""));
+
+#[test]
+fn why_tells_the_whole_story() {
+    let directory = std::env::temp_dir().join(format!("upright-why-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let (file, log) = (directory.join("web.conf"), directory.join("web.log"));
+    std::fs::write(&file, "description x\n\nstart on (net-up\n  and db)\nrespawn\nexec x\n")
+        .unwrap();
+    std::fs::write(&log, "one\ncannot bind\n").unwrap();
+    let why = whole_story(&file);
+    let path = Text::from(log.to_str().unwrap());
+    let script = || {
+        let why = Answer::Why(Box::new(why.clone()));
+        vec![Act::Answer(Ok(why)), Act::Answer(Ok(Answer::Path(path.clone())))]
+    };
+    let ran = talk("upright why web", script());
+    let expected = WHOLE_STORY.replace("FILE", file.to_str().unwrap());
+    assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (0, expected.as_str(), ""));
+    let ran = talk("upright why web --json", script());
+    let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(json["output"], "one\ncannot bind\n");
+    assert_eq!(json["start_on"][1]["by"], "net-up IFACE=lo");
+    std::fs::remove_dir_all(&directory).unwrap();
+}
+
+#[test]
+fn why_not_says_what_is_missing_and_what_starts_the_job_all_the_same() {
+    let need = Need {
+        depth: 0,
+        words: String::from("started db"),
+        met: false,
+        by: None,
+        note: String::from("there is no job db"),
+    };
+    let why = |state, needs| WhyView {
+        status: view("web", state),
+        verdict: String::from("it has not been started"),
+        due: None,
+        ring: Vec::new(),
+        start_on: needs,
+        stop_on: Vec::new(),
+        waiters: Vec::new(),
+        runs: Vec::new(),
+        history: Vec::new(),
+        files: Vec::new(),
+    };
+    let ask = |why| answered("upright why-not web", Answer::Why(Box::new(why))).out;
+    assert_eq!(
+        ask(why(State::Waiting, vec![need])),
+        "web does not run: it has not been started.\n\
+         It starts by itself when this has come true:\n  [ ] started db (there is no job db)\n\
+         `upright start web` starts it now.\n"
+    );
+    assert_eq!(ask(why(State::Running, Vec::new())), "web runs.\n");
 }
 
 #[test]

@@ -1,0 +1,225 @@
+//! The programs of Supervisor's configuration: read, told to the machine, and what `[supervisord]` says.
+
+use super::chronicle::Chronicle;
+use super::startup::Refused;
+use super::talk::Grade;
+use super::Daemon;
+use crate::supervisord::options::NAME;
+use crate::supervisord::{front, plain};
+use engine::dialect::supervisord::{self, Config, GroupKind};
+use engine::keeper::{held, ToKeeper};
+use engine::logroute::{encode, LogFile, LogRoute, ToLogger};
+use engine::machine::{Effect, Input};
+use engine::spec::OnFull;
+use engine::text::Text;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use sys::{background, memfd, seqpacket};
+
+/// What is known of Supervisor's configuration.
+#[derive(Debug, Default)]
+pub struct Programs {
+    /// What `[supervisord]` said when everything began.
+    own: Option<supervisord::Daemon>,
+    /// The reading end of our own log, for each new logger.
+    log: Option<OwnedFd>,
+}
+
+impl Daemon {
+    /// Takes what an earlier daemon had the keeper hold.
+    pub(super) fn take_programs(&mut self, held: &mut BTreeMap<u32, OwnedFd>) {
+        let own = held.remove(&held::PROGRAMS).and_then(|fd| memfd::read_all(fd).ok());
+        self.programs.own = own.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        self.programs.log = held.remove(&held::LOG_READ);
+        let end = held.remove(&held::LOG);
+        if let (Some(own), Some(end)) = (&self.programs.own, end) {
+            self.chronicle = Some(Chronicle::new(end, own.loglevel));
+        }
+    }
+
+    /// Reads the configuration, begins the log and tells the machine of the programs. Where it is wrong
+    /// everything ends, as nothing has begun.
+    pub(super) fn begin_programs(&mut self, effects: &mut Vec<Effect>) -> Result<(), Refused> {
+        let Some(given) = self.settings.options.programs.clone() else { return Ok(()) };
+        let config = match given.read() {
+            Ok(config) => config,
+            Err(mistake) => return Err(self.refuse(&mistake)),
+        };
+        self.programs.own = Some(config.daemon.clone());
+        self.hold_settings();
+        self.begin_chronicle();
+        self.say_what_was_read(&config);
+        if let Err(mistake) = self.serve_http(&config.daemon.identifier, &config.servers, effects) {
+            return Err(self.refuse(&mistake));
+        }
+        self.say_who_asks_nobody(&config);
+        self.write_pidfile();
+        self.define_programs(&config, effects);
+        Ok(())
+    }
+
+    /// Source: Supervisor 4.3.0, http.py, make_http_servers.
+    fn say_who_asks_nobody(&self, config: &Config) {
+        let Some(log) = &self.chronicle else { return };
+        for server in config.servers.iter().filter(|server| server.login.is_none()) {
+            let section = &server.section;
+            let line =
+                format!("Server '{section}' running without any HTTP authentication checking");
+            log.write(Grade::Critical, &line);
+        }
+    }
+
+    fn refuse(&self, mistake: &str) -> Refused {
+        front::complain(mistake, NAME);
+        self.link.send(&ToKeeper::Quit { code: front::USAGE }, &[]);
+        Refused::Usage
+    }
+
+    /// Keeps what `[supervisord]` says for the daemons after this one.
+    fn hold_settings(&self) {
+        let bytes = self.programs.own.as_ref().and_then(|own| serde_json::to_vec(own).ok());
+        let file = bytes.and_then(|bytes| memfd::sealed(c"upright-programs", &bytes).ok());
+        if let Some(file) = file {
+            self.hold(held::PROGRAMS, file.as_fd());
+        }
+    }
+
+    /// Begins the log: a pipe that the keeper holds and the logger reads.
+    fn begin_chronicle(&mut self) {
+        let Some(own) = &self.programs.own else { return };
+        let (read, end) = match sys::pipe::new() {
+            Ok(ends) => ends,
+            Err(errno) => {
+                self.voice.say(engine::machine::Level::Error, &format!("there is no log: {errno}"));
+                return;
+            }
+        };
+        self.hold(held::LOG_READ, read.as_fd());
+        self.hold(held::LOG, end.as_fd());
+        self.chronicle = Some(Chronicle::new(end, own.loglevel));
+        self.programs.log = Some(read);
+        self.pass_chronicle();
+    }
+
+    /// Tells a logger where our own log goes.
+    pub(super) fn pass_chronicle(&self) {
+        let (Some(own), Some(log)) = (&self.programs.own, &self.programs.log) else { return };
+        let Some(logger) = &self.logger else { return };
+        let path = self.path(&own.logfile);
+        let file = LogFile {
+            path: Text::from(path.as_os_str().as_bytes()),
+            rotate_size: u64::try_from(own.logfile_maxbytes).unwrap_or(0),
+            rotate_count: u32::try_from(own.logfile_backups).unwrap_or(0),
+            mode: (0o666 & !own.umask) as u16,
+            uid: None,
+            gid: None,
+            on_full: OnFull::Drop,
+        };
+        let forward = own.nodaemon && !own.silent;
+        let route = LogRoute { label: String::new(), file: Some(file), forward };
+        // A logger that does not listen is ended, and the next one told.
+        let _ = seqpacket::send(logger, &[&encode(&ToLogger::Own { route })], &[log.as_fd()]);
+    }
+
+    /// Returns a path of `[supervisord]` as it was meant when everything began.
+    fn path(&self, path: &str) -> PathBuf {
+        let given = self.settings.options.programs.as_ref();
+        given.map_or_else(|| PathBuf::from(path), |given| plain(&given.directory.join(path)))
+    }
+
+    /// Says what the front and reading have come to, as the original does once it has a log.
+    fn say_what_was_read(&self, config: &Config) {
+        let Some(log) = &self.chronicle else { return };
+        if self.settings.uid == 0 && config.daemon.user.is_none() {
+            log.write(
+                Grade::Critical,
+                "Supervisor is running as root.  Privileges were not dropped because no user is specified in the config file.  If you intend to run as root, you can set user=root in the config file to avoid this message.",
+            );
+        }
+        config.warnings.iter().for_each(|line| log.write(Grade::Warn, line));
+        config.notices.iter().for_each(|line| log.write(Grade::Info, line));
+        if config.daemon.user.is_some() {
+            let uid = self.settings.uid;
+            log.write(Grade::Info, &format!("Set uid to user {uid} succeeded"));
+        }
+        if !config.daemon.nodaemon {
+            log.write(Grade::Info, "daemonizing the supervisord process");
+        }
+    }
+
+    /// Writes the process number where the configuration wants it.
+    fn write_pidfile(&self) {
+        let Some(own) = &self.programs.own else { return };
+        let (path, pid) = (self.path(&own.pidfile), self.settings.named);
+        let written = fs::File::create(&path).and_then(|mut file| writeln!(file, "{pid}"));
+        let Some(log) = &self.chronicle else { return };
+        match written {
+            Ok(()) => log.write(Grade::Info, &format!("supervisord started with pid {pid}")),
+            Err(_) => {
+                let path = path.display();
+                log.write(Grade::Critical, &format!("could not write pidfile {path}"));
+            }
+        }
+    }
+
+    /// Tells the process that waits in front, where we are in the background, that all is well.
+    pub(super) fn tell_front(&self) {
+        if self.programs.own.as_ref().is_some_and(|own| !own.nodaemon) {
+            background::tell_ready();
+        }
+    }
+
+    /// Everything ends: removes what shows that we are there.
+    pub(super) fn end_programs(&self) {
+        let Some(own) = &self.programs.own else { return };
+        let path = self.path(&own.pidfile);
+        let ours = format!("{}\n", self.settings.named);
+        if fs::read(&path).is_ok_and(|there| there == ours.as_bytes()) {
+            let _ = fs::remove_file(path);
+        }
+    }
+
+    /// Tells the machine of all programs, in the order in which they are started.
+    fn define_programs(&mut self, config: &Config, effects: &mut Vec<Effect>) {
+        let mut served = config.clone();
+        served.groups.retain(|group| group.kind == GroupKind::Programs);
+        self.say_what_is_not_served(config);
+        let (jobs, wrong) = served.jobs();
+        if let Some(log) = &self.chronicle {
+            for (name, why) in wrong {
+                log.write(Grade::Error, &format!("{name}: cannot be run: {why}"));
+            }
+        }
+        for spec in jobs {
+            self.handle(Input::Define(Arc::new(spec)), effects);
+        }
+    }
+
+    /// Warns of what the configuration wants and this version does not do.
+    fn say_what_is_not_served(&self, config: &Config) {
+        let Some(log) = &self.chronicle else { return };
+        for group in &config.groups {
+            let kind = match &group.kind {
+                GroupKind::Programs => continue,
+                GroupKind::Listeners(_) => "eventlistener",
+                GroupKind::FastCgi(_) => "fcgi-program",
+            };
+            let name = &group.name;
+            log.write(
+                Grade::Warn,
+                &format!("[{kind}:{name}]: is not started, as this version does not serve it"),
+            );
+        }
+        if !config.groups.is_empty() {
+            log.write(
+                Grade::Warn,
+                "stdout_logfile, stderr_logfile and what belongs to them are not followed by this version: the output of programs is thrown away",
+            );
+        }
+    }
+}

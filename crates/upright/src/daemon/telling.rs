@@ -1,0 +1,118 @@
+//! What happens to programs, in the lines of Supervisor's log. Source: Supervisor 4.3.0, process.
+
+use super::talk::Grade;
+use super::Daemon;
+use engine::machine::{Effect, Input, Notice, ProgramNews, ShutdownKind};
+use engine::names::JobName;
+use engine::process::{Exit, Pid, Role, Slot};
+use engine::signal::Signal;
+use engine::spec::Expect;
+use engine::view::ProgramState;
+
+/// Returns an end in words.
+fn ended(exit: Exit) -> String {
+    match exit {
+        Exit::Status(status) => format!("exit status {status}"),
+        Exit::Signal { signal, core } => {
+            let name =
+                Signal::new(signal).map_or(format!("signal {signal}"), |s| format!("SIG{s}"));
+            let core = if core { " (core dumped)" } else { "" };
+            format!("terminated by {name}{core}")
+        }
+        Exit::Unknown => String::from("status unknown"),
+    }
+}
+
+impl Daemon {
+    /// A main process runs.
+    pub(super) fn chronicle_spawned(&self, slot: Slot, pid: Pid) {
+        let (Some(log), Role::Main) = (&self.chronicle, slot.role) else { return };
+        let name = self.engine.name_of(slot.instance).map(|(job, _)| job);
+        let job = name.filter(|job| !job.is_reserved());
+        if let Some(name) = job.and_then(|job| self.process_name(job)) {
+            log.write(Grade::Info, &format!("spawned: '{name}' with pid {pid}"));
+        }
+    }
+
+    /// Returns the name that a program's process has in its group; nothing for other jobs.
+    fn process_name(&self, job: &JobName) -> Option<String> {
+        let order = self.engine.spec(job)?.policy.order.clone()?;
+        let name = job.text().lossy().into_owned();
+        let group = order.group.lossy().into_owned();
+        let within = name.strip_prefix(&group).and_then(|rest| rest.strip_prefix(':'));
+        Some(within.map_or(name.clone(), str::to_owned))
+    }
+
+    /// Something has happened of which subscribers are told.
+    pub(super) fn chronicle_notice(&self, notice: &Notice) {
+        let Some(log) = &self.chronicle else { return };
+        if let Notice::Program(news) = notice {
+            if let Some((grade, line)) = self.line_of(news) {
+                log.write(grade, &line);
+            }
+        }
+    }
+
+    fn line_of(&self, news: &ProgramNews) -> Option<(Grade, String)> {
+        let job = &news.job;
+        let name = self.process_name(job)?;
+        let grade = if news.expected { Grade::Info } else { Grade::Warn };
+        match (news.to, news.exit) {
+            (ProgramState::Running, _) => {
+                let span = match self.engine.spec(job)?.policy.expect {
+                    Expect::Up(span) => span.as_secs(),
+                    Expect::None | Expect::Stop | Expect::Fork | Expect::Daemon => 0,
+                };
+                Some((
+                    Grade::Info,
+                    format!("success: {name} entered RUNNING state, process has stayed up for > than {span} seconds (startsecs)"),
+                ))
+            }
+            (ProgramState::Backoff, None) => {
+                let why = self.engine.program(job)?.spawn_error;
+                Some((Grade::Info, format!("spawnerr: {why}")))
+            }
+            (ProgramState::Backoff, Some(exit)) => {
+                Some((Grade::Warn, format!("exited: {name} ({}; not expected)", ended(exit))))
+            }
+            (ProgramState::Exited, Some(exit)) => {
+                let expected = if news.expected { "expected" } else { "not expected" };
+                Some((grade, format!("exited: {name} ({}; {expected})", ended(exit))))
+            }
+            (ProgramState::Stopped, Some(exit)) => {
+                Some((grade, format!("stopped: {name} ({})", ended(exit))))
+            }
+            (ProgramState::Stopping, _) => {
+                Some((Grade::Info, format!("waiting for {name} to stop")))
+            }
+            (ProgramState::Fatal, _) => Some((
+                Grade::Info,
+                format!("gave up: {name} entered FATAL state, too many start retries too quickly"),
+            )),
+            (
+                ProgramState::Stopped
+                | ProgramState::Starting
+                | ProgramState::Exited
+                | ProgramState::Unknown,
+                _,
+            ) => None,
+        }
+    }
+
+    /// A signal to Supervisor's daemon. Source: Supervisor 4.3.0, signals.
+    pub(super) fn signalled_supervisord(&mut self, number: u8, effects: &mut Vec<Effect>) {
+        let Some(signal) = Signal::new(number) else { return };
+        let said = |grade, what: &str| {
+            if let Some(log) = &self.chronicle {
+                log.write(grade, &format!("received SIG{signal} indicating {what}"));
+            }
+        };
+        match signal {
+            Signal::TERM | Signal::INT | Signal::QUIT => {
+                said(Grade::Warn, "exit request");
+                self.handle(Input::Shutdown(ShutdownKind::Shutdown), effects);
+            }
+            _ => said(Grade::Debug, "nothing"),
+        }
+    }
+}
