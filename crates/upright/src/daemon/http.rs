@@ -97,15 +97,23 @@ impl Daemon {
         effects: &mut Vec<Effect>,
     ) -> Result<(), String> {
         let told = Told { identifier: identifier.to_owned(), servers: servers.to_vec() };
-        if told == self.http.told {
-            return Ok(());
-        }
         if servers.len() > SERVERS_MAX {
             return Err(format!("there are {} servers, more than {SERVERS_MAX}", servers.len()));
         }
-        let sockets = self.open_servers(servers)?;
+        if told != self.http.told {
+            self.change_servers(told)?;
+        }
+        match servers.is_empty() {
+            true => Ok(()),
+            false => self.need_gateway(Kind::Http, effects),
+        }
+    }
+
+    fn change_servers(&mut self, told: Told) -> Result<(), String> {
+        let sockets = self.open_servers(&told.servers)?;
         let old = std::mem::replace(&mut self.http, Http { told, sockets });
-        let gone = old.told.servers.iter().filter(|old| !servers.iter().any(|new| alike(old, new)));
+        let new = &self.http.told.servers;
+        let gone = old.told.servers.iter().filter(|old| !new.iter().any(|new| alike(old, new)));
         gone.for_each(sockets::remove);
         self.hold_servers(old.sockets.len());
         for warning in self.http.warnings().collect::<Vec<_>>() {
@@ -113,10 +121,7 @@ impl Daemon {
         }
         // A gateway that runs ends with its channel; the next one is told of these.
         self.close_channel(Kind::Http);
-        match servers.is_empty() {
-            true => Ok(()),
-            false => self.need_gateway(Kind::Http, effects),
-        }
+        Ok(())
     }
 
     /// Returns a socket for each server: the one that is open at that place, else a new one.

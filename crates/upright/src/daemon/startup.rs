@@ -85,7 +85,7 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, Refused>
     let watch = |fd, token| epoll.add(fd, token, Interest::Read);
     watch(link.fd(), KEEPER).map_err(|errno| format!("epoll: {errno}"))?;
     let mut epoll = epoll;
-    let mut told = Told::listen(&mut link, &mut epoll).map_err(Refused::Start)?;
+    let told = Told::listen(&mut link, &mut epoll).map_err(Refused::Start)?;
     let settings = Settings::new(options, told.keeper);
     let rights = Daemon::rights(settings.uid);
     let mut daemon = Daemon {
@@ -130,29 +130,37 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, Refused>
         standing: Standing::Starting,
         settings,
     };
-    let journal = told.held.remove(&held::JOURNAL);
-    let anew = journal.is_none() && told.table.rows().next().is_none();
-    daemon.take_programs(&mut told.held);
-    daemon.take_gateways(&mut told.held);
-    match anew {
-        true => daemon.begin_anew()?,
-        false => daemon.go_on(&mut told, journal.as_ref())?,
-    }
-    told.logger.take().into_iter().for_each(|logger| daemon.take_logger(logger));
-    daemon.take_files(&mut told.held);
-    daemon.wait_for_changes()?;
-    if let Err(why) = daemon.lock_logs(&mut told.held).and_then(|()| daemon.listen(&mut told.held))
-    {
-        if anew {
-            // Nothing runs yet: the keeper need not try again what cannot be.
-            daemon.end_programs();
-            daemon.http.remove_files();
-            daemon.link.send(&ToKeeper::Quit { code: 1 }, &[]);
-        }
-        return Err(Refused::Start(why));
-    }
-    daemon.hear_all(std::mem::take(&mut told.news));
+    daemon.begin(told)?;
     Ok(daemon)
+}
+
+impl Daemon {
+    /// Takes up what the keeper told, or begins anew, and listens.
+    fn begin(&mut self, mut told: Told) -> Result<(), Refused> {
+        let journal = told.held.remove(&held::JOURNAL);
+        let anew = journal.is_none() && told.table.rows().next().is_none();
+        self.take_programs(&mut told.held);
+        self.take_gateways(&mut told.held);
+        match anew {
+            true => self.begin_anew()?,
+            false => self.go_on(&mut told, journal.as_ref())?,
+        }
+        told.logger.take().into_iter().for_each(|logger| self.take_logger(logger));
+        self.take_files(&mut told.held);
+        self.wait_for_changes()?;
+        if let Err(why) = self.lock_logs(&mut told.held).and_then(|()| self.listen(&mut told.held))
+        {
+            if anew {
+                // Nothing runs yet: the keeper need not try again what cannot be.
+                self.end_programs();
+                self.http.remove_files();
+                self.link.send(&ToKeeper::Quit { code: 1 }, &[]);
+            }
+            return Err(Refused::Start(why));
+        }
+        self.hear_all(std::mem::take(&mut told.news));
+        Ok(())
+    }
 }
 
 impl Told {
