@@ -88,6 +88,41 @@ pub struct Wants {
     pub plan_in_fd: bool,
     /// The last attached descriptor becomes descriptor 9 of the child (a script's text).
     pub script_fd: bool,
+    /// A pipe for standard input, whose writing end is kept as long as the process lives.
+    pub input: bool,
+    /// With `log`: standard output goes into a pipe whose reading end is kept for whoever the daemon
+    /// lends it to, and what that writes into [`End::Spill`] goes to the logger.
+    pub tap: bool,
+}
+
+/// An end of a pipe of a slot that the keeper keeps open and lends out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum End {
+    /// Where its standard input is written to.
+    Input,
+    /// Where its standard output is read from, of a spawn with [`Wants::tap`].
+    Tap,
+    /// What is written there goes where its output is to go, of a spawn with [`Wants::tap`].
+    Spill,
+}
+
+impl End {
+    /// Every end, at the place that its number says.
+    pub const ALL: [End; 3] = [End::Input, End::Tap, End::Spill];
+
+    /// Returns the number used on the keeper's wire, 0 to 2.
+    pub const fn code(self) -> u8 {
+        match self {
+            End::Input => 0,
+            End::Tap => 1,
+            End::Spill => 2,
+        }
+    }
+
+    /// Returns the end with that number.
+    pub fn from_code(code: u8) -> Option<End> {
+        End::ALL.into_iter().find(|end| end.code() == code)
+    }
 }
 
 /// What the daemon asks of the keeper.
@@ -128,6 +163,13 @@ pub enum ToKeeper<'a> {
         slot: Slot,
         /// Which child.
         pid: Pid,
+    },
+    /// Send a copy of an end of one of the slot's pipes, in `Lent`.
+    Lend {
+        /// Whose.
+        slot: Slot,
+        /// Which.
+        end: End,
     },
     /// Hold the attached descriptor under this key in place of the one that is there.
     Hold {
@@ -248,6 +290,13 @@ pub enum FromKeeper {
         /// Why, as the kernel said it.
         errno: i32,
     },
+    /// What `Lend` asked for, attached; with nothing attached there is no such end, or no more.
+    Lent {
+        /// Whose.
+        slot: Slot,
+        /// Which.
+        end: End,
+    },
 }
 
 /// What the keeper tells the logger and is told by it.
@@ -259,6 +308,14 @@ pub enum LogWire<'a> {
         slot: Slot,
         /// A [`crate::logroute::LogRoute`], encoded.
         route: &'a [u8],
+    },
+    /// Keeper to logger: a copy of an end that the keeper keeps is attached, to be kept beside it;
+    /// with nothing attached it is not kept any more.
+    End {
+        /// Whose.
+        slot: Slot,
+        /// Which.
+        end: End,
     },
     /// Keeper to logger: a new channel to the daemon is attached.
     Daemon,
@@ -357,14 +414,18 @@ impl Wants {
             | u8::from(self.pty) << 1
             | u8::from(self.plan_in_fd) << 2
             | u8::from(self.script_fd) << 3
+            | u8::from(self.input) << 4
+            | u8::from(self.tap) << 5
     }
 
     fn of(bits: u8) -> Option<Wants> {
-        (bits < 16).then_some(Wants {
+        (bits < 64).then_some(Wants {
             log: bits & 1 != 0,
             pty: bits & 2 != 0,
             plan_in_fd: bits & 4 != 0,
             script_fd: bits & 8 != 0,
+            input: bits & 16 != 0,
+            tap: bits & 32 != 0,
         })
     }
 }
@@ -405,6 +466,9 @@ impl<'a> ToKeeper<'a> {
                 h = Head { a: i32::from(signal.number()), ..Head::of(10) };
             }
             ToKeeper::Upgrade => h.kind = 11,
+            ToKeeper::Lend { slot, end } => {
+                h = Head { slot: Some(slot), flags: end.code(), ..Head::of(12) };
+            }
         }
         h.write(head);
         parts
@@ -431,6 +495,7 @@ impl<'a> ToKeeper<'a> {
             | ToKeeper::OrphansSeen { .. }
             | ToKeeper::SignalSeen { .. }
             | ToKeeper::Upgrade
+            | ToKeeper::Lend { .. }
             | ToKeeper::Quit { .. } => false,
         }
     }
@@ -463,6 +528,7 @@ impl<'a> ToKeeper<'a> {
             9 => ToKeeper::Quit { code: h.a },
             10 => ToKeeper::SignalSeen { signal: Signal::new(u8::try_from(h.a).ok()?)? },
             11 => ToKeeper::Upgrade,
+            12 => ToKeeper::Lend { slot, end: End::from_code(h.flags)? },
             _ => return None,
         })
     }
@@ -499,6 +565,9 @@ impl FromKeeper {
             }
             FromKeeper::Signalled { signal } => Head { a: i32::from(signal), ..Head::of(73) },
             FromKeeper::NotUpgraded { errno } => Head { b: errno, ..Head::of(74) },
+            FromKeeper::Lent { slot, end } => {
+                Head { slot: Some(slot), flags: end.code(), ..Head::of(75) }
+            }
         };
         let mut out = [0; HEAD];
         head.write(&mut out);
@@ -539,6 +608,7 @@ impl FromKeeper {
             }
             73 => FromKeeper::Signalled { signal: u8::try_from(h.a).ok()? },
             74 => FromKeeper::NotUpgraded { errno: h.b },
+            75 => FromKeeper::Lent { slot, end: End::from_code(h.flags)? },
             _ => return None,
         })
     }
@@ -555,6 +625,9 @@ impl<'a> LogWire<'a> {
             LogWire::Ready => (Head::of(132), &[]),
             LogWire::Held { key } => (Head { c: u64::from(key), ..Head::of(133) }, &[]),
             LogWire::Drop { key } => (Head { c: u64::from(key), ..Head::of(134) }, &[]),
+            LogWire::End { slot, end } => {
+                (Head { slot: Some(slot), flags: end.code(), ..Head::of(135) }, &[])
+            }
         };
         h.write(head);
         payload
@@ -571,6 +644,7 @@ impl<'a> LogWire<'a> {
             132 => LogWire::Ready,
             133 => LogWire::Held { key: u32::try_from(h.c).ok()? },
             134 => LogWire::Drop { key: u32::try_from(h.c).ok()? },
+            135 => LogWire::End { slot, end: End::from_code(h.flags)? },
             _ => return None,
         })
     }
@@ -594,7 +668,8 @@ mod tests {
 
     #[test]
     fn every_request_to_the_keeper_survives_the_wire() {
-        let wants = Wants { log: true, pty: false, plan_in_fd: true, script_fd: true };
+        let wants = Wants { log: true, plan_in_fd: true, script_fd: true, ..Wants::default() };
+        let tapped = Wants { log: true, input: true, tap: true, ..Wants::default() };
         for message in [
             ToKeeper::Spawn {
                 slot: SLOT,
@@ -603,6 +678,15 @@ mod tests {
                 plan: b"ab",
                 route: b"",
             },
+            ToKeeper::Spawn {
+                slot: SLOT,
+                wants: tapped,
+                pipe_owner: (0, 0),
+                plan: b"",
+                route: b"r",
+            },
+            ToKeeper::Lend { slot: SLOT, end: End::Input },
+            ToKeeper::Lend { slot: SLOT, end: End::Tap },
             ToKeeper::Signal { slot: SLOT, signal: Signal::TERM, scope: Scope::Group },
             ToKeeper::Release { slot: SLOT },
             ToKeeper::Adopt { slot: SLOT, pid: 4711 },
@@ -666,6 +750,7 @@ mod tests {
             },
             FromKeeper::Signalled { signal: 15 },
             FromKeeper::NotUpgraded { errno: 8 },
+            FromKeeper::Lent { slot: SLOT, end: End::Spill },
         ] {
             assert_eq!(FromKeeper::decode(&message.encode()), Some(message));
         }

@@ -78,6 +78,7 @@ impl Table {
             | FromKeeper::Logger
             | FromKeeper::Told
             | FromKeeper::Signalled { .. }
+            | FromKeeper::Lent { .. }
             | FromKeeper::NotUpgraded { .. } => {}
         }
     }

@@ -174,6 +174,34 @@ pub struct Attrs {
     pub debug: bool,
     /// How output is kept.
     pub log: LogPolicy,
+    /// Where main's standard input comes from, unless its console says it.
+    #[serde(default)]
+    pub input: StandardInput,
+    /// Who reads main's standard output.
+    #[serde(default)]
+    pub reader: Reader,
+}
+
+/// Who reads the standard output of a job's main process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reader {
+    /// The logger.
+    #[default]
+    Logger,
+    /// A gateway that talks with it; what that passes on is logged.
+    Gateway,
+}
+
+/// Where the standard input of a job's main process comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StandardInput {
+    /// From nowhere: it is at its end.
+    #[default]
+    Null,
+    /// From a pipe that clients can write to.
+    Pipe,
 }
 
 /// Where the input and output of a job's processes go. `None` in the file means the default.

@@ -275,15 +275,37 @@ async fn tail(control: &Control, channel: Channel, given: &[Value]) -> Told {
     logs::tail(control, &process, channel, offset, length).await
 }
 
-/// A job has no standard input that anybody could write to.
+/// Writes all of it, or as much as the process leaves room for. Source: Supervisor 4.3.0 keeps what
+/// does not fit, however much; here that is a fault.
 async fn send_stdin(control: &Control, given: &[Value]) -> Told {
-    let name = text(given, 0)?;
-    text(given, 1)?;
+    let (name, mut rest) = (text(given, 0)?, text(given, 1)?.as_bytes());
     let process = processes::one(control, name).await?;
     if !process.is_alive() {
         return Err(Code::NotRunning.about(name));
     }
-    Err(Code::NoFile.about(format_args!("{name}: its standard input is not kept open")))
+    while !rest.is_empty() {
+        let call = Call::SendInput(process.target(), Text::from(rest));
+        match control.ask(call).await {
+            Ok(Answer::Taken(taken)) => {
+                let taken = usize::try_from(taken).unwrap_or(rest.len()).max(1);
+                rest = rest.get(taken..).unwrap_or_default();
+            }
+            Ok(_) => break,
+            Err(refused) => return Err(unwritten(name, &refused)),
+        }
+    }
+    Ok(Value::Bool(true))
+}
+
+fn unwritten(name: &str, refused: &engine::control::fault::Fault) -> Fault {
+    use engine::control::fault::Fault::Refused;
+    match refused {
+        Refused(refused) if refused.code == "not-running" => Code::NotRunning.about(name),
+        Refused(refused) if ["no-input", "input-closed"].contains(&refused.code.as_str()) => {
+            Code::NoFile.about(name)
+        }
+        other => processes::refusal(other, name),
+    }
 }
 
 async fn send_event(control: &Control, kind: &str, data: &str) -> Told {

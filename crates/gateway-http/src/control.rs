@@ -2,10 +2,11 @@
 
 use crate::link::Link;
 use engine::control::answer::Answer;
-use engine::control::call::{Call, Token};
+use engine::control::call::{Call, Follow, Token};
 use engine::control::codec::{Continues, Inbox};
 use engine::control::command::Command;
 use engine::control::fault::Fault;
+use engine::control::notice::Notice;
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
@@ -81,6 +82,14 @@ impl Control {
         Ok(answers)
     }
 
+    /// Begins to listen to what happens, after the notice of that number or from now on.
+    pub async fn events(&self, after: Option<u64>, follow: Follow) -> Result<Events, Fault> {
+        let (link, server) = (Rc::clone(&self.link), self.server);
+        let mut events = Events { link, server, line: None, seen: after, follow };
+        events.connect().await?;
+        Ok(events)
+    }
+
     /// Sends calls over one connection and reads the answers.
     async fn exchange(&self, calls: &[Call]) -> io::Result<Vec<Result<Answer, Fault>>> {
         let kept = self.kept.borrow_mut().pop();
@@ -132,6 +141,62 @@ impl Control {
                 Call::Ask(request, Token::try_from(token).ok())
             }
             other => other,
+        }
+    }
+}
+
+/// What happens, as it happens.
+pub struct Events {
+    link: Rc<Link>,
+    server: u16,
+    line: Option<Line>,
+    seen: Option<u64>,
+    follow: Follow,
+}
+
+impl Events {
+    /// Waits for what is next. Nothing where the stream does not go on. A daemon that died is waited
+    /// for, and asked for what came since.
+    pub async fn next(&mut self) -> Result<Option<Notice>, Fault> {
+        loop {
+            let Some(line) = &mut self.line else {
+                self.connect().await?;
+                continue;
+            };
+            match line.frame().await.map(|frame| Answer::decode(Command::Events, &frame)) {
+                Ok(Ok((Answer::Notice(notice), _))) => {
+                    self.seen = Some(notice.sequence);
+                    return Ok(Some(notice));
+                }
+                // One of a later version.
+                Ok(Ok((_, Continues::Yes))) => {}
+                Ok(Ok((_, Continues::No))) => return Ok(None),
+                Ok(Err(fault)) => return Err(fault),
+                Err(_) => self.line = None,
+            }
+        }
+    }
+
+    async fn connect(&mut self) -> Result<(), Fault> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let opened = self.link.line(self.server).await.and_then(Line::new);
+            let connected = match opened {
+                Ok(mut line) => {
+                    let mut bytes = Vec::new();
+                    Call::Events(self.seen, self.follow).encode(&mut bytes);
+                    line.stream.write_all(&bytes).await.map(|()| line)
+                }
+                Err(error) => Err(error),
+            };
+            match connected {
+                Ok(line) => {
+                    self.line = Some(line);
+                    return Ok(());
+                }
+                Err(error) if Instant::now() >= until => return Err(lost(&error)),
+                Err(_) => sleep(PAUSE).await,
+            }
         }
     }
 }

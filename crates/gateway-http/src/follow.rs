@@ -33,6 +33,12 @@ struct Place {
 /// The body of an answer that goes on as long as somebody reads it.
 pub struct Following(Receiver<Bytes>);
 
+impl From<Receiver<Bytes>> for Following {
+    fn from(pieces: Receiver<Bytes>) -> Following {
+        Following(pieces)
+    }
+}
+
 /// Follows a file that is there.
 pub fn follow(path: String) -> Following {
     let (sender, receiver) = channel(1);

@@ -104,13 +104,7 @@ async fn call(
     gateway: &Rc<Gateway>,
     request: Request<Incoming>,
 ) -> Result<Response<Page>, StatusCode> {
-    let length = request.headers().get(header::CONTENT_LENGTH);
-    let length = length.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if length.ok_or(StatusCode::LENGTH_REQUIRED)? > BODY_MAX {
-        return Err(StatusCode::PAYLOAD_TOO_LARGE);
-    }
-    let body = timeout(BODY_TIME, whole(request.into_body())).await;
-    let body = body.map_err(|_| StatusCode::REQUEST_TIMEOUT)?.ok_or(StatusCode::BAD_REQUEST)?;
+    let body = whole_body(request).await?;
     let text = String::from_utf8(body).map_err(|_| StatusCode::BAD_REQUEST)?;
     let call = xmlrpc::read::call(&text).map_err(|_| StatusCode::BAD_REQUEST)?;
     let told = carry_out(gateway, &call.method, &call.parameters).await;
@@ -120,6 +114,17 @@ async fn call(
     };
     let response = Response::builder().header(header::CONTENT_TYPE, "text/xml");
     response.body(document.into()).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+/// Returns the body of a request, within bounds of length and time.
+pub async fn whole_body(request: Request<Incoming>) -> Result<Vec<u8>, StatusCode> {
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if length.ok_or(StatusCode::LENGTH_REQUIRED)? > BODY_MAX {
+        return Err(StatusCode::PAYLOAD_TOO_LARGE);
+    }
+    let body = timeout(BODY_TIME, whole(request.into_body())).await;
+    body.map_err(|_| StatusCode::REQUEST_TIMEOUT)?.ok_or(StatusCode::BAD_REQUEST)
 }
 
 /// Returns the whole body; nothing where it does not come whole.

@@ -43,14 +43,22 @@ impl<T> At<T> for Result<T, Errno> {
 /// The child's own descriptors, all out of the way of 0, 1, 2 and 9.
 struct Child<'a> {
     report: RawFd,
-    null: Option<RawFd>,
-    log: Option<RawFd>,
+    streams: Streams,
     given: [Option<RawFd>; FDS_MAX],
     has_script: bool,
     inherited: &'a Inherited,
     witness: Option<(Witness<'a>, RawFd)>,
     argv: Option<Strings<'a>>,
     env: Option<Strings<'a>>,
+}
+
+/// What standard input, output and error may become.
+#[derive(Clone, Copy)]
+struct Streams {
+    null: Option<RawFd>,
+    input: Option<RawFd>,
+    log: Option<RawFd>,
+    errors: Option<RawFd>,
 }
 
 /// Performs the plan and executes its program; a failure is reported and ends the process with 255.
@@ -100,7 +108,9 @@ fn perform(launch: &Launch<'_>, report: RawFd, words: &mut [usize]) -> Done {
     rustix::process::setsid().at(Step::Session)?;
     let raise = |fd: Option<BorrowedFd<'_>>| fd.map(|fd| above(fd.as_raw_fd())).transpose();
     let null = raise(launch.null).at(Step::Console)?;
+    let input = raise(launch.input).at(Step::Console)?;
     let log = raise(launch.log).at(Step::Log)?;
+    let errors = raise(launch.errors).at(Step::Log)?;
     if let Some(script) = raise(launch.script).at(Step::Plan)? {
         place(script, SCRIPT).at(Step::Plan)?;
     }
@@ -114,7 +124,8 @@ fn perform(launch: &Launch<'_>, report: RawFd, words: &mut [usize]) -> Done {
     let witness = launch.witness;
     let witness = witness.and_then(|w| Some((w, above(w.fd.as_raw_fd()).ok()?)));
     let (argv, env) = (None, None);
-    let mut child = Child { report, null, log, given, has_script, inherited, witness, argv, env };
+    let streams = Streams { null, input, log, errors };
+    let mut child = Child { report, streams, given, has_script, inherited, witness, argv, env };
     for record in Records::new(plan) {
         let record = record.map_err(|Malformed| Failure(Step::Plan, Errno::INVAL))?;
         child.step(record, words)?;
@@ -181,9 +192,10 @@ impl<'a> Child<'a> {
         match console {
             Console::Null => self.all_null(),
             Console::Log => {
-                let log = self.log.ok_or(Failure(Step::Log, Errno::BADF))?;
-                place(self.null()?, 0).at(Step::Console)?;
-                place(log, 1).and_then(|()| place(log, 2)).at(Step::Log)
+                let Streams { input, log, errors, .. } = self.streams;
+                let log = log.ok_or(Failure(Step::Log, Errno::BADF))?;
+                place(input.map_or_else(|| self.null(), Ok)?, 0).at(Step::Console)?;
+                place(log, 1).and_then(|()| place(errors.unwrap_or(log), 2)).at(Step::Log)
             }
             Console::Output => match open_console() {
                 Ok(console) => all_three(console).at(Step::Console),
@@ -214,7 +226,7 @@ impl<'a> Child<'a> {
     }
 
     fn null(&self) -> Result<RawFd, Failure> {
-        match self.null {
+        match self.streams.null {
             Some(null) => Ok(null),
             None => open(c"/dev/null", OFlags::RDWR).at(Step::Console),
         }

@@ -47,6 +47,8 @@ struct Task {
     plan: *const u8,
     length: usize,
     null: Option<RawFd>,
+    input: Option<RawFd>,
+    errors: Option<RawFd>,
     log: Option<RawFd>,
     script: Option<RawFd>,
     inherited: Inherited,
@@ -124,6 +126,8 @@ impl Ground {
                 plan: copy,
                 length: plan.len(),
                 null: raw(launch.null),
+                input: raw(launch.input),
+                errors: raw(launch.errors),
                 log: raw(launch.log),
                 script: raw(launch.script),
                 inherited: launch.inherited.clone(),
@@ -255,6 +259,7 @@ extern "C" fn stand(head: *mut c_void) -> c_int {
             )
         };
         let (null, log, script) = (borrow(task.null), borrow(task.log), borrow(task.script));
+        let (input, errors) = (borrow(task.input), borrow(task.errors));
         // A plan that gives descriptors is a fork's.
         let (plan, inherited) = (Source::Bytes(plan), &task.inherited);
         let witness = task.witness.as_ref().and_then(|recorded| {
@@ -262,7 +267,7 @@ extern "C" fn stand(head: *mut c_void) -> c_int {
             Some(Witness { fd: borrow(Some(recorded.fd))?, at, record, parent })
         });
         child::run(
-            &Launch { plan, null, log, script, given: &[], inherited, witness },
+            &Launch { plan, null, input, log, errors, script, given: &[], inherited, witness },
             task.report,
         );
     }
@@ -311,7 +316,9 @@ mod tests {
         let launch = Launch {
             plan,
             null,
+            input: None,
             log: None,
+            errors: None,
             script: None,
             given: &[],
             inherited: &inherited,

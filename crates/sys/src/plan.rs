@@ -61,7 +61,7 @@ pub struct Plan {
 pub enum Console {
     /// All three to `/dev/null`.
     Null,
-    /// Input from `/dev/null`, output into the pipe or terminal that the keeper made.
+    /// Input from `/dev/null` or a pipe, output into the pipe or terminal that the keeper made.
     Log,
     /// All three to `/dev/console`; where that cannot be opened `/dev/null`, with a warning.
     Output,

@@ -1,4 +1,4 @@
-//! Pipes and pseudo terminals for the output of services.
+//! Pipes and pseudo terminals for the input and output of services.
 
 use rustix::fs::{fchown, fcntl_setfl, Gid, OFlags, Uid};
 use rustix::io::Errno;
@@ -6,12 +6,12 @@ use rustix::pipe::{pipe_with, PipeFlags};
 use rustix::pty::{ioctl_tiocgptpeer, openpt, unlockpt, OpenptFlags};
 use std::os::fd::{AsFd, OwnedFd};
 
-/// Both ends of a way for output. Both are close-on-exec; reading does not block, writing does.
+/// Both ends of a way for output or input. Both are close-on-exec; the service's blocks, ours does not.
 #[derive(Debug)]
 pub struct Output {
-    /// Where Upright reads.
+    /// Where Upright reads, or the service, of an input.
     pub read: OwnedFd,
-    /// What the service writes to.
+    /// What the service writes to, or Upright, of an input.
     pub write: OwnedFd,
 }
 
@@ -20,6 +20,15 @@ pub fn pipe(owner: (u32, u32)) -> Result<Output, Errno> {
     let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
     fcntl_setfl(&read, OFlags::NONBLOCK)?;
     own(&write, owner);
+    Ok(Output { read, write })
+}
+
+/// Makes a pipe for the input of a service, whose reading end belongs to a user and group. Reading
+/// blocks, writing does not.
+pub fn input(owner: (u32, u32)) -> Result<Output, Errno> {
+    let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
+    fcntl_setfl(&write, OFlags::NONBLOCK)?;
+    own(&read, owner);
     Ok(Output { read, write })
 }
 

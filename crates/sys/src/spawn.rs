@@ -32,8 +32,12 @@ pub struct Launch<'a> {
     pub plan: Source<'a>,
     /// `/dev/null`, where it is open already.
     pub null: Option<BorrowedFd<'a>>,
-    /// Standard output and error of `Console::Log`.
+    /// Standard input of `Console::Log`; none: `/dev/null`.
+    pub input: Option<BorrowedFd<'a>>,
+    /// Standard output of `Console::Log`.
     pub log: Option<BorrowedFd<'a>>,
+    /// Standard error of `Console::Log`; none: where the output goes.
+    pub errors: Option<BorrowedFd<'a>>,
     /// What becomes descriptor 9.
     pub script: Option<BorrowedFd<'a>>,
     /// What the plan says which descriptors become.

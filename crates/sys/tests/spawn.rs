@@ -55,8 +55,17 @@ fn launch_on(mut grounds: Grounds, plan: Source<'_>, script: Option<BorrowedFd<'
     let inherited = Inherited::capture();
     let output = pty::pipe((0, 0)).unwrap();
     let log = Some(output.write.as_fd());
-    let launch =
-        Launch { plan, null: None, log, script, given: &[], inherited: &inherited, witness: None };
+    let launch = Launch {
+        plan,
+        null: None,
+        input: None,
+        log,
+        errors: None,
+        script,
+        given: &[],
+        inherited: &inherited,
+        witness: None,
+    };
     let mut spawned = spawn(&launch, &mut grounds).unwrap();
     drop(output.write);
     let exit = sys::wait::exit_of(spawned.pid).unwrap();
@@ -393,7 +402,9 @@ fn a_child_gets_back_the_limit_that_we_raised_for_ourselves() {
     let launch = Launch {
         plan,
         null: None,
+        input: None,
         log,
+        errors: None,
         script: None,
         given: &[],
         inherited: &inherited,
@@ -420,7 +431,9 @@ fn descriptors_that_are_given_become_those_that_the_plan_names() {
     let launch = Launch {
         plan: Source::Bytes(&plan.encode()),
         null: None,
+        input: None,
         log: Some(output.write.as_fd()),
+        errors: None,
         script: None,
         given: &given,
         inherited: &inherited,
@@ -431,6 +444,32 @@ fn descriptors_that_are_given_become_those_that_the_plan_names() {
     sys::wait::exit_of(spawned.pid).unwrap();
     assert_eq!(rest_of(output.read), "one\ntwo\n");
     fails(&Plan { given: vec![3], ..shell("true") }, Step::Plan, Errno::BADF);
+}
+
+#[test]
+fn input_comes_from_its_pipe_and_errors_go_into_their_own() {
+    let (input, output) = (pty::input((0, 0)).unwrap(), pty::pipe((0, 0)).unwrap());
+    let errors = pty::pipe((0, 0)).unwrap();
+    let inherited = Inherited::capture();
+    let plan = shell("cat; echo wrong >&2").encode();
+    let launch = Launch {
+        plan: Source::Bytes(&plan),
+        null: None,
+        input: Some(input.read.as_fd()),
+        log: Some(output.write.as_fd()),
+        errors: Some(errors.write.as_fd()),
+        script: None,
+        given: &[],
+        inherited: &inherited,
+        witness: None,
+    };
+    let spawned = spawn(&launch, &mut Grounds::new()).unwrap();
+    drop((input.read, output.write, errors.write));
+    assert_eq!(sys::pipe::write(&input.write, b"a line\n"), Ok(7));
+    drop(input.write);
+    sys::wait::exit_of(spawned.pid).unwrap();
+    assert_eq!(rest_of(output.read), "a line\n");
+    assert_eq!(rest_of(errors.read), "wrong\n");
 }
 
 #[test]
@@ -463,7 +502,9 @@ fn the_pipe_of_a_user_is_opened_again_as_dev_stderr() {
     let launch = Launch {
         plan: Source::Bytes(&plan),
         null: None,
+        input: None,
         log,
+        errors: None,
         script: None,
         given: &[],
         inherited: &inherited,
@@ -485,7 +526,9 @@ fn a_pseudo_terminal_ends_lines_as_upstart_did() {
     let launch = Launch {
         plan: Source::Bytes(&plan),
         null: None,
+        input: None,
         log,
+        errors: None,
         script: None,
         given: &[],
         inherited: &inherited,
@@ -570,7 +613,9 @@ fn a_process_that_is_debugged_stops_before_it_executes() {
     let launch = Launch {
         plan,
         null: None,
+        input: None,
         log,
+        errors: None,
         script: None,
         given: &[],
         inherited: &inherited,
@@ -626,7 +671,9 @@ fn a_child_that_fails_in_our_memory_leaves_errno_and_what_it_was_told_alone() {
         let launch = Launch {
             plan: source,
             null: None,
+            input: None,
             log: None,
+            errors: None,
             script: None,
             given: &[],
             inherited: &inherited,

@@ -7,7 +7,7 @@
 
 use crate::keeper::{facts, handover};
 use engine::handover::{Item, Items, Standing, Writer};
-use engine::keeper::{held, FromKeeper};
+use engine::keeper::{held, End, FromKeeper};
 use engine::process::{Exit, Pid, Slot};
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -22,6 +22,8 @@ const STOP: u8 = 19;
 pub struct Estate {
     /// What the keeper held, by key.
     pub held: BTreeMap<u32, OwnedFd>,
+    /// The ends of processes' pipes that it kept.
+    pub ends: BTreeMap<(Slot, End), OwnedFd>,
 }
 
 /// An output: whose, its reading end, and its route as the keeper was sent it.
@@ -83,13 +85,18 @@ impl Estate {
             let fd = read.as_raw_fd();
             writer.add(&Item::Output { slot: *slot, fd, route }).map_err(no_memory)?;
         }
+        for ((slot, end), fd) in &self.ends {
+            let item = Item::End { slot: *slot, end: *end, fd: fd.as_raw_fd() };
+            writer.add(&item).map_err(no_memory)?;
+        }
         for (key, fd) in &self.held {
             writer.add(&Item::Held { key: *key, fd: fd.as_raw_fd() }).map_err(no_memory)?;
         }
         let file = memfd::sealed(c"upright-handover", writer.bytes());
         let file = file.map_err(|errno| errno.to_string())?;
         let kept = outputs.iter().map(|output| output.read);
-        let kept = kept.chain(processes.iter().chain(self.held.values()).map(AsFd::as_fd));
+        let held = self.held.values().chain(self.ends.values());
+        let kept = kept.chain(processes.iter().chain(held).map(AsFd::as_fd));
         let heirlooms: Vec<BorrowedFd<'_>> = kept.chain([file.as_fd()]).collect();
         let highest = heirlooms.iter().map(AsRawFd::as_raw_fd).max().unwrap_or(0);
         let binary = Binary::open().map_err(|errno| errno.to_string())?;
@@ -128,6 +135,7 @@ fn find(message: &FromKeeper, before: u64) -> Option<(Slot, Found)> {
         | FromKeeper::Stopped { .. }
         | FromKeeper::OrphanExited { .. }
         | FromKeeper::Signalled { .. }
+        | FromKeeper::Lent { .. }
         | FromKeeper::NotUpgraded { .. } => None,
     }
 }

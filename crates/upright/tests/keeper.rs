@@ -3,7 +3,9 @@
 //! The keeper starts its peers from its own binary, which here is this test: a peer so started passes
 //! its channel on to the test and then only waits to be ended. Each case has a keeper of its own.
 
-use engine::keeper::{held, FromKeeper, LogWire, Replaced, Scope, ToKeeper, Wants, HEAD, TOGETHER};
+use engine::keeper::{
+    held, End, FromKeeper, LogWire, Replaced, Scope, ToKeeper, Wants, HEAD, TOGETHER,
+};
 use engine::process::{Exit, InstanceId, Pid, Role, Slot, Step};
 use engine::signal::Signal;
 use std::cell::RefCell;
@@ -38,6 +40,7 @@ const CASES: &[Case] = &[
     ("a process that is debugged is told as spawned, then as stopped", debugged),
     ("a held descriptor outlives the daemon until it is dropped", held_descriptors),
     ("a new logger gets every pipe again that is not at its end", pipes_again),
+    ("ends of pipes are lent, outlive the daemon and are closed with the process", lent),
     ("daemon and logger get a new channel when one of them is new", link),
     ("two thousand children at once lose nothing while the daemon does not read", flood),
     ("a signal is told to new daemons until it is seen", signals),
@@ -324,7 +327,9 @@ impl Peer {
             LogWire::Pipe { slot, route } => Some((slot, route.to_vec())),
             LogWire::Daemon => None,
             // What heirs of the keeper need.
-            LogWire::Held { .. } | LogWire::Drop { .. } => return self.passed(),
+            LogWire::Held { .. } | LogWire::Drop { .. } | LogWire::End { .. } => {
+                return self.passed();
+            }
             other => panic!("{other:?}"),
         };
         (what, received.fds[0].take())
@@ -336,6 +341,18 @@ impl Peer {
             if let (Some((slot, route)), Some(fd)) = self.passed() {
                 assert_eq!(route, b"a route");
                 return (slot, fd);
+            }
+        }
+    }
+
+    /// As a logger that keeps no copies: hears that an end is not kept any more.
+    fn hear_of_no_more(&self, slot: Slot, end: End) {
+        let mut buffer = [0; 256];
+        loop {
+            let received = self.receive(&mut buffer);
+            let message = LogWire::decode(&buffer[..received.length]).unwrap();
+            if message == (LogWire::End { slot, end }) && received.fds[0].is_none() {
+                return;
             }
         }
     }
@@ -373,7 +390,8 @@ fn read_all(fd: OwnedFd) -> Vec<u8> {
     }
 }
 
-const LOG: Wants = Wants { log: true, pty: false, plan_in_fd: false, script_fd: false };
+const LOG: Wants =
+    Wants { log: true, pty: false, plan_in_fd: false, script_fd: false, input: false, tap: false };
 
 const KILLED: Exit = Exit::Signal { signal: 9, core: false };
 
@@ -667,6 +685,45 @@ fn pipes_again(stage: &mut Stage) {
     daemon.kill(stays, Scope::Process);
     assert_eq!(daemon.exited(stays), KILLED);
     assert_eq!(read_all(fd), b"stays\n");
+}
+
+fn lent(stage: &mut Stage) {
+    let (daemon, _) = stage.told();
+    let slot = stage.slot();
+    let line = "read a; echo got $a; echo wrong >&2; read b || exec sleep 60";
+    let plan = Plan { console: Console::Log, ..shell(line) };
+    daemon.spawn_with(slot, &plan, Wants { input: true, tap: true, ..LOG });
+    let pid = daemon.spawned(slot);
+    let ask = |daemon: &Peer, end: End| {
+        daemon.ask(&ToKeeper::Lend { slot, end });
+        let (message, fd) = daemon.next_with();
+        assert_eq!(message, FromKeeper::Lent { slot, end });
+        fd
+    };
+    let input = ask(&daemon, End::Input).unwrap();
+    assert_eq!(sys::pipe::write(&input, b"it\n"), Ok(3));
+    drop(input);
+    daemon.die();
+    let (daemon, told) = stage.told();
+    assert_eq!(told, [FromKeeper::Spawned { slot, pid, warnings: 0 }]);
+    let tap = ask(&daemon, End::Tap).unwrap();
+    wait(&tap, Interest::Read);
+    let mut buffer = [0; 16];
+    assert_eq!(sys::pipe::read(&tap, &mut buffer), Ok(7));
+    assert_eq!(&buffer[..7], b"got it\n");
+    let spill = ask(&daemon, End::Spill).unwrap();
+    assert_eq!(sys::pipe::write(&spill, b"spilt\n"), Ok(6));
+    drop(spill);
+    let logger = stage.logger();
+    let (_, log) = logger.pipe();
+    daemon.kill(slot, Scope::Process);
+    assert_eq!(daemon.exited(slot), KILLED, "it waited for more input, which was not at its end");
+    assert!(ask(&daemon, End::Input).is_none());
+    daemon.ask(&ToKeeper::Release { slot });
+    logger.hear_of_no_more(slot, End::Spill);
+    let said = String::from_utf8(read_all(log)).unwrap();
+    assert!(said.contains("wrong\n") && said.contains("spilt\n"), "{said}");
+    assert_eq!(read_all(tap), b"");
 }
 
 fn link(stage: &mut Stage) {

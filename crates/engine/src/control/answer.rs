@@ -41,6 +41,8 @@ pub enum Answer {
     Priority(Level),
     /// Events: one of many.
     Notice(Notice),
+    /// SendInput: so many bytes of it were taken, at least one unless there was none.
+    Taken(u64),
     /// LogPath.
     Path(Text),
     /// GetEnv.
@@ -106,6 +108,11 @@ struct UsageBody {
 #[derive(Serialize, Deserialize)]
 struct PriorityBody {
     priority: Level,
+}
+
+#[derive(Serialize, Deserialize)]
+struct TakenBody {
+    taken: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -188,6 +195,7 @@ impl Answer {
             Answer::Version(version) => codec::encoded(&version),
             Answer::Priority(priority) => codec::encoded(&PriorityBody { priority }),
             Answer::Notice(notice) => codec::encoded(&WireNotice::from(notice)),
+            Answer::Taken(taken) => codec::encoded(&TakenBody { taken }),
             Answer::Path(path) => codec::encoded(&PathBody { path }),
             Answer::Value(value) => codec::encoded(&ValueBody { value }),
             Answer::Variables(variables) => codec::encoded(&VariablesBody { variables }),
@@ -260,6 +268,7 @@ fn body(command: Command, message: &[u8]) -> Result<Answer, Fault> {
             Some(notice) => Answer::Notice(notice),
             None => Answer::Done,
         },
+        Command::SendInput => Answer::Taken(read_body::<TakenBody>(message)?.taken),
         Command::LogPath => Answer::Path(read_body::<PathBody>(message)?.path),
         Command::GetEnv => Answer::Value(read_body::<ValueBody>(message)?.value),
         Command::ListEnv => Answer::Variables(read_body::<VariablesBody>(message)?.variables),

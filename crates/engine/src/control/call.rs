@@ -95,6 +95,8 @@ pub enum Call {
     /// Start, Stop, Restart, Reload, Signal or Emit. Asked again with the same token, it is joined to the
     /// request that runs or to its answer.
     Ask(Request, Option<Token>),
+    /// Write this to the standard input of an instance's main process, as far as there is room for it.
+    SendInput(Target, Text),
     /// Emit, with the descriptor that came with the call: a job that the event starts has it, and is
     /// told its number by UPSTART_FDS.
     EmitFile(Text, Vec<Text>, Wait, Option<Token>),
@@ -158,6 +160,7 @@ impl Call {
             Call::Ask(Request::Reload(..), _) => Command::Reload,
             Call::Ask(Request::Signal(..), _) => Command::Signal,
             Call::Ask(Request::Emit(..), _) => Command::Emit,
+            Call::SendInput(..) => Command::SendInput,
             Call::EmitFile(..) => Command::EmitFile,
             Call::Status(..) => Command::Status,
             Call::List(..) => Command::List,
@@ -185,6 +188,11 @@ impl Call {
         }
     }
 
+    /// Reads a call of this command from its parameters as JSON.
+    pub fn decode(command: Command, parameters: &[u8]) -> Result<Call, Fault> {
+        of_params(command::row(command), codec::read_parameters(parameters)?)
+    }
+
     /// Appends the call as a message, its NUL included.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let row = command::row(self.command());
@@ -195,6 +203,9 @@ impl Call {
         let none = Params::default();
         match self {
             Call::Ask(request, token) => Params { token: token.clone(), ..ask_params(request) },
+            Call::SendInput(target, input) => {
+                Params { input: Some(input.clone()), ..target_params(target) }
+            }
             Call::EmitFile(event, env, wait, token) => {
                 let request = Request::Emit(event.clone(), env.clone(), *wait);
                 Params { token: token.clone(), ..ask_params(&request) }
@@ -309,6 +320,11 @@ pub(super) mod decode {
         let wrong = || Fault::parameter("signal", "is a number from 1 to 64");
         let signal = Signal::new(number).ok_or_else(wrong)?;
         Ok(Call::Ask(Request::Signal(target(&p)?, signal), p.token))
+    }
+
+    pub(crate) fn send_input(p: Params) -> Result<Call, Fault> {
+        let input = needed("input", p.input.clone())?;
+        Ok(Call::SendInput(target(&p)?, input))
     }
 
     pub(crate) fn emit(p: Params) -> Result<Call, Fault> {

@@ -112,13 +112,24 @@ pub(super) fn read_call(message: &[u8]) -> Result<Envelope, Fault> {
     let mut at = None;
     let mut deserializer = serde_json::Deserializer::from_slice(message);
     let read = EnvelopeSeed { at: &mut at }.deserialize(&mut deserializer);
-    match read.and_then(|envelope| deserializer.end().map(|()| envelope)) {
-        Ok(envelope) => Ok(envelope),
-        Err(error) if error.is_data() => match at {
-            Some(name) => Err(Fault::parameter(&name, &format!("is wrong: {error}"))),
-            None => Err(Fault::BadMessage(error.to_string())),
-        },
-        Err(error) => Err(Fault::BadMessage(error.to_string())),
+    let read = read.and_then(|envelope| deserializer.end().map(|()| envelope));
+    read.map_err(|error| wrong(at, &error))
+}
+
+/// Reads the parameters of a call that stand for themselves.
+pub(super) fn read_parameters(parameters: &[u8]) -> Result<Params, Fault> {
+    let mut at = None;
+    let mut deserializer = serde_json::Deserializer::from_slice(parameters);
+    let read = ParamsSeed { at: &mut at }.deserialize(&mut deserializer);
+    let read = read.and_then(|params| deserializer.end().map(|()| params));
+    read.map_err(|error| wrong(at, &error))
+}
+
+/// Says what is wrong: with the parameter that was being read, else with the whole.
+fn wrong(at: Option<String>, error: &serde_json::Error) -> Fault {
+    match at {
+        Some(name) if error.is_data() => Fault::parameter(&name, &format!("is wrong: {error}")),
+        Some(_) | None => Fault::BadMessage(error.to_string()),
     }
 }
 

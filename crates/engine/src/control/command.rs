@@ -18,6 +18,8 @@ pub enum Command {
     Reload,
     /// Send an instance any signal.
     Signal,
+    /// Write to an instance's standard input.
+    SendInput,
     /// Emit an event.
     Emit,
     /// Emit an event with a descriptor.
@@ -200,6 +202,16 @@ pub const COMMANDS: &[Row] = &[
         parameters: &[JOB, ENV, INSTANCE, Parameter { name: "signal", needed: true }, TOKEN],
         help: "Sends a job's main process a signal.",
         decode: decode::signal,
+    },
+    Row {
+        command: Command::SendInput,
+        method: "SendInput",
+        privilege: Privilege::Act,
+        right: "write to the input of jobs",
+        replies: Replies::AtOnce,
+        parameters: &[JOB, ENV, INSTANCE, Parameter { name: "input", needed: true }],
+        help: "Writes to the standard input of a job's main process.",
+        decode: decode::send_input,
     },
     Row {
         command: Command::Emit,
@@ -518,7 +530,9 @@ mod tests {
     fn what_changes_something_needs_a_privilege_and_only_requests_take_a_token() {
         for row in COMMANDS {
             let token = row.parameters.iter().any(|parameter| parameter.name == "token");
-            assert_eq!(token, row.privilege == Privilege::Act, "{}", row.method);
+            // What a process has been sent nobody can ask for again.
+            let request = row.privilege == Privilege::Act && row.command != Command::SendInput;
+            assert_eq!(token, request, "{}", row.method);
             let waits = row.parameters.iter().any(|parameter| parameter.name == "wait");
             assert_eq!(waits, row.replies == Replies::Settled, "{}", row.method);
         }

@@ -81,6 +81,33 @@ impl Refused {
     }
 }
 
+/// Why nothing was written to the standard input of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InputRefusal {
+    /// It has no pipe there: its job is none that has.
+    None,
+    /// The process has closed it.
+    Closed,
+    /// The process does not read what is there already.
+    Full,
+}
+
+impl InputRefusal {
+    /// Returns the word that programs branch on, and the sentence for people.
+    pub fn words(self) -> (&'static str, &'static str) {
+        match self {
+            InputRefusal::None => {
+                ("no-input", "it reads from /dev/null; `input pipe` in its job file gives it an input that can be written to")
+            }
+            InputRefusal::Closed => ("input-closed", "it has closed its standard input"),
+            InputRefusal::Full => (
+                "input-full",
+                "its standard input is full, for it does not read what is there; try again later",
+            ),
+        }
+    }
+}
+
 /// Returns the word that programs branch on.
 pub fn code(refusal: &Refusal) -> &'static str {
     match refusal {
@@ -188,6 +215,20 @@ impl Fault {
     /// Returns the fault as one JSON object with `error` and `parameters`.
     pub fn to_json(&self) -> String {
         String::from_utf8(self.frame()).unwrap_or_default()
+    }
+
+    /// Returns the fault of an input that cannot be written to.
+    pub fn no_input(refusal: InputRefusal, job: &JobName, instance: &InstanceName) -> Fault {
+        let (code, why) = refusal.words();
+        let message = format!("{}: {why}", job.with_instance(instance));
+        let (job, instance) = (Some(job.text().clone()), Some(instance.clone()));
+        Fault::Refused(Box::new(Refused {
+            code: String::from(code),
+            message,
+            job,
+            instance,
+            ..Refused::default()
+        }))
     }
 
     /// Returns the error's full name.

@@ -2,6 +2,7 @@
 
 use crate::machine;
 use crate::text::Text;
+use crate::time::Span;
 
 /// One thing that happened, as one subscriber is told of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,6 +11,8 @@ pub struct Notice {
     pub sequence: u64,
     /// How many notices before this one the subscriber has lost for good.
     pub missed: u64,
+    /// How long ago it happened; nothing where a daemon that has ended since knew it.
+    pub age: Option<Span>,
     /// What happened.
     pub what: machine::Notice,
 }

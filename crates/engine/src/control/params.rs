@@ -51,6 +51,8 @@ pub(super) struct Params {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) signal: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) input: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) interface: Option<String>,
     /// The first name that no command takes.
     #[serde(skip)]
@@ -78,6 +80,7 @@ impl Params {
             ("address", self.address.is_some()),
             ("session", self.session.is_some()),
             ("signal", self.signal.is_some()),
+            ("input", self.input.is_some()),
             ("interface", self.interface.is_some()),
         ]
         .into_iter()
@@ -116,6 +119,7 @@ impl Params {
             "address" => self.address = map.next_value()?,
             "session" => self.session = map.next_value()?,
             "signal" => self.signal = map.next_value()?,
+            "input" => self.input = map.next_value()?,
             "interface" => self.interface = map.next_value()?,
             _ => {
                 map.next_value::<IgnoredAny>()?;

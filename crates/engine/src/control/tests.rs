@@ -97,6 +97,7 @@ fn sample_calls() -> Vec<Call> {
         Call::Ask(Request::Restart(target("a"), Wait::Accepted), token.clone()),
         Call::Ask(Request::Reload(by_name.clone()), token.clone()),
         Call::Ask(Request::Signal(by_name, Signal::USR1), token.clone()),
+        Call::SendInput(by_env.clone(), Text::from(b"line\n\xff")),
         Call::Settings(Text::from("web")),
         Call::Ask(Request::Emit(Text::from("ev"), env.clone(), Wait::Settled), token),
         Call::Ask(Request::Emit(Text::default(), Vec::new(), Wait::Accepted), None),
@@ -254,6 +255,7 @@ fn sample_answers() -> Vec<(Command, Answer)> {
         (Command::Usage, Answer::Usage(Some(Text::from(b"\xff")))),
         (Command::Version, Answer::Version(Version::own(7))),
         (Command::GetLogPriority, Answer::Priority(Level::Fatal)),
+        (Command::SendInput, Answer::Taken(u64::MAX)),
         (Command::LogPath, Answer::Path(Text::from("/var/log/web.log"))),
         (Command::GetEnv, Answer::Value(Text::from("v"))),
         (Command::ListEnv, Answer::Variables(vec![Text::from("A=1")])),
@@ -359,8 +361,9 @@ fn every_notice_survives_the_wire_and_shows_values_to_the_owner_only() {
         }),
         machine::Notice::Restarted,
     ];
-    for (sequence, what) in (7..).zip(kinds) {
-        let notice = Notice { sequence, missed: 2, what };
+    for (sequence, what) in (7_u64..).zip(kinds) {
+        let age = sequence.is_multiple_of(2).then_some(Span::millis(sequence));
+        let notice = Notice { sequence, missed: 2, age, what };
         for peer in [OWNER, STRANGER] {
             let mut conversation = conversation(peer);
             let mut out = Vec::new();

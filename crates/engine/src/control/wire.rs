@@ -709,6 +709,8 @@ pub(super) struct WireNotice {
     #[serde(default)]
     missed: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    age: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     event: Option<WireEvent>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     state: Option<WireState>,
@@ -727,8 +729,9 @@ pub(super) struct WireNotice {
 impl From<Notice> for WireNotice {
     fn from(notice: Notice) -> WireNotice {
         use machine::Notice as What;
-        let Notice { sequence, missed, what } = notice;
-        let wire = WireNotice { sequence, missed, ..WireNotice::default() };
+        let Notice { sequence, missed, age, what } = notice;
+        let age = age.map(millis);
+        let wire = WireNotice { sequence, missed, age, ..WireNotice::default() };
         match what {
             What::Event { name, env, failed } => {
                 WireNotice { event: Some(WireEvent { name, env, failed }), ..wire }
@@ -756,8 +759,19 @@ impl WireNotice {
     /// Returns the notice; nothing where it is of a later version.
     pub(super) fn notice(self) -> Option<Notice> {
         use machine::Notice as What;
-        let WireNotice { sequence, missed, event, state, goal, failed, job, program, restarted } =
-            self;
+        let WireNotice {
+            sequence,
+            missed,
+            age,
+            event,
+            state,
+            goal,
+            failed,
+            job,
+            program,
+            restarted,
+        } = self;
+        let age = age.map(Span::millis);
         let event = event.map(|WireEvent { name, env, failed }| What::Event { name, env, failed });
         let state = state.map(|WireState { job, instance, goal, from, to }| What::State {
             job,
@@ -779,6 +793,6 @@ impl WireNotice {
         let restarted = restarted.then_some(What::Restarted);
         let program = program.map(|news| What::Program(news.into()));
         let what = event.or(state).or(goal).or(failed).or(job).or(program).or(restarted)?;
-        Some(Notice { sequence, missed, what })
+        Some(Notice { sequence, missed, age, what })
     }
 }

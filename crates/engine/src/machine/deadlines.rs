@@ -138,6 +138,7 @@ impl Engine {
         }
         self.tell_program(id, ProgramState::Unknown);
         self.fail(id, Failure::Unkillable(role), None);
+        self.report_unhealthy(id, role, "it does not end, even after KILL: the kernel holds it");
         self.will_stop(id);
         #[cfg(feature = "planted")]
         if role == Role::Main && self.planted(super::Bug::DoubleMain) {

@@ -10,7 +10,7 @@ use crate::process::{Exit, InstanceId, Pid, Role, Slot, Step};
 use crate::signal::Signal;
 use crate::spec::{Expect, NormalExit, Policy, Respawn};
 use crate::text::Text;
-use crate::time::{Mono, Span};
+use crate::time::Mono;
 use crate::view::ProgramState;
 use alloc::format;
 use alloc::vec::Vec;
@@ -252,7 +252,7 @@ impl Engine {
         if let Exit::Signal { core, .. } = exit {
             env.push(Text::from(if core { "CORE=1" } else { "CORE=0" }));
         }
-        env.push(Text::from(format!("RUNTIME={}", seconds(self.now.since(since)))));
+        env.push(Text::from(format!("RUNTIME={}", super::reports::seconds(self.now.since(since)))));
         let (job, depth) = (instance.job.clone(), instance.depth.saturating_add(1));
         if let Ok(name) = EventName::try_from("exited") {
             self.emit(name, env, Vec::new(), depth, Some(job));
@@ -314,9 +314,4 @@ pub(super) fn is_normal(exit: Exit, normal: &[NormalExit]) -> bool {
         (NormalExit::Status(_), Exit::Signal { .. } | Exit::Unknown)
         | (NormalExit::Signal(_), Exit::Status(_) | Exit::Unknown) => false,
     })
-}
-
-/// Seconds with three decimals, as RUNTIME shows them.
-fn seconds(span: Span) -> alloc::string::String {
-    format!("{}.{:03}", span.as_secs(), span.0 / 1_000_000 % 1000)
 }

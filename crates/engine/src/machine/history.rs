@@ -253,8 +253,10 @@ impl Note {
             Note::ChainCut(missed) => {
                 let names: Vec<String> = missed.iter().map(|job| format!("{job}")).collect();
                 (
-                    format!("more than {CHAIN_MAX} jobs start each other by exited events"),
-                    format!("exited not delivered to {}", names.join(", ")),
+                    format!(
+                        "more than {CHAIN_MAX} jobs start each other by events that report ends"
+                    ),
+                    format!("not delivered to {}", names.join(", ")),
                 )
             }
             Note::Redefined => ("the job's file changed".into(), "the new one is in force".into()),

@@ -113,7 +113,10 @@ impl Engine {
             State::Security => self.spawn_and_hold(id, Role::Security),
             State::PreStart => self.spawn_and_hold(id, Role::PreStart),
             State::Spawned => self.enter_spawned(id),
-            State::PostStart => self.spawn_and_hold(id, Role::PostStart),
+            State::PostStart => {
+                self.report_ready(id);
+                self.spawn_and_hold(id, Role::PostStart);
+            }
             State::Running => self.enter_running(id, old),
             State::PreStop => self.spawn_and_hold(id, Role::PreStop),
             State::Stopping => self.enter_stopping(id),
@@ -375,11 +378,15 @@ impl Engine {
         output: Option<crate::process::Slot>,
     ) {
         let Some(instance) = self.instances.look(&id) else { return };
-        if instance.failure.is_none() {
+        let first = instance.failure.is_none();
+        if first {
             let (job, instance) = (instance.job.clone(), instance.name.clone());
             self.notice(Notice::Failed { job, instance, failure });
         }
         self.remember(id, Note::Failed(failure));
+        if first {
+            self.report_failed(id, failure);
+        }
         self.refuse_waiters(id, failure, output);
     }
 

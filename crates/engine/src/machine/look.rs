@@ -7,7 +7,7 @@ use super::state::{Goal, State};
 use super::{Engine, EventId};
 use crate::names::{InstanceName, JobName};
 use crate::process::{InstanceId, Role, Slot};
-use crate::spec::{Command, Expect, NormalExit, Respawn};
+use crate::spec::{Attrs, Command, Expect, NormalExit, Respawn};
 use crate::text::Text;
 use crate::time::{Mono, Span};
 use crate::view::{InstanceView, JobView, SettingsView};
@@ -174,6 +174,13 @@ impl Engine {
         all.map(|process| (process.slot, process.pid))
     }
 
+    /// Returns the slot of an instance's main process, where that lives, and how it was started.
+    pub fn main_of(&self, id: InstanceId) -> Option<(Slot, &Attrs)> {
+        let instance = self.instances.look(&id)?;
+        let main = instance.processes.get(&Role::Main).filter(|process| process.pid.is_some())?;
+        Some((main.slot, &self.jobs.look(&instance.job)?.spec.attrs))
+    }
+
     /// Returns the slots whose daemon is not known yet (`expect fork` and `expect daemon`), each with
     /// the time before which it cannot have been there.
     pub fn awaited(&self) -> impl Iterator<Item = (Slot, Mono)> + '_ {
@@ -209,7 +216,7 @@ impl Engine {
         history.map(|history| history.restarts).unwrap_or_default()
     }
 
-    fn last_exit(
+    pub(super) fn last_exit(
         &self,
         job: &JobName,
         name: &InstanceName,

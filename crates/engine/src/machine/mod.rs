@@ -29,6 +29,7 @@ mod planted;
 mod program;
 mod programs;
 mod ready;
+mod reports;
 pub mod request;
 mod requests;
 mod respawn;
@@ -39,7 +40,7 @@ mod variables;
 mod why;
 
 pub use changes::Changes;
-pub use event::{EventId, CHAIN_MAX};
+pub use event::{Emitted, EventId, CHAIN_MAX, EMITTED};
 pub use history::{Entry, History, Note, HISTORY_MAX, PAST_MAX};
 pub use input::{
     Candidate, Effect, Input, JobChange, Level, Notice, ProgramNews, ShutdownKind, SignalScope,

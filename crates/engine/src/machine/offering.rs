@@ -91,11 +91,12 @@ impl Engine {
         let Some(job) = event.reports.clone() else { return };
         let instance = first_value(&event.env, b"INSTANCE").map(Text::from).unwrap_or_default();
         let instance = InstanceName::try_from(instance).unwrap_or_default();
+        let event = event.name.clone();
         self.say(Level::Warn, |_| {
             let shown = job.with_instance(&instance);
             let names: Vec<String> = missed.iter().map(|job| format!("{job}")).collect();
             let names = names.join(", ");
-            format!("{shown} event exited not delivered to {names}: more than {CHAIN_MAX} jobs start each other by exited events")
+            format!("{shown} event {event} not delivered to {names}: more than {CHAIN_MAX} jobs start each other by events that report ends")
         });
         self.remember_of(job, instance, Note::ChainCut(missed.into()));
     }

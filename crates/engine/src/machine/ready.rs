@@ -45,6 +45,7 @@ impl Engine {
         if let Some(instance) = self.instances.edit(&id) {
             instance.warnings.push(Warning::ExpectMissed);
         }
+        self.report_unhealthy(id, Role::Main, "expect did not come about in its time");
         self.release_hold(id, Hold::Ready);
     }
 

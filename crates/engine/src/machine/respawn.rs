@@ -58,6 +58,7 @@ impl Engine {
         instance.main = Main::Lost;
         let count = instance.respawn.count;
         self.remember(id, Note::Respawns(count));
+        self.report_flapping(id);
         self.say(Level::Warn, |engine| {
             format!("{} main process ended, respawning", engine.shown(id))
         });
@@ -91,6 +92,7 @@ impl Engine {
             instance.respawn.total = instance.respawn.total.saturating_add(1);
         }
         self.remember(id, Note::StartsAgain(failures));
+        self.report_flapping(id);
         self.say(Level::Warn, |engine| {
             format!("{} ended too early, starting again", engine.shown(id))
         });
@@ -126,6 +128,9 @@ impl Engine {
             self.tell_program(id, ProgramState::Backoff);
         }
         self.remember(id, Note::BacksOff(span));
+        if failures > 0 {
+            self.report_backoff(id, span);
+        }
         self.set_due(id, Some((self.now + span, Due::Backoff)));
         true
     }

@@ -120,7 +120,7 @@ fn understood(call: &Call) {
 fn stream(conversation: &mut Conversation, call: &Call, choice: u8, out: &mut Vec<u8>) {
     for what in notices(choice) {
         let before = out.len();
-        let notice = Notice { sequence: u64::MAX, missed: u64::from(choice), what };
+        let notice = Notice { sequence: u64::MAX, missed: u64::from(choice), age: None, what };
         conversation.notice(&notice, out);
         let frame = out[before..].strip_suffix(b"\0");
         assert_eq!(frame.is_some(), matches!(call, Call::Events(..)));
@@ -253,6 +253,7 @@ impl Daemon {
             Call::Usage(_) => Answer::Usage((choice & 1 == 0).then_some(text)),
             Call::Version => Answer::Version(Version::own(1)),
             Call::GetLogPriority => Answer::Priority(Level::TABLE[usize::from(choice % 6)].0),
+            Call::SendInput(_, input) => Answer::Taken(input.len() as u64),
             Call::LogPath(_) => Answer::Path(text),
             Call::GetEnv(EnvScope::Global, name) => {
                 return Err(Fault::NoSuchVariable(name.clone()))

@@ -1,7 +1,7 @@
 //! Any bytes as messages between keeper, daemon and logger.
 
 use crate::bytes::Bytes;
-use engine::keeper::{FromKeeper, LogWire, Replaced, Scope, ToKeeper, Wants, HEAD};
+use engine::keeper::{End, FromKeeper, LogWire, Replaced, Scope, ToKeeper, Wants, HEAD};
 use engine::logroute::{self, FromLogger, LogRoute, ToLogger};
 use engine::process::{Exit, InstanceId, Role, Slot, Step};
 use engine::signal::Signal;
@@ -93,7 +93,7 @@ pub fn from_keeper(bytes: &mut Bytes<'_>) -> FromKeeper {
 fn to_keeper<'a>(bytes: &mut Bytes<'a>) -> ToKeeper<'a> {
     let (slot, word) = (slot(bytes), bytes.number());
     let signal = Signal::new(bytes.byte()).unwrap_or(Signal::TERM);
-    match bytes.below(10) {
+    match bytes.below(11) {
         0 => ToKeeper::Signal { slot, signal, scope: bytes.pick(&[Scope::Process, Scope::Group]) },
         1 => ToKeeper::Release { slot },
         2 => ToKeeper::Adopt { slot, pid: word as i32 },
@@ -103,12 +103,15 @@ fn to_keeper<'a>(bytes: &mut Bytes<'a>) -> ToKeeper<'a> {
         6 => ToKeeper::OrphansSeen { sequence: word },
         7 => ToKeeper::Quit { code: word as i32 },
         8 => ToKeeper::SignalSeen { signal },
+        9 => ToKeeper::Lend { slot, end: bytes.pick(&End::ALL) },
         _ => {
             let wants = Wants {
                 log: bytes.flag(),
                 pty: bytes.flag(),
                 plan_in_fd: bytes.flag(),
                 script_fd: bytes.flag(),
+                input: bytes.flag(),
+                tap: bytes.flag(),
             };
             let pipe_owner = (word as u32, bytes.number() as u32);
             ToKeeper::Spawn { slot, wants, pipe_owner, plan: bytes.piece(), route: bytes.rest() }

@@ -8,6 +8,7 @@
 
 mod bounds;
 mod defects;
+mod emitted;
 mod golden;
 mod states;
 mod transcript;

@@ -1030,6 +1030,7 @@ fn input_of(message: FromKeeper) -> Option<Input> {
         | FromKeeper::Logger
         | FromKeeper::Told
         | FromKeeper::Signalled { .. }
+        | FromKeeper::Lent { .. }
         | FromKeeper::NotUpgraded { .. } => None,
     }
 }

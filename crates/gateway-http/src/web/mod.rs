@@ -1,5 +1,9 @@
 //! What is for people and for collectors of numbers, by its path.
 
+mod api;
+mod query;
+mod stream;
+
 use crate::call::Gateway;
 use crate::metrics::{self, Metrics};
 use crate::serve::Page;
@@ -8,11 +12,21 @@ use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use std::rc::Rc;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 /// What is kept from one request to the next.
-#[derive(Default)]
 pub struct Web {
     metrics: Metrics,
+    /// Room for streams of events.
+    streams: Arc<Semaphore>,
+}
+
+impl Default for Web {
+    fn default() -> Web {
+        let streams = Arc::new(Semaphore::new(stream::STREAMS_MAX));
+        Web { metrics: Metrics::default(), streams }
+    }
 }
 
 /// What there is to be had.
@@ -20,10 +34,18 @@ pub struct Web {
 enum Route {
     /// Numbers.
     Metrics,
+    /// What happens.
+    Events,
+    /// What control can be asked.
+    Api,
 }
 
 /// Every path.
-const ROUTES: &[(&str, Route)] = &[("/metrics", Route::Metrics)];
+const ROUTES: &[(&str, Route)] =
+    &[("/metrics", Route::Metrics), ("/events", Route::Events), ("/api", Route::Api)];
+
+/// What the path of a method of control begins with.
+const METHOD: &str = "/api/";
 
 /// Answers a request; `NOT_FOUND` where the path is none of ours.
 pub async fn answer(
@@ -31,14 +53,20 @@ pub async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<Page>, StatusCode> {
     let path = request.uri().path();
+    if let Some(method) = path.strip_prefix(METHOD) {
+        let method = method.to_owned();
+        return api::answer(&gateway.control, &method, request).await;
+    }
     let route = ROUTES.iter().find(|row| row.0 == path).map(|row| row.1);
     let route = route.ok_or(StatusCode::NOT_FOUND)?;
+    reads(&request)?;
     match route {
         Route::Metrics => {
-            reads(&request)?;
             let text = gateway.web.metrics.collect(&gateway.control).await;
             Ok(whole(metrics::CONTENT_TYPE, text.map_err(|fault| status(&fault))?))
         }
+        Route::Events => stream::answer(gateway, &gateway.web.streams, &request).await,
+        Route::Api => Ok(api::index()),
     }
 }
 
@@ -56,6 +84,13 @@ fn whole(kind: &'static str, text: String) -> Response<Page> {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Returns JSON.
+fn json(status: StatusCode, text: String) -> Response<Page> {
+    let mut response = whole("application/json", text + "\n");
+    *response.status_mut() = status;
     response
 }
 

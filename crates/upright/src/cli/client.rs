@@ -450,6 +450,7 @@ mod tests {
         let notice = |sequence| Notice {
             sequence,
             missed: 0,
+            age: None,
             what: machine::Notice::Event {
                 name: EventName::try_from("ev").unwrap(),
                 env: Vec::new(),

@@ -1,5 +1,7 @@
 //! Finding Upright's control socket, and making sure of who listens there before anything is sent.
 
+pub use shown::words::system as words;
+
 use super::World;
 use crate::session;
 use engine::control::rights::OVERFLOW_UID;
@@ -87,15 +89,6 @@ impl fmt::Display for Refusal {
                 write!(f, "uid {uid} listens there, who is neither root nor you: nothing was sent")
             }
         }
-    }
-}
-
-/// Returns the kernel's words for an error, without the number that Rust adds.
-pub fn words(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.split_once(" (os error ") {
-        Some((words, _)) => words.to_owned(),
-        None => text,
     }
 }
 

@@ -12,7 +12,6 @@ pub mod initctl2dot;
 pub mod layout;
 pub mod options;
 pub mod people;
-pub mod statusline;
 pub mod sysv;
 
 use std::ffi::OsString;

@@ -84,6 +84,8 @@ pub enum Awaits {
     Files,
     /// Whether another binary can be gone on in.
     Upgrade,
+    /// A process's standard input to be written to.
+    Input,
 }
 
 /// What became of a connection that was read from.
@@ -140,7 +142,11 @@ struct Connection {
 impl Connection {
     fn waits(&self) -> bool {
         match self.awaits {
-            Awaits::Nothing | Awaits::Pages(_) | Awaits::Files | Awaits::Upgrade => false,
+            Awaits::Nothing
+            | Awaits::Pages(_)
+            | Awaits::Files
+            | Awaits::Upgrade
+            | Awaits::Input => false,
             Awaits::Reply(_) | Awaits::Notices(_) => true,
         }
     }
@@ -176,12 +182,19 @@ impl Connection {
     }
 }
 
+/// A notice that is kept, and when it happened where that is known.
+#[derive(Debug)]
+struct Kept {
+    at: Option<Mono>,
+    notice: Notice,
+}
+
 /// All connections, and the notices kept for them.
 pub struct Connections {
     open: BTreeMap<ConnectionId, Connection>,
     next: ConnectionId,
     waiting: BTreeMap<RequestId, Vec<ConnectionId>>,
-    kept: VecDeque<Notice>,
+    kept: VecDeque<Kept>,
     kept_bytes: usize,
     unsent: usize,
     rights: Rights,
@@ -435,7 +448,8 @@ impl Connections {
             | Awaits::Reply(_)
             | Awaits::Notices(_)
             | Awaits::Files
-            | Awaits::Upgrade => None,
+            | Awaits::Upgrade
+            | Awaits::Input => None,
         }
     }
 
@@ -461,6 +475,13 @@ impl Connections {
     pub fn await_upgrade(&mut self, id: ConnectionId) {
         if let Some(connection) = self.open.get_mut(&id) {
             connection.awaits = Awaits::Upgrade;
+        }
+    }
+
+    /// Lets a client wait until a standard input was written to.
+    pub fn await_input(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.open.get_mut(&id) {
+            connection.awaits = Awaits::Input;
         }
     }
 
@@ -500,7 +521,7 @@ impl Connections {
             (Some(after), _) if after >= next => 0,
             (Some(after), _) => after,
             (None, Follow::On) => next.saturating_sub(1),
-            (None, Follow::Off) => self.kept.front().map_or(0, |first| first.sequence - 1),
+            (None, Follow::Off) => self.kept.front().map_or(0, |first| first.notice.sequence - 1),
         };
         if let Some(connection) = self.open.get_mut(&id) {
             connection.awaits = Awaits::Notices(from);
@@ -513,19 +534,20 @@ impl Connections {
 
     /// Keeps a notice for all subscribers; one that is kept already is not kept again. Where one turn
     /// brings many, who reads fast is sent some before the oldest are forgotten.
-    pub fn publish(&mut self, notice: Notice) {
-        if self.kept.back().is_some_and(|last| last.sequence >= notice.sequence) {
+    pub fn publish(&mut self, at: Option<Mono>, sequence: u64, what: machine::Notice) {
+        if self.kept.back().is_some_and(|last| last.notice.sequence >= sequence) {
             return;
         }
+        let notice = Notice { sequence, missed: 0, age: None, what };
         self.kept_bytes += size(&notice);
-        self.kept.push_back(notice);
+        self.kept.push_back(Kept { at, notice });
         self.unsent += 1;
         if self.unsent >= UNSENT_MAX {
             self.send_all_notices();
         }
         while self.kept.len() > KEPT_MAX || self.kept_bytes > KEPT_BYTES {
             let Some(oldest) = self.kept.pop_front() else { return };
-            self.kept_bytes -= size(&oldest);
+            self.kept_bytes -= size(&oldest.notice);
         }
     }
 
@@ -538,7 +560,8 @@ impl Connections {
             | Awaits::Reply(_)
             | Awaits::Pages(_)
             | Awaits::Files
-            | Awaits::Upgrade => false,
+            | Awaits::Upgrade
+            | Awaits::Input => false,
         });
         let ids: Vec<ConnectionId> = subscribed.map(|(id, _)| *id).collect();
         for id in ids {
@@ -553,14 +576,16 @@ impl Connections {
     fn send_notices(&mut self, id: ConnectionId) {
         let Some(connection) = self.open.get_mut(&id) else { return };
         let Awaits::Notices(mut seen) = connection.awaits else { return };
-        let first = self.kept.partition_point(|notice| notice.sequence <= seen);
-        for kept in self.kept.range(first..) {
+        let first = self.kept.partition_point(|kept| kept.notice.sequence <= seen);
+        let now = sys::clock::monotonic();
+        for Kept { at, notice } in self.kept.range(first..) {
             if connection.out.len() > BACKLOG_MAX {
                 break;
             }
-            let notice = Notice { missed: kept.sequence - seen - 1, ..kept.clone() };
-            connection.conversation.notice(&notice, &mut connection.out);
-            seen = kept.sequence;
+            let (missed, age) = (notice.sequence - seen - 1, at.map(|at| now.since(at)));
+            let told = Notice { missed, age, ..notice.clone() };
+            connection.conversation.notice(&told, &mut connection.out);
+            seen = notice.sequence;
             connection.awaits = Awaits::Notices(seen);
         }
     }

@@ -8,7 +8,6 @@ use super::planning::{self, Refusal, Unready};
 use super::talk::Grade;
 use super::{Daemon, Drain, Standing, BUSY, DRAIN_TIMEOUT, IN_LINE_KEPT, TAIL};
 use engine::control::answer::Answer;
-use engine::control::notice::Notice;
 use engine::journal::Record;
 use engine::keeper::{held, Scope, ToKeeper, Wants, TOGETHER};
 use engine::logroute::{self, ToLogger};
@@ -457,7 +456,8 @@ impl Daemon {
     fn publish(&mut self, sequence: u64, notice: &machine::Notice) {
         self.files.note();
         self.chronicle_notice(notice);
-        self.connections.publish(Notice { sequence, missed: 0, what: notice.clone() });
+        let now = sys::clock::monotonic();
+        self.connections.publish(Some(now), sequence, notice.clone());
     }
 
     /// Everything has stopped: whoever waits is answered, then the keeper is told to end.

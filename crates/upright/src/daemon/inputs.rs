@@ -69,6 +69,7 @@ impl Daemon {
             self.handle(Input::Tick, &mut effects);
         }
         self.give_up_drains();
+        self.give_up_lending();
         self.give_up_lookups();
         self.give_up_trial();
         let again = std::mem::take(&mut self.again).into_iter().map(|id| (id, false));
@@ -129,8 +130,10 @@ impl Daemon {
         while told < KEEPER_BATCH || self.link.has_more() {
             match self.link.receive() {
                 Ok(Some((message, fd))) => {
-                    if let (FromKeeper::Logger, Some(fd)) = (message, fd) {
-                        self.take_logger(fd);
+                    match (message, fd) {
+                        (FromKeeper::Logger, Some(fd)) => self.take_logger(fd),
+                        (FromKeeper::Lent { slot, end }, fd) => self.lent(slot, end, fd),
+                        (_, _) => {}
                     }
                     self.hear(message, effects);
                     told += 1;
@@ -163,6 +166,7 @@ impl Daemon {
             }
             FromKeeper::Exited { slot, pid, exit } => {
                 self.note_gateway_gone(slot);
+                self.lending.forget(slot);
                 if self.engine.leaves_its_group(slot) && sys::signals::group_exists(pid) {
                     self.note_group(slot, pid, effects);
                 }
@@ -179,6 +183,7 @@ impl Daemon {
             FromKeeper::Welcome { .. }
             | FromKeeper::Held { .. }
             | FromKeeper::Logger
+            | FromKeeper::Lent { .. }
             | FromKeeper::Told => {}
             FromKeeper::NotUpgraded { errno } => {
                 let why = std::io::Error::from_raw_os_error(errno);
@@ -384,6 +389,10 @@ impl Daemon {
             Call::ShowConfig(None) if self.connections.begin_list(id, Cursor::Jobs(None)) => {
                 return;
             }
+            Call::SendInput(target, input) => match self.send_input(id, &target, input) {
+                Some(answer) => answer,
+                None => return,
+            },
             Call::Shutdown(kind) => self.shut_down(kind, effects),
             Call::NotifyDbusAddress(address) => self.notify_dbus_address(&address, effects),
             // Control groups are made without anybody's help.
@@ -549,6 +558,7 @@ impl Daemon {
             Call::GetLogPriority => Ok(Answer::Priority(self.engine.level())),
             Call::LogPath(target) => self.log_path(&target),
             Call::Ask(..)
+            | Call::SendInput(..)
             | Call::EmitFile(..)
             | Call::Events(..)
             | Call::NotifyDbusAddress(_)

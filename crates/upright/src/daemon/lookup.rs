@@ -179,6 +179,7 @@ impl Daemon {
             | FromKeeper::Told
             | FromKeeper::OrphanExited { .. }
             | FromKeeper::Signalled { .. }
+            | FromKeeper::Lent { .. }
             | FromKeeper::NotUpgraded { .. } => return false,
         };
         if slot.instance != InstanceId::NONE {

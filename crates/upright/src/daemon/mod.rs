@@ -15,6 +15,7 @@ mod gateway;
 mod http;
 mod inputs;
 mod journal;
+mod lending;
 mod link;
 mod loading;
 mod locks;
@@ -51,6 +52,7 @@ use files::Files;
 use gateway::Gateways;
 use http::Http;
 use journal::Journal;
+use lending::Lending;
 use link::Link;
 use lookup::Lookups;
 use programs::Programs;
@@ -122,6 +124,8 @@ struct Daemon {
     touched: BTreeSet<ConnectionId>,
     /// Answers that wait for a job's last lines.
     drains: Vec<Drain>,
+    /// Ends of processes' pipes that the keeper has lent or is asked for.
+    lending: Lending,
     /// Users and groups that a name service is asked for.
     lookups: Lookups,
     /// What the keeper was started with.
@@ -251,6 +255,7 @@ impl Daemon {
             self.engine.next_deadline(),
             self.drains.iter().map(|drain| drain.until).min(),
             self.connections.next_deadline(),
+            self.lending.due(),
             self.lookups.next_deadline(),
             self.watching.due(),
             self.trial.as_ref().map(Trial::until),

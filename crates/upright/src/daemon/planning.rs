@@ -8,8 +8,8 @@ use engine::command::argv;
 use engine::keeper::Wants;
 use engine::logroute::{self, LogFile, LogRoute};
 use engine::machine::SpawnOrder;
-use engine::process::Step;
-use engine::spec::{Attrs, Console, JobSpec, LogPolicy};
+use engine::process::{Role, Step};
+use engine::spec::{Attrs, Console, JobSpec, LogPolicy, Reader, StandardInput};
 use engine::text::Text;
 use std::ffi::{CString, OsStr};
 use std::os::fd::OwnedFd;
@@ -113,7 +113,15 @@ pub fn prepare(
         None => None,
     };
     let pty = console == Console::LogPty;
-    let wants = Wants { log: is_read && !pty, pty, plan_in_fd: false, script_fd: script.is_some() };
+    let piped = |wanted: bool| is_read && role == Role::Main && wanted;
+    let wants = Wants {
+        log: is_read && !pty,
+        pty,
+        plan_in_fd: false,
+        script_fd: script.is_some(),
+        input: piped(attrs.input == StandardInput::Pipe),
+        tap: piped(attrs.reader == Reader::Gateway),
+    };
     let route = if is_read { route(settings, order, console) } else { Vec::new() };
     Ok(Prepared { wants, pipe_owner: owner, plan: plan.encode(), route, script })
 }

@@ -15,7 +15,6 @@ use super::talk::{Grade, Voice};
 use super::watching::Watching;
 use super::{Daemon, Seen, Standing, CONTROL, KEEPER, LOGGER, SESSION, TURN_CPU, WATCH};
 use crate::options::{Mode, Options, Startup};
-use engine::control::notice::Notice;
 use engine::journal::{undone, Record};
 use engine::keeper::{held, FromKeeper, Replaced, Scope, ToKeeper};
 use engine::machine::{self, Effect, Engine, Input, Level};
@@ -111,6 +110,7 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, Refused>
         following: BTreeSet::new(),
         stacks: BTreeMap::new(),
         troubles: BTreeMap::new(),
+        lending: Default::default(),
         armed: Mono(0),
         bulky: true,
         seen: Seen::default(),
@@ -227,7 +227,7 @@ impl Told {
             | FromKeeper::Exited { .. }
             | FromKeeper::OrphanExited { .. } => self.table.tell(&message),
             // Said to the daemon that asked.
-            FromKeeper::NotUpgraded { .. } => {}
+            FromKeeper::NotUpgraded { .. } | FromKeeper::Lent { .. } => {}
         }
     }
 }
@@ -359,7 +359,7 @@ impl Daemon {
     /// Nothing is done before a new journal has it all, so that this can be done again.
     fn recover(&mut self, past: Past, table: &Table, replaced: Replaced) {
         for (sequence, what) in past.notices() {
-            self.connections.publish(Notice { sequence, missed: 0, what });
+            self.connections.publish(None, sequence, what);
         }
         let config = self.settings.config();
         let (engine, catching) = recover(config, past.records, past.ticked, table, replaced);

@@ -17,10 +17,11 @@ impl Daemon {
     /// Sees to it that another keeper is started, and ends: everything that happened is in the journal,
     /// and what was not done yet is done by the daemon that the new keeper starts.
     pub(super) fn lose_keeper(&mut self) -> i32 {
-        let estate = self.link.take_estate();
+        let mut estate = self.link.take_estate();
         if self.logger_succeeds(&estate) {
             return 0;
         }
+        estate.ends = self.lending.take_all();
         let outputs = self.orphaned_outputs();
         let outputs: Vec<Output<'_>> = outputs
             .iter()

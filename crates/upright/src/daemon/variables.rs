@@ -40,6 +40,7 @@ impl Daemon {
             }
             Call::ResetEnv(scope) => (scope, Variation::Reset),
             Call::Ask(..)
+            | Call::SendInput(..)
             | Call::EmitFile(..)
             | Call::Status(_)
             | Call::List(..)

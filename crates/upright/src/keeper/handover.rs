@@ -123,6 +123,9 @@ impl Keeper {
             if let Some(Log { read, route }) = &row.log {
                 writer.add(&Item::Output { slot, fd: read.as_raw_fd(), route })?;
             }
+            for (end, fd) in self.table.ends_of(index) {
+                writer.add(&Item::End { slot, end, fd: fd.as_raw_fd() })?;
+            }
         }
         for (sequence, pid, exit) in self.orphans.all() {
             writer.add(&Item::Orphan { sequence, pid, exit })?;
@@ -136,7 +139,7 @@ impl Keeper {
 
     /// Returns every descriptor that [`Keeper::write_all`] names.
     fn heirlooms(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        let rows = self.table.all().flat_map(|(_, row)| {
+        let rows = self.table.all().flat_map(|(index, row)| {
             let report = match &row.fate {
                 Fate::Spawning(_, report) => Some(report.as_fd()),
                 Fate::Failing(..)
@@ -146,7 +149,8 @@ impl Keeper {
                 | Fate::Failed(..) => None,
             };
             let log = row.log.as_ref().map(|log| log.read.as_fd());
-            [report, row.foster.as_ref().map(OwnedFd::as_fd), log].into_iter().flatten()
+            let own = [report, row.foster.as_ref().map(OwnedFd::as_fd), log].into_iter().flatten();
+            own.chain(self.table.ends_of(index).map(|(_, fd)| fd))
         });
         let peers = [&self.daemon, &self.logger].into_iter().filter_map(|peer| peer.channel());
         rows.chain(peers).chain(self.held.all().map(|(_, fd)| fd)).chain([self.own.fd()])
@@ -202,6 +206,7 @@ impl Keeper {
                 Item::Peer { .. }
                 | Item::Row { .. }
                 | Item::Output { .. }
+                | Item::End { .. }
                 | Item::Orphan { .. }
                 | Item::Orphans { .. }
                 | Item::Held { .. }
@@ -256,6 +261,11 @@ impl Keeper {
             Item::Output { slot, fd, route } => {
                 if let Some(read) = heirlooms.take(fd) {
                     self.table.resume_output(slot, Log { read, route: route.into() });
+                }
+            }
+            Item::End { slot, end, fd } => {
+                if let Some(fd) = heirlooms.take(fd) {
+                    self.table.resume_end(slot, end, fd);
                 }
             }
             Item::Orphan { sequence, pid, exit } => {

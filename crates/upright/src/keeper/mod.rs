@@ -11,10 +11,11 @@ mod held;
 mod orphans;
 mod peer;
 mod requests;
+mod streams;
 mod table;
 mod telling;
 
-use engine::keeper::{LogWire, Replaced, ToKeeper, MESSAGE_MAX};
+use engine::keeper::{End, LogWire, Replaced, ToKeeper, MESSAGE_MAX};
 use engine::process::{Exit, Pid, Slot};
 use engine::time::{Mono, Span};
 use facts::Facts;
@@ -29,10 +30,9 @@ use sys::epoll::{Epoll, Interest, Ready};
 use sys::ground::Grounds;
 use sys::limits::Inherited;
 use sys::own::{Argv, Binary};
-use sys::pidfd::End;
 use sys::signals::{Arrived, SignalFd, SignalSet};
 use sys::wait::{change, Change, Whom};
-use sys::{seqpacket, Errno};
+use sys::{pidfd, seqpacket, Errno};
 use table::{Index, Table};
 use telling::Stage;
 
@@ -61,6 +61,9 @@ const EVENTS: usize = 64;
 const MESSAGES: usize = 16;
 
 const EXITS: usize = 512;
+
+/// How many ends the daemon may have asked for and not been lent; it is lent no more than that.
+const LEND_MAX: usize = 64;
 
 /// How many messages a dead peer's channel can possibly still have.
 const LEFT_OVER: usize = 4096;
@@ -151,6 +154,8 @@ struct Keeper {
     unreaped: VecDeque<(Mono, Index, Slot)>,
     /// Why another binary could not be gone on in, until the daemon is told.
     not_upgraded: Option<Errno>,
+    /// Ends that the daemon has asked for and was not lent yet.
+    to_lend: VecDeque<(Slot, End)>,
     ending: Option<Ending>,
     buffer: Vec<u8>,
     reap_again: bool,
@@ -216,7 +221,7 @@ impl Keeper {
             heirs,
             facts: Facts::default(),
             grounds: Grounds::new(),
-            table: Table::default(),
+            table: Table::new(heirs),
             orphans: Orphans::default(),
             held: Held::new(heirs),
             daemon: Peer::new("daemon", DAEMON, daemon),
@@ -228,6 +233,7 @@ impl Keeper {
             deadlines: VecDeque::new(),
             unreaped: VecDeque::new(),
             not_upgraded: None,
+            to_lend: VecDeque::with_capacity(LEND_MAX),
             ending: None,
             buffer: vec![0; BUFFER],
             reap_again: true,
@@ -363,10 +369,12 @@ impl Keeper {
         let Some(row) = self.table.row(index) else { return };
         let (slot, Some(foster)) = (row.slot, &row.foster) else { return };
         match sys::pidfd::end(foster) {
-            End::Reaped(exit) => self.ended(index, exit),
+            pidfd::End::Reaped(exit) => self.ended(index, exit),
             // Whoever is its parent does not look after its children.
-            End::NotReaped if self.now.since(since) > REAPED => self.ended(index, Exit::Unknown),
-            End::NotReaped => {
+            pidfd::End::NotReaped if self.now.since(since) > REAPED => {
+                self.ended(index, Exit::Unknown)
+            }
+            pidfd::End::NotReaped => {
                 if self.unreaped.try_reserve(1).is_ok() {
                     self.unreaped.push_back((since, index, slot));
                 }
@@ -445,6 +453,7 @@ impl Keeper {
                             | LogWire::Daemon
                             | LogWire::Held { .. }
                             | LogWire::Drop { .. }
+                            | LogWire::End { .. }
                             | LogWire::Finish,
                         )
                         | None => {}
@@ -493,6 +502,7 @@ impl Keeper {
         }
         self.stage = Stage::Welcome;
         self.arrived = self.unseen;
+        self.to_lend.clear();
         self.held.tell_all();
         self.table.tell_all();
         self.orphans.tell_all();

@@ -1,14 +1,14 @@
 //! What the daemon asks of the keeper, done.
 
 use super::held::Heirs;
+use super::streams::{Kept, Streams};
 use super::table::{Fate, Log};
-use super::{Ending, Finish, Keeper, FINISH, FOSTERED, REPORT, SETUP};
-use engine::keeper::{Replaced, Scope, ToKeeper, Wants};
+use super::{Ending, Finish, Keeper, FINISH, FOSTERED, LEND_MAX, REPORT, SETUP};
+use engine::keeper::{End, Replaced, Scope, ToKeeper, Wants};
 use engine::process::{Exit, Pid, Slot, Step};
 use engine::signal::Signal;
 use std::os::fd::{AsFd, OwnedFd};
 use sys::epoll::Interest;
-use sys::pty::Output;
 use sys::seqpacket::FDS_MAX;
 use sys::spawn::{Launch, Source, Spawned};
 use sys::Errno;
@@ -39,6 +39,7 @@ impl Keeper {
                 }
             }
             Some(ToKeeper::Adopt { slot, pid }) => self.adopt(slot, pid),
+            Some(ToKeeper::Lend { slot, end }) => self.lend(slot, end),
             Some(ToKeeper::Hold { key }) => self.hold(key, fds),
             Some(ToKeeper::Drop { key }) => self.held.drop(key),
             Some(ToKeeper::Ready) => {
@@ -61,20 +62,30 @@ impl Keeper {
             return self.table.tell_all_of(index);
         }
         let mut route = Vec::new();
-        let room = self.table.reserve().and_then(|()| route.try_reserve_exact(spawn.route.len()));
+        let room = self
+            .table
+            .reserve()
+            .and_then(|()| match spawn.wants.input || spawn.wants.tap {
+                true => self.table.reserve_ends(),
+                false => Ok(()),
+            })
+            .and_then(|()| route.try_reserve_exact(spawn.route.len()));
         if room.is_err() {
             self.refused = Some((spawn.slot, Errno::NOMEM));
             return;
         }
         route.extend_from_slice(spawn.route);
-        let (fate, log) = match self.launch(spawn, fds) {
-            Ok((Spawned { pid, report }, read)) => {
+        let (fate, log, ends) = match self.launch(spawn, fds) {
+            Ok((Spawned { pid, report }, Kept { read, ends })) => {
                 let log = read.map(|read| Log { read, route: route.into_boxed_slice() });
-                (Fate::Spawning(pid, report), log)
+                (Fate::Spawning(pid, report), log, ends)
             }
-            Err((step, errno)) => (Fate::Failed(step, errno.raw_os_error()), None),
+            Err((step, errno)) => {
+                (Fate::Failed(step, errno.raw_os_error()), None, Default::default())
+            }
         };
         let index = self.table.insert(spawn.slot, fate, log);
+        self.table.keep_ends(index, ends);
         self.follow(index, spawn.slot);
         if self.heirs == Heirs::Some {
             // At once, while the child still sets itself up: a pipe that only we could read would
@@ -83,13 +94,13 @@ impl Keeper {
         }
     }
 
-    /// Makes what the child needs and forks it; returns the reading end of its output too.
+    /// Makes what the child needs and forks it; returns what is kept of that too.
     fn launch(
         &mut self,
         spawn: &Spawn<'_>,
         fds: &mut Attached,
-    ) -> Result<(Spawned, Option<OwnedFd>), (Step, Errno)> {
-        let Wants { log, pty, plan_in_fd, script_fd } = spawn.wants;
+    ) -> Result<(Spawned, Kept), (Step, Errno)> {
+        let Wants { script_fd, plan_in_fd, .. } = spawn.wants;
         let missing = (Step::Plan, Errno::BADF);
         let script = if script_fd {
             Some(fds.iter_mut().rev().find_map(Option::take).ok_or(missing)?)
@@ -105,12 +116,7 @@ impl Keeper {
         } else {
             Source::Bytes(spawn.plan)
         };
-        let output = match (pty, log) {
-            (true, _) => Some(sys::pty::terminal(spawn.pipe_owner)),
-            (false, true) => Some(sys::pty::pipe(spawn.pipe_owner)),
-            (false, false) => None,
-        };
-        let output = output.transpose().map_err(|errno| {
+        let streams = Streams::make(spawn.wants, spawn.pipe_owner).map_err(|errno| {
             let passes = matches!(errno, Errno::MFILE | Errno::NFILE | Errno::NOMEM);
             (if passes { Step::Fork } else { Step::Log }, errno)
         })?;
@@ -120,7 +126,9 @@ impl Keeper {
         let launch = Launch {
             plan,
             null: self.null.as_ref().map(OwnedFd::as_fd),
-            log: output.as_ref().map(|output| output.write.as_fd()),
+            input: streams.input.as_ref().map(|input| input.read.as_fd()),
+            log: streams.output.as_ref().map(AsFd::as_fd),
+            errors: streams.errors.as_ref().map(AsFd::as_fd),
             script: script.as_ref().map(OwnedFd::as_fd),
             given: fds,
             inherited: &self.inherited,
@@ -128,7 +136,7 @@ impl Keeper {
         };
         let spawned =
             sys::spawn::spawn(&launch, &mut self.grounds).map_err(|errno| (Step::Fork, errno))?;
-        Ok((spawned, output.map(|Output { read, write: _ }| read)))
+        Ok((spawned, streams.kept()))
     }
 
     /// Goes on in the attached binary; comes back only where that cannot be.
@@ -198,6 +206,13 @@ impl Keeper {
                 let _ = self.epoll.add(foster, FOSTERED + u64::from(index), Interest::ReadEdge);
             }
             self.facts.note(index, row);
+        }
+    }
+
+    /// A daemon that asks for more than it is told in time is not one of ours.
+    fn lend(&mut self, slot: Slot, end: End) {
+        if self.to_lend.len() < LEND_MAX {
+            self.to_lend.push_back((slot, end));
         }
     }
 

@@ -1,10 +1,11 @@
 //! The facts of the kernel, one row per slot. Grows where memory can be had and says so where not.
 
-use engine::keeper::{FromKeeper, HEAD, TOGETHER};
+use super::held::Heirs;
+use engine::keeper::{End, FromKeeper, HEAD, TOGETHER};
 use engine::process::{Exit, Pid, Slot, Step};
 use std::collections::{HashMap, TryReserveError, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use sys::epoll::Epoll;
 use sys::report::{Progress, Report};
 
@@ -27,6 +28,7 @@ pub struct Row {
     untold: Facts,
     telling: Queued,
     passing: Queued,
+    unpassed: Parts,
 }
 
 /// Whether the daemon still needs the row.
@@ -65,6 +67,42 @@ pub struct Log {
     pub read: OwnedFd,
     /// Where it goes; opaque here.
     pub route: Box<[u8]>,
+}
+
+/// Ends of a slot's pipes that are kept for others, by their numbers.
+pub type Ends = [Option<OwnedFd>; End::ALL.len()];
+
+/// Something of a row that the logger is to have.
+pub enum Part<'a> {
+    /// Its output.
+    Output(&'a Log),
+    /// A copy of an end; with none it is not kept any more.
+    End(End, Option<BorrowedFd<'a>>),
+}
+
+/// Parts of a row that the logger does not have, in the order in which they are passed on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Parts(u8);
+
+impl Parts {
+    const NONE: Parts = Parts(0);
+    const OUTPUT: Parts = Parts(1);
+
+    fn end(end: End) -> Parts {
+        Parts(2 << end.code())
+    }
+
+    fn with(self, other: Parts) -> Parts {
+        Parts(self.0 | other.0)
+    }
+
+    fn has(self, other: Parts) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    fn without_first(self) -> Parts {
+        Parts(self.0 & self.0.wrapping_sub(1))
+    }
 }
 
 /// A row of another keeper's table.
@@ -160,9 +198,11 @@ impl Hasher for Mix {
 type Numbers<K> = HashMap<K, Index, BuildHasherDefault<Mix>>;
 
 /// Every row, found by slot and by pid, and the rows that have something to tell or to pass on.
-#[derive(Default)]
 pub struct Table {
+    heirs: Heirs,
     rows: Vec<Option<Row>>,
+    /// Beside the rows, as few have any.
+    ends: HashMap<Index, Ends, BuildHasherDefault<Mix>>,
     free: Vec<Index>,
     by_slot: Numbers<Slot>,
     by_pid: Numbers<Pid>,
@@ -171,6 +211,20 @@ pub struct Table {
 }
 
 impl Table {
+    /// Makes an empty one.
+    pub fn new(heirs: Heirs) -> Table {
+        Table {
+            heirs,
+            rows: Vec::new(),
+            ends: HashMap::default(),
+            free: Vec::new(),
+            by_slot: Numbers::default(),
+            by_pid: Numbers::default(),
+            to_tell: VecDeque::new(),
+            to_pass: VecDeque::new(),
+        }
+    }
+
     /// Returns the row of a slot.
     pub fn find(&self, slot: Slot) -> Option<Index> {
         self.by_slot.get(&slot).copied()
@@ -224,8 +278,67 @@ impl Table {
         if let Some(row) = self.row(index) {
             row.log = Some(log);
         }
-        self.pass(index);
+        self.pass(index, Parts::OUTPUT);
         true
+    }
+
+    /// Takes the memory for the ends of one more row.
+    pub fn reserve_ends(&mut self) -> Result<(), TryReserveError> {
+        self.ends.try_reserve(1)
+    }
+
+    /// Keeps ends of a row, for which [`Table::reserve_ends`] was called just before.
+    pub fn keep_ends(&mut self, index: Index, ends: Ends) {
+        for end in End::ALL {
+            if ends.get(usize::from(end.code())).is_some_and(Option::is_some) {
+                self.pass_end(index, end);
+            }
+        }
+        if ends.iter().any(Option::is_some) {
+            self.ends.insert(index, ends);
+        }
+    }
+
+    /// Gives a row back an end that another keeper kept.
+    pub fn resume_end(&mut self, slot: Slot, end: End, fd: OwnedFd) {
+        let Some(index) = self.find(slot).filter(|_| self.reserve_ends().is_ok()) else { return };
+        let mut ends = self.ends.remove(&index).unwrap_or_default();
+        if let Some(place) = ends.get_mut(usize::from(end.code())) {
+            *place = Some(fd);
+        }
+        self.keep_ends(index, ends);
+    }
+
+    /// Returns an end that is kept.
+    pub fn end_of(&self, slot: Slot, end: End) -> Option<BorrowedFd<'_>> {
+        self.find(slot).and_then(|index| self.end(index, end))
+    }
+
+    /// Returns every end that is kept of a row.
+    pub fn ends_of(&self, index: Index) -> impl Iterator<Item = (End, BorrowedFd<'_>)> {
+        End::ALL.into_iter().filter_map(move |end| Some((end, self.end(index, end)?)))
+    }
+
+    fn end(&self, index: Index, end: End) -> Option<BorrowedFd<'_>> {
+        end_in(&self.ends, index, end)
+    }
+
+    fn drop_end(&mut self, index: Index, end: End) {
+        let Some(ends) = self.ends.get_mut(&index) else { return };
+        let dropped = ends.get_mut(usize::from(end.code())).and_then(Option::take);
+        if ends.iter().all(Option::is_none) {
+            self.ends.remove(&index);
+        }
+        if dropped.is_some() {
+            self.pass_end(index, end);
+        }
+    }
+
+    /// The logger has copies only to leave them to another keeper.
+    fn pass_end(&mut self, index: Index, end: End) {
+        if self.heirs == Heirs::Some {
+            self.pass(index, Parts::end(end));
+        }
     }
 
     /// Returns a row.
@@ -258,6 +371,7 @@ impl Table {
             untold: Facts::NONE,
             telling: Queued::Out,
             passing: Queued::Out,
+            unpassed: Parts::NONE,
         };
         let pid = row.pid();
         let place = self.free.pop();
@@ -271,7 +385,7 @@ impl Table {
             self.by_pid.insert(pid, index);
         }
         self.tell_all_of(index);
-        self.pass(index);
+        self.pass(index, Parts::OUTPUT);
         index
     }
 
@@ -322,6 +436,7 @@ impl Table {
         if let Some(pid) = pid {
             self.by_pid.remove(&pid);
         }
+        self.drop_end(index, End::Input);
         if !told {
             self.tell(index, Facts::OVER);
         }
@@ -355,6 +470,7 @@ impl Table {
         if row.is_over() {
             row.owner = Owner::Nobody;
             row.untold = Facts::NONE;
+            End::ALL.into_iter().for_each(|end| self.drop_end(index, end));
             self.forget_if_done(index);
         }
     }
@@ -383,7 +499,12 @@ impl Table {
     /// wrote comes before what the next one of its job did.
     pub fn pass_all(&mut self) {
         for index in self.indices() {
-            self.pass(index);
+            self.pass(index, Parts::OUTPUT);
+            for end in End::ALL {
+                if self.end(index, end).is_some() {
+                    self.pass_end(index, end);
+                }
+            }
         }
         let rows = &self.rows;
         let age = |index: &Index| {
@@ -438,12 +559,25 @@ impl Table {
         told
     }
 
-    /// Returns the row whose output is to be passed to the logger next.
-    pub fn next_to_pass(&mut self) -> Option<(Slot, &Log)> {
+    /// Returns what is to be passed to the logger next.
+    pub fn next_to_pass(&mut self) -> Option<(Slot, Part<'_>)> {
         while let Some(index) = self.to_pass.front().copied() {
-            if self.row(index).is_some_and(|row| row.log.is_some()) {
-                let row = self.row(index)?;
-                return row.log.as_ref().map(|log| (row.slot, log));
+            let there = self.row(index).is_some_and(|row| {
+                // An output that has ended meanwhile is not passed on.
+                if row.log.is_none() && row.unpassed.has(Parts::OUTPUT) {
+                    row.unpassed = row.unpassed.without_first();
+                }
+                row.unpassed != Parts::NONE
+            });
+            if there {
+                let Table { rows, ends, .. } = self;
+                let row = usize::try_from(index).ok().and_then(|place| rows.get(place))?;
+                let row = row.as_ref()?;
+                if let Some(log) = row.log.as_ref().filter(|_| row.unpassed.has(Parts::OUTPUT)) {
+                    return Some((row.slot, Part::Output(log)));
+                }
+                let first = End::ALL.into_iter().find(|end| row.unpassed.has(Parts::end(*end)))?;
+                return Some((row.slot, Part::End(first, end_in(ends, index, first))));
             }
             self.passed();
         }
@@ -452,12 +586,16 @@ impl Table {
 
     /// What [`Table::next_to_pass`] returned was passed.
     pub fn passed(&mut self) {
-        if let Some(index) = self.to_pass.pop_front() {
-            if let Some(row) = self.row(index) {
-                row.passing = Queued::Out;
+        let Some(index) = self.to_pass.front().copied() else { return };
+        if let Some(row) = self.row(index) {
+            row.unpassed = row.unpassed.without_first();
+            if row.unpassed != Parts::NONE {
+                return;
             }
-            self.forget_if_done(index);
+            row.passing = Queued::Out;
         }
+        self.to_pass.pop_front();
+        self.forget_if_done(index);
     }
 
     /// Reports whether some output was not read to its end yet.
@@ -479,8 +617,12 @@ impl Table {
         }
     }
 
-    fn pass(&mut self, index: Index) {
-        let Some(row) = self.row(index).filter(|row| row.log.is_some()) else { return };
+    fn pass(&mut self, index: Index, part: Parts) {
+        let needless = part == Parts::OUTPUT;
+        let Some(row) = self.row(index).filter(|row| row.log.is_some() || !needless) else {
+            return;
+        };
+        row.unpassed = row.unpassed.with(part);
         if row.passing == Queued::Out {
             row.passing = Queued::In;
             self.to_pass.push_back(index);
@@ -498,9 +640,19 @@ impl Table {
         let place = usize::try_from(index).ok().and_then(|index| self.rows.get_mut(index));
         if let Some(row) = place.filter(|_| done).and_then(Option::take) {
             self.by_slot.remove(&row.slot);
+            self.ends.remove(&index);
             self.free.push(index);
         }
     }
+}
+
+/// An end that is kept of a row.
+fn end_in(
+    ends: &HashMap<Index, Ends, BuildHasherDefault<Mix>>,
+    index: Index,
+    end: End,
+) -> Option<BorrowedFd<'_>> {
+    ends.get(&index)?.get(usize::from(end.code()))?.as_ref().map(AsFd::as_fd)
 }
 
 /// ETIMEDOUT, the same on every architecture that Upright builds for.
@@ -607,7 +759,9 @@ mod tests {
         let launch = Launch {
             plan,
             null: None,
+            input: None,
             log: None,
+            errors: None,
             script: None,
             given: &[],
             inherited: &inherited,
@@ -624,7 +778,7 @@ mod tests {
 
     #[test]
     fn a_set_up_that_takes_too_long_is_told_once_and_its_row_stays_until_it_is_reaped() {
-        let (mut table, epoll) = (Table::default(), Epoll::new(1).unwrap());
+        let (mut table, epoll) = (Table::new(Heirs::None), Epoll::new(1).unwrap());
         let (pid, report) = hanging_child();
         table.reserve().unwrap();
         let index = table.insert(slot(1), Fate::Spawning(pid, report), None);
@@ -648,7 +802,7 @@ mod tests {
 
     #[test]
     fn rows_come_and_go_in_any_order_and_none_is_left_over_or_told_twice() {
-        let (mut table, epoll) = (Table::default(), Epoll::new(1).unwrap());
+        let (mut table, epoll) = (Table::new(Heirs::None), Epoll::new(1).unwrap());
         let (mut live, mut over, mut next): (Vec<Slot>, Vec<Slot>, u64) = Default::default();
         let (mut begun, mut ended) = (0, 0);
         let mut numbers = 0x9e37_79b9_7f4a_7c15u64;

@@ -2,6 +2,7 @@
 
 use super::handover::Identity;
 use super::peer::Blocked;
+use super::table::Part;
 use super::{Finish, Keeper};
 use engine::keeper::{FromKeeper, LogWire, HEAD, TOGETHER};
 use engine::process::Step;
@@ -58,6 +59,12 @@ impl Keeper {
         if let Some(errno) = self.not_upgraded {
             self.say(FromKeeper::NotUpgraded { errno: errno.raw_os_error() }, &[])?;
             self.not_upgraded = None;
+        }
+        while let Some((slot, end)) = self.to_lend.front().copied() {
+            let message = FromKeeper::Lent { slot, end }.encode();
+            let fd = self.table.end_of(slot, end);
+            self.daemon.send(&[&message], fd.as_slice(), self.now)?;
+            self.to_lend.pop_front();
         }
         loop {
             let mut news = [0; HEAD * TOGETHER];
@@ -116,9 +123,17 @@ impl Keeper {
             self.logger.send(&[&head], fd.as_slice(), self.now)?;
             self.held.passed();
         }
-        while let Some((slot, log)) = self.table.next_to_pass() {
-            let route = LogWire::Pipe { slot, route: &log.route }.encode(&mut head);
-            self.logger.send(&[&head, route], &[log.read.as_fd()], self.now)?;
+        while let Some((slot, part)) = self.table.next_to_pass() {
+            match part {
+                Part::Output(log) => {
+                    let route = LogWire::Pipe { slot, route: &log.route }.encode(&mut head);
+                    self.logger.send(&[&head, route], &[log.read.as_fd()], self.now)?;
+                }
+                Part::End(end, fd) => {
+                    LogWire::End { slot, end }.encode(&mut head);
+                    self.logger.send(&[&head], fd.as_slice(), self.now)?;
+                }
+            }
             self.table.passed();
         }
         if let Some(ending) = self.ending.as_mut().filter(|e| e.finish == Finish::Untold) {

@@ -306,6 +306,10 @@ impl Logger {
             Some(LogWire::Drop { key }) => {
                 self.estate.held.remove(&key);
             }
+            Some(LogWire::End { slot, end }) => {
+                self.estate.ends.remove(&(slot, end));
+                self.estate.ends.extend(fd.map(|fd| ((slot, end), fd)));
+            }
             Some(LogWire::Finish) => self.finish = true,
             Some(LogWire::Eof { .. } | LogWire::Ready) | None => {
                 say("logger: the keeper sent a message that is not understood");

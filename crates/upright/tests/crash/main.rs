@@ -7,6 +7,7 @@
 mod chance;
 mod clients;
 mod heirs;
+mod input;
 mod jobs;
 mod kills;
 mod poison;
@@ -67,6 +68,14 @@ const TESTS: &[(&str, fn())] = &[
     (
         "a_start_under_way_when_the_keeper_is_killed_is_finished",
         heirs::a_start_under_way_when_the_keeper_is_killed_is_finished,
+    ),
+    (
+        "a_standard_input_stays_open_whoever_is_killed_and_gets_each_line_once",
+        input::a_standard_input_stays_open_whoever_is_killed_and_gets_each_line_once,
+    ),
+    (
+        "a_standard_input_that_cannot_be_written_to_is_refused_with_the_reason",
+        input::a_standard_input_that_cannot_be_written_to_is_refused_with_the_reason,
     ),
     (
         "a_turn_that_uses_up_its_processor_time_is_ended",

@@ -1,4 +1,4 @@
-//! `examples/helloworld` and `examples/alert`, through `logger` into busybox's syslogd
+//! `examples/helloworld`, `examples/on-failure` and `examples/alert`, these through `logger` into busybox's syslogd
 //! (`examples/syslog`) on a `/dev/log` of the machine's own.
 
 use crate::machine::{Disk, Machine};
@@ -72,4 +72,23 @@ pub fn alert() {
     machine.ok("logger -t probe there");
     machine.line(SYSTEM_LOG, "probe: there");
     assert_eq!(logged(&machine, "alert").len(), before, "{:?}", logged(&machine, "alert"));
+}
+
+pub fn on_failure() {
+    let tell = "#!/bin/sh\nmkdir -p /run/told\nenv >/run/told/$JOB.new && mv /run/told/$JOB.new /run/told/$JOB\n";
+    let disk = Disk::new()
+        .example_job("on-failure/on-failure.conf")
+        .file("/etc/on-failure.d/tell", tell)
+        .prepare("chmod 755 /etc/on-failure.d/tell")
+        .job("broken", "exec sh -c 'exit 3'\n")
+        .job("web", "respawn\nrespawn limit 2 60\nexec sh -c 'kill -SEGV $$'\n");
+    let machine = Machine::boot(&disk);
+    machine.run("start broken");
+    for row in ["UPSTART_EVENTS=failed", "EXIT_STATUS=3", "REASON=main process terminated"] {
+        machine.line("/run/told/broken", row);
+    }
+    machine.run("start web");
+    for row in ["REASON=respawning too fast", "EXIT_SIGNAL=SEGV", "RESPAWNS=2"] {
+        machine.line("/run/told/web", row);
+    }
 }

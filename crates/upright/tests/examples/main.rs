@@ -22,6 +22,7 @@ const NAGIOS: &str = "/usr/sbin/nagios4";
 const BUSYBOX: &str = "/usr/bin/busybox";
 const NODE: &str = "/usr/bin/node";
 const CURL: &str = "/usr/bin/curl";
+const RUN_PARTS: &str = "/usr/bin/run-parts";
 const PUMA: &str = "/usr/bin/puma";
 const EXTRA_USERS: &str = "/usr/lib/libnss_extrausers.so.2";
 
@@ -40,6 +41,11 @@ const TESTS: &[Test] = &[
         run: events::helloworld,
     },
     Test { name: "alert_tells_of_every_death", needs: &[BUSYBOX], run: events::alert },
+    Test {
+        name: "on_failure_runs_the_programs_of_its_directory_with_the_evidence",
+        needs: &[RUN_PARTS],
+        run: events::on_failure,
+    },
     Test {
         name: "node_under_start_stop_daemon_keeps_its_pid_file",
         needs: &[NODE, CURL],

@@ -6,7 +6,7 @@ use crate::process::Role;
 use crate::signal::Signal;
 use crate::spec::{
     Backoff, Command, Console, EnvRow, Expect, JobSpec, KillMode, LogPolicy, NormalExit, Order,
-    Respawn, RespawnLimit,
+    Respawn, RespawnLimit, StandardInput,
 };
 use crate::text::Text;
 use crate::time::Span;
@@ -72,6 +72,7 @@ fn job(group: &Group, program: &Program, server: Option<&str>) -> Result<JobSpec
     spec.env = environment(group, program, server);
     let attrs = &mut spec.attrs;
     attrs.console = Console::Log;
+    attrs.input = StandardInput::Pipe;
     attrs.umask = program.umask.map(|mask| (mask & 0o7777) as u16);
     attrs.chdir = program.directory.as_deref().map(Text::from);
     attrs.setuid = program.user.as_ref().map(|(name, _)| Text::from(&**name));

@@ -10,7 +10,7 @@ use crate::dialect::meant::did_you_mean;
 use crate::process::Role;
 use crate::spec::{
     Backoff, Cgroup, Command, Console, EnvRow, Expect, KillMode, Limits, NormalExit, OnFull,
-    Resource, Respawn, RespawnLimit,
+    Resource, Respawn, RespawnLimit, StandardInput,
 };
 use crate::text::Text;
 use crate::time::Span;
@@ -198,6 +198,10 @@ pub const STANZAS: &[Stanza] = &[
         INIT5,
         console,
     ),
+    row("input", "pipe|none", "says where main reads from; none", OURS, |d| {
+        d.spec.attrs.input = choice(d, INPUTS)?;
+        d.reader.end_of_line()
+    }),
     row("log rotate", "SIZE COUNT", "rotates the log at SIZE, keeps COUNT old ones", OURS, |d| {
         log_rotate(d)
     }),
@@ -285,6 +289,9 @@ const CONSOLES: &[(&str, Console)] = &[
     ("output", Console::Output),
     ("owner", Console::Owner),
 ];
+
+const INPUTS: &[(&str, StandardInput)] =
+    &[("pipe", StandardInput::Pipe), ("none", StandardInput::Null)];
 
 const ON_FULLS: &[(&str, OnFull)] = &[("block", OnFull::Block), ("drop", OnFull::Drop)];
 

@@ -2,7 +2,6 @@
 
 use super::sessions::{self, Found};
 use super::{help as help_text, Failed, Session};
-use crate::cli::statusline::status_line;
 use engine::control::answer::Answer;
 use engine::control::call::{Call, Clash, EnvScope, Listed};
 use engine::control::priority;
@@ -11,6 +10,7 @@ use engine::machine::request::{Request, Target, Wait, Which};
 use engine::names::InstanceName;
 use engine::spec::JobSpec;
 use engine::text::Text;
+use shown::statusline::status_line;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 

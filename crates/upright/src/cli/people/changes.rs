@@ -1,13 +1,13 @@
 //! Commands that change something.
 
-use super::words::printable;
 use super::{target, text, texts, About, Exit, Form, Session};
-use crate::cli::statusline::status_line;
 use clap::ArgMatches;
 use engine::control::answer::Answer;
 use engine::control::call::Call;
 use engine::machine::request::{Request, Wait};
 use engine::machine::ShutdownKind;
+use shown::statusline::status_line;
+use shown::words::printable;
 
 fn wait(matches: &ArgMatches) -> Wait {
     if matches.get_flag("no-wait") {

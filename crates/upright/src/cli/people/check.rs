@@ -1,7 +1,6 @@
 //! `upright check`: what is wrong with job files and with Supervisor's configurations, without running
 //! anything.
 
-use super::words::printable;
 use super::{texts, Exit, Form, Session};
 use crate::cli::connect;
 use crate::supervisord::{self, Extent};
@@ -9,6 +8,7 @@ use clap::ArgMatches;
 use engine::dialect::{self, Diagnostic, Parsed, Severity};
 use engine::names::JobName;
 use engine::text::Text;
+use shown::words::printable;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};

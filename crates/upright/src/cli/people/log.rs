@@ -1,12 +1,12 @@
 //! `upright log`: what a job wrote, read from its file.
 
-use super::words::printable;
 use super::{target, Exit, Form, Session};
 use crate::cli::connect;
 use clap::ArgMatches;
 use engine::control::answer::Answer;
 use engine::control::call::Call;
 use engine::text::Text;
+use shown::words::printable;
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;

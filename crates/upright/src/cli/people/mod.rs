@@ -11,7 +11,6 @@ mod status;
 mod tree;
 mod up;
 mod why;
-pub mod words;
 
 use super::client::{Client, Trouble};
 use super::connect;
@@ -23,9 +22,9 @@ use engine::control::fault::{Fault, Refused};
 use engine::machine::request::{Target, Which};
 use engine::names::InstanceName;
 use engine::text::Text;
+use shown::words::{printable, reason};
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use words::{printable, reason};
 
 /// Why a command did not succeed; it has been said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -237,6 +236,7 @@ impl About {
             Call::Ask(Request::Restart(target, _), _) => (Some(&target.job), "restart"),
             Call::Ask(Request::Reload(target), _) => (Some(&target.job), "reload"),
             Call::Ask(Request::Signal(target, _), _) => (Some(&target.job), "signal"),
+            Call::SendInput(target, _) => (Some(&target.job), "write to"),
             Call::Settings(job) => (Some(job), "look"),
             Call::Status(target) | Call::Why(target) | Call::LogPath(target) => {
                 (Some(&target.job), "look")

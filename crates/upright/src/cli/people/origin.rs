@@ -1,10 +1,10 @@
 //! Which lines of a job's file say what `why` tells: read from the files when somebody asks, as far as
 //! the caller may, so that the daemon keeps no line numbers.
 
-use super::words::printable;
 use engine::dialect::upstart;
 use engine::text::Text;
 use engine::view::WhyView;
+use shown::words::printable;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 

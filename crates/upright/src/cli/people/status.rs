@@ -1,6 +1,5 @@
 //! `upright status`: one line for each instance.
 
-use super::words::{end, printable, time};
 use super::{text, tree, Exit, Form, Session};
 use clap::ArgMatches;
 use engine::control::answer::{Answer, Version};
@@ -9,6 +8,7 @@ use engine::machine::state::{Goal, State};
 use engine::process::{Exit as End, Role};
 use engine::text::Text;
 use engine::view::{InstanceView, LastExit};
+use shown::words::{end, printable, time};
 
 /// The heads of the columns.
 const COLUMNS: [&str; 7] = ["JOB", "STATE", "PID", "FOR", "RESTARTS", "LAST RUN", "WAITS FOR"];

@@ -347,8 +347,8 @@ fn events_are_shown_one_line_each_with_what_was_missed() {
     };
     let notices = || {
         vec![
-            Notice { sequence: 7, missed: 6, what: event.clone() },
-            Notice { sequence: 8, missed: 0, what: state.clone() },
+            Notice { sequence: 7, missed: 6, age: None, what: event.clone() },
+            Notice { sequence: 8, missed: 0, age: None, what: state.clone() },
         ]
     };
     let script = || vec![Act::Tell(notices()), Act::Answer(Ok(Answer::Done))];

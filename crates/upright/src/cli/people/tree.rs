@@ -2,10 +2,10 @@
 //! below that job.
 
 use super::status::colour;
-use super::words::printable;
-use crate::cli::statusline::status_line;
 use engine::machine::state::{Goal, State};
 use engine::view::InstanceView;
+use shown::statusline::status_line;
+use shown::words::printable;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What stands at the root for those that no event started.

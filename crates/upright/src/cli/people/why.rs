@@ -2,7 +2,6 @@
 
 use super::log;
 use super::origin;
-use super::words::{end, printable, time};
 use super::{target, Exit, Form, Session};
 use clap::ArgMatches;
 use engine::control::answer::Answer;
@@ -11,6 +10,7 @@ use engine::machine::request::Target;
 use engine::machine::state::{Goal, State};
 use engine::text::Text;
 use engine::view::{LastExit, Need, Remembered, RunView, WhyView};
+use shown::words::{end, printable, time};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;

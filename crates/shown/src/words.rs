@@ -19,6 +19,15 @@ pub fn printable(text: &str) -> String {
     shown
 }
 
+/// Returns the kernel's words for an error, without the number that Rust adds.
+pub fn system(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error ") {
+        Some((words, _)) => words.to_owned(),
+        None => text,
+    }
+}
+
 /// Returns a time in its two greatest units: `850ms`, `12s`, `5m 3s`, `2h 10m`, `3d 4h`.
 pub fn time(span: Span) -> String {
     let seconds = span.as_secs();
@@ -58,7 +67,7 @@ pub fn end(last: &LastExit) -> String {
 }
 
 fn not_spawned(role: Role, step: Step, errno: i32) -> String {
-    let why = crate::cli::connect::words(&std::io::Error::from_raw_os_error(errno));
+    let why = system(&std::io::Error::from_raw_os_error(errno));
     format!("{role} process: {}: {why}", step.words())
 }
 

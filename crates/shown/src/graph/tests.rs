@@ -1,7 +1,7 @@
 //! From job files to a picture.
 
 use super::layout::lay_out;
-use super::model::{Effect, Graph, Health, Kind};
+use super::model::{Effect, Graph, Health, Kind, Node};
 use super::{dot, svg};
 use engine::dialect::upstart;
 use engine::machine::state::{Goal, State};
@@ -136,12 +136,16 @@ fn a_ring_and_a_thousand_jobs_are_laid_out_too() {
         .map(|n| job(&format!("j{n}"), &format!("start on started j{} or startup", n / 3)))
         .collect();
     assert_eq!(lay_out(&Graph::of(&many, &[])).spots.len(), 1001);
-    assert!(svg::write(&Graph::default()).contains("</svg>"));
+    assert!(svg::write(&Graph::default(), &|_| None).contains("</svg>"));
 }
 
 #[test]
 fn svg_has_a_legend_and_no_letter_of_a_name_is_taken_for_markup() {
-    let drawn = svg::write(&sample());
+    let link =
+        |node: &Node| matches!(node.kind, Kind::Job(_)).then(|| format!("/?a&b={}", node.name));
+    let drawn = svg::write(&sample(), &link);
+    assert_eq!(drawn.matches("<a href=\"/?a&amp;b=").count(), 6);
+    assert_eq!(drawn.matches("</a>").count(), 6);
     for words in
         ["running", "starting or stopping", "failed", "at rest", "event", "starts", "stops"]
     {

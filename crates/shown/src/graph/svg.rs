@@ -36,14 +36,27 @@ pub fn ink(effect: Effect) -> &'static str {
     }
 }
 
-/// Returns the whole picture.
-pub fn write(graph: &Graph) -> String {
+/// Returns the class of a shape, for who wants other colours.
+fn class(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Job(Health::Running) => "running",
+        Kind::Job(Health::Changing) => "changing",
+        Kind::Job(Health::Failed) => "failed",
+        Kind::Job(Health::AtRest) => "rest",
+        Kind::Missing => "missing",
+        Kind::Event => "event",
+        Kind::All | Kind::Any => "joins",
+    }
+}
+
+/// Returns the whole picture. Shapes lead to where `link` says.
+pub fn write(graph: &Graph, link: &dyn Fn(&Node) -> Option<String>) -> String {
     let layout = lay_out(graph);
     let (width, height) = (layout.width.max(WIDTH_MIN), layout.height + LEGEND);
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width:.0}\" height=\"{height:.0}\" \
          viewBox=\"0 0 {width:.0} {height:.0}\" font-family=\"system-ui, sans-serif\">\n\
-         <title>Jobs and events</title>\n<rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n<defs>\n"
+         <title>Jobs and events</title>\n<rect class=\"paper\" width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n<defs>\n"
     );
     for (effect, word) in Effect::TABLE {
         let _ = writeln!(
@@ -58,7 +71,14 @@ pub fn write(graph: &Graph) -> String {
         arrow(&mut out, &layout, number, line);
     }
     for (node, spot) in graph.nodes.iter().zip(&layout.spots) {
-        shape(&mut out, node, spot);
+        match link(node) {
+            None => shape(&mut out, node, spot),
+            Some(to) => {
+                let _ = writeln!(out, "<a href=\"{}\">", escape(&to));
+                shape(&mut out, node, spot);
+                out += "</a>\n";
+            }
+        }
     }
     legend(&mut out, layout.height);
     out + "</svg>\n"
@@ -112,7 +132,7 @@ fn arrow(out: &mut String, layout: &Layout, number: usize, line: &Line) {
         let _ = writeln!(
             out,
             "<text x=\"{x:.1}\" y=\"{:.1}\" font-size=\"10\" text-anchor=\"middle\" fill=\"{ink}\" \
-             stroke=\"#ffffff\" stroke-width=\"3\" paint-order=\"stroke\">{}</text>",
+             class=\"halo\" stroke=\"#ffffff\" stroke-width=\"3\" paint-order=\"stroke\">{}</text>",
             if line.effect == Effect::Stops { y + 11.0 } else { y - 3.0 },
             escape(&line.label)
         );
@@ -128,8 +148,9 @@ fn shape(out: &mut String, node: &Node, spot: &Spot) {
     let dash = if node.kind == Kind::Missing { " stroke-dasharray=\"4 3\"" } else { "" };
     let _ = writeln!(
         out,
-        "<rect x=\"{:.1}\" y=\"{:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" rx=\"{round:.1}\" \
+        "<rect class=\"{}\" x=\"{:.1}\" y=\"{:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" rx=\"{round:.1}\" \
          fill=\"{}\" stroke=\"#4b5563\"{dash}/>",
+        class(node.kind),
         x - width / 2.0,
         y - height / 2.0,
         fill(node.kind)
@@ -149,7 +170,7 @@ fn shape(out: &mut String, node: &Node, spot: &Spot) {
 fn text(out: &mut String, x: f32, y: f32, size: u32, weight: &str, words: &str) {
     let _ = writeln!(
         out,
-        "<text x=\"{x:.1}\" y=\"{y:.1}\" font-size=\"{size}\" font-weight=\"{weight}\" \
+        "<text class=\"ink\" x=\"{x:.1}\" y=\"{y:.1}\" font-size=\"{size}\" font-weight=\"{weight}\" \
          text-anchor=\"middle\" fill=\"#111827\">{}</text>",
         escape(words)
     );
@@ -166,7 +187,7 @@ fn legend(out: &mut String, top: f32) {
     let mut entry = |out: &mut String, drawn: String, words: &str| {
         let _ = writeln!(
             out,
-            "{drawn}<text x=\"{:.0}\" y=\"{:.0}\" font-size=\"11\" fill=\"#374151\">{}</text>",
+            "{drawn}<text x=\"{:.0}\" y=\"{:.0}\" font-size=\"11\" class=\"ink\" fill=\"#374151\">{}</text>",
             x + 30.0,
             y + 4.0,
             escape(words)
@@ -174,17 +195,19 @@ fn legend(out: &mut String, top: f32) {
         x += 30.0 + words.chars().count() as f32 * 6.4 + 16.0;
         x
     };
-    let swatch = |x: f32, colour: &str, round: u32| {
+    let swatch = |x: f32, kind: Kind, round: u32| {
         format!(
-            "<rect x=\"{x:.0}\" y=\"{:.0}\" width=\"24\" height=\"14\" rx=\"{round}\" fill=\"{colour}\" stroke=\"#4b5563\"/>",
-            y - 7.0
+            "<rect class=\"{}\" x=\"{x:.0}\" y=\"{:.0}\" width=\"24\" height=\"14\" rx=\"{round}\" fill=\"{}\" stroke=\"#4b5563\"/>",
+            class(kind),
+            y - 7.0,
+            fill(kind)
         )
     };
     let mut at = 24.0;
     for (health, words) in Health::TABLE {
-        at = entry(out, swatch(at, fill(Kind::Job(health)), 4), words);
+        at = entry(out, swatch(at, Kind::Job(health), 4), words);
     }
-    at = entry(out, swatch(at, fill(Kind::Event), 7), "event");
+    at = entry(out, swatch(at, Kind::Event, 7), "event");
     for (effect, words) in Effect::TABLE {
         let dash = if effect == Effect::Stops { " stroke-dasharray=\"6 4\"" } else { "" };
         let drawn = format!(

@@ -1,15 +1,10 @@
 //! `upright graph`: jobs, the events that start and stop them, and their states, as a picture.
 
-mod dot;
-mod layout;
-mod model;
-mod svg;
-
 use super::{texts, Exit, Form, Session};
 use clap::ArgMatches;
 use engine::control::answer::Answer;
 use engine::control::call::{Call, Listed};
-use model::Graph;
+use shown::graph::{dot, svg, Graph};
 
 pub(super) fn graph(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result<(), Exit> {
     let Some(Answer::Jobs(jobs)) = session.ask_in_words(Call::ShowConfig(None))? else {
@@ -30,10 +25,8 @@ pub(super) fn graph(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Resu
             return Err(Exit::Failed);
         }
     }
-    let shown = if matches.get_flag("dot") { dot::write(&graph) } else { svg::write(&graph) };
+    let shown =
+        if matches.get_flag("dot") { dot::write(&graph) } else { svg::write(&graph, &|_| None) };
     session.world.print(&shown);
     Ok(())
 }
-
-#[cfg(test)]
-mod tests;

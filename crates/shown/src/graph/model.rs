@@ -1,7 +1,7 @@
 //! The picture as nodes and lines between them, before anybody thinks of where they stand.
 
-use super::super::words::printable;
-use crate::cli::statusline::status_line;
+use crate::statusline::status_line;
+use crate::words::printable;
 use engine::dialect::upstart::show::argument;
 use engine::glob;
 use engine::machine::state::{Goal, State};
@@ -27,6 +27,8 @@ pub struct Graph {
 
 /// A shape.
 pub struct Node {
+    /// The whole name of what it is.
+    pub name: String,
     /// What stands in it.
     pub label: String,
     /// What stands below that, smaller.
@@ -192,7 +194,7 @@ impl Graph {
     }
 
     fn add(&mut self, label: &str, note: String, kind: Kind) -> usize {
-        self.nodes.push(Node { label: cut(label), note, kind });
+        self.nodes.push(Node { name: label.to_owned(), label: cut(label), note, kind });
         self.nodes.len() - 1
     }
 
