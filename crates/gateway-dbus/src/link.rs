@@ -144,7 +144,7 @@ impl Link {
                     before.abort();
                 }
             }
-            (ToGateway::Client { .. } | ToGateway::Bus { .. }, _) => {}
+            (ToGateway::Client { .. } | ToGateway::Bus { .. } | ToGateway::Server { .. }, _) => {}
         }
     }
 

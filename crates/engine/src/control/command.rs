@@ -81,14 +81,16 @@ pub enum Privilege {
     Logs,
     /// Start and stop jobs and emit events.
     Act,
+    /// Read the configuration again, and end everything.
+    Manage,
     /// Change Upright itself.
     Admin,
 }
 
 impl Privilege {
     /// Every privilege, the least first.
-    pub const ALL: [Privilege; 4] =
-        [Privilege::See, Privilege::Logs, Privilege::Act, Privilege::Admin];
+    pub const ALL: [Privilege; 5] =
+        [Privilege::See, Privilege::Logs, Privilege::Act, Privilege::Manage, Privilege::Admin];
 }
 
 /// How a command is answered.
@@ -304,7 +306,7 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::ReloadConfiguration,
         method: "ReloadConfiguration",
-        privilege: Privilege::Admin,
+        privilege: Privilege::Manage,
         right: "reload configuration",
         replies: Replies::AtOnce,
         parameters: &[],
@@ -407,7 +409,7 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::Shutdown,
         method: "Shutdown",
-        privilege: Privilege::Admin,
+        privilege: Privilege::Manage,
         right: "shut down",
         replies: Replies::AtOnce,
         parameters: &[Parameter { name: "session", needed: false }],

@@ -4,7 +4,8 @@
 //! own. For each client that it serves the daemon gives it a control connection, and what is called on
 //! that is decided by who the client is, not by who the gateway is. Who that is, the daemon reads from
 //! the client's own socket. Only of clients that come over a bus it has to be told, by a gateway which
-//! it has put on that bus itself.
+//! it has put on that bus itself. Whom a server lets in over a network has no user number at all: what
+//! may be done then is what the server's section grants.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -23,11 +24,23 @@ pub enum ToGateway {
         /// Who it is.
         uid: u32,
     },
-    /// The answer to [`FromGateway::More`] or [`FromGateway::Vouch`]. Attached: a control connection;
+    /// The answer to [`FromGateway::More`], [`FromGateway::Vouch`] or [`FromGateway::Line`]. Attached: a control connection;
     /// none where the daemon refuses.
     Control {
         /// The number of what is answered.
         ask: u64,
+    },
+    /// A server is to be served. Attached: the socket that it listens at.
+    Server {
+        /// Its number.
+        number: u16,
+        /// What its section is called.
+        section: String,
+        /// User and password that clients must know; none: whoever can connect is let in. A password
+        /// may be `{SHA}` and a digest.
+        login: Option<(String, String)>,
+        /// What this Upright calls itself.
+        identifier: String,
     },
     /// Attached: a socket that is connected to a bus daemon, and a control connection with the rights
     /// of those who listen there, to tell them what happens. An earlier bus is left.
@@ -61,6 +74,13 @@ pub enum FromGateway {
         /// Its process, for messages.
         pid: i32,
     },
+    /// A control connection for whoever a server lets in.
+    Line {
+        /// The number of this message.
+        ask: u64,
+        /// The server's.
+        server: u16,
+    },
 }
 
 /// Returns a message as it travels.
@@ -84,6 +104,12 @@ mod tests {
             ToGateway::Client { uid: 1000 },
             ToGateway::Control { ask: u64::MAX },
             ToGateway::Bus { uid: 0, listener: 65534, address },
+            ToGateway::Server {
+                number: 1,
+                section: String::from("inet_http_server"),
+                login: Some((String::from("al"), String::from("{SHA}a\"\n"))),
+                identifier: String::from("supervisor"),
+            },
         ];
         for message in to {
             assert_eq!(decode(&encode(&message)), Some(message));
@@ -92,6 +118,7 @@ mod tests {
             FromGateway::Begun,
             FromGateway::More { ask: 1 },
             FromGateway::Vouch { ask: 2, uid: 7, pid: 12 },
+            FromGateway::Line { ask: 3, server: u16::MAX },
         ] {
             let bytes = encode(&message);
             assert!(bytes.len() <= MESSAGE_MAX);

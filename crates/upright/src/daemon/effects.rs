@@ -276,7 +276,7 @@ impl Daemon {
             Ok(shared) => shared,
             Err(errno) => return self.refuse_spawn(slot, Step::Socket, errno),
         };
-        let given = self.gateway.given(&order).and(self.files.given(&order)).and(shared);
+        let given = self.given_to_gateway(&order).and(self.files.given(&order)).and(shared);
         let none = Answers::default();
         let answers = self.lookups.answers(slot).unwrap_or(&none);
         let prepared = match planning::prepare(&self.settings, &order, given.numbers(), answers) {
@@ -474,6 +474,7 @@ impl Daemon {
         waiting.into_iter().for_each(|slot| self.drained(slot, None));
         self.connections.ids().into_iter().for_each(|id| self.flush(id));
         super::startup::remove_files(&self.settings);
+        self.http.remove_files();
         self.end_programs();
         let done = self.send(&ToKeeper::Quit { code }, &[]);
         if let (Done::Yes, Standing::Starting | Standing::Going) = (&done, self.standing) {

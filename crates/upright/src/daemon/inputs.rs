@@ -1,14 +1,16 @@
 //! News of the world becomes inputs of the engine. The only file that makes them.
 
 use super::connections::{of_token, Accepting, ConnectionId, Cursor, Heard, Tongue};
+use super::gateway::Kind;
 use super::orphans::Census;
-use super::{planning, Daemon, Standing, CONTROL, GATEWAY, KEEPER, LOGGER, SESSION, TRIAL, WATCH};
+use super::{planning, Daemon, Standing, CONTROL, KEEPER, LOGGER, SESSION, TRIAL, WATCH};
 use crate::keeper::handover::Kin;
 use crate::options::Mode;
 use crate::session::FIRST;
 use engine::control::answer::{Answer, Version};
 use engine::control::call::{Call, Follow, Listed};
 use engine::control::fault::Fault;
+use engine::control::rights::Caller;
 use engine::keeper::FromKeeper;
 use engine::logroute::{self, FromLogger, ToLogger};
 use engine::machine::request::{Refusal, Request, Target};
@@ -50,9 +52,12 @@ impl Daemon {
             match event.token {
                 KEEPER => told = self.hear_keeper(&mut effects),
                 LOGGER => self.hear_logger(),
-                GATEWAY => self.hear_gateway(&mut effects),
                 TRIAL => self.hear_trial(),
-                _ => {}
+                token => {
+                    if let Some(kind) = Kind::of_token(token) {
+                        self.hear_gateway(kind, &mut effects);
+                    }
+                }
             }
         }
         self.count_again();
@@ -485,10 +490,13 @@ impl Daemon {
             None => {
                 let number = self.engine.next_request();
                 self.connections.await_reply(id, number);
-                let by = self.connections.peer(id).map(|peer| Asker {
-                    uid: peer.uid,
-                    pid: peer.pid,
-                    program: sys::procfs::name(peer.pid).unwrap_or_default().into(),
+                let by = self.connections.caller(id).map(|caller| match caller {
+                    Caller::Peer(peer) => Asker {
+                        uid: peer.uid,
+                        pid: peer.pid,
+                        program: sys::procfs::name(peer.pid).unwrap_or_default().into(),
+                    },
+                    Caller::Server(grant) => self.asker_at(grant.server),
                 });
                 self.handle(Input::Ask(number, token, request, by), effects);
             }
@@ -599,6 +607,9 @@ impl Daemon {
         }
         if let Some(trouble) = self.catalogue.trouble(&view.job) {
             view.warnings.push(format!("its file cannot be used, the last good one is: {trouble}"));
+        }
+        if view.job.text().bytes() == Kind::Http.row().job.as_bytes() {
+            view.warnings.extend(self.http.warnings());
         }
         view
     }

@@ -8,9 +8,11 @@ mod bus;
 mod catalogue;
 mod chronicle;
 mod connections;
+mod dbus;
 mod effects;
 mod files;
 mod gateway;
+mod http;
 mod inputs;
 mod journal;
 mod lending;
@@ -25,6 +27,7 @@ mod reloading;
 mod rescue;
 mod settings;
 mod shared;
+mod sockets;
 mod sources;
 mod startup;
 mod succession;
@@ -39,6 +42,7 @@ use crate::options::{self, Asked};
 use catalogue::Catalogue;
 use chronicle::Chronicle;
 use connections::{ConnectionId, Connections};
+use dbus::Dbus;
 use engine::control::rights::Rights;
 use engine::machine::request::{Reply, RequestId};
 use engine::machine::{Effect, Engine, Input, Level};
@@ -46,7 +50,8 @@ use engine::process::{Pid, Slot};
 use engine::signal::Signal;
 use engine::time::{Mono, Span};
 use files::Files;
-use gateway::Gateway;
+use gateway::Gateways;
+use http::Http;
 use journal::Journal;
 use lending::Lending;
 use link::Link;
@@ -94,8 +99,9 @@ const LOGGER: u64 = 2;
 const CONTROL: u64 = 3;
 const SESSION: u64 = 4;
 const WATCH: u64 = 5;
-const GATEWAY: u64 = 6;
+const DBUS: u64 = 6;
 const TRIAL: u64 = 7;
+const HTTP: u64 = 8;
 
 /// The daemon's state beside the engine's. None of it needs to survive.
 struct Daemon {
@@ -155,8 +161,12 @@ struct Daemon {
     files: Files,
     /// Sockets that jobs share.
     shared: Shared,
-    /// Who answers D-Bus clients.
-    gateway: Gateway,
+    /// Who answers clients that do not speak our own protocol.
+    gateways: Gateways,
+    /// D-Bus clients.
+    dbus: Dbus,
+    /// Servers for Supervisor's clients.
+    http: Http,
     /// Every job with its files.
     catalogue: Catalogue,
     /// The directories of the job files.
@@ -293,7 +303,7 @@ impl Daemon {
             self.keep_journal();
         }
         self.say_ready();
-        self.give_up_gateway();
+        self.give_up_gateways();
         self.forget_files();
         self.close_shared();
         self.connections.send_all_notices();

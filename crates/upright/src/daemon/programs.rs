@@ -48,19 +48,36 @@ impl Daemon {
         let Some(given) = self.settings.options.programs.clone() else { return Ok(()) };
         let config = match given.read() {
             Ok(config) => config,
-            Err(mistake) => {
-                front::complain(&mistake, NAME);
-                self.link.send(&ToKeeper::Quit { code: front::USAGE }, &[]);
-                return Err(Refused::Usage);
-            }
+            Err(mistake) => return Err(self.refuse(&mistake)),
         };
         self.programs.own = Some(config.daemon.clone());
         self.hold_settings();
         self.begin_chronicle();
         self.say_what_was_read(&config);
+        if let Err(mistake) = self.serve_http(&config.daemon.identifier, &config.servers, effects) {
+            return Err(self.refuse(&mistake));
+        }
+        self.say_who_asks_nobody(&config);
         self.write_pidfile();
         self.define_programs(&config, effects);
         Ok(())
+    }
+
+    /// Source: Supervisor 4.3.0, http.py, make_http_servers.
+    fn say_who_asks_nobody(&self, config: &Config) {
+        let Some(log) = &self.chronicle else { return };
+        for server in config.servers.iter().filter(|server| server.login.is_none()) {
+            let section = &server.section;
+            let line =
+                format!("Server '{section}' running without any HTTP authentication checking");
+            log.write(Grade::Critical, &line);
+        }
+    }
+
+    fn refuse(&self, mistake: &str) -> Refused {
+        front::complain(mistake, NAME);
+        self.link.send(&ToKeeper::Quit { code: front::USAGE }, &[]);
+        Refused::Usage
     }
 
     /// Keeps what `[supervisord]` says for the daemons after this one.
@@ -186,13 +203,6 @@ impl Daemon {
     /// Warns of what the configuration wants and this version does not do.
     fn say_what_is_not_served(&self, config: &Config) {
         let Some(log) = &self.chronicle else { return };
-        for server in &config.servers {
-            let section = &server.section;
-            log.write(
-                Grade::Warn,
-                &format!("[{section}]: nobody listens there, as this version does not serve it; `upright status` asks without it"),
-            );
-        }
         for group in &config.groups {
             let kind = match &group.kind {
                 GroupKind::Programs => continue,

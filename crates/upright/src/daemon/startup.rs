@@ -2,8 +2,10 @@
 
 use super::catalogue::Catalogue;
 use super::connections::Connections;
+use super::dbus::Dbus;
 use super::files::Files;
-use super::gateway::Gateway;
+use super::gateway::Gateways;
+use super::http::Http;
 use super::journal;
 use super::link::{Link, Sent};
 use super::lookup::Lookups;
@@ -83,30 +85,10 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, Refused>
     let watch = |fd, token| epoll.add(fd, token, Interest::Read);
     watch(link.fd(), KEEPER).map_err(|errno| format!("epoll: {errno}"))?;
     let mut epoll = epoll;
-    let mut told = Told::listen(&mut link, &mut epoll).map_err(Refused::Start)?;
+    let told = Told::listen(&mut link, &mut epoll).map_err(Refused::Start)?;
     let settings = Settings::new(options, told.keeper);
     let mut daemon = nothing_yet(settings, link, epoll);
-    let journal = told.held.remove(&held::JOURNAL);
-    let anew = journal.is_none() && told.table.rows().next().is_none();
-    daemon.take_programs(&mut told.held);
-    match anew {
-        true => daemon.begin_anew()?,
-        false => daemon.go_on(&mut told, journal.as_ref())?,
-    }
-    told.logger.take().into_iter().for_each(|logger| daemon.take_logger(logger));
-    daemon.take_gateway(&mut told.held);
-    daemon.take_shared(&mut told.held);
-    daemon.wait_for_changes()?;
-    if let Err(why) = daemon.lock_logs(&mut told.held).and_then(|()| daemon.listen(&mut told.held))
-    {
-        if anew {
-            // Nothing runs yet: the keeper need not try again what cannot be.
-            daemon.end_programs();
-            daemon.link.send(&ToKeeper::Quit { code: 1 }, &[]);
-        }
-        return Err(Refused::Start(why));
-    }
-    daemon.hear_all(std::mem::take(&mut told.news));
+    daemon.begin(told)?;
     Ok(daemon)
 }
 
@@ -145,7 +127,9 @@ fn nothing_yet(settings: Settings, link: Link, epoll: Epoll) -> Daemon {
         again: BTreeSet::new(),
         files: Files::default(),
         shared: Shared::default(),
-        gateway: Gateway::new(),
+        gateways: Gateways::default(),
+        dbus: Dbus::default(),
+        http: Http::default(),
         catalogue: Catalogue::new(settings.sources.clone()),
         watching: Watching::new(),
         programs: Programs::default(),
@@ -154,6 +138,36 @@ fn nothing_yet(settings: Settings, link: Link, epoll: Epoll) -> Daemon {
         behind: 0,
         standing: Standing::Starting,
         settings,
+    }
+}
+
+impl Daemon {
+    /// Takes up what the keeper told, or begins anew, and listens.
+    fn begin(&mut self, mut told: Told) -> Result<(), Refused> {
+        let journal = told.held.remove(&held::JOURNAL);
+        let anew = journal.is_none() && told.table.rows().next().is_none();
+        self.take_programs(&mut told.held);
+        self.take_gateways(&mut told.held);
+        self.take_shared(&mut told.held);
+        match anew {
+            true => self.begin_anew()?,
+            false => self.go_on(&mut told, journal.as_ref())?,
+        }
+        told.logger.take().into_iter().for_each(|logger| self.take_logger(logger));
+        self.take_files(&mut told.held);
+        self.wait_for_changes()?;
+        if let Err(why) = self.lock_logs(&mut told.held).and_then(|()| self.listen(&mut told.held))
+        {
+            if anew {
+                // Nothing runs yet: the keeper need not try again what cannot be.
+                self.end_programs();
+                self.http.remove_files();
+                self.link.send(&ToKeeper::Quit { code: 1 }, &[]);
+            }
+            return Err(Refused::Start(why));
+        }
+        self.hear_all(std::mem::take(&mut told.news));
+        Ok(())
     }
 }
 
@@ -305,6 +319,7 @@ impl Daemon {
             }
         }
         self.join_bus_at_start(&mut effects);
+        self.serve_at_start(&mut effects);
         self.todo.extend(effects);
         Ok(())
     }

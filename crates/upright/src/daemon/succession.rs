@@ -98,6 +98,7 @@ impl Daemon {
             ),
         );
         startup::remove_files(&self.settings);
+        self.http.remove_files();
         1
     }
 }

@@ -1,0 +1,128 @@
+//! The channel to the daemon: servers come in, control connections are asked for.
+
+use crate::call::Gateway;
+use crate::control::Control;
+use crate::listen::{self, Crowd};
+use crate::web::Web;
+use engine::control::gateway::{decode, encode, FromGateway, ToGateway, MESSAGE_MAX};
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::rc::Rc;
+use std::time::Duration;
+use sys::seqpacket;
+use tokio::io::Interest;
+use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout, Instant};
+
+/// How long the daemon may take to answer: one that died with the question in hand never does.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long answers have at the end, and how often it is looked whether there are any.
+const FAREWELL: Duration = Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// The channel, as those use it who serve clients.
+pub struct Link {
+    /// Datagrams, though the type is that of streams: it is what makes a socket safe to wait for.
+    channel: tokio::net::UnixStream,
+    /// The number of the last question.
+    asked: Cell<u64>,
+    waiting: RefCell<BTreeMap<u64, oneshot::Sender<Option<UnixStream>>>>,
+    /// The servers that are served.
+    servers: RefCell<BTreeSet<u16>>,
+    crowd: Rc<Crowd>,
+}
+
+/// Serves what the daemon gives, until the channel ends.
+pub async fn serve(channel: OwnedFd) -> io::Result<()> {
+    let channel = UnixStream::from(channel);
+    channel.set_nonblocking(true)?;
+    let link = Rc::new(Link {
+        channel: tokio::net::UnixStream::from_std(channel)?,
+        asked: Cell::new(0),
+        waiting: RefCell::default(),
+        servers: RefCell::default(),
+        crowd: Rc::default(),
+    });
+    link.send(&FromGateway::Begun).await?;
+    while let Some((message, fd)) = link.receive().await? {
+        link.take(message, fd);
+    }
+    // The end of the channel is how the daemon asks for the end: answers that are on their way arrive.
+    let until = Instant::now() + FAREWELL;
+    while link.crowd.is_busy() && Instant::now() < until {
+        sleep(PAUSE).await;
+    }
+    Ok(())
+}
+
+impl Link {
+    /// Returns one more control connection for whoever this server lets in.
+    pub async fn line(&self, server: u16) -> io::Result<UnixStream> {
+        let (sender, receiver) = oneshot::channel();
+        let ask = self.asked.get() + 1;
+        self.asked.set(ask);
+        self.waiting.borrow_mut().insert(ask, sender);
+        let answered = async {
+            self.send(&FromGateway::Line { ask, server }).await?;
+            receiver.await.map_err(io::Error::other)
+        };
+        let answered = timeout(PATIENCE, answered).await;
+        self.waiting.borrow_mut().remove(&ask);
+        match answered {
+            Ok(Ok(Some(line))) => Ok(line),
+            Ok(Ok(None)) => Err(io::ErrorKind::ConnectionRefused.into()),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        }
+    }
+
+    fn take(self: &Rc<Link>, message: ToGateway, fd: Option<OwnedFd>) {
+        match message {
+            ToGateway::Server { number, section, login, identifier } => {
+                // A daemon that took over says it once more.
+                let Some(socket) = fd.filter(|_| self.servers.borrow_mut().insert(number)) else {
+                    return;
+                };
+                let control = Control::new(Rc::clone(self), number);
+                let gateway = Gateway { control, identifier, web: Web::default() };
+                if let Err(why) = listen::begin(socket, gateway, login, &self.crowd) {
+                    eprintln!("upright-http: [{section}]: is not served: {why}");
+                }
+            }
+            ToGateway::Control { ask } => {
+                if let Some(waiting) = self.waiting.borrow_mut().remove(&ask) {
+                    // Whoever asked may be gone.
+                    let _ = waiting.send(fd.map(UnixStream::from));
+                }
+            }
+            // Another gateway's.
+            ToGateway::Client { .. } | ToGateway::Bus { .. } => {}
+        }
+    }
+
+    /// Returns the next message that is understood; nothing at the end of the channel.
+    async fn receive(&self) -> io::Result<Option<(ToGateway, Option<OwnedFd>)>> {
+        let mut buffer = vec![0; MESSAGE_MAX];
+        loop {
+            let receive = || Ok(seqpacket::receive(&self.channel, &mut buffer)?);
+            let received = self.channel.async_io(Interest::READABLE, receive).await?;
+            if received.length == 0 {
+                return Ok(None);
+            }
+            let [fd, ..] = received.fds;
+            if let Some(message) = decode(buffer.get(..received.length).unwrap_or(&[])) {
+                return Ok(Some((message, fd)));
+            }
+        }
+    }
+
+    async fn send(&self, message: &FromGateway) -> io::Result<()> {
+        let bytes = encode(message);
+        let send = || Ok(seqpacket::send(&self.channel, &[&bytes], &[])?);
+        self.channel.async_io(Interest::WRITABLE, send).await
+    }
+}
