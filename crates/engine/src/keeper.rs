@@ -59,8 +59,12 @@ pub mod held {
     pub const SERVER: u32 = 64;
     /// The first of the descriptors that came with events; 3 to 8 are added.
     pub const FILES: u32 = 16;
+    /// A file that says which pools of event listeners there are.
+    pub const POOLS: u32 = 200;
+    /// What the gateway knows of them.
+    pub const POOLS_MEMORY: u32 = 201;
     /// A file that says which sockets jobs share.
-    pub const SHARED_NOTE: u32 = 14;
+    pub const SHARED_NOTE: u32 = 202;
     /// The first of the sockets that jobs share.
     pub const SHARED: u32 = 128;
     /// How many of those there may be.

@@ -3,8 +3,10 @@
 use crate::call::Gateway;
 use crate::control::Control;
 use crate::listen::{self, Crowd};
+use crate::listeners::{Listeners, Terms};
 use crate::web::Web;
 use engine::control::gateway::{decode, encode, FromGateway, ToGateway, MESSAGE_MAX};
+use engine::control::Level;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -20,6 +22,9 @@ use tokio::time::{sleep, timeout, Instant};
 /// How long the daemon may take to answer: one that died with the question in hand never does.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// How many letters of a line are said: each may take six bytes, and a message has a bound.
+const LINE_MAX: usize = 600;
+
 /// How long answers have at the end, and how often it is looked whether there are any.
 const FAREWELL: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_millis(2);
@@ -34,6 +39,7 @@ pub struct Link {
     /// The servers that are served.
     servers: RefCell<BTreeSet<u16>>,
     crowd: Rc<Crowd>,
+    listeners: Rc<Listeners>,
 }
 
 /// Serves what the daemon gives, until the channel ends.
@@ -46,10 +52,11 @@ pub async fn serve(channel: OwnedFd) -> io::Result<()> {
         waiting: RefCell::default(),
         servers: RefCell::default(),
         crowd: Rc::default(),
+        listeners: Rc::default(),
     });
     link.send(&FromGateway::Begun).await?;
-    while let Some((message, fd)) = link.receive().await? {
-        link.take(message, fd);
+    while let Some((message, fds)) = link.receive().await? {
+        link.take(message, fds);
     }
     // The end of the channel is how the daemon asks for the end: answers that are on their way arrive.
     let until = Instant::now() + FAREWELL;
@@ -80,15 +87,19 @@ impl Link {
         }
     }
 
-    fn take(self: &Rc<Link>, message: ToGateway, fd: Option<OwnedFd>) {
+    fn take(self: &Rc<Link>, message: ToGateway, mut fds: Vec<OwnedFd>) {
+        let mut first = || (!fds.is_empty()).then(|| fds.remove(0));
         match message {
             ToGateway::Server { number, section, login, identifier } => {
                 // A daemon that took over says it once more.
-                let Some(socket) = fd.filter(|_| self.servers.borrow_mut().insert(number)) else {
+                let Some(socket) = first().filter(|_| self.servers.borrow_mut().insert(number))
+                else {
                     return;
                 };
                 let control = Control::new(Rc::clone(self), number);
-                let gateway = Gateway { control, identifier, web: Web::default() };
+                let listeners = Rc::clone(&self.listeners);
+                let web = Web::default();
+                let gateway = Gateway { control, identifier, web, listeners };
                 if let Err(why) = listen::begin(socket, gateway, login, &self.crowd) {
                     eprintln!("upright-http: [{section}]: is not served: {why}");
                 }
@@ -96,16 +107,23 @@ impl Link {
             ToGateway::Control { ask } => {
                 if let Some(waiting) = self.waiting.borrow_mut().remove(&ask) {
                     // Whoever asked may be gone.
-                    let _ = waiting.send(fd.map(UnixStream::from));
+                    let _ = waiting.send(first().map(UnixStream::from));
                 }
             }
+            ToGateway::Listeners { pools } => self.listeners.set_count(self, pools, first()),
+            ToGateway::Pool { name, server, buffer_size, events, listeners } => {
+                let buffer_size = usize::try_from(buffer_size).unwrap_or(usize::MAX);
+                let terms = Terms { name, server, buffer_size, events, listeners };
+                self.listeners.add_pool(terms);
+            }
+            ToGateway::Listener { job, start } => self.listeners.open(job, start, fds),
             // Another gateway's.
             ToGateway::Client { .. } | ToGateway::Bus { .. } => {}
         }
     }
 
     /// Returns the next message that is understood; nothing at the end of the channel.
-    async fn receive(&self) -> io::Result<Option<(ToGateway, Option<OwnedFd>)>> {
+    async fn receive(&self) -> io::Result<Option<(ToGateway, Vec<OwnedFd>)>> {
         let mut buffer = vec![0; MESSAGE_MAX];
         loop {
             let receive = || Ok(seqpacket::receive(&self.channel, &mut buffer)?);
@@ -113,11 +131,17 @@ impl Link {
             if received.length == 0 {
                 return Ok(None);
             }
-            let [fd, ..] = received.fds;
             if let Some(message) = decode(buffer.get(..received.length).unwrap_or(&[])) {
-                return Ok(Some((message, fd)));
+                return Ok(Some((message, received.fds.into_iter().flatten().collect())));
             }
         }
+    }
+
+    /// Has the daemon say a line; where it does not listen now, the line is lost.
+    pub fn say(&self, level: Level, line: &str) {
+        let line: String = line.chars().take(LINE_MAX).collect();
+        let bytes = encode(&FromGateway::Say { level, line });
+        let _ = seqpacket::send(&self.channel, &[&bytes], &[]);
     }
 
     async fn send(&self, message: &FromGateway) -> io::Result<()> {

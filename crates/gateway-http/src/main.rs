@@ -14,6 +14,7 @@
 //! logs      files of output                 follow     a log as it grows
 //! control   the words of control           guard      what browsers are told by others to send
 //! web       what is for people             metrics    numbers
+//! listeners programs that are told what happens
 //! instances all of them, in both vocabularies
 //! ```
 #![forbid(unsafe_code)]
@@ -27,6 +28,7 @@ mod guard;
 mod instances;
 mod link;
 mod listen;
+mod listeners;
 mod logs;
 mod methods;
 mod metrics;

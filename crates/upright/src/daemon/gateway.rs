@@ -369,6 +369,7 @@ impl Daemon {
             (FromGateway::Line { ask, server }, Kind::Http) => {
                 (ask, self.granted(server).map(Caller::Server))
             }
+            (FromGateway::Say { level, line }, _) => return self.say(level, &line),
             // What it has no clients for.
             (FromGateway::More { ask } | FromGateway::Vouch { ask, .. }, Kind::Http)
             | (FromGateway::Line { ask, .. }, Kind::Dbus) => (ask, None),

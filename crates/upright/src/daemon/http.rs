@@ -6,7 +6,7 @@
 use super::gateway::Kind;
 use super::{sockets, Daemon};
 use crate::supervisord::{self, Extent};
-use engine::control::gateway::ToGateway;
+use engine::control::gateway::{ToGateway, LISTENERS};
 use engine::control::rights::{Grant, Reach, OVERFLOW_UID};
 use engine::dialect::supervisord::{Access, Server};
 use engine::keeper::{held, ToKeeper};
@@ -177,6 +177,8 @@ impl Daemon {
                 self.say(Level::Error, &format!("[{}]: is not served: {why}", server.section));
             }
         }
+        self.tell_pools();
+        self.pass_listeners();
     }
 
     /// Returns who asks where somebody came through a server: the gateway, for its section.
@@ -195,6 +197,9 @@ impl Daemon {
 
     /// Returns what a server's section grants.
     pub(super) fn granted(&self, server: u16) -> Option<Grant> {
+        if server == LISTENERS {
+            return self.granted_to_listeners(server);
+        }
         let access = self.http.told.servers.get(usize::from(server))?.access;
         let reach = match access {
             Access::Full | Access::Local => Reach::Manage,

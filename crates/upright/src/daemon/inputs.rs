@@ -157,6 +157,7 @@ impl Daemon {
                 self.note_original(slot, pid);
                 self.chronicle_spawned(slot, pid);
                 self.handle(Input::Spawned(slot, pid, warnings), effects);
+                self.begin_listener(slot);
             }
             FromKeeper::SpawnFailed { slot, step, errno } => {
                 self.handle(Input::SpawnFailed(slot, step, errno), effects);

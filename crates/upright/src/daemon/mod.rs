@@ -22,6 +22,7 @@ mod locks;
 mod lookup;
 mod orphans;
 mod planning;
+mod pools;
 mod programs;
 mod reloading;
 mod rescue;
@@ -56,6 +57,7 @@ use journal::Journal;
 use lending::Lending;
 use link::Link;
 use lookup::Lookups;
+use pools::Pools;
 use programs::Programs;
 use settings::Settings;
 use shared::Shared;
@@ -159,6 +161,8 @@ struct Daemon {
     again: BTreeSet<ConnectionId>,
     /// Descriptors that came with events.
     files: Files,
+    /// Pools of event listeners.
+    pools: Pools,
     /// Sockets that jobs share.
     shared: Shared,
     /// Who answers clients that do not speak our own protocol.

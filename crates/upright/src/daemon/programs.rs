@@ -6,10 +6,10 @@ use super::talk::Grade;
 use super::Daemon;
 use crate::supervisord::options::NAME;
 use crate::supervisord::{front, plain};
-use engine::dialect::supervisord::{self, Config, GroupKind};
+use engine::dialect::supervisord::{self, Config};
 use engine::keeper::{held, ToKeeper};
 use engine::logroute::{encode, LogFile, LogRoute, ToLogger};
-use engine::machine::{Effect, Input};
+use engine::machine::{Effect, Input, Level};
 use engine::spec::OnFull;
 use engine::text::Text;
 use std::collections::BTreeMap;
@@ -186,10 +186,8 @@ impl Daemon {
 
     /// Tells the machine of all programs, in the order in which they are started.
     fn define_programs(&mut self, config: &Config, effects: &mut Vec<Effect>) {
-        let mut served = config.clone();
-        served.groups.retain(|group| group.kind == GroupKind::Programs);
         self.say_what_is_not_served(config);
-        let (jobs, wrong) = served.jobs();
+        let (jobs, wrong) = config.jobs();
         if let Some(log) = &self.chronicle {
             for (name, why) in wrong {
                 log.write(Grade::Error, &format!("{name}: cannot be run: {why}"));
@@ -198,23 +196,14 @@ impl Daemon {
         for spec in jobs {
             self.handle(Input::Define(Arc::new(spec)), effects);
         }
+        if let Err(why) = self.serve_pools(config, effects) {
+            self.say(Level::Error, &format!("event listeners are told nothing: {why}"));
+        }
     }
 
     /// Warns of what the configuration wants and this version does not do.
     fn say_what_is_not_served(&self, config: &Config) {
         let Some(log) = &self.chronicle else { return };
-        for group in &config.groups {
-            let kind = match &group.kind {
-                GroupKind::Programs => continue,
-                GroupKind::Listeners(_) => "eventlistener",
-                GroupKind::FastCgi(_) => "fcgi-program",
-            };
-            let name = &group.name;
-            log.write(
-                Grade::Warn,
-                &format!("[{kind}:{name}]: is not started, as this version does not serve it"),
-            );
-        }
         if !config.groups.is_empty() {
             log.write(
                 Grade::Warn,

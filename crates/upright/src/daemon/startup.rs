@@ -126,6 +126,7 @@ fn nothing_yet(settings: Settings, link: Link, epoll: Epoll) -> Daemon {
         journal_lost: false,
         again: BTreeSet::new(),
         files: Files::default(),
+        pools: Default::default(),
         shared: Shared::default(),
         gateways: Gateways::default(),
         dbus: Dbus::default(),
@@ -149,10 +150,12 @@ impl Daemon {
         self.take_programs(&mut told.held);
         self.take_gateways(&mut told.held);
         self.take_shared(&mut told.held);
+        self.take_pools(&mut told.held);
         match anew {
             true => self.begin_anew()?,
             false => self.go_on(&mut told, journal.as_ref())?,
         }
+        self.pass_listeners();
         told.logger.take().into_iter().for_each(|logger| self.take_logger(logger));
         self.take_files(&mut told.held);
         self.wait_for_changes()?;

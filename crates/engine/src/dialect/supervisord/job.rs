@@ -6,7 +6,7 @@ use crate::process::Role;
 use crate::signal::Signal;
 use crate::spec::{
     self, Backoff, Command, Console, EnvRow, Expect, JobSpec, KillMode, LogPolicy, NormalExit,
-    Order, Respawn, RespawnLimit, StandardInput,
+    Order, Reader, Respawn, RespawnLimit, StandardInput,
 };
 use crate::text::Text;
 use crate::time::Span;
@@ -82,9 +82,13 @@ fn job(group: &Group, program: &Program, server: Option<&str>) -> Result<JobSpec
         rotate_count: Some(clamped(program.stdout.backups)),
         ..LogPolicy::default()
     };
-    if let GroupKind::FastCgi(socket) = &group.kind {
-        attrs.socket = Some(Box::new(shared(socket)));
-        attrs.input = StandardInput::Null;
+    match &group.kind {
+        GroupKind::Programs => {}
+        GroupKind::Listeners(_) => attrs.reader = Reader::Gateway,
+        GroupKind::FastCgi(socket) => {
+            attrs.socket = Some(Box::new(shared(socket)));
+            attrs.input = StandardInput::Null;
+        }
     }
     let policy = &mut spec.policy;
     policy.respawn = match program.autorestart {
