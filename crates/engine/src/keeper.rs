@@ -25,7 +25,7 @@ pub const MESSAGE_MAX: usize = 64 * 1024;
 pub const TOGETHER: usize = 64;
 
 /// How many descriptors the keeper holds for the daemon at most (journal, listeners, locks).
-pub const HELD_MAX: usize = 64;
+pub const HELD_MAX: usize = 256;
 
 /// Keys of held descriptors that have a fixed meaning.
 pub mod held {
@@ -50,15 +50,21 @@ pub mod held {
     /// What `[supervisord]` said when it began.
     pub const PROGRAMS: u32 = 13;
     /// The daemon's end of the channel to the HTTP gateway.
-    pub const HTTP: u32 = 14;
+    pub const HTTP: u32 = 26;
     /// The gateway's end, for the next one.
-    pub const HTTP_OWN: u32 = 15;
+    pub const HTTP_OWN: u32 = 27;
     /// A file that says which servers there are.
     pub const SERVERS: u32 = 25;
     /// The socket of the first server; those of the others follow.
     pub const SERVER: u32 = 64;
     /// The first of the descriptors that came with events; 3 to 8 are added.
     pub const FILES: u32 = 16;
+    /// A file that says which sockets jobs share.
+    pub const SHARED_NOTE: u32 = 14;
+    /// The first of the sockets that jobs share.
+    pub const SHARED: u32 = 128;
+    /// How many of those there may be.
+    pub const SHARED_MAX: u32 = 64;
     /// The lock on the state directory.
     pub const STATE_LOCK: u32 = 4;
     /// What is known of every slot, a message of [`super::HEAD`] bytes for each row of the table,

@@ -167,11 +167,13 @@ pub enum Step {
     Exec,
     /// A step did not end in its time.
     Timeout,
+    /// The socket that the job shares could not be opened.
+    Socket,
 }
 
 impl Step {
     /// Every step with its wire number and the words that follow `Failed to spawn J P process:`.
-    pub const TABLE: [(Step, u8, &'static str); 19] = [
+    pub const TABLE: [(Step, u8, &'static str); 20] = [
         (Step::Fork, 1, "unable to fork"),
         (Step::Plan, 2, "unable to read the spawn plan"),
         (Step::Session, 3, "unable to start a session"),
@@ -191,6 +193,7 @@ impl Step {
         (Step::Profile, 17, "unable to switch security profile"),
         (Step::Exec, 18, "unable to execute"),
         (Step::Timeout, 19, "a step did not end in time"),
+        (Step::Socket, 20, "unable to open its socket"),
     ];
 
     /// Returns the number used on the wire.

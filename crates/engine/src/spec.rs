@@ -8,7 +8,9 @@ use crate::shared::Shared;
 use crate::signal::Signal;
 use crate::text::Text;
 use crate::time::Span;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::fmt;
 use serde::{Deserialize, Serialize};
 
 /// A job as described by its file and override.
@@ -180,6 +182,51 @@ pub struct Attrs {
     /// Who reads main's standard output.
     #[serde(default)]
     pub reader: Reader,
+    /// The socket that main finds as descriptor 0; none: it has no socket.
+    #[serde(default)]
+    pub socket: Option<Box<Socket>>,
+}
+
+/// A socket that listens for all main processes of the jobs that name the same place: open as long as
+/// one of these jobs has an instance. Source: Supervisor 4.3.0, fcgi-program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Socket {
+    /// Where.
+    pub place: SocketPlace,
+    /// How many connections may wait; none: as many as the kernel lets.
+    pub backlog: Option<u16>,
+}
+
+/// Where a socket listens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SocketPlace {
+    /// At a port.
+    Tcp {
+        /// Address or name of this machine; empty or `*`: every address.
+        host: Text,
+        /// The port.
+        port: u16,
+    },
+    /// In the file system.
+    Unix {
+        /// Absolute path.
+        path: Text,
+        /// Permission bits.
+        mode: u16,
+        /// User and perhaps group, each a name or a number; none: not changed.
+        owner: Option<(Text, Option<Text>)>,
+    },
+}
+
+/// As a URL: `tcp://127.0.0.1:9000`, `unix:///run/x.sock`.
+impl fmt::Display for SocketPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SocketPlace::Tcp { host, port } => write!(f, "tcp://{host}:{port}"),
+            SocketPlace::Unix { path, .. } => write!(f, "unix://{path}"),
+        }
+    }
 }
 
 /// Who reads the standard output of a job's main process.

@@ -5,6 +5,7 @@
 
 pub mod alone;
 pub mod background;
+pub mod backlog;
 mod child;
 pub mod clock;
 pub mod entry;

@@ -12,6 +12,7 @@ use engine::journal::Record;
 use engine::keeper::{held, Scope, ToKeeper, Wants, TOGETHER};
 use engine::logroute::{self, ToLogger};
 use engine::machine::request::{Reply, RequestId};
+use engine::machine::state::State;
 use engine::machine::{self, Effect, Input, Level, SignalScope};
 use engine::process::{Pid, Role, Slot, Step};
 use engine::signal::Signal;
@@ -271,7 +272,11 @@ impl Daemon {
             self.lookups.forget(slot);
             return Done::Yes;
         };
-        let given = self.given_to_gateway(&order).and(self.files.given(&order));
+        let shared = match self.shared_of(&order) {
+            Ok(shared) => shared,
+            Err(errno) => return self.refuse_spawn(slot, Step::Socket, errno),
+        };
+        let given = self.given_to_gateway(&order).and(self.files.given(&order)).and(shared);
         let none = Answers::default();
         let answers = self.lookups.answers(slot).unwrap_or(&none);
         let prepared = match planning::prepare(&self.settings, &order, given.numbers(), answers) {
@@ -455,6 +460,9 @@ impl Daemon {
 
     fn publish(&mut self, sequence: u64, notice: &machine::Notice) {
         self.files.note();
+        if let machine::Notice::State { to: State::Waiting, .. } = notice {
+            self.shared.note();
+        }
         self.chronicle_notice(notice);
         let now = sys::clock::monotonic();
         self.connections.publish(Some(now), sequence, notice.clone());

@@ -539,11 +539,7 @@ impl Daemon {
                 let name = self.known(&job).map_err(refused)?;
                 Ok(Answer::Jobs(self.engine.job_view(&name).into_iter().collect()))
             }
-            Call::Programs(None) => Ok(Answer::Programs(self.engine.programs())),
-            Call::Programs(Some(job)) => {
-                let name = self.known(&job).map_err(refused)?;
-                Ok(Answer::Programs(self.engine.program(&name).into_iter().collect()))
-            }
+            Call::Programs(job) => self.programs(job.as_ref()),
             Call::Settings(job) => {
                 let name = self.known(&job).map_err(refused)?;
                 let view = self.settings_of(&name);
@@ -574,6 +570,12 @@ impl Daemon {
             | Call::ListEnv(..)
             | Call::ResetEnv(..) => Ok(Answer::Done),
         }
+    }
+
+    fn programs(&self, job: Option<&Text>) -> Result<Answer, Fault> {
+        let Some(job) = job else { return Ok(Answer::Programs(self.engine.programs())) };
+        let name = self.known(job).map_err(|refusal| Fault::refused(&refusal, None))?;
+        Ok(Answer::Programs(self.engine.program(&name).into_iter().collect()))
     }
 
     /// Adds what the options say where the job's file does not.

@@ -26,6 +26,7 @@ mod programs;
 mod reloading;
 mod rescue;
 mod settings;
+mod shared;
 mod sockets;
 mod sources;
 mod startup;
@@ -57,6 +58,7 @@ use link::Link;
 use lookup::Lookups;
 use programs::Programs;
 use settings::Settings;
+use shared::Shared;
 use startup::Refused;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::CString;
@@ -157,6 +159,8 @@ struct Daemon {
     again: BTreeSet<ConnectionId>,
     /// Descriptors that came with events.
     files: Files,
+    /// Sockets that jobs share.
+    shared: Shared,
     /// Who answers clients that do not speak our own protocol.
     gateways: Gateways,
     /// D-Bus clients.
@@ -301,6 +305,7 @@ impl Daemon {
         self.say_ready();
         self.give_up_gateways();
         self.forget_files();
+        self.close_shared();
         self.connections.send_all_notices();
         let ids = match self.todo.is_empty() {
             true => std::mem::take(&mut self.touched).into_iter().collect(),

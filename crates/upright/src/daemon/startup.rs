@@ -11,6 +11,7 @@ use super::link::{Link, Sent};
 use super::lookup::Lookups;
 use super::programs::Programs;
 use super::settings::{Settings, SYSTEM_ADDRESS};
+use super::shared::Shared;
 use super::talk::{Grade, Voice};
 use super::watching::Watching;
 use super::{Daemon, Seen, Standing, CONTROL, KEEPER, LOGGER, SESSION, TURN_CPU, WATCH};
@@ -84,10 +85,39 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, Refused>
     let watch = |fd, token| epoll.add(fd, token, Interest::Read);
     watch(link.fd(), KEEPER).map_err(|errno| format!("epoll: {errno}"))?;
     let mut epoll = epoll;
-    let told = Told::listen(&mut link, &mut epoll).map_err(Refused::Start)?;
+    let mut told = Told::listen(&mut link, &mut epoll).map_err(Refused::Start)?;
     let settings = Settings::new(options, told.keeper);
+    let mut daemon = nothing_yet(settings, link, epoll);
+    let journal = told.held.remove(&held::JOURNAL);
+    let anew = journal.is_none() && told.table.rows().next().is_none();
+    daemon.take_programs(&mut told.held);
+    daemon.take_gateways(&mut told.held);
+    match anew {
+        true => daemon.begin_anew()?,
+        false => daemon.go_on(&mut told, journal.as_ref())?,
+    }
+    told.logger.take().into_iter().for_each(|logger| daemon.take_logger(logger));
+    daemon.take_files(&mut told.held);
+    daemon.take_shared(&mut told.held);
+    daemon.wait_for_changes()?;
+    if let Err(why) = daemon.lock_logs(&mut told.held).and_then(|()| daemon.listen(&mut told.held))
+    {
+        if anew {
+            // Nothing runs yet: the keeper need not try again what cannot be.
+            daemon.end_programs();
+            daemon.http.remove_files();
+            daemon.link.send(&ToKeeper::Quit { code: 1 }, &[]);
+        }
+        return Err(Refused::Start(why));
+    }
+    daemon.hear_all(std::mem::take(&mut told.news));
+    Ok(daemon)
+}
+
+/// Returns a daemon that knows nothing but its settings.
+fn nothing_yet(settings: Settings, link: Link, epoll: Epoll) -> Daemon {
     let rights = Daemon::rights(settings.uid);
-    let mut daemon = Daemon {
+    Daemon {
         engine: Engine::new(settings.config()),
         voice: Voice::new(settings.options.mode, settings.keeper),
         epoll,
@@ -118,6 +148,7 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, Refused>
         journal_lost: false,
         again: BTreeSet::new(),
         files: Files::default(),
+        shared: Shared::default(),
         gateways: Gateways::default(),
         dbus: Dbus::default(),
         http: Http::default(),
@@ -129,37 +160,6 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, Refused>
         behind: 0,
         standing: Standing::Starting,
         settings,
-    };
-    daemon.begin(told)?;
-    Ok(daemon)
-}
-
-impl Daemon {
-    /// Takes up what the keeper told, or begins anew, and listens.
-    fn begin(&mut self, mut told: Told) -> Result<(), Refused> {
-        let journal = told.held.remove(&held::JOURNAL);
-        let anew = journal.is_none() && told.table.rows().next().is_none();
-        self.take_programs(&mut told.held);
-        self.take_gateways(&mut told.held);
-        match anew {
-            true => self.begin_anew()?,
-            false => self.go_on(&mut told, journal.as_ref())?,
-        }
-        told.logger.take().into_iter().for_each(|logger| self.take_logger(logger));
-        self.take_files(&mut told.held);
-        self.wait_for_changes()?;
-        if let Err(why) = self.lock_logs(&mut told.held).and_then(|()| self.listen(&mut told.held))
-        {
-            if anew {
-                // Nothing runs yet: the keeper need not try again what cannot be.
-                self.end_programs();
-                self.http.remove_files();
-                self.link.send(&ToKeeper::Quit { code: 1 }, &[]);
-            }
-            return Err(Refused::Start(why));
-        }
-        self.hear_all(std::mem::take(&mut told.news));
-        Ok(())
     }
 }
 

@@ -12,6 +12,7 @@ mod jobs;
 mod kills;
 mod poison;
 mod program;
+mod sockets;
 mod table;
 mod upgrades;
 mod world;
@@ -68,6 +69,10 @@ const TESTS: &[(&str, fn())] = &[
     (
         "a_start_under_way_when_the_keeper_is_killed_is_finished",
         heirs::a_start_under_way_when_the_keeper_is_killed_is_finished,
+    ),
+    (
+        "a_shared_socket_outlives_everybody_but_the_last_job",
+        sockets::a_shared_socket_outlives_everybody_but_the_last_job,
     ),
     (
         "a_standard_input_stays_open_whoever_is_killed_and_gets_each_line_once",

@@ -6,9 +6,10 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
+use std::os::fd::AsFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::FileExt;
-use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
@@ -49,6 +50,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
             }
             ExitCode::SUCCESS
         }
+        ["accept"] => accept(),
         ["spin", milliseconds] => {
             sys::timer::arm(engine::time::Span::millis(milliseconds.parse().unwrap_or(1)));
             loop {
@@ -60,6 +62,17 @@ pub fn run(arguments: &[String]) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Says to each client of the socket that it was given who it is.
+fn accept() -> ExitCode {
+    let Ok(socket) = std::io::stdin().as_fd().try_clone_to_owned() else {
+        return ExitCode::FAILURE;
+    };
+    for client in UnixListener::from(socket).incoming() {
+        let _ = client.and_then(|mut client| writeln!(client, "{}", std::process::id()));
+    }
+    ExitCode::SUCCESS
 }
 
 fn own() -> Command {

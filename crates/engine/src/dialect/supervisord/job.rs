@@ -1,15 +1,16 @@
 //! From a process of a program to a job in the engine's own words.
 
-use super::config::{Config, Group, Listen, Program, Restart};
+use super::config::{Config, Group, GroupKind, Listen, Program, Restart, Socket, SocketPlace};
 use crate::names::{JobName, NameError};
 use crate::process::Role;
 use crate::signal::Signal;
 use crate::spec::{
-    Backoff, Command, Console, EnvRow, Expect, JobSpec, KillMode, LogPolicy, NormalExit, Order,
-    Respawn, RespawnLimit, StandardInput,
+    self, Backoff, Command, Console, EnvRow, Expect, JobSpec, KillMode, LogPolicy, NormalExit,
+    Order, Respawn, RespawnLimit, StandardInput,
 };
 use crate::text::Text;
 use crate::time::Span;
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -81,6 +82,10 @@ fn job(group: &Group, program: &Program, server: Option<&str>) -> Result<JobSpec
         rotate_count: Some(clamped(program.stdout.backups)),
         ..LogPolicy::default()
     };
+    if let GroupKind::FastCgi(socket) = &group.kind {
+        attrs.socket = Some(Box::new(shared(socket)));
+        attrs.input = StandardInput::Null;
+    }
     let policy = &mut spec.policy;
     policy.respawn = match program.autorestart {
         Restart::Never => Respawn::Never,
@@ -118,6 +123,22 @@ fn job(group: &Group, program: &Program, server: Option<&str>) -> Result<JobSpec
     Ok(spec)
 }
 
+/// The socket that all programs of a group share.
+fn shared(socket: &Socket) -> spec::Socket {
+    let number = |id: u32| Text::from(&*format!("{id}"));
+    let place = match &socket.listen {
+        SocketPlace::Tcp { host, port } => {
+            spec::SocketPlace::Tcp { host: Text::from(&**host), port: *port }
+        }
+        SocketPlace::Unix { path, mode, owner } => spec::SocketPlace::Unix {
+            path: Text::from(&**path),
+            mode: (mode & 0o7777) as u16,
+            owner: owner.map(|owner| (number(owner.uid), owner.gid.map(number))),
+        },
+    };
+    spec::Socket { place, backlog: socket.backlog }
+}
+
 /// Source: Supervisor 4.3.0: the daemon's own environment, what it says of itself, then
 /// `environment=`.
 fn environment(group: &Group, program: &Program, server: Option<&str>) -> Vec<EnvRow> {
@@ -138,4 +159,23 @@ fn seconds(number: i64) -> Span {
 
 fn clamped(number: i64) -> u32 {
     u32::try_from(number.max(0)).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::config::Owner;
+    use super::*;
+
+    #[test]
+    fn a_shared_socket_is_the_same_in_the_jobs_words() {
+        let listen = SocketPlace::Tcp { host: String::from("localhost"), port: 9000 };
+        let tcp = shared(&Socket { listen, backlog: Some(5) });
+        assert_eq!((&*format!("{}", tcp.place), tcp.backlog), ("tcp://localhost:9000", Some(5)));
+        let owner = Some(Owner { uid: 33, gid: Some(4) });
+        let listen = SocketPlace::Unix { path: String::from("/s"), mode: 0o660, owner };
+        let unix = shared(&Socket { listen, backlog: None });
+        let owner = Some((Text::from("33"), Some(Text::from("4"))));
+        let path = Text::from("/s");
+        assert_eq!(unix.place, spec::SocketPlace::Unix { path, mode: 0o660, owner });
+    }
 }

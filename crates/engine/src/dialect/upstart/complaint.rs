@@ -51,6 +51,8 @@ pub enum Complaint {
     Mode,
     /// Not a user and group.
     Owner,
+    /// Not the place of a socket.
+    Socket,
     /// Not a backoff.
     Backoff,
     /// `and` beside `or`.
@@ -84,7 +86,7 @@ pub enum Complaint {
 impl Complaint {
     /// Every complaint with its name for programs, how bad it is, and what is said. The texts of
     /// errors are the original's (Source: Upstart 1.13.2 and libnih 1.0.4) where it has one.
-    pub const TABLE: [(Complaint, &'static str, Severity, &'static str); 37] = [
+    pub const TABLE: [(Complaint, &'static str, Severity, &'static str); 38] = [
         (Complaint::UnknownStanza, "unknown-stanza", Severity::Error, "Unknown stanza"),
         (Complaint::ChromeOsStanza, "chromeos-stanza", Severity::Error, "Unknown stanza"),
         (Complaint::ExpectedToken, "expected-token", Severity::Error, "Expected token"),
@@ -177,6 +179,12 @@ impl Complaint {
             "illegal-owner",
             Severity::Error,
             "Illegal owner, expected USER or USER:GROUP",
+        ),
+        (
+            Complaint::Socket,
+            "illegal-socket",
+            Severity::Error,
+            "Illegal socket, expected tcp://HOST:PORT or unix:///PATH",
         ),
         (
             Complaint::Backoff,

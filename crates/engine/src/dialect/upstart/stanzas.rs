@@ -10,10 +10,11 @@ use crate::dialect::meant::did_you_mean;
 use crate::process::Role;
 use crate::spec::{
     Backoff, Cgroup, Command, Console, EnvRow, Expect, KillMode, Limits, NormalExit, OnFull,
-    Resource, Respawn, RespawnLimit, StandardInput,
+    Resource, Respawn, RespawnLimit, Socket, SocketPlace, StandardInput,
 };
 use crate::text::Text;
 use crate::time::Span;
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -215,6 +216,13 @@ pub const STANZAS: &[Stanza] = &[
         d.spec.attrs.log.on_full = Some(choice(d, ON_FULLS)?);
         d.reader.end_of_line()
     }),
+    row(
+        "socket",
+        "URL [mode OCTAL] [owner USER[:GROUP]] [backlog COUNT]",
+        "opens a socket (tcp://, unix://) that main finds at 0",
+        OURS,
+        socket,
+    ),
     row("umask", "OCTAL", "sets the file creation mask; 022", INIT5, |d| {
         let word = d.reader.argument("a file creation mask")?;
         d.spec.attrs.umask = Some(permissions(&word, Complaint::Umask)?);
@@ -289,6 +297,17 @@ const CONSOLES: &[(&str, Console)] = &[
     ("output", Console::Output),
     ("owner", Console::Owner),
 ];
+
+/// A word that says more of a socket.
+#[derive(Clone, Copy)]
+enum SocketWord {
+    Mode,
+    Owner,
+    Backlog,
+}
+
+const SOCKET_WORDS: &[(&str, SocketWord)] =
+    &[("mode", SocketWord::Mode), ("owner", SocketWord::Owner), ("backlog", SocketWord::Backlog)];
 
 const INPUTS: &[(&str, StandardInput)] =
     &[("pipe", StandardInput::Pipe), ("none", StandardInput::Null)];
@@ -540,18 +559,71 @@ fn log_rotate(draft: &mut Draft<'_>) -> Result<(), Fault> {
 }
 
 fn log_owner(draft: &mut Draft<'_>) -> Result<(), Fault> {
-    let word = draft.reader.argument("USER or USER:GROUP")?;
-    let mut parts = word.text.split(|byte| *byte == b':');
-    let owner = match (parts.next(), parts.next(), parts.next()) {
-        (Some(user), None, None) if !user.is_empty() => (Text::from(user), None),
-        (Some(user), Some(group), None) if !user.is_empty() && !group.is_empty() => {
-            (Text::from(user), Some(Text::from(group)))
-        }
-        _ => return Err(Fault::at(Complaint::Owner, &word).help("for example syslog:adm")),
-    };
+    let owner = owner(draft)?;
     draft.reader.end_of_line()?;
     draft.spec.attrs.log.owner = Some(owner);
     Ok(())
+}
+
+fn socket(draft: &mut Draft<'_>) -> Result<(), Fault> {
+    let url = draft.reader.argument("tcp://HOST:PORT or unix:///PATH")?;
+    let wrong = || {
+        Fault::at(Complaint::Socket, &url)
+            .help("for example tcp://127.0.0.1:9000, or unix:///run/web.sock")
+    };
+    let mut place = place(&url.text).ok_or_else(wrong)?;
+    let mut backlog = None;
+    while draft.reader.has_token() {
+        let from = draft.reader.cursor();
+        let word = draft.reader.argument("mode, owner or backlog")?;
+        draft.reader.rewind(from);
+        match (choice(draft, SOCKET_WORDS)?, &mut place) {
+            (SocketWord::Mode, SocketPlace::Unix { mode, .. }) => {
+                let word = draft.reader.argument("permission bits")?;
+                *mode = permissions(&word, Complaint::Mode)?;
+            }
+            (SocketWord::Owner, SocketPlace::Unix { owner, .. }) => {
+                *owner = Some(self::owner(draft)?);
+            }
+            (SocketWord::Mode | SocketWord::Owner, SocketPlace::Tcp { .. }) => {
+                let fault = Fault::at(Complaint::Socket, &word);
+                return Err(fault.help("only a socket in the file system has a mode and an owner"));
+            }
+            (SocketWord::Backlog, _) => {
+                let word = draft.reader.argument("how many connections may wait")?;
+                let count = natural(&word, u64::from(u16::MAX), Complaint::Count)?;
+                backlog = u16::try_from(count).ok();
+            }
+        }
+    }
+    draft.reader.end_of_line()?;
+    draft.spec.attrs.socket = Some(Box::new(Socket { place, backlog }));
+    Ok(())
+}
+
+/// Reads `tcp://HOST:PORT` or `unix:///PATH`.
+fn place(url: &[u8]) -> Option<SocketPlace> {
+    if let Some(path) = url.strip_prefix(b"unix://") {
+        let absolute = path.starts_with(b"/") && !path.contains(&0);
+        let path = Text::from(path);
+        return absolute.then_some(SocketPlace::Unix { path, mode: 0o700, owner: None });
+    }
+    let rest = core::str::from_utf8(url.strip_prefix(b"tcp://")?).ok()?;
+    let (host, port) = rest.rsplit_once(':')?;
+    let port = port.parse().ok().filter(|port| *port != 0)?;
+    Some(SocketPlace::Tcp { host: Text::from(host), port })
+}
+
+fn owner(draft: &mut Draft<'_>) -> Result<(Text, Option<Text>), Fault> {
+    let word = draft.reader.argument("USER or USER:GROUP")?;
+    let mut parts = word.text.split(|byte| *byte == b':');
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(user), None, None) if !user.is_empty() => Ok((Text::from(user), None)),
+        (Some(user), Some(group), None) if !user.is_empty() && !group.is_empty() => {
+            Ok((Text::from(user), Some(Text::from(group))))
+        }
+        _ => Err(Fault::at(Complaint::Owner, &word).help("for example syslog:adm")),
+    }
 }
 
 fn nice(draft: &mut Draft<'_>) -> Result<(), Fault> {
