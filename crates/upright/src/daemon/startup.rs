@@ -1,6 +1,7 @@
 //! How a daemon begins: it hears what the keeper has, makes the machine again or anew, and listens.
 
 use super::catalogue::Catalogue;
+use super::cgroups::Groups;
 use super::connections::Connections;
 use super::dbus::Dbus;
 use super::files::Files;
@@ -98,6 +99,7 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, Refused>
     }
     told.logger.take().into_iter().for_each(|logger| daemon.take_logger(logger));
     daemon.take_files(&mut told.held);
+    daemon.take_groups(&mut told.held);
     daemon.take_shared(&mut told.held);
     daemon.wait_for_changes()?;
     if let Err(why) = daemon.lock_logs(&mut told.held).and_then(|()| daemon.listen(&mut told.held))
@@ -152,6 +154,7 @@ fn nothing_yet(settings: Settings, link: Link, epoll: Epoll) -> Daemon {
         gateways: Gateways::default(),
         dbus: Dbus::default(),
         http: Http::default(),
+        groups: Groups::new(settings.options.grouping),
         catalogue: Catalogue::new(settings.sources.clone()),
         watching: Watching::new(),
         programs: Programs::default(),
