@@ -95,25 +95,6 @@ impl World {
         String::from_utf8_lossy(&ran.stdout).into_owned()
     }
 
-    /// Starts a gateway of somebody who has no rights; returns its socket.
-    pub fn stranger(&mut self) -> String {
-        use std::os::unix::fs::PermissionsExt;
-        let open = |path: PathBuf, mode: u32| {
-            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
-        };
-        for folder in ["", "run", "run/upright"] {
-            open(self.folder.join(folder), 0o755);
-        }
-        open(self.control().into(), 0o666);
-        let place = self.folder.join("strange");
-        std::fs::create_dir(&place).unwrap();
-        open(place.clone(), 0o777);
-        let socket = place.join("s.sock").display().to_string();
-        self.gateway_as(23456, &["--unix", &socket]);
-        until("the gateway listens", || UnixStream::connect(&socket).is_ok());
-        socket
-    }
-
     pub fn client(&self) -> Client {
         Client::new(&self.socket())
     }
