@@ -270,6 +270,7 @@ fn exit_bytes(exit: Exit) -> [u8; 2] {
         Exit::Signal { signal, core: false } => [1, signal],
         Exit::Signal { signal, core: true } => [2, signal],
         Exit::Unknown => [3, 0],
+        Exit::OutOfMemory => [4, 0],
     }
 }
 
@@ -373,6 +374,7 @@ impl Said<'_> {
             [1, signal] => Some(Exit::Signal { signal, core: false }),
             [2, signal] => Some(Exit::Signal { signal, core: true }),
             [3, _] => Some(Exit::Unknown),
+            [4, _] => Some(Exit::OutOfMemory),
             _ => None,
         }
     }

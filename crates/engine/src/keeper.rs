@@ -27,6 +27,10 @@ pub const TOGETHER: usize = 64;
 /// How many descriptors the keeper holds for the daemon at most (journal, listeners, locks).
 pub const HELD_MAX: usize = 256;
 
+/// The code of [`ToKeeper::Quit`] that is none to exit with: everything begins anew, with the same
+/// arguments in the same process.
+pub const ANEW: i32 = -1;
+
 /// Keys of held descriptors that have a fixed meaning.
 pub mod held {
     /// The journal's memfd.
@@ -50,9 +54,9 @@ pub mod held {
     /// What `[supervisord]` said when it began.
     pub const PROGRAMS: u32 = 13;
     /// The daemon's end of the channel to the HTTP gateway.
-    pub const HTTP: u32 = 14;
+    pub const HTTP: u32 = 26;
     /// The gateway's end, for the next one.
-    pub const HTTP_OWN: u32 = 15;
+    pub const HTTP_OWN: u32 = 27;
     /// A file that says which servers there are.
     pub const SERVERS: u32 = 25;
     /// The socket of the first server; those of the others follow.
@@ -69,6 +73,8 @@ pub mod held {
     pub const SHARED: u32 = 128;
     /// How many of those there may be.
     pub const SHARED_MAX: u32 = 64;
+    /// The directory of the control group that those of jobs are in, locked.
+    pub const GROUPS: u32 = 7;
     /// The lock on the state directory.
     pub const STATE_LOCK: u32 = 4;
     /// What is known of every slot, a message of [`super::HEAD`] bytes for each row of the table,
@@ -103,6 +109,8 @@ pub struct Wants {
     /// With `log`: standard output goes into a pipe whose reading end is kept for whoever the daemon
     /// lends it to, and what that writes into [`End::Spill`] goes to the logger.
     pub tap: bool,
+    /// The attached descriptor after the plan's is the control group that the child is born into.
+    pub group_fd: bool,
 }
 
 /// An end of a pipe of a slot that the keeper keeps open and lends out.
@@ -138,8 +146,8 @@ impl End {
 /// What the daemon asks of the keeper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ToKeeper<'a> {
-    /// Fork and execute. Attached are the plan's file, what the plan says is given to the child, and
-    /// the script, as far as there are such. Answered by `Spawned` or `SpawnFailed`, also when repeated.
+    /// Fork and execute. Attached are the plan's file, the control group, what the plan says is given
+    /// to the child, and the script, as far as there are such. Answered by `Spawned` or `SpawnFailed`, also when repeated.
     Spawn {
         /// The new process's slot.
         slot: Slot,
@@ -404,6 +412,7 @@ fn exit_words(exit: Exit) -> (i32, u8) {
         Exit::Signal { signal, core: false } => (i32::from(signal), 1),
         Exit::Signal { signal, core: true } => (i32::from(signal), 2),
         Exit::Unknown => (0, 3),
+        Exit::OutOfMemory => (0, 4),
     }
 }
 
@@ -414,6 +423,7 @@ fn exit_of(b: i32, flags: u8) -> Option<Exit> {
         1 => Some(Exit::Signal { signal: number, core: false }),
         2 => Some(Exit::Signal { signal: number, core: true }),
         3 => Some(Exit::Unknown),
+        4 => Some(Exit::OutOfMemory),
         _ => None,
     }
 }
@@ -426,16 +436,18 @@ impl Wants {
             | u8::from(self.script_fd) << 3
             | u8::from(self.input) << 4
             | u8::from(self.tap) << 5
+            | u8::from(self.group_fd) << 6
     }
 
     fn of(bits: u8) -> Option<Wants> {
-        (bits < 64).then_some(Wants {
+        (bits < 128).then_some(Wants {
             log: bits & 1 != 0,
             pty: bits & 2 != 0,
             plan_in_fd: bits & 4 != 0,
             script_fd: bits & 8 != 0,
             input: bits & 16 != 0,
             tap: bits & 32 != 0,
+            group_fd: bits & 64 != 0,
         })
     }
 }
@@ -679,7 +691,8 @@ mod tests {
     #[test]
     fn every_request_to_the_keeper_survives_the_wire() {
         let wants = Wants { log: true, plan_in_fd: true, script_fd: true, ..Wants::default() };
-        let tapped = Wants { log: true, input: true, tap: true, ..Wants::default() };
+        let tapped =
+            Wants { log: true, input: true, tap: true, group_fd: true, ..Wants::default() };
         for message in [
             ToKeeper::Spawn {
                 slot: SLOT,

@@ -8,6 +8,7 @@
 
 extern crate alloc;
 
+pub mod cgroup;
 pub mod command;
 pub mod control;
 pub mod dialect;

@@ -121,6 +121,8 @@ pub enum Exit {
     },
     /// It is gone and nobody can say how: its parent was another process than ours.
     Unknown,
+    /// The kernel killed it, for its control group or the machine had no memory left.
+    OutOfMemory,
 }
 
 /// Where a spawn failed; the child reports it with an errno.

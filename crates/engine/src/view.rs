@@ -83,6 +83,42 @@ impl Restarts {
     }
 }
 
+/// What stands in for Supervisor's daemon.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SupervisorView {
+    /// What it calls itself.
+    pub identifier: String,
+    /// Whether it goes on.
+    pub state: SupervisorState,
+    /// The process that was started.
+    pub pid: Pid,
+    /// Its own log.
+    pub logfile: Text,
+}
+
+/// Whether what stands in for Supervisor's daemon goes on. Source: Supervisor 4.3.0, getState.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum SupervisorState {
+    /// It does.
+    Running,
+    /// Everything stops, to begin anew.
+    Restarting,
+    /// Everything stops.
+    Shutdown,
+}
+
+/// Groups of Supervisor's configuration that differ from those in force, by name, sorted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupsView {
+    /// New ones.
+    pub added: Vec<String>,
+    /// Those that say something else.
+    pub changed: Vec<String>,
+    /// Those that are not there any more.
+    pub removed: Vec<String>,
+}
+
 /// What a client of Supervisor is shown of a process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgramView {

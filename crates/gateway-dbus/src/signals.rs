@@ -90,6 +90,8 @@ fn status(failure: &Failure) -> i32 {
         Failure::Ended(_, exit) | Failure::Timeout(_, Some(exit)) => match exit {
             Exit::Status(status) => i32::from(*status),
             Exit::Signal { signal, .. } => i32::from(*signal) << 8,
+            // KILL.
+            Exit::OutOfMemory => 9 << 8,
             Exit::Unknown => -1,
         },
         Failure::RespawnLimit | Failure::StartRetries => 0,

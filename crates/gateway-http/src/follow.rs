@@ -28,6 +28,8 @@ struct Place {
     /// Which file it was.
     inode: u64,
     at: u64,
+    /// Where it was to be begun. Where the file has become shorter since, another was begun.
+    from: Option<u64>,
 }
 
 /// The body of an answer that goes on as long as somebody reads it.
@@ -39,15 +41,15 @@ impl From<Receiver<Bytes>> for Following {
     }
 }
 
-/// Follows a file that is there.
-pub fn follow(path: String) -> Following {
+/// Follows a file that is there, from that byte on, else from a little before its end.
+pub fn follow(path: String, from: Option<u64>) -> Following {
     let (sender, receiver) = channel(1);
-    tokio::task::spawn_local(pump(path, sender));
+    let place = Place { path, inode: 0, at: 0, from };
+    tokio::task::spawn_local(pump(place, sender));
     Following(receiver)
 }
 
-async fn pump(path: String, sender: Sender<Bytes>) {
-    let mut place = Place { path, inode: 0, at: 0 };
+async fn pump(mut place: Place, sender: Sender<Bytes>) {
     loop {
         let looked = elsewhere(move || {
             let more = place.more();
@@ -73,7 +75,11 @@ impl Place {
         let inode = file.metadata().map(|about| about.ino()).unwrap_or_default();
         let mut out = Vec::new();
         if self.inode == 0 {
-            self.at = size.saturating_sub(BEGIN);
+            self.at = match self.from {
+                Some(from) if from <= size => from,
+                Some(_) => 0,
+                None => size.saturating_sub(BEGIN),
+            };
         } else if inode != self.inode {
             self.at = 0;
         } else if size < self.at {
@@ -108,7 +114,7 @@ mod tests {
     fn what_is_new_is_told_once_also_of_another_and_of_a_shorter_file() {
         let path = std::env::temp_dir().join(format!("upright-follow-{}", std::process::id()));
         let shown = path.display().to_string();
-        let mut place = Place { path: shown.clone(), inode: 0, at: 0 };
+        let mut place = Place { path: shown.clone(), inode: 0, at: 0, from: None };
         assert_eq!(place.more(), b"");
         std::fs::write(&path, [&[b'x'; 2000][..], b"end"].concat()).unwrap();
         let first = place.more();
@@ -116,6 +122,10 @@ mod tests {
         assert_eq!(place.more(), b"");
         std::fs::write(&path, "new").unwrap();
         assert_eq!(place.more(), [TRUNCATED, b"new"].concat());
+        let mut later = Place { path: shown.clone(), inode: 0, at: 0, from: Some(1) };
+        assert_eq!(later.more(), b"ew");
+        let mut too_late = Place { path: shown.clone(), inode: 0, at: 0, from: Some(100) };
+        assert_eq!(too_late.more(), b"new");
         let other = format!("{shown}.new");
         std::fs::write(&other, "other file").unwrap();
         std::fs::rename(&other, &path).unwrap();

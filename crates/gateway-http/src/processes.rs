@@ -167,7 +167,7 @@ impl Process {
                 Some((LastExit::NotSpawned { .. }, _)) => State::Fatal,
                 Some((LastExit::Ended { process: Role::Main, exit }, _)) => match exit {
                     Exit::Status(_) => State::Exited,
-                    Exit::Signal { .. } | Exit::Unknown => State::Stopped,
+                    Exit::Signal { .. } | Exit::Unknown | Exit::OutOfMemory => State::Stopped,
                 },
                 Some((LastExit::Ended { .. }, _)) => State::Fatal,
             },
@@ -226,7 +226,7 @@ impl Process {
         let stop = self.view.last_exit.as_ref().map_or(0, |(_, ago)| since(*ago));
         let status = match &self.view.last_exit {
             Some((LastExit::Ended { exit: Exit::Status(status), .. }, _)) => i64::from(*status),
-            Some((LastExit::Ended { exit: Exit::Signal { .. }, .. }, _)) => -1,
+            Some((LastExit::Ended { exit: Exit::Signal { .. } | Exit::OutOfMemory, .. }, _)) => -1,
             Some(_) | None => 0,
         };
         let error = self.error();

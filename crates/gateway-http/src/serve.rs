@@ -5,6 +5,7 @@ use crate::call::{carry_out, Gateway};
 use crate::follow::{follow, Following};
 use crate::guard::{self, Via};
 use crate::logs::{self, Channel};
+use crate::web::query::Query;
 use crate::{processes, web};
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::header::{self, HeaderValue};
@@ -95,7 +96,8 @@ async fn route(
     }
     // The daemon's own log is in no file.
     let log = log.ok_or(StatusCode::NOT_FOUND)?;
-    tail(gateway, log).await
+    let from = Query::of(request.uri()).value("from").and_then(|text| text.parse().ok());
+    tail(gateway, log, from).await
 }
 
 /// A call of XML-RPC. One that is not understood is answered with 400, one that is refused with 200
@@ -142,7 +144,11 @@ async fn whole(mut body: Incoming) -> Option<Vec<u8>> {
 }
 
 /// A log as it grows: `/NAME` or `/NAME/CHANNEL`.
-async fn tail(gateway: &Rc<Gateway>, path: &str) -> Result<Response<Page>, StatusCode> {
+async fn tail(
+    gateway: &Rc<Gateway>,
+    path: &str,
+    from: Option<u64>,
+) -> Result<Response<Page>, StatusCode> {
     let path = unescaped(path).ok_or(StatusCode::BAD_REQUEST)?;
     let path = path.trim_start_matches('/');
     let (name, channel) = match path.rsplit_once('/') {
@@ -168,7 +174,7 @@ async fn tail(gateway: &Rc<Gateway>, path: &str) -> Result<Response<Page>, Statu
     Response::builder()
         .header(header::CONTENT_TYPE, "text/plain;charset=utf-8")
         .header("X-Accel-Buffering", "no")
-        .body(Page::Following(follow(file)))
+        .body(Page::Following(follow(file, from)))
         .map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
 }
 

@@ -96,7 +96,7 @@ impl Behind {
         match exit_of(self.pid) {
             Some(Exit::Status(status)) => i32::from(status),
             Some(Exit::Signal { signal, .. }) => 128 + i32::from(signal),
-            Some(Exit::Unknown) | None => 1,
+            Some(Exit::Unknown | Exit::OutOfMemory) | None => 1,
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::raw;
 use crate::report::{self, Gravity};
 use crate::seqpacket::FDS_MAX;
 use crate::signals::{self, last_error, SignalSet};
-use crate::spawn::{above, place, Launch, Source, Witness, PID_AT};
+use crate::spawn::{above, place, Joined, Launch, Source, Witness, PID_AT};
 use engine::process::{Pid, Step};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -43,6 +43,7 @@ impl<T> At<T> for Result<T, Errno> {
 /// The child's own descriptors, all out of the way of 0, 1, 2 and 9.
 struct Child<'a> {
     report: RawFd,
+    joined: Joined,
     streams: Streams,
     given: [Option<RawFd>; FDS_MAX],
     has_script: bool,
@@ -62,10 +63,10 @@ struct Streams {
 }
 
 /// Performs the plan and executes its program; a failure is reported and ends the process with 255.
-pub(crate) fn run(launch: &Launch<'_>, report: RawFd) -> ! {
+pub(crate) fn run(launch: &Launch<'_>, report: RawFd, joined: Joined) -> ! {
     let report = above(report).unwrap_or(report);
     let mut words = [0usize; WORDS];
-    if let Err(Failure(step, errno)) = perform(launch, report, &mut words) {
+    if let Err(Failure(step, errno)) = perform(launch, report, joined, &mut words) {
         tell(report, Gravity::Failure, step, errno);
     }
     // SAFETY: ends this process at once; nothing of it is to be torn down.
@@ -75,7 +76,7 @@ pub(crate) fn run(launch: &Launch<'_>, report: RawFd) -> ! {
 /// Reports whether a child may perform this plan in its parent's memory. Not where the kernel would
 /// change something of all who share it (the OOM score; with another user, whether they can be
 /// looked into), where the child stops while it looks as if it had executed, and what is rare.
-pub(crate) fn may_share(plan: &[u8]) -> bool {
+pub(crate) fn may_share(plan: &[u8], joined: Joined) -> bool {
     let Ok(Counts { argv, env }) = Records::check(plan) else { return false };
     let fits = argv + env + 3 <= WORDS;
     fits && Records::new(plan).flatten().all(|record| match record {
@@ -88,9 +89,9 @@ pub(crate) fn may_share(plan: &[u8]) -> bool {
         | Record::Chroot(_)
         | Record::Chdir(..)
         | Record::Exec(_) => true,
+        Record::Cgroup(_) => joined == Joined::Yes,
         Record::Console(Console::Output | Console::Owner)
         | Record::Given(_)
-        | Record::Cgroup(_)
         | Record::Profile(_)
         | Record::Oom(_)
         | Record::OwnScript(..)
@@ -101,7 +102,7 @@ pub(crate) fn may_share(plan: &[u8]) -> bool {
     })
 }
 
-fn perform(launch: &Launch<'_>, report: RawFd, words: &mut [usize]) -> Done {
+fn perform(launch: &Launch<'_>, report: RawFd, joined: Joined, words: &mut [usize]) -> Done {
     let plan = read_plan(launch.plan).at(Step::Plan)?;
     let counts = Records::check(plan).map_err(|Malformed| Failure(Step::Plan, Errno::INVAL))?;
     let words = enough(words, counts, plan).at(Step::Plan)?;
@@ -125,7 +126,8 @@ fn perform(launch: &Launch<'_>, report: RawFd, words: &mut [usize]) -> Done {
     let witness = witness.and_then(|w| Some((w, above(w.fd.as_raw_fd()).ok()?)));
     let (argv, env) = (None, None);
     let streams = Streams { null, input, log, errors };
-    let mut child = Child { report, streams, given, has_script, inherited, witness, argv, env };
+    let mut child =
+        Child { report, joined, streams, given, has_script, inherited, witness, argv, env };
     for record in Records::new(plan) {
         let record = record.map_err(|Malformed| Failure(Step::Plan, Errno::INVAL))?;
         child.step(record, words)?;
@@ -138,7 +140,7 @@ impl<'a> Child<'a> {
         match record {
             Record::Argv(strings) => self.argv = Some(strings),
             Record::Env(strings) => self.env = Some(strings),
-            Record::Cgroup(path) => write_file(path, b"0").at(Step::Cgroup)?,
+            Record::Cgroup(path) => self.join(path),
             Record::Console(console) => {
                 self.console(console)?;
                 self.restore().at(Step::Limit)?;
@@ -185,6 +187,17 @@ impl<'a> Child<'a> {
                 Ok(())
             }
             outcome => outcome.at(step),
+        }
+    }
+
+    /// Joins a control group. One that cannot be joined bounds and counts nothing, and protects nobody.
+    fn join(&self, path: &CStr) {
+        let outcome = match self.joined {
+            Joined::Yes => Ok(()),
+            Joined::No => write_file(path, b"0"),
+        };
+        if let Err(errno) = outcome {
+            tell(self.report, Gravity::Warning, Step::Cgroup, errno);
         }
     }
 
@@ -514,7 +527,7 @@ mod tests {
         let shares = |change: fn(&mut Plan)| {
             let mut plan = plain.clone();
             change(&mut plan);
-            may_share(&plan.encode())
+            may_share(&plan.encode(), Joined::No)
         };
         let full = Plan {
             console: Console::Log,
@@ -525,7 +538,7 @@ mod tests {
             chdir: Some(directory),
             ..plain.clone()
         };
-        assert!(shares(|_| {}) && may_share(&full.encode()));
+        assert!(shares(|_| {}) && may_share(&full.encode(), Joined::No));
         assert!(!shares(|plan| plan.oom_score_adj = Some(0)));
         assert!(!shares(|plan| plan.identity = Identity { uid: Some(0), ..Identity::default() }));
         assert!(!shares(|plan| plan.identity = Identity { gid: Some(0), ..Identity::default() }));
@@ -533,11 +546,13 @@ mod tests {
         assert!(!shares(|plan| plan.debug = Debug::Stop));
         assert!(!shares(|plan| plan.console = Console::Owner));
         assert!(!shares(|plan| plan.cgroups.push(c"/x".to_owned())));
+        let grouped = Plan { cgroups: vec![c"/x".to_owned()], ..plain.clone() };
+        assert!(may_share(&grouped.encode(), Joined::Yes), "it is there already");
         assert!(!shares(|plan| plan.profile = Some(c"x".to_owned())));
         assert!(
             !shares(|plan| plan.env = vec![c"A=1".to_owned(); WORDS]),
             "more than its stack has"
         );
-        assert!(!may_share(b""), "none at all");
+        assert!(!may_share(b"", Joined::No), "none at all");
     }
 }

@@ -9,8 +9,8 @@
 
 use crate::child;
 use crate::limits::Inherited;
-use crate::raw;
-use crate::spawn::{Launch, Source, Witness};
+use crate::raw::{self, CloneArgs};
+use crate::spawn::{into_group, Joined, Launch, Source, Witness};
 use engine::process::Pid;
 use std::collections::VecDeque;
 use std::ffi::{c_int, c_void};
@@ -54,6 +54,7 @@ struct Task {
     inherited: Inherited,
     witness: Option<Recorded>,
     report: RawFd,
+    joined: Joined,
 }
 
 /// What a [`Witness`] says, with the number of its descriptor.
@@ -138,6 +139,7 @@ impl Ground {
                     parent,
                 }),
                 report,
+                joined: launch.group.map_or(Joined::No, |_| Joined::Yes),
             });
             copy.sub(copy.addr() % 16).cast()
         }
@@ -154,15 +156,34 @@ impl Ground {
         &self,
         begin: extern "C" fn(*mut c_void) -> c_int,
         stack: *mut c_void,
+        group: Option<BorrowedFd<'_>>,
     ) -> Option<Pid> {
         let (parent, tls) = (ptr::null_mut::<c_int>(), ptr::null_mut::<c_void>());
-        let flags = libc::CLONE_VM | libc::CLONE_CHILD_CLEARTID | libc::SIGCHLD;
+        let flags = libc::CLONE_VM | libc::CLONE_CHILD_CLEARTID;
         let head = self.head();
         // SAFETY: the stack is the child's own until the kernel has cleared `taken`.
         unsafe {
             let taken = &(*head).taken;
             taken.store(1, Ordering::Release);
-            let pid = libc::clone(begin, stack, flags, head.cast(), parent, tls, taken.as_ptr());
+            let pid = match group {
+                None => {
+                    let flags = flags | libc::SIGCHLD;
+                    libc::clone(begin, stack, flags, head.cast(), parent, tls, taken.as_ptr())
+                }
+                Some(group) => {
+                    let bottom = self.0.as_ptr().add(GUARD);
+                    let into = into_group(group);
+                    let args = CloneArgs {
+                        flags: into.flags | flags as u64,
+                        child_tid: taken.as_ptr().expose_provenance() as u64,
+                        stack: bottom.expose_provenance() as u64,
+                        stack_size: (stack.addr() - bottom.addr()) as u64,
+                        ..into
+                    };
+                    let pid = raw::clone3(&args, begin, head.cast());
+                    pid.map_or(-1, |pid| pid as Pid)
+                }
+            };
             if pid < 0 {
                 taken.store(0, Ordering::Release);
             }
@@ -204,7 +225,9 @@ impl Grounds {
     /// Starts a child on a ground of its own. Nothing where there can be none; a fork may do then.
     pub(crate) fn start(&mut self, launch: &Launch<'_>, report: RawFd) -> Option<Pid> {
         let Source::Bytes(plan) = launch.plan else { return None };
-        if self.sharing == Sharing::Refused || plan.len() > ROOM - STACK || !child::may_share(plan)
+        if self.sharing == Sharing::Refused
+            || plan.len() > ROOM - STACK
+            || !child::may_share(plan, launch.group.map_or(Joined::No, |_| Joined::Yes))
         {
             return None;
         }
@@ -214,7 +237,7 @@ impl Grounds {
         let stack = unsafe { ground.prepare(launch, plan, report) };
         // SAFETY: it was prepared for `stand`, which reads the task and writes to its stack, nothing
         // else of our memory, makes system calls without errno and executes or ends.
-        let pid = unsafe { ground.occupy(stand, stack) };
+        let pid = unsafe { ground.occupy(stand, stack, launch.group) };
         self.all.push_back(ground);
         pid
     }
@@ -266,10 +289,10 @@ extern "C" fn stand(head: *mut c_void) -> c_int {
             let Recorded { at, record, parent, .. } = *recorded;
             Some(Witness { fd: borrow(Some(recorded.fd))?, at, record, parent })
         });
-        child::run(
-            &Launch { plan, null, input, log, errors, script, given: &[], inherited, witness },
-            task.report,
-        );
+        let (given, group) = (&[], None);
+        let launch =
+            Launch { plan, null, input, log, errors, script, given, group, inherited, witness };
+        child::run(&launch, task.report, task.joined);
     }
     255
 }
@@ -321,6 +344,7 @@ mod tests {
             errors: None,
             script: None,
             given: &[],
+            group: None,
             inherited: &inherited,
             witness: None,
         };
@@ -328,7 +352,7 @@ mod tests {
         // SAFETY: it is free; `hang` writes to its stack alone.
         let pid = unsafe {
             let stack = ground.prepare(&launch, &[], report);
-            ground.occupy(hang, stack).unwrap()
+            ground.occupy(hang, stack, None).unwrap()
         };
         grounds.all.push_back(ground);
         pid

@@ -6,6 +6,7 @@
 pub mod alone;
 pub mod background;
 pub mod backlog;
+pub mod cgroup;
 mod child;
 pub mod clock;
 pub mod entry;

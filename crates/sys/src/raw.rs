@@ -1,6 +1,8 @@
 //! System calls without `errno`: a child that shares its parent's memory shares that variable too.
 
 use rustix::io::Errno;
+use std::ffi::{c_int, c_void};
+use std::ptr;
 
 /// Makes a system call.
 ///
@@ -59,6 +61,111 @@ pub(crate) unsafe fn call(number: libc::c_long, arguments: [usize; 5]) -> Result
         result if result >= 0 => Ok(result as usize),
         _ => Err(crate::signals::last_error()),
     }
+}
+
+/// What clone3 is told. Source: clone(2).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct CloneArgs {
+    pub flags: u64,
+    pub pidfd: u64,
+    pub child_tid: u64,
+    pub parent_tid: u64,
+    pub exit_signal: u64,
+    pub stack: u64,
+    pub stack_size: u64,
+    pub tls: u64,
+    pub set_tid: u64,
+    pub set_tid_size: u64,
+    pub cgroup: u64,
+}
+
+/// Makes a child that begins in `begin`, on the stack that `args` names, and ends with what that
+/// returns. libc has a function for clone and none for clone3.
+///
+/// # Safety
+///
+/// As that of clone: the stack is the child's alone, its end aligned to 16 bytes.
+#[cfg(target_arch = "x86_64")]
+pub(crate) unsafe fn clone3(
+    args: &CloneArgs,
+    begin: extern "C" fn(*mut c_void) -> c_int,
+    argument: *mut c_void,
+) -> Result<usize, Errno> {
+    let result: isize;
+    // SAFETY: the kernel's convention. The child never comes out of it: it calls `begin` on its own
+    // stack and exits; its registers are those of here but rax, rcx, r11 and the stack's.
+    unsafe {
+        core::arch::asm!(
+            "syscall",
+            "test rax, rax",
+            "jnz 2f",
+            "xor ebp, ebp",
+            "mov rdi, r12",
+            "call r13",
+            "mov edi, eax",
+            "mov eax, {exit}",
+            "syscall",
+            "ud2",
+            "2:",
+            exit = const libc::SYS_exit,
+            inlateout("rax") libc::SYS_clone3 as isize => result,
+            in("rdi") ptr::from_ref(args), in("rsi") size_of::<CloneArgs>(),
+            in("r12") argument, in("r13") begin,
+            lateout("rcx") _, lateout("r11") _,
+        );
+    }
+    outcome(result)
+}
+
+/// Makes a child that begins in `begin`, on the stack that `args` names, and ends with what that
+/// returns. libc has a function for clone and none for clone3.
+///
+/// # Safety
+///
+/// As that of clone: the stack is the child's alone, its end aligned to 16 bytes.
+#[cfg(target_arch = "aarch64")]
+pub(crate) unsafe fn clone3(
+    args: &CloneArgs,
+    begin: extern "C" fn(*mut c_void) -> c_int,
+    argument: *mut c_void,
+) -> Result<usize, Errno> {
+    let result: isize;
+    // SAFETY: the kernel's convention. The child never comes out of it: it calls `begin` on its own
+    // stack and exits; its registers are those of here but x0 and the stack's.
+    unsafe {
+        core::arch::asm!(
+            "svc 0",
+            "cbnz x0, 2f",
+            "mov x29, xzr",
+            "mov x0, x20",
+            "blr x21",
+            "mov x8, {exit}",
+            "svc 0",
+            "brk 0",
+            "2:",
+            exit = const libc::SYS_exit,
+            in("x8") libc::SYS_clone3,
+            inlateout("x0") ptr::from_ref(args) => result,
+            in("x1") size_of::<CloneArgs>(),
+            in("x20") argument, in("x21") begin,
+        );
+    }
+    outcome(result)
+}
+
+/// Makes no child: this processor's instructions for it are not known here.
+///
+/// # Safety
+///
+/// None is needed.
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+pub(crate) unsafe fn clone3(
+    _: &CloneArgs,
+    _: extern "C" fn(*mut c_void) -> c_int,
+    _: *mut c_void,
+) -> Result<usize, Errno> {
+    Err(Errno::NOSYS)
 }
 
 /// Whether [`call`] keeps away from `errno` here.

@@ -11,7 +11,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// How many descriptors one message carries at most.
-pub const FDS_MAX: usize = 8;
+pub const FDS_MAX: usize = 10;
 
 /// Makes a connected pair, close-on-exec, non-blocking.
 pub fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {

@@ -3,7 +3,7 @@
 use crate::child;
 use crate::ground::Grounds;
 use crate::limits::Inherited;
-use crate::raw;
+use crate::raw::{self, CloneArgs};
 use crate::report::Report;
 use crate::signals::last_error;
 use engine::process::Pid;
@@ -42,6 +42,10 @@ pub struct Launch<'a> {
     pub script: Option<BorrowedFd<'a>>,
     /// What the plan says which descriptors become.
     pub given: &'a [Option<OwnedFd>],
+    /// The directory of the control group that the child is born into, where the kernel allows that;
+    /// else it joins those that its plan names. To be born into one costs nothing, while to move a
+    /// process makes the kernel wait for all processors, some milliseconds where it was long ago.
+    pub group: Option<BorrowedFd<'a>>,
     /// What the child gets back of what we changed for ourselves.
     pub inherited: &'a Inherited,
     /// Where the child writes down that it is there; none where nobody could read it after us.
@@ -81,10 +85,50 @@ pub fn spawn(launch: &Launch<'_>, grounds: &mut Grounds) -> Result<Spawned, Errn
     if let Some(pid) = grounds.start(launch, end.as_raw_fd()) {
         return Ok(Spawned { pid, report: Report::new(report) });
     }
-    match fork()? {
-        Side::Child => child::run(launch, end.as_raw_fd()),
+    // Where it is refused, by a kernel or a sandbox that has no clone3 or by the group, a plain fork
+    // does, and the child reports what it then cannot do.
+    let born = launch.group.and_then(|group| fork_into(group).ok());
+    let (side, joined) = match born {
+        Some(side) => (side, Joined::Yes),
+        None => (fork()?, Joined::No),
+    };
+    match side {
+        Side::Child => child::run(launch, end.as_raw_fd(), joined),
         Side::Parent(pid) => Ok(Spawned { pid, report: Report::new(report) }),
     }
+}
+
+/// Whether a child is in its control group already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Joined {
+    /// It was born there.
+    Yes,
+    /// It has to join it.
+    No,
+}
+
+/// Returns what makes a child be born into a group.
+pub(crate) fn into_group(group: BorrowedFd<'_>) -> CloneArgs {
+    /// CLONE_INTO_CGROUP of linux/sched.h; libc's constant is too narrow for it.
+    const INTO_CGROUP: u64 = 1 << 33;
+    CloneArgs {
+        flags: INTO_CGROUP,
+        exit_signal: libc::SIGCHLD as u64,
+        cgroup: u64::try_from(group.as_raw_fd()).unwrap_or(u64::MAX),
+        ..CloneArgs::default()
+    }
+}
+
+/// Forks a child that is born into a group.
+fn fork_into(group: BorrowedFd<'_>) -> Result<Side, Errno> {
+    let args = into_group(group);
+    let place = (&raw const args).expose_provenance();
+    // SAFETY: as in `fork`; the kernel reads `args`, which outlives the call.
+    let pid = unsafe { raw::call(libc::SYS_clone3, [place, size_of::<CloneArgs>(), 0, 0, 0]) }?;
+    Ok(match pid {
+        0 => Side::Child,
+        pid => Side::Parent(pid as Pid),
+    })
 }
 
 /// Which of the two a fork has returned in.

@@ -63,6 +63,7 @@ fn launch_on(mut grounds: Grounds, plan: Source<'_>, script: Option<BorrowedFd<'
         errors: None,
         script,
         given: &[],
+        group: None,
         inherited: &inherited,
         witness: None,
     };
@@ -407,6 +408,7 @@ fn a_child_gets_back_the_limit_that_we_raised_for_ourselves() {
         errors: None,
         script: None,
         given: &[],
+        group: None,
         inherited: &inherited,
         witness: None,
     };
@@ -436,6 +438,7 @@ fn descriptors_that_are_given_become_those_that_the_plan_names() {
         errors: None,
         script: None,
         given: &given,
+        group: None,
         inherited: &inherited,
         witness: None,
     };
@@ -460,6 +463,7 @@ fn input_comes_from_its_pipe_and_errors_go_into_their_own() {
         errors: Some(errors.write.as_fd()),
         script: None,
         given: &[],
+        group: None,
         inherited: &inherited,
         witness: None,
     };
@@ -507,6 +511,7 @@ fn the_pipe_of_a_user_is_opened_again_as_dev_stderr() {
         errors: None,
         script: None,
         given: &[],
+        group: None,
         inherited: &inherited,
         witness: None,
     };
@@ -531,6 +536,7 @@ fn a_pseudo_terminal_ends_lines_as_upstart_did() {
         errors: None,
         script: None,
         given: &[],
+        group: None,
         inherited: &inherited,
         witness: None,
     };
@@ -566,9 +572,11 @@ fn a_malformed_plan_fails_before_anything_is_done() {
 }
 
 #[test]
-fn a_control_group_is_joined_first_and_a_missing_one_is_fatal() {
+fn a_control_group_is_joined_first_and_a_missing_one_is_a_warning() {
     let missing = vec![text("/nonexistent/cgroup.procs")];
-    fails(&Plan { cgroups: missing, ..shell("true") }, Step::Cgroup, Errno::NOENT);
+    let outcome = run(&Plan { cgroups: missing, ..shell("true") });
+    let warned = 1 << Step::Cgroup.code();
+    assert_eq!((outcome.progress, outcome.warnings), (Progress::Runs, warned), "{outcome:?}");
     let directory = Directory::new("cgroup");
     let procs = directory.file("cgroup.procs", "", 0o644);
     output_of(&Plan { cgroups: vec![procs], ..shell("true") });
@@ -618,6 +626,7 @@ fn a_process_that_is_debugged_stops_before_it_executes() {
         errors: None,
         script: None,
         given: &[],
+        group: None,
         inherited: &inherited,
         witness: None,
     };
@@ -676,6 +685,7 @@ fn a_child_that_fails_in_our_memory_leaves_errno_and_what_it_was_told_alone() {
             errors: None,
             script: None,
             given: &[],
+            group: None,
             inherited: &inherited,
             witness: None,
         };

@@ -42,6 +42,15 @@ pub enum Bus {
     WhenTold,
 }
 
+/// Whether jobs have control groups of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grouping {
+    /// They do, where there is a place for them.
+    Own,
+    /// They do not.
+    None,
+}
+
 /// Whether jobs of a user's session inherit the session's environment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inherit {
@@ -84,10 +93,13 @@ pub struct Options {
     pub console: Console,
     /// When to go on the machine's bus.
     pub bus: Bus,
+    /// Whether jobs have control groups of their own.
+    pub grouping: Grouping,
     /// The least level that is said.
     pub level: Level,
-    /// What the command line of `supervisord` says.
-    pub programs: Option<Given>,
+    /// Supervisor's configurations: the one of `supervisord` with what its command line says, or those that
+    /// `upright up` names.
+    pub programs: Vec<Given>,
 }
 
 /// What the command line asks for.
@@ -117,8 +129,9 @@ impl Default for Options {
             inherit: Inherit::All,
             console: Console::Log,
             bus: Bus::AtStart,
+            grouping: Grouping::Own,
             level: Level::Message,
-            programs: None,
+            programs: Vec::new(),
         }
     }
 }
@@ -225,8 +238,8 @@ const OPTIONS: &[Row] = &[
     Row {
         long: "no-cgroups",
         short: None,
-        effect: Effect::Plain(|_| {}),
-        help: "accepted for compatibility: control groups are not used by this version",
+        effect: Effect::Plain(|o| o.grouping = Grouping::None),
+        help: "give jobs no control groups of their own",
     },
     Row {
         long: "no-dbus",
@@ -409,7 +422,7 @@ fn of_supervisord(given: Given) -> Options {
     let mode = Mode::Supervisord;
     // Each program says how long it may take to end.
     let stop_timeout = Some(Span::ZERO);
-    Options { mode, stop_timeout, programs: Some(given), ..Options::default() }
+    Options { mode, stop_timeout, programs: vec![given], ..Options::default() }
 }
 
 /// Reads `SIZE:COUNT`, the size in bytes or with K, M or G behind it.

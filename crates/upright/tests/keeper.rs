@@ -390,8 +390,15 @@ fn read_all(fd: OwnedFd) -> Vec<u8> {
     }
 }
 
-const LOG: Wants =
-    Wants { log: true, pty: false, plan_in_fd: false, script_fd: false, input: false, tap: false };
+const LOG: Wants = Wants {
+    log: true,
+    pty: false,
+    plan_in_fd: false,
+    script_fd: false,
+    input: false,
+    tap: false,
+    group_fd: false,
+};
 
 const KILLED: Exit = Exit::Signal { signal: 9, core: false };
 

@@ -9,7 +9,9 @@ use crate::machine::request::Reply;
 use crate::machine::Level;
 use crate::process::Pid;
 use crate::text::Text;
-use crate::view::{InstanceView, JobView, ProgramView, SettingsView, WhyView};
+use crate::view::{
+    GroupsView, InstanceView, JobView, ProgramView, SettingsView, SupervisorView, WhyView,
+};
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use alloc::format;
@@ -49,6 +51,10 @@ pub enum Answer {
     Value(Text),
     /// ListEnv: `NAME=VALUE`, sorted.
     Variables(Vec<Text>),
+    /// Supervisor.
+    Supervisor(Box<SupervisorView>),
+    /// Reread.
+    Groups(GroupsView),
     /// Everything else: it has been done.
     Done,
 }
@@ -199,6 +205,8 @@ impl Answer {
             Answer::Path(path) => codec::encoded(&PathBody { path }),
             Answer::Value(value) => codec::encoded(&ValueBody { value }),
             Answer::Variables(variables) => codec::encoded(&VariablesBody { variables }),
+            Answer::Supervisor(view) => codec::encoded(&*view),
+            Answer::Groups(view) => codec::encoded(&view),
             Answer::Done => codec::encoded(&DoneBody {}),
         })
     }
@@ -272,7 +280,11 @@ fn body(command: Command, message: &[u8]) -> Result<Answer, Fault> {
         Command::LogPath => Answer::Path(read_body::<PathBody>(message)?.path),
         Command::GetEnv => Answer::Value(read_body::<ValueBody>(message)?.value),
         Command::ListEnv => Answer::Variables(read_body::<VariablesBody>(message)?.variables),
+        Command::Supervisor => Answer::Supervisor(Box::new(read_body(message)?)),
+        Command::Reread => Answer::Groups(read_body(message)?),
         Command::ReloadConfiguration
+        | Command::AddGroup
+        | Command::RemoveGroup
         | Command::SetLogPriority
         | Command::NotifyDiskWriteable
         | Command::Upgrade

@@ -148,6 +148,14 @@ pub enum Call {
     ListEnv(EnvScope),
     /// Put the variables back to what they were.
     ResetEnv(EnvScope),
+    /// What stands in for Supervisor's daemon.
+    Supervisor,
+    /// Read Supervisor's configuration again, and tell which groups differ from those in force.
+    Reread,
+    /// Put a group of that configuration in force, and start what starts by itself.
+    AddGroup(Text),
+    /// Forget a group of which nothing runs.
+    RemoveGroup(Text),
 }
 
 impl Call {
@@ -185,6 +193,10 @@ impl Call {
             Call::UnsetEnv(..) => Command::UnsetEnv,
             Call::ListEnv(..) => Command::ListEnv,
             Call::ResetEnv(..) => Command::ResetEnv,
+            Call::Supervisor => Command::Supervisor,
+            Call::Reread => Command::Reread,
+            Call::AddGroup(..) => Command::AddGroup,
+            Call::RemoveGroup(..) => Command::RemoveGroup,
         }
     }
 
@@ -221,13 +233,17 @@ impl Call {
             Call::ReloadConfiguration
             | Call::Version
             | Call::GetLogPriority
+            | Call::Supervisor
+            | Call::Reread
             | Call::Upgrade
             | Call::NotifyDiskWriteable => none,
             Call::NotifyDbusAddress(address) | Call::NotifyCgroupManagerAddress(address) => {
                 Params { address: Some(address.clone()), ..none }
             }
             Call::Shutdown(kind) => {
-                Params { session: (*kind == ShutdownKind::Logout).then_some(true), ..none }
+                let session = (*kind == ShutdownKind::Logout).then_some(true);
+                let restart = (*kind == ShutdownKind::Restart).then_some(true);
+                Params { session, restart, ..none }
             }
             Call::SetLogPriority(level) => {
                 Params { priority: Some(String::from(priority::name(*level))), ..none }
@@ -245,6 +261,9 @@ impl Call {
                 Params { names: Some(names.clone()), ..scope_params(scope) }
             }
             Call::ListEnv(scope) | Call::ResetEnv(scope) => scope_params(scope),
+            Call::AddGroup(name) | Call::RemoveGroup(name) => {
+                Params { name: Some(name.clone()), ..none }
+            }
         }
     }
 }
@@ -417,9 +436,14 @@ pub(super) mod decode {
     }
 
     pub(crate) fn shutdown(p: Params) -> Result<Call, Fault> {
-        Ok(Call::Shutdown(match p.session {
-            Some(true) => ShutdownKind::Logout,
-            Some(false) | None => ShutdownKind::Shutdown,
+        Ok(Call::Shutdown(match (p.session, p.restart) {
+            (Some(true), Some(true)) => {
+                let why = "is given together with `session`; one of them says what is to end";
+                return Err(Fault::parameter("restart", why));
+            }
+            (Some(true), _) => ShutdownKind::Logout,
+            (_, Some(true)) => ShutdownKind::Restart,
+            (_, _) => ShutdownKind::Shutdown,
         }))
     }
 
@@ -445,6 +469,22 @@ pub(super) mod decode {
 
     pub(crate) fn reset_env(p: Params) -> Result<Call, Fault> {
         Ok(Call::ResetEnv(scope(&p)?))
+    }
+
+    pub(crate) fn supervisor(_: Params) -> Result<Call, Fault> {
+        Ok(Call::Supervisor)
+    }
+
+    pub(crate) fn reread(_: Params) -> Result<Call, Fault> {
+        Ok(Call::Reread)
+    }
+
+    pub(crate) fn add_group(p: Params) -> Result<Call, Fault> {
+        Ok(Call::AddGroup(needed("name", p.name)?))
+    }
+
+    pub(crate) fn remove_group(p: Params) -> Result<Call, Fault> {
+        Ok(Call::RemoveGroup(needed("name", p.name)?))
     }
 }
 

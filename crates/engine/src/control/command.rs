@@ -70,6 +70,14 @@ pub enum Command {
     ListEnv,
     /// Put the variables back.
     ResetEnv,
+    /// What stands in for Supervisor's daemon.
+    Supervisor,
+    /// Read Supervisor's configuration again.
+    Reread,
+    /// Put a group of it in force.
+    AddGroup,
+    /// Forget a group of it.
+    RemoveGroup,
 }
 
 /// What a peer must be allowed to, see [`super::rights`].
@@ -412,7 +420,10 @@ pub const COMMANDS: &[Row] = &[
         privilege: Privilege::Manage,
         right: "shut down",
         replies: Replies::AtOnce,
-        parameters: &[Parameter { name: "session", needed: false }],
+        parameters: &[
+            Parameter { name: "session", needed: false },
+            Parameter { name: "restart", needed: false },
+        ],
         help: "Stops everything in order, then ends Upright.",
         decode: decode::shutdown,
     },
@@ -471,6 +482,46 @@ pub const COMMANDS: &[Row] = &[
         help: "Puts the variables that new jobs get back to what they were.",
         decode: decode::reset_env,
     },
+    Row {
+        command: Command::Supervisor,
+        method: "Supervisor",
+        privilege: Privilege::See,
+        right: "see jobs",
+        replies: Replies::AtOnce,
+        parameters: &[],
+        help: "Shows what Supervisor's configuration says of its daemon.",
+        decode: decode::supervisor,
+    },
+    Row {
+        command: Command::Reread,
+        method: "Reread",
+        privilege: Privilege::Admin,
+        right: "reload configuration",
+        replies: Replies::AtOnce,
+        parameters: &[],
+        help: "Reads Supervisor's configuration again and tells which groups differ.",
+        decode: decode::reread,
+    },
+    Row {
+        command: Command::AddGroup,
+        method: "AddGroup",
+        privilege: Privilege::Admin,
+        right: "reload configuration",
+        replies: Replies::AtOnce,
+        parameters: &[Parameter { name: "name", needed: true }],
+        help: "Puts a group of Supervisor's configuration, as it was last read, in force.",
+        decode: decode::add_group,
+    },
+    Row {
+        command: Command::RemoveGroup,
+        method: "RemoveGroup",
+        privilege: Privilege::Admin,
+        right: "reload configuration",
+        replies: Replies::AtOnce,
+        parameters: &[Parameter { name: "name", needed: true }],
+        help: "Forgets a group of Supervisor's configuration of which nothing runs.",
+        decode: decode::remove_group,
+    },
 ];
 
 /// Returns the row of a command. The rows stand in the order of the enum; a test holds them to it.
@@ -513,7 +564,7 @@ mod tests {
             assert_eq!(super::row(row.command).method, row.method);
             assert_eq!(by_method(row.method).unwrap().command, row.command, "names are unique");
         }
-        assert_eq!(COMMANDS.len(), Command::ResetEnv as usize + 1, "no row is missing");
+        assert_eq!(COMMANDS.len(), Command::RemoveGroup as usize + 1, "no row is missing");
     }
 
     #[test]

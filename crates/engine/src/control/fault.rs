@@ -212,6 +212,11 @@ impl Fault {
         Fault::Refused(Box::new(Refused { output, ..Refused::from(refusal) }))
     }
 
+    /// Returns the fault of a refusal that is not the machine's, by the word that programs branch on.
+    pub fn refusal(code: &str, message: String) -> Fault {
+        Fault::Refused(Box::new(Refused { code: code.to_owned(), message, ..Refused::default() }))
+    }
+
     /// Returns the fault as one JSON object with `error` and `parameters`.
     pub fn to_json(&self) -> String {
         String::from_utf8(self.frame()).unwrap_or_default()

@@ -49,6 +49,8 @@ pub(super) struct Params {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) session: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) restart: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) signal: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) input: Option<Text>,
@@ -79,6 +81,7 @@ impl Params {
             ("replace", self.replace.is_some()),
             ("address", self.address.is_some()),
             ("session", self.session.is_some()),
+            ("restart", self.restart.is_some()),
             ("signal", self.signal.is_some()),
             ("input", self.input.is_some()),
             ("interface", self.interface.is_some()),
@@ -118,6 +121,7 @@ impl Params {
             "replace" => self.replace = map.next_value()?,
             "address" => self.address = map.next_value()?,
             "session" => self.session = map.next_value()?,
+            "restart" => self.restart = map.next_value()?,
             "signal" => self.signal = map.next_value()?,
             "input" => self.input = map.next_value()?,
             "interface" => self.interface = map.next_value()?,

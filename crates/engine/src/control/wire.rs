@@ -41,6 +41,9 @@ fn split(text: &Text, at: u8) -> Option<(&[u8], &[u8])> {
     Some((before, after.get(1..)?))
 }
 
+/// The signal that the kernel ends a process with for want of memory.
+const KILL: u8 = 9;
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct WireEnding {
     process: Role,
@@ -50,6 +53,8 @@ pub(super) struct WireEnding {
     signal: Option<u8>,
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     core: bool,
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    oom: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     step: Option<Step>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -58,7 +63,8 @@ pub(super) struct WireEnding {
 
 impl WireEnding {
     fn of(process: Role) -> WireEnding {
-        WireEnding { process, status: None, signal: None, core: false, step: None, errno: None }
+        let (status, signal, core, oom) = (None, None, false, false);
+        WireEnding { process, status, signal, core, oom, step: None, errno: None }
     }
 
     fn ended(process: Role, exit: Exit) -> WireEnding {
@@ -67,6 +73,7 @@ impl WireEnding {
             Exit::Status(status) => WireEnding { status: Some(status), ..none },
             Exit::Signal { signal, core } => WireEnding { signal: Some(signal), core, ..none },
             Exit::Unknown => none,
+            Exit::OutOfMemory => WireEnding { signal: Some(KILL), oom: true, ..none },
         }
     }
 
@@ -77,6 +84,7 @@ impl WireEnding {
     fn exit(&self) -> Exit {
         match (self.status, self.signal) {
             (Some(status), _) => Exit::Status(status),
+            (None, Some(_)) if self.oom => Exit::OutOfMemory,
             (None, Some(signal)) => Exit::Signal { signal, core: self.core },
             (None, None) => Exit::Unknown,
         }

@@ -1,7 +1,7 @@
 //! Text in, specs and diagnostics out. Reading a file never fails: what is wrong with it is said.
 
 mod diagnostic;
-mod meant;
+pub(crate) mod meant;
 pub mod supervisord;
 pub mod upstart;
 

@@ -71,6 +71,7 @@ fn code(failure: Option<Failure>, last: Option<Exit>) -> i32 {
     let of = |exit: Option<Exit>| match exit {
         Some(Exit::Status(status)) => i32::from(status),
         Some(Exit::Signal { signal, .. }) => 128 + i32::from(signal),
+        Some(Exit::OutOfMemory) => 128 + i32::from(Signal::KILL.number()),
         Some(Exit::Unknown) | None => 1,
     };
     match failure {

@@ -1,6 +1,6 @@
 //! News of processes: they run, could not be started, ended. Source: spec 7.5.
 
-use super::instance::{Due, Hold, Process, Warning};
+use super::instance::{Due, Hold, Oom, Process, Warning};
 use super::lifecycle::{exit_env, ready_when_run};
 use super::request::{Ended, Failure};
 use super::state::{Goal, Main, State};
@@ -12,6 +12,7 @@ use crate::spec::{Expect, NormalExit, Policy, Respawn};
 use crate::text::Text;
 use crate::time::Mono;
 use crate::view::ProgramState;
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::vec::Vec;
 
@@ -181,12 +182,43 @@ impl Engine {
         self.release_hold(id, Hold::Ready);
     }
 
+    /// Takes note of how many processes of an instance's group were killed for want of memory. The
+    /// kernel tells how many, not which.
+    pub(super) fn oom_kills(&mut self, slot: Slot, kills: u64) {
+        if self.process(slot).is_none() {
+            return;
+        }
+        let Some(instance) = self.instances.edit(&slot.instance) else { return };
+        let before = instance.oom.as_ref().map_or(0, |oom| oom.kills);
+        let lives = instance.processes.values().any(|process| process.pid.is_some());
+        let more = lives && kills > before;
+        let starved = lives && (more || instance.oom.as_ref().is_some_and(|oom| oom.starved));
+        instance.oom = (kills > 0).then(|| Box::new(Oom { kills, starved }));
+    }
+
+    /// Returns how a process ended, as far as there is more to know than its parent is told: KILL that
+    /// nobody here sent, while the kernel killed for want of memory.
+    fn known_end(&mut self, slot: Slot, exit: Exit) -> Exit {
+        let Some(instance) = self.instances.look(&slot.instance) else { return exit };
+        let asked = instance.state == State::Killed
+            || instance.processes.get(&slot.role).is_some_and(|process| process.overdue);
+        let killed = matches!(exit, Exit::Signal { signal, .. } if signal == Signal::KILL.number());
+        if asked || !killed || !instance.oom.as_ref().is_some_and(|oom| oom.starved) {
+            return exit;
+        }
+        if let Some(oom) = self.instances.edit(&slot.instance).and_then(|i| i.oom.as_mut()) {
+            oom.starved = false;
+        }
+        Exit::OutOfMemory
+    }
+
     pub(super) fn exited(&mut self, slot: Slot, pid: Pid, exit: Exit) {
         self.out.push(Effect::Release(slot));
         // Told again: what the original left is being looked for already.
         let Some(process) = self.process(slot).filter(|p| p.left_by.is_none()) else { return };
         let (id, role) = (slot.instance, slot.role);
         let Some(spec) = self.spec_of(id) else { return };
+        let exit = self.known_end(slot, exit);
         self.say_ended(id, role, pid, exit, &spec.policy);
         self.remember(id, Note::Ended(role, pid, exit));
         self.emit_exited(id, role, pid, exit, process.since);
@@ -252,6 +284,9 @@ impl Engine {
         if let Exit::Signal { core, .. } = exit {
             env.push(Text::from(if core { "CORE=1" } else { "CORE=0" }));
         }
+        if exit == Exit::OutOfMemory {
+            env.extend([Text::from("CORE=0"), Text::from("OOM=1")]);
+        }
         env.push(Text::from(format!("RUNTIME={}", super::reports::seconds(self.now.since(since)))));
         let (job, depth) = (instance.job.clone(), instance.depth.saturating_add(1));
         if let Ok(name) = EventName::try_from("exited") {
@@ -311,7 +346,8 @@ pub(super) fn is_normal(exit: Exit, normal: &[NormalExit]) -> bool {
     normal.iter().any(|row| match (row, exit) {
         (NormalExit::Status(wanted), Exit::Status(status)) => *wanted == u32::from(status),
         (NormalExit::Signal(wanted), Exit::Signal { signal, .. }) => wanted.number() == signal,
-        (NormalExit::Status(_), Exit::Signal { .. } | Exit::Unknown)
-        | (NormalExit::Signal(_), Exit::Status(_) | Exit::Unknown) => false,
+        // For want of memory is never as it should be.
+        (NormalExit::Status(_), Exit::Signal { .. } | Exit::Unknown | Exit::OutOfMemory)
+        | (NormalExit::Signal(_), Exit::Status(_) | Exit::Unknown | Exit::OutOfMemory) => false,
     })
 }

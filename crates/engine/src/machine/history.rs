@@ -143,7 +143,10 @@ impl History {
                 let count = match &self.last_exit {
                     Some((_, LastExit::Ended { exit: Exit::Status(0), .. })) => &mut of.done,
                     Some((_, LastExit::Ended { exit: Exit::Status(_), .. })) => &mut of.status,
-                    Some((_, LastExit::Ended { exit: Exit::Signal { .. }, .. })) => &mut of.signal,
+                    Some((
+                        _,
+                        LastExit::Ended { exit: Exit::Signal { .. } | Exit::OutOfMemory, .. },
+                    )) => &mut of.signal,
                     Some((_, LastExit::NotSpawned { .. })) => &mut of.unready,
                     Some((_, LastExit::Ended { exit: Exit::Unknown, .. })) | None => {
                         &mut of.unknown

@@ -51,6 +51,10 @@ pub enum Input {
     Pass(Signal),
     /// Somebody changes variables.
     Vary(Whose, Variation),
+    /// So many processes of the group of a slot's instance has the kernel killed for want of memory,
+    /// since the group exists: told before a process of the slot is spawned, and before it is told
+    /// as killed.
+    OomKills(Slot, u64),
     /// Nothing happened but time.
     Tick,
 }
@@ -63,6 +67,8 @@ pub enum ShutdownKind {
     Shutdown,
     /// The end of a user's session.
     Logout,
+    /// Everything stops to begin anew.
+    Restart,
 }
 
 impl ShutdownKind {
@@ -71,6 +77,15 @@ impl ShutdownKind {
         match self {
             ShutdownKind::Shutdown => "shutdown",
             ShutdownKind::Logout => "logout",
+            ShutdownKind::Restart => "restart",
+        }
+    }
+
+    /// Returns the code of `Quit` when nothing else decides it.
+    pub(super) const fn code(self) -> i32 {
+        match self {
+            ShutdownKind::Shutdown | ShutdownKind::Logout => 0,
+            ShutdownKind::Restart => crate::keeper::ANEW,
         }
     }
 }

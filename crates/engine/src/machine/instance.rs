@@ -79,6 +79,18 @@ pub struct Instance {
     /// The one of Supervisor's states that it was last told to be in; none: nothing was told yet.
     #[serde(default)]
     pub told: Option<ProgramState>,
+    /// What the kernel has killed in its group for want of memory; none: nothing.
+    #[serde(default)]
+    pub oom: Option<Box<Oom>>,
+}
+
+/// What the kernel has killed in an instance's group for want of memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Oom {
+    /// How many processes, when last told.
+    pub kills: u64,
+    /// Whether one of those that live, or are about to be told as ended, may be among them.
+    pub starved: bool,
 }
 
 /// Something refused or missed that did not stop the run.
@@ -272,6 +284,7 @@ impl Instance {
             left: 0,
             warnings: List::new(),
             told: None,
+            oom: None,
         }
     }
 

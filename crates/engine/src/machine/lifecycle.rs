@@ -494,6 +494,7 @@ pub(super) fn exit_env(exit: Exit) -> Option<Text> {
             let shown = Signal::new(signal).map_or_else(|| signal.to_string(), |s| s.to_string());
             Some(Text::from(format!("EXIT_SIGNAL={shown}")))
         }
+        Exit::OutOfMemory => Some(Text::from(format!("EXIT_SIGNAL={}", Signal::KILL))),
         Exit::Unknown => None,
     }
 }

@@ -242,10 +242,11 @@ impl Engine {
             Input::Survey(slot, candidates) => self.surveyed(slot, &candidates),
             Input::Swept(slot, left) => self.swept(slot, left),
             Input::SweptAll(left) => self.swept_all(left),
-            Input::Shutdown(kind) => self.shut_down(kind, 0),
+            Input::Shutdown(kind) => self.shut_down(kind, kind.code()),
             Input::Pass(signal) => self.pass(signal),
             Input::Remains(slot, remaining) => self.remains(slot, remaining),
             Input::Vary(whose, variation) => self.vary(whose, &variation),
+            Input::OomKills(slot, kills) => self.oom_kills(slot, kills),
             Input::Tick => self.pass_deadlines(),
         }
         self.settle();

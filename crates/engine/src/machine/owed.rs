@@ -6,6 +6,7 @@ use super::lifecycle::{polite_scope, scope};
 use super::request::RequestId;
 use super::state::State;
 use super::{Engine, SignalScope};
+use crate::names::{InstanceName, JobName};
 use crate::process::{Pid, Role, Slot};
 use crate::signal::Signal;
 use crate::spec::{Expect, KillMode};
@@ -37,6 +38,13 @@ impl Engine {
             };
             (process.slot, belief)
         })
+    }
+
+    /// Reports whether an instance has a process, or is about to have one.
+    pub fn has_processes(&self, job: &JobName, instance: &InstanceName) -> bool {
+        let id = self.names.get(&(job.clone(), instance.clone()));
+        let instance = id.and_then(|id| self.instances.look(id));
+        instance.is_some_and(|instance| !instance.processes.is_empty())
     }
 
     /// Reports whether a slot's original has ended as `expect` wanted, or what it left is about to

@@ -151,7 +151,7 @@ fn error(state: ProgramState, last: Option<&LastExit>, spec: &JobSpec) -> String
         {
             let code = match exit {
                 Exit::Status(status) => i32::from(*status),
-                Exit::Signal { .. } | Exit::Unknown => -1,
+                Exit::Signal { .. } | Exit::Unknown | Exit::OutOfMemory => -1,
             };
             format!("Bad exit code {code}")
         }

@@ -205,6 +205,9 @@ impl fmt::Display for Ended {
                 None => write!(f, "killed by signal {signal}"),
             },
             Exit::Unknown => f.write_str("ended, status unknown"),
+            Exit::OutOfMemory => {
+                write!(f, "killed by {} signal: out of memory", Signal::KILL)
+            }
         }
     }
 }

@@ -93,7 +93,11 @@ impl Shutdown {
 impl Engine {
     /// Begins the end; `code` is what Upright exits with.
     pub(super) fn shut_down(&mut self, kind: ShutdownKind, code: i32) {
-        if self.globals.shutdown.is_some() {
+        if let Some(shutdown) = &mut self.globals.shutdown {
+            // It stops everything as well, and nothing begins anew.
+            if shutdown.kind == ShutdownKind::Restart && !shutdown.quit {
+                (shutdown.kind, shutdown.code) = (kind, code);
+            }
             return;
         }
         let part = |whole: Span, hundredths: u64| Span(whole.0 / 100 * hundredths);
@@ -388,6 +392,11 @@ impl Engine {
             None => true,
             Some(shutdown) => !(shutdown.killed || shutdown.quit) && events.iter().any(of_the_end),
         }
+    }
+
+    /// Returns why everything is being stopped, where it is.
+    pub fn shutdown_kind(&self) -> Option<ShutdownKind> {
+        self.globals.shutdown.as_ref().map(|shutdown| shutdown.kind)
     }
 
     /// Reports whether everything is being stopped.

@@ -19,7 +19,7 @@ use engine::signal::Signal;
 use engine::spec::KillMode;
 use engine::text::Text;
 use engine::time::{Mono, Span};
-use engine::view::SettingsView;
+use engine::view::{GroupsView, SettingsView, SupervisorState, SupervisorView};
 use std::sync::Arc;
 
 /// How many bytes at the front say in which pieces the others come and what is answered.
@@ -237,19 +237,7 @@ impl Daemon {
                 Answer::Jobs(names.filter_map(|name| self.engine.job_view(name)).collect())
             }
             Call::Programs(_) => Answer::Programs(self.engine.programs()),
-            Call::Settings(_) => Answer::Settings(Box::new(SettingsView {
-                task: choice & 1 == 0,
-                respawn: choice & 2 == 0,
-                command: Some(text),
-                directory: None,
-                user: None,
-                kill_signal: Signal::TERM,
-                kill_timeout: Span::secs(5),
-                kill_mode: KillMode::Group,
-                normal_exit: vec![1],
-                rotate_size: u64::from(choice),
-                rotate_count: 1,
-            })),
+            Call::Settings(_) => Answer::Settings(Box::new(settings(text, choice))),
             Call::Usage(_) => Answer::Usage((choice & 1 == 0).then_some(text)),
             Call::Version => Answer::Version(Version::own(1)),
             Call::GetLogPriority => Answer::Priority(Level::TABLE[usize::from(choice % 6)].0),
@@ -270,7 +258,11 @@ impl Daemon {
             | Call::Shutdown(_)
             | Call::SetEnv(..)
             | Call::UnsetEnv(..)
-            | Call::ResetEnv(_) => Answer::Done,
+            | Call::ResetEnv(_)
+            | Call::AddGroup(_)
+            | Call::RemoveGroup(_) => Answer::Done,
+            Call::Reread => Answer::Groups(GroupsView::default()),
+            Call::Supervisor => Answer::Supervisor(Box::new(supervisor())),
         })
     }
 
@@ -318,4 +310,29 @@ fn fault(choice: u8) -> Fault {
         _ => Refusal::Failed(asked, job(), name(), failure),
     };
     Fault::refused(&refusal, Some(Text::from(&[choice, b'\n'])))
+}
+
+fn settings(text: Text, choice: u8) -> SettingsView {
+    SettingsView {
+        task: choice & 1 == 0,
+        respawn: choice & 2 == 0,
+        command: Some(text),
+        directory: None,
+        user: None,
+        kill_signal: Signal::TERM,
+        kill_timeout: Span::secs(5),
+        kill_mode: KillMode::Group,
+        normal_exit: vec![1],
+        rotate_size: u64::from(choice),
+        rotate_count: 1,
+    }
+}
+
+fn supervisor() -> SupervisorView {
+    SupervisorView {
+        identifier: String::from("supervisor"),
+        state: SupervisorState::Running,
+        pid: 1,
+        logfile: Text::from("/log"),
+    }
 }

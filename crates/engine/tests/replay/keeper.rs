@@ -112,6 +112,7 @@ fn to_keeper<'a>(bytes: &mut Bytes<'a>) -> ToKeeper<'a> {
                 script_fd: bytes.flag(),
                 input: bytes.flag(),
                 tap: bytes.flag(),
+                group_fd: bytes.flag(),
             };
             let pipe_owner = (word as u32, bytes.number() as u32);
             ToKeeper::Spawn { slot, wants, pipe_owner, plan: bytes.piece(), route: bytes.rest() }

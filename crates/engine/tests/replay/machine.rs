@@ -86,9 +86,11 @@ impl Driver {
                 let pids: Vec<i32> = (0..bytes.below(7) as i32).map(|n| 200 + n).collect();
                 Input::Remains(self.slot(bytes), Remaining::of(&pids))
             }
-            26 if bytes.below(8) == 0 => {
-                Input::Shutdown(bytes.pick(&[ShutdownKind::Shutdown, ShutdownKind::Logout]))
-            }
+            26 if bytes.below(8) == 0 => Input::Shutdown(bytes.pick(&[
+                ShutdownKind::Shutdown,
+                ShutdownKind::Logout,
+                ShutdownKind::Restart,
+            ])),
             26 if bytes.below(4) == 0 => Input::SweptAll(bytes.below(3) as u32),
             26 => Input::Pass(engine::signal::Signal::USR1),
             27 => Input::Define(Arc::new(parse(job(bytes), bytes.piece()).spec)),

@@ -235,6 +235,7 @@ fn last_exit(exit: &LastExit) -> String {
         LastExit::Ended { process, exit: Exit::Signal { signal, core } } => {
             format!("{process} by signal {signal}{}", if *core { ", core written" } else { "" })
         }
+        LastExit::Ended { process, exit: Exit::OutOfMemory } => format!("{process}, out of memory"),
         LastExit::Ended { process, exit: Exit::Unknown } => format!("{process}, nobody knows how"),
         LastExit::NotSpawned { process, step, errno } => {
             format!("{process}: {}: {}", step.words(), Errno(*errno))

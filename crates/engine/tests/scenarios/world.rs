@@ -48,9 +48,10 @@ const INPUTS: &[(&str, &str, Do)] = &[
     ("stopped", "JOB PROCESS [SIGNAL]", World::stopped),
     ("left", "JOB [PID:SESSION]...", World::left),
     ("swept", "JOB COUNT", World::swept),
+    ("oom", "JOB PROCESS COUNT", World::oom),
     ("remaining", "JOB [PID]...", World::remaining),
     ("remove", "JOB", World::remove),
-    ("shutdown", "[logout]", World::shutdown),
+    ("shutdown", "[logout|restart]", World::shutdown),
     ("strays", "COUNT", World::strays_left),
     ("pass", "SIGNAL", |w, r| {
         let signal = Signal::from_name(one(r)?).ok_or("which signal?")?;
@@ -421,6 +422,7 @@ impl World {
         self.tell(Input::Shutdown(match words {
             [] => ShutdownKind::Shutdown,
             ["logout"] => ShutdownKind::Logout,
+            ["restart"] => ShutdownKind::Restart,
             _ => return Err("no such shutdown".into()),
         }))
     }
@@ -555,6 +557,12 @@ impl World {
         let [job, count] = words else { return Err("how many?".into()) };
         let slot = self.process(&[job, Role::Main.name()])?;
         self.tell(Input::Swept(slot, count.parse().map_err(|_| "how many?")?))
+    }
+
+    fn oom(&mut self, words: &[&str]) -> Followed {
+        let [job, process, count] = words else { return Err("how many?".into()) };
+        let slot = self.process(&[job, process])?;
+        self.tell(Input::OomKills(slot, count.parse().map_err(|_| "how many?")?))
     }
 }
 

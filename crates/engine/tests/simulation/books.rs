@@ -99,6 +99,7 @@ impl Books {
             | Input::SweptAll(_)
             | Input::Pass(_)
             | Input::Remains(..)
+            | Input::OomKills(..)
             | Input::Vary(..)
             | Input::Tick => {}
         }

@@ -81,7 +81,7 @@ const FAMILIES: &[Family] = &[
         "The status that the last main process ended with.",
         |facts, samples| last_exit(facts, samples, |exit| match exit {
             Exit::Status(status) => Some(u32::from(status)),
-            Exit::Signal { .. } | Exit::Unknown => None,
+            Exit::Signal { .. } | Exit::Unknown | Exit::OutOfMemory => None,
         }),
     ),
     family(
@@ -90,6 +90,8 @@ const FAMILIES: &[Family] = &[
         "The signal that ended the last main process.",
         |facts, samples| last_exit(facts, samples, |exit| match exit {
             Exit::Signal { signal, .. } => Some(u32::from(signal)),
+            // KILL.
+            Exit::OutOfMemory => Some(9),
             Exit::Status(_) | Exit::Unknown => None,
         }),
     ),

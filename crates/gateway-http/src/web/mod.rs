@@ -1,7 +1,8 @@
 //! What is for people and for collectors of numbers, by its path.
 
 mod api;
-mod query;
+mod pages;
+pub mod query;
 mod stream;
 
 use crate::call::Gateway;
@@ -11,6 +12,8 @@ use engine::control::fault::Fault;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
+use pages::forms::Forms;
+use query::Query;
 use std::rc::Rc;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -18,6 +21,8 @@ use tokio::sync::Semaphore;
 /// What is kept from one request to the next.
 pub struct Web {
     metrics: Metrics,
+    /// Buttons, and what is said of them.
+    forms: Forms,
     /// Room for streams of events.
     streams: Arc<Semaphore>,
 }
@@ -25,7 +30,7 @@ pub struct Web {
 impl Default for Web {
     fn default() -> Web {
         let streams = Arc::new(Semaphore::new(stream::STREAMS_MAX));
-        Web { metrics: Metrics::default(), streams }
+        Web { metrics: Metrics::default(), forms: Forms::default(), streams }
     }
 }
 
@@ -38,11 +43,40 @@ enum Route {
     Events,
     /// What control can be asked.
     Api,
+    /// All jobs; by POST, what is done to them.
+    List,
+    /// One job.
+    Job,
+    /// A log.
+    Log,
+    /// What has happened.
+    Timeline,
+    /// The picture.
+    Graph,
+    /// That there is a server.
+    Ok,
+    /// What a page needs, with its kind.
+    Part(&'static str, &'static str),
 }
 
 /// Every path.
-const ROUTES: &[(&str, Route)] =
-    &[("/metrics", Route::Metrics), ("/events", Route::Events), ("/api", Route::Api)];
+/// Those that are known from Supervisor 4.3.0, web.py: `/`,
+/// `/index.html`, `/tail.html`, `/ok.html`.
+const ROUTES: &[(&str, Route)] = &[
+    ("/metrics", Route::Metrics),
+    ("/events", Route::Events),
+    ("/api", Route::Api),
+    ("/", Route::List),
+    ("/index.html", Route::List),
+    ("/job.html", Route::Job),
+    ("/tail.html", Route::Log),
+    ("/events.html", Route::Timeline),
+    ("/graph.html", Route::Graph),
+    ("/ok.html", Route::Ok),
+    ("/style.css", Route::Part("text/css; charset=utf-8", pages::STYLE)),
+    ("/script.js", Route::Part("text/javascript; charset=utf-8", pages::SCRIPT)),
+    ("/icon.svg", Route::Part("image/svg+xml", pages::ICON)),
+];
 
 /// What the path of a method of control begins with.
 const METHOD: &str = "/api/";
@@ -59,7 +93,11 @@ pub async fn answer(
     }
     let route = ROUTES.iter().find(|row| row.0 == path).map(|row| row.1);
     let route = route.ok_or(StatusCode::NOT_FOUND)?;
+    if route == Route::List && request.method() == Method::POST {
+        return pages::forms::submit(gateway, request).await;
+    }
     reads(&request)?;
+    let query = Query::of(request.uri());
     match route {
         Route::Metrics => {
             let text = gateway.web.metrics.collect(&gateway.control).await;
@@ -67,6 +105,13 @@ pub async fn answer(
         }
         Route::Events => stream::answer(gateway, &gateway.web.streams, &request).await,
         Route::Api => Ok(api::index()),
+        Route::List => Ok(pages::list(gateway, &query).await),
+        Route::Job => Ok(pages::job(gateway, &query).await),
+        Route::Log => Ok(pages::log(gateway, &query).await),
+        Route::Timeline => Ok(pages::timeline(gateway).await),
+        Route::Graph => Ok(pages::graph(gateway).await),
+        Route::Ok => Ok(whole("text/plain", "OK".to_owned())),
+        Route::Part(kind, text) => Ok(whole(kind, text.to_owned())),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The gateway before a real Upright that runs jobs.
 
 mod http;
+mod pages;
 mod web;
 mod world;
 

@@ -277,16 +277,19 @@ impl Daemon {
             Err(errno) => return self.refuse_spawn(slot, Step::Socket, errno),
         };
         let given = self.given_to_gateway(&order).and(self.files.given(&order)).and(shared);
+        let born = self.group_of(&order);
+        let (group, procs) = born.map(|born| (born.directory, born.procs)).unzip();
         let none = Answers::default();
         let answers = self.lookups.answers(slot).unwrap_or(&none);
-        let prepared = match planning::prepare(&self.settings, &order, given.numbers(), answers) {
+        let prepared = planning::prepare(&self.settings, &order, given.numbers(), procs, answers);
+        let prepared = match prepared {
             Ok(prepared) => prepared,
             Err(Unready::Asks(question, root)) => return self.look_up(slot, question, root),
             Err(Unready::Refused(Refusal(step, errno))) => {
                 return self.refuse_spawn(slot, step, errno);
             }
         };
-        let mut wants = prepared.wants;
+        let mut wants = Wants { group_fd: group.is_some(), ..prepared.wants };
         let mut plan = prepared.plan;
         let mut in_file = None;
         if plan.len() + prepared.route.len() > INLINE_MAX {
@@ -306,8 +309,13 @@ impl Daemon {
             plan: &plan,
             route: &prepared.route,
         };
-        let fds: Vec<BorrowedFd<'_>> =
-            in_file.iter().chain(given.fds()).chain(&prepared.script).map(AsFd::as_fd).collect();
+        let fds: Vec<BorrowedFd<'_>> = in_file
+            .iter()
+            .chain(&group)
+            .chain(given.fds())
+            .chain(&prepared.script)
+            .map(AsFd::as_fd)
+            .collect();
         let done = self.send(&message, &fds);
         if done == Done::Yes {
             self.lookups.forget(slot);
@@ -339,7 +347,8 @@ impl Daemon {
             own: self.traces(slot),
             others: others.map(|(other, _)| self.traces(other)).collect(),
         };
-        let candidates = self.subject(slot, |subject| census.left_by(&search, subject));
+        let members = self.members(slot.instance);
+        let candidates = self.subject(slot, |subject| census.left_by(&search, subject, &members));
         if let Some(candidates) = candidates {
             self.news.push_back(Input::Survey(slot, candidates));
         }
@@ -371,7 +380,9 @@ impl Daemon {
     fn sweep(&mut self, slot: Slot, signal: Signal) {
         let census = Census::take(self.settings.keeper);
         let left = self.left_over(&census, slot);
-        self.subject(slot, |subject| signal_all(&left, subject, signal));
+        if !self.kill_group(slot.instance, &left, signal) {
+            self.subject(slot, |subject| signal_all(&left, subject, signal));
+        }
         if !left.is_empty() {
             self.sweeping.insert(slot, signal);
         }
@@ -400,7 +411,8 @@ impl Daemon {
 
     /// Returns the living processes of a slot's job that no slot has.
     pub(super) fn left_over(&self, census: &Census, slot: Slot) -> Vec<Pid> {
-        self.subject(slot, |subject| census.left_over(subject)).unwrap_or_default()
+        let members = self.members(slot.instance);
+        self.subject(slot, |subject| census.left_over(subject, &members)).unwrap_or_default()
     }
 
     fn subject<T>(&self, slot: Slot, look: impl FnOnce(&Subject<'_>) -> T) -> Option<T> {
@@ -476,6 +488,7 @@ impl Daemon {
         super::startup::remove_files(&self.settings);
         self.http.remove_files();
         self.end_programs();
+        self.leave_groups();
         let done = self.send(&ToKeeper::Quit { code }, &[]);
         if let (Done::Yes, Standing::Starting | Standing::Going) = (&done, self.standing) {
             self.standing = Standing::Over;

@@ -72,6 +72,7 @@ impl Daemon {
         self.give_up_lending();
         self.give_up_lookups();
         self.give_up_trial();
+        self.remove_groups(sys::clock::monotonic());
         let again = std::mem::take(&mut self.again).into_iter().map(|id| (id, false));
         let mut clients: BTreeMap<ConnectionId, bool> = again.collect();
         for event in ready {
@@ -155,6 +156,7 @@ impl Daemon {
         match message {
             FromKeeper::Spawned { slot, pid, warnings } => {
                 self.note_original(slot, pid);
+                let warnings = self.with_group_refusals(slot, warnings);
                 self.chronicle_spawned(slot, pid);
                 self.handle(Input::Spawned(slot, pid, warnings), effects);
                 self.begin_listener(slot);
@@ -167,6 +169,7 @@ impl Daemon {
             }
             FromKeeper::Exited { slot, pid, exit } => {
                 self.note_gateway_gone(slot);
+                self.note_end(slot, exit, effects);
                 self.lending.forget(slot);
                 if self.engine.leaves_its_group(slot) && sys::signals::group_exists(pid) {
                     self.note_group(slot, pid, effects);
@@ -210,6 +213,9 @@ impl Daemon {
         if self.settings.kin == Kin::Foster {
             let open: BTreeSet<Slot> = self.engine.sweeps().map(|(slot, _)| slot).collect();
             self.sweeping.retain(|slot, _| open.contains(slot));
+        }
+        if uncounted {
+            self.groups.look_again(sys::clock::monotonic());
         }
         let strays = self.engine.strays().is_some();
         let nobody = self.sweeping.is_empty() && self.lingering.is_empty() && !strays;
@@ -402,6 +408,10 @@ impl Daemon {
                 self.reload();
                 return self.connections.await_files(id);
             }
+            Call::Supervisor => self.supervisor(),
+            Call::Reread => self.reread(),
+            Call::AddGroup(name) => self.add_group(&name, effects),
+            Call::RemoveGroup(name) => self.remove_group(&name, effects),
             Call::SetLogPriority(level) => {
                 self.engine.hear(level);
                 Ok(Answer::Done)
@@ -444,6 +454,9 @@ impl Daemon {
         if kind == ShutdownKind::Logout && self.settings.options.mode == Mode::System {
             let why = "this is the machine's Upright, which is no session that could end";
             return Err(Fault::Unavailable(String::from(why)));
+        }
+        if kind == ShutdownKind::Restart {
+            self.may_begin_anew()?;
         }
         self.handle(Input::Shutdown(kind), effects);
         Ok(Answer::Done)
@@ -524,14 +537,7 @@ impl Daemon {
                 let views = self.engine.list(Some(&(name, Default::default())), most);
                 Ok(Answer::Instances(views.into_iter().map(|view| self.troubled(view)).collect()))
             }
-            Call::Why(target) => {
-                let (job, instance) = self.engine.find_past(&target).map_err(refused)?;
-                let why = self.engine.why(&job, &instance);
-                let mut why = why.ok_or(Refusal::UnknownJob(target.job)).map_err(refused)?;
-                why.status = self.troubled(why.status);
-                why.files = self.catalogue.files_of(&job);
-                Ok(Answer::Why(Box::new(why)))
-            }
+            Call::Why(target) => self.why(&target).map_err(refused),
             Call::ShowConfig(None) => {
                 let jobs = self.engine.job_names().filter(|name| !name.is_reserved());
                 Ok(Answer::Jobs(jobs.filter_map(|name| self.engine.job_view(name)).collect()))
@@ -540,11 +546,7 @@ impl Daemon {
                 let name = self.known(&job).map_err(refused)?;
                 Ok(Answer::Jobs(self.engine.job_view(&name).into_iter().collect()))
             }
-            Call::Programs(None) => Ok(Answer::Programs(self.engine.programs())),
-            Call::Programs(Some(job)) => {
-                let name = self.known(&job).map_err(refused)?;
-                Ok(Answer::Programs(self.engine.program(&name).into_iter().collect()))
-            }
+            Call::Programs(job) => self.programs(job.as_ref()),
             Call::Settings(job) => {
                 let name = self.known(&job).map_err(refused)?;
                 let view = self.settings_of(&name);
@@ -573,8 +575,27 @@ impl Daemon {
             | Call::SetEnv(..)
             | Call::UnsetEnv(..)
             | Call::ListEnv(..)
+            | Call::Supervisor
+            | Call::Reread
+            | Call::AddGroup(_)
+            | Call::RemoveGroup(_)
             | Call::ResetEnv(..) => Ok(Answer::Done),
         }
+    }
+
+    fn programs(&self, job: Option<&Text>) -> Result<Answer, Fault> {
+        let Some(job) = job else { return Ok(Answer::Programs(self.engine.programs())) };
+        let name = self.known(job).map_err(|refusal| Fault::refused(&refusal, None))?;
+        Ok(Answer::Programs(self.engine.program(&name).into_iter().collect()))
+    }
+
+    fn why(&self, target: &Target) -> Result<Answer, Refusal> {
+        let (job, instance) = self.engine.find_past(target)?;
+        let why = self.engine.why(&job, &instance);
+        let mut why = why.ok_or_else(|| Refusal::UnknownJob(target.job.clone()))?;
+        why.status = self.troubled(why.status);
+        why.files = self.catalogue.files_of(&job);
+        Ok(Answer::Why(Box::new(why)))
     }
 
     /// Adds what the options say where the job's file does not.

@@ -201,7 +201,9 @@ impl Daemon {
             }
             Exit::Status(0) => Err(Errno::FBIG),
             ABSENT => Err(Errno::NOENT),
-            Exit::Status(_) | Exit::Signal { .. } | Exit::Unknown => Err(Errno::IO),
+            Exit::Status(_) | Exit::Signal { .. } | Exit::Unknown | Exit::OutOfMemory => {
+                Err(Errno::IO)
+            }
         }
     }
 

@@ -6,12 +6,14 @@
 
 mod bus;
 mod catalogue;
+mod cgroups;
 mod chronicle;
 mod connections;
 mod dbus;
 mod effects;
 mod files;
 mod gateway;
+mod groups;
 mod http;
 mod inputs;
 mod journal;
@@ -41,6 +43,7 @@ mod watching;
 use crate::keeper::handover::Kin;
 use crate::options::{self, Asked};
 use catalogue::Catalogue;
+use cgroups::Groups;
 use chronicle::Chronicle;
 use connections::{ConnectionId, Connections};
 use dbus::Dbus;
@@ -171,6 +174,8 @@ struct Daemon {
     dbus: Dbus,
     /// Servers for Supervisor's clients.
     http: Http,
+    /// The control groups of instances.
+    groups: Groups,
     /// Every job with its files.
     catalogue: Catalogue,
     /// The directories of the job files.
@@ -268,6 +273,7 @@ impl Daemon {
             self.watching.due(),
             self.trial.as_ref().map(Trial::until),
             self.recount_due(now),
+            self.groups.due(),
         ];
         let first = deadlines.into_iter().flatten().min();
         let idle = self.news.is_empty() && self.again.is_empty() && self.catalogue.is_settled();

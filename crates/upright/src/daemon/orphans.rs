@@ -108,14 +108,23 @@ impl Census {
     }
 
     /// Returns what the original of a job left behind, of the keeper's new children: those that are
-    /// of its session, carry the job's name or were the same program, oldest first. Only where there
+    /// in its control group, whose `members` are given; only where there is none, those that are of
+    /// its session, carry the job's name or were the same program, oldest first; and only where there
     /// is none of these, those that [`Search::may_have_left`].
-    pub fn left_by(&self, search: &Search<'_>, subject: &Subject<'_>) -> Vec<Candidate> {
+    pub fn left_by(
+        &self,
+        search: &Search<'_>,
+        subject: &Subject<'_>,
+        members: &BTreeSet<Pid>,
+    ) -> Vec<Candidate> {
         let orphans = self.all.iter().filter(|stat| {
             let orphan = stat.ppid == search.keeper || search.foster == Some(stat.ppid);
             orphan && !subject.known.contains(&stat.pid) && stat.state != b'Z'
         });
-        let (theirs, others): (Vec<&Stat>, Vec<&Stat>) = orphans.partition(|stat| {
+        // What an earlier run left is in it too, but older.
+        let (grouped, orphans): (Vec<&Stat>, Vec<&Stat>) = orphans
+            .partition(|stat| members.contains(&stat.pid) && stat.start_time >= search.began);
+        let (theirs, others): (Vec<&Stat>, Vec<&Stat>) = orphans.into_iter().partition(|stat| {
             stat.session == search.original
                 || stat.pgrp == search.original
                 || search.own.was(stat)
@@ -124,7 +133,11 @@ impl Census {
         // Of the others only our own: elsewhere there are those of the whole machine.
         let others = others.into_iter().filter(|stat| stat.ppid == search.keeper);
         let nameless = others.filter(|stat| search.may_have_left(stat));
-        let chosen = if theirs.is_empty() { nameless.collect() } else { theirs };
+        let chosen = match (grouped.is_empty(), theirs.is_empty()) {
+            (false, _) => grouped,
+            (true, false) => theirs,
+            (true, true) => nameless.collect(),
+        };
         chosen
             .into_iter()
             .map(|stat| Candidate { pid: stat.pid, session: stat.session, parent: stat.ppid })
@@ -174,13 +187,14 @@ impl Census {
         members.map(|stat| stat.pid).collect()
     }
 
-    /// Returns every living process of a job that no slot has: those that carry its name, and
-    /// their descendants. Never one of another login session than Upright's.
-    pub fn left_over(&self, subject: &Subject<'_>) -> Vec<Pid> {
+    /// Returns every living process of a job that no slot has: the members of its control group, those
+    /// that carry its name, and their descendants. Never one of another login session than Upright's.
+    pub fn left_over(&self, subject: &Subject<'_>, members: &BTreeSet<Pid>) -> Vec<Pid> {
         let mut found: BTreeSet<Pid> = BTreeSet::new();
         let ours = login_session(std::process::id() as Pid);
         for stat in self.all.iter().filter(|stat| stat.state != b'Z') {
-            let mine = found.contains(&stat.ppid) || subject.owns(stat.pid);
+            let mine =
+                found.contains(&stat.ppid) || members.contains(&stat.pid) || subject.owns(stat.pid);
             if mine && !subject.known.contains(&stat.pid) && login_session(stat.pid) == ours {
                 found.insert(stat.pid);
             }

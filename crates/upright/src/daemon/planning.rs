@@ -62,12 +62,13 @@ impl From<Refusal> for Unready {
     }
 }
 
-/// Prepares a spawn; `given` is what descriptors become that the keeper is sent with it, `answers` what a
-/// name service has said.
+/// Prepares a spawn; `given` is what descriptors become that the keeper is sent with it, `group` the
+/// file that a process writes to which joins its control group, `answers` what a name service has said.
 pub fn prepare(
     settings: &Settings,
     order: &SpawnOrder,
     given: Vec<u8>,
+    group: Option<CString>,
     answers: &Answers,
 ) -> Result<Prepared, Unready> {
     let role = order.slot.role;
@@ -87,7 +88,7 @@ pub fn prepare(
         argv: strings(&launched.argv)?,
         env: strings(&order.env)?,
         candidates: candidates(&launched.argv, &order.env)?,
-        cgroups: Vec::new(),
+        cgroups: group.into_iter().collect(),
         console: match console {
             Console::Log | Console::LogPty | Console::Stdout => plan::Console::Log,
             Console::Output => plan::Console::Output,
@@ -121,6 +122,7 @@ pub fn prepare(
         script_fd: script.is_some(),
         input: piped(attrs.input == StandardInput::Pipe),
         tap: piped(attrs.reader == Reader::Gateway),
+        group_fd: false,
     };
     let route = if is_read { route(settings, order, console) } else { Vec::new() };
     Ok(Prepared { wants, pipe_owner: owner, plan: plan.encode(), route, script })

@@ -3,7 +3,6 @@
 
 use super::gateway::Kind;
 use super::link::Sent;
-use super::talk::Grade;
 use super::{Daemon, Standing};
 use engine::control::gateway::ToGateway;
 use engine::control::rights::{Grant, Reach};
@@ -33,7 +32,7 @@ pub struct Pools {
 
 /// A pool, as the keeper holds it for the next daemon.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Pool {
+pub struct Pool {
     name: String,
     server: String,
     buffer_size: u64,
@@ -50,25 +49,40 @@ impl Daemon {
         self.pools.memory = held.remove(&held::POOLS_MEMORY);
     }
 
-    /// Serves the pools of a configuration from now on, and no others.
-    pub(super) fn serve_pools(
-        &mut self,
-        config: &Config,
-        effects: &mut Vec<Effect>,
-    ) -> Result<(), String> {
-        self.warn_of_wants(config);
-        let told = pools(config);
-        if told == self.pools.told {
-            return Ok(());
+    /// Serves these pools too, each in place of one of the same name.
+    pub(super) fn add_pools(&mut self, pools: Vec<Pool>, effects: &mut Vec<Effect>) {
+        if pools.is_empty() {
+            return;
         }
-        self.pools.told = told;
+        self.pools.told.retain(|old| pools.iter().all(|new| new.name != old.name));
+        self.pools.told.extend(pools);
+        let served = self.hold_pools().and_then(|()| self.need_gateway(Kind::Http, effects));
+        if let Err(why) = served {
+            self.say(Level::Error, &format!("event listeners are told nothing: {why}"));
+        }
+    }
+
+    /// Serves a pool no more.
+    pub(super) fn remove_pool(&mut self, name: &str) {
+        let before = self.pools.told.len();
+        self.pools.told.retain(|pool| pool.name != name);
+        if self.pools.told.len() == before {
+            return;
+        }
+        if let Err(why) = self.hold_pools() {
+            self.say(Level::Error, &format!("event listeners: {why}"));
+        }
+    }
+
+    /// Has the keeper hold what the next daemon has to know, and tells a gateway that runs.
+    fn hold_pools(&mut self) -> Result<(), String> {
         let note = serde_json::to_vec(&self.pools.told).unwrap_or_default();
         if let Ok(note) = memfd::sealed(c"upright-pools", &note) {
             self.hold(held::POOLS, note.as_fd());
         }
-        if self.pools.memory.is_none() && !self.pools.told.is_empty() {
+        if self.pools.memory.is_none() {
             let memory = memfd::create(c"upright-listeners");
-            let memory = memory.map_err(|errno| format!("no memory for listeners: {errno}"))?;
+            let memory = memory.map_err(|errno| format!("no memory for them: {errno}"))?;
             self.hold(held::POOLS_MEMORY, memory.as_fd());
             self.pools.memory = Some(memory);
         }
@@ -76,30 +90,26 @@ impl Daemon {
             self.tell_pools();
             self.pass_listeners();
         }
-        match self.pools.told.is_empty() {
-            true => Ok(()),
-            false => self.need_gateway(Kind::Http, effects),
-        }
+        Ok(())
     }
 
     /// Warns of what pools want and do not get.
-    fn warn_of_wants(&self, config: &Config) {
-        let Some(log) = &self.chronicle else { return };
+    pub(super) fn warn_of_wants(&self, config: &Config) {
         for group in &config.groups {
             let GroupKind::Listeners(pool) = &group.kind else { continue };
             let name = &group.name;
             for event in
                 pool.events.iter().filter(|event| OF_OUTPUT.iter().any(|of| event.starts_with(of)))
             {
-                log.write(
-                    Grade::Warn,
+                self.say(
+                    Level::Warn,
                     &format!("[eventlistener:{name}]: {event}: this version tells nothing of it"),
                 );
             }
             if pool.result_handler != HANDLER {
                 let handler = &pool.result_handler;
-                log.write(
-                    Grade::Warn,
+                self.say(
+                    Level::Warn,
                     &format!(
                         "[eventlistener:{name}]: result_handler={handler} does not run, as there is \
                          no Python here; an answer other than OK gives the event back"
@@ -177,17 +187,16 @@ impl Daemon {
     }
 }
 
-fn pools(config: &Config) -> Vec<Pool> {
-    let pools = config.groups.iter().filter_map(|group| {
-        let GroupKind::Listeners(pool) = &group.kind else { return None };
-        let listeners = group.programs.iter().map(|program| namespec(group, program));
-        Some(Pool {
-            name: group.name.clone(),
-            server: config.daemon.identifier.clone(),
-            buffer_size: u64::try_from(pool.buffer_size).unwrap_or(1).max(1),
-            events: pool.events.iter().map(|event| (*event).to_owned()).collect(),
-            listeners: listeners.collect(),
-        })
-    });
-    pools.collect()
+/// Returns what the programs of a group are told; nothing where they are no event listeners.
+pub fn pool_of(config: &Config, name: &str) -> Option<Pool> {
+    let group = config.groups.iter().find(|group| group.name == name)?;
+    let GroupKind::Listeners(pool) = &group.kind else { return None };
+    let listeners = group.programs.iter().map(|program| namespec(group, program));
+    Some(Pool {
+        name: group.name.clone(),
+        server: config.daemon.identifier.clone(),
+        buffer_size: u64::try_from(pool.buffer_size).unwrap_or(1).max(1),
+        events: pool.events.iter().map(|event| (*event).to_owned()).collect(),
+        listeners: listeners.collect(),
+    })
 }

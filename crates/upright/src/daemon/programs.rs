@@ -1,12 +1,14 @@
 //! The programs of Supervisor's configuration: read, told to the machine, and what `[supervisord]` says.
 
 use super::chronicle::Chronicle;
+use super::groups::{groups_of, Group};
 use super::startup::Refused;
 use super::talk::Grade;
 use super::Daemon;
+use crate::options::Mode;
 use crate::supervisord::options::NAME;
 use crate::supervisord::{front, plain};
-use engine::dialect::supervisord::{self, Config};
+use engine::dialect::supervisord::{self, Config, Server};
 use engine::keeper::{held, ToKeeper};
 use engine::logroute::{encode, LogFile, LogRoute, ToLogger};
 use engine::machine::{Effect, Input, Level};
@@ -18,16 +20,17 @@ use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
-use std::sync::Arc;
 use sys::{background, memfd, seqpacket};
 
 /// What is known of Supervisor's configuration.
 #[derive(Debug, Default)]
 pub struct Programs {
-    /// What `[supervisord]` said when everything began.
+    /// What `[supervisord]` said when everything began, where we stand in for its daemon.
     own: Option<supervisord::Daemon>,
     /// The reading end of our own log, for each new logger.
     log: Option<OwnedFd>,
+    /// What was read last.
+    pub(super) pending: Option<Vec<Group>>,
 }
 
 impl Daemon {
@@ -45,28 +48,57 @@ impl Daemon {
     /// Reads the configuration, begins the log and tells the machine of the programs. Where it is wrong
     /// everything ends, as nothing has begun.
     pub(super) fn begin_programs(&mut self, effects: &mut Vec<Effect>) -> Result<(), Refused> {
-        let Some(given) = self.settings.options.programs.clone() else { return Ok(()) };
-        let config = match given.read() {
-            Ok(config) => config,
-            Err(mistake) => return Err(self.refuse(&mistake)),
-        };
-        self.programs.own = Some(config.daemon.clone());
-        self.hold_settings();
-        self.begin_chronicle();
-        self.say_what_was_read(&config);
-        if let Err(mistake) = self.serve_http(&config.daemon.identifier, &config.servers, effects) {
-            return Err(self.refuse(&mistake));
+        let mut pending: Vec<Group> = Vec::new();
+        let mut servers: Vec<Server> = Vec::new();
+        let mut identifier = None;
+        for given in self.settings.options.programs.clone() {
+            let config = match given.read() {
+                Ok(config) => config,
+                Err(mistake) => return Err(self.refuse(&mistake)),
+            };
+            self.stand_in(&config);
+            self.say_what_is_not_served(&config);
+            self.warn_of_wants(&config);
+            let (groups, wrong) = groups_of(&config);
+            wrong.iter().for_each(|line| self.say(Level::Error, line));
+            for spec in groups.iter().flat_map(|group| &group.jobs) {
+                self.handle(Input::Define(spec.clone()), effects);
+            }
+            pending.extend(groups);
+            servers.extend(config.servers);
+            identifier.get_or_insert(config.daemon.identifier);
         }
-        self.say_who_asks_nobody(&config);
+        let pools = pending.iter().filter_map(|group| group.pool.clone()).collect();
+        self.add_pools(pools, effects);
+        self.programs.pending = Some(pending);
+        if let Some(identifier) = identifier {
+            let served = self.serve_http(&identifier, &servers, effects);
+            served.map_err(|mistake| self.refuse(&mistake))?;
+            self.say_who_asks_nobody(&servers);
+        }
         self.write_pidfile();
-        self.define_programs(&config, effects);
         Ok(())
     }
 
+    /// Does what Supervisor's daemon does before it starts programs, where we stand in for it.
+    fn stand_in(&mut self, config: &Config) {
+        if self.settings.options.mode == Mode::Supervisord {
+            self.programs.own = Some(config.daemon.clone());
+            self.hold_settings();
+            self.begin_chronicle();
+            self.say_what_was_read(config);
+        }
+    }
+
+    /// Returns what `[supervisord]` said when everything began, where we stand in for its daemon.
+    pub(super) fn own_settings(&self) -> Option<&supervisord::Daemon> {
+        self.programs.own.as_ref()
+    }
+
     /// Source: Supervisor 4.3.0, http.py, make_http_servers.
-    fn say_who_asks_nobody(&self, config: &Config) {
+    fn say_who_asks_nobody(&self, servers: &[Server]) {
         let Some(log) = &self.chronicle else { return };
-        for server in config.servers.iter().filter(|server| server.login.is_none()) {
+        for server in servers.iter().filter(|server| server.login.is_none()) {
             let section = &server.section;
             let line =
                 format!("Server '{section}' running without any HTTP authentication checking");
@@ -95,7 +127,7 @@ impl Daemon {
         let (read, end) = match sys::pipe::new() {
             Ok(ends) => ends,
             Err(errno) => {
-                self.voice.say(engine::machine::Level::Error, &format!("there is no log: {errno}"));
+                self.voice.say(Level::Error, &format!("there is no log: {errno}"));
                 return;
             }
         };
@@ -127,8 +159,8 @@ impl Daemon {
     }
 
     /// Returns a path of `[supervisord]` as it was meant when everything began.
-    fn path(&self, path: &str) -> PathBuf {
-        let given = self.settings.options.programs.as_ref();
+    pub(super) fn path(&self, path: &str) -> PathBuf {
+        let given = self.settings.options.programs.first();
         given.map_or_else(|| PathBuf::from(path), |given| plain(&given.directory.join(path)))
     }
 
@@ -184,29 +216,11 @@ impl Daemon {
         }
     }
 
-    /// Tells the machine of all programs, in the order in which they are started.
-    fn define_programs(&mut self, config: &Config, effects: &mut Vec<Effect>) {
-        self.say_what_is_not_served(config);
-        let (jobs, wrong) = config.jobs();
-        if let Some(log) = &self.chronicle {
-            for (name, why) in wrong {
-                log.write(Grade::Error, &format!("{name}: cannot be run: {why}"));
-            }
-        }
-        for spec in jobs {
-            self.handle(Input::Define(Arc::new(spec)), effects);
-        }
-        if let Err(why) = self.serve_pools(config, effects) {
-            self.say(Level::Error, &format!("event listeners are told nothing: {why}"));
-        }
-    }
-
     /// Warns of what the configuration wants and this version does not do.
     fn say_what_is_not_served(&self, config: &Config) {
-        let Some(log) = &self.chronicle else { return };
         if !config.groups.is_empty() {
-            log.write(
-                Grade::Warn,
+            self.say(
+                Level::Warn,
                 "stdout_logfile, stderr_logfile and what belongs to them are not followed by this version: the output of programs is thrown away",
             );
         }

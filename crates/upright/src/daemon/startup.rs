@@ -1,6 +1,7 @@
 //! How a daemon begins: it hears what the keeper has, makes the machine again or anew, and listens.
 
 use super::catalogue::Catalogue;
+use super::cgroups::Groups;
 use super::connections::Connections;
 use super::dbus::Dbus;
 use super::files::Files;
@@ -85,10 +86,35 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, Refused>
     let watch = |fd, token| epoll.add(fd, token, Interest::Read);
     watch(link.fd(), KEEPER).map_err(|errno| format!("epoll: {errno}"))?;
     let mut epoll = epoll;
-    let told = Told::listen(&mut link, &mut epoll).map_err(Refused::Start)?;
+    let mut told = Told::listen(&mut link, &mut epoll).map_err(Refused::Start)?;
     let settings = Settings::new(options, told.keeper);
     let mut daemon = nothing_yet(settings, link, epoll);
-    daemon.begin(told)?;
+    let journal = told.held.remove(&held::JOURNAL);
+    let anew = journal.is_none() && told.table.rows().next().is_none();
+    daemon.take_programs(&mut told.held);
+    daemon.take_gateways(&mut told.held);
+    daemon.take_pools(&mut told.held);
+    match anew {
+        true => daemon.begin_anew()?,
+        false => daemon.go_on(&mut told, journal.as_ref())?,
+    }
+    daemon.pass_listeners();
+    told.logger.take().into_iter().for_each(|logger| daemon.take_logger(logger));
+    daemon.take_files(&mut told.held);
+    daemon.take_groups(&mut told.held);
+    daemon.take_shared(&mut told.held);
+    daemon.wait_for_changes()?;
+    if let Err(why) = daemon.lock_logs(&mut told.held).and_then(|()| daemon.listen(&mut told.held))
+    {
+        if anew {
+            // Nothing runs yet: the keeper need not try again what cannot be.
+            daemon.end_programs();
+            daemon.http.remove_files();
+            daemon.link.send(&ToKeeper::Quit { code: 1 }, &[]);
+        }
+        return Err(Refused::Start(why));
+    }
+    daemon.hear_all(std::mem::take(&mut told.news));
     Ok(daemon)
 }
 
@@ -131,6 +157,7 @@ fn nothing_yet(settings: Settings, link: Link, epoll: Epoll) -> Daemon {
         gateways: Gateways::default(),
         dbus: Dbus::default(),
         http: Http::default(),
+        groups: Groups::new(settings.options.grouping),
         catalogue: Catalogue::new(settings.sources.clone()),
         watching: Watching::new(),
         programs: Programs::default(),
@@ -139,38 +166,6 @@ fn nothing_yet(settings: Settings, link: Link, epoll: Epoll) -> Daemon {
         behind: 0,
         standing: Standing::Starting,
         settings,
-    }
-}
-
-impl Daemon {
-    /// Takes up what the keeper told, or begins anew, and listens.
-    fn begin(&mut self, mut told: Told) -> Result<(), Refused> {
-        let journal = told.held.remove(&held::JOURNAL);
-        let anew = journal.is_none() && told.table.rows().next().is_none();
-        self.take_programs(&mut told.held);
-        self.take_gateways(&mut told.held);
-        self.take_shared(&mut told.held);
-        self.take_pools(&mut told.held);
-        match anew {
-            true => self.begin_anew()?,
-            false => self.go_on(&mut told, journal.as_ref())?,
-        }
-        self.pass_listeners();
-        told.logger.take().into_iter().for_each(|logger| self.take_logger(logger));
-        self.take_files(&mut told.held);
-        self.wait_for_changes()?;
-        if let Err(why) = self.lock_logs(&mut told.held).and_then(|()| self.listen(&mut told.held))
-        {
-            if anew {
-                // Nothing runs yet: the keeper need not try again what cannot be.
-                self.end_programs();
-                self.http.remove_files();
-                self.link.send(&ToKeeper::Quit { code: 1 }, &[]);
-            }
-            return Err(Refused::Start(why));
-        }
-        self.hear_all(std::mem::take(&mut told.news));
-        Ok(())
     }
 }
 

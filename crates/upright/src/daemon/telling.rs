@@ -2,7 +2,8 @@
 
 use super::talk::Grade;
 use super::Daemon;
-use engine::machine::{Effect, Input, Notice, ProgramNews, ShutdownKind};
+use engine::logroute::ToLogger;
+use engine::machine::{Effect, Input, Level, Notice, ProgramNews, ShutdownKind};
 use engine::names::JobName;
 use engine::process::{Exit, Pid, Role, Slot};
 use engine::signal::Signal;
@@ -19,6 +20,7 @@ fn ended(exit: Exit) -> String {
             let core = if core { " (core dumped)" } else { "" };
             format!("terminated by {name}{core}")
         }
+        Exit::OutOfMemory => String::from("terminated by SIGKILL"),
         Exit::Unknown => String::from("status unknown"),
     }
 }
@@ -111,6 +113,34 @@ impl Daemon {
             Signal::TERM | Signal::INT | Signal::QUIT => {
                 said(Grade::Warn, "exit request");
                 self.handle(Input::Shutdown(ShutdownKind::Shutdown), effects);
+            }
+            Signal::HUP
+                if self
+                    .engine
+                    .shutdown_kind()
+                    .is_some_and(|kind| kind != ShutdownKind::Restart) =>
+            {
+                if let Some(log) = &self.chronicle {
+                    log.write(
+                        Grade::Warn,
+                        "ignored SIGHUP indicating restart request (shutdown in progress)",
+                    );
+                }
+            }
+            Signal::HUP => {
+                said(Grade::Warn, "restart request");
+                match self.may_begin_anew() {
+                    Ok(()) => self.handle(Input::Shutdown(ShutdownKind::Restart), effects),
+                    Err(fault) => {
+                        let line = format!("cannot restart, everything goes on as it is: {fault}");
+                        self.say(Level::Error, &line);
+                    }
+                }
+            }
+            Signal::USR2 => {
+                said(Grade::Info, "log reopen request");
+                self.tell_logger(&ToLogger::Reopen);
+                self.say(Level::Message, "supervisord logreopen");
             }
             _ => said(Grade::Debug, "nothing"),
         }

@@ -59,6 +59,10 @@ impl Daemon {
             | Call::LogPath(_)
             | Call::NotifyDbusAddress(_)
             | Call::NotifyCgroupManagerAddress(_)
+            | Call::Supervisor
+            | Call::Reread
+            | Call::AddGroup(_)
+            | Call::RemoveGroup(_)
             | Call::Shutdown(_) => return Ok(Answer::Done),
         };
         let whose = self.whose(&scope)?;

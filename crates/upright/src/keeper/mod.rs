@@ -15,7 +15,7 @@ mod streams;
 mod table;
 mod telling;
 
-use engine::keeper::{End, LogWire, Replaced, ToKeeper, MESSAGE_MAX};
+use engine::keeper::{End, LogWire, Replaced, ToKeeper, ANEW, MESSAGE_MAX};
 use engine::process::{Exit, Pid, Slot};
 use engine::time::{Mono, Span};
 use facts::Facts;
@@ -86,11 +86,19 @@ pub fn run(arguments: Vec<CString>) -> i32 {
     sys::entry::close_from(3);
     let inherited = Inherited::capture();
     prepare();
-    match Keeper::new(inherited, arguments) {
-        Ok(mut keeper) => keeper.run(),
-        Err(errno) => {
-            sys::say::line(format_args!("upright: cannot start: {}", sys::say::Why(errno)));
-            1
+    begin(&inherited, &arguments)
+}
+
+/// Runs a first keeper, and another one as often as everything is to begin anew.
+fn begin(inherited: &Inherited, arguments: &[CString]) -> i32 {
+    loop {
+        match Keeper::new(inherited.clone(), arguments.to_vec()).map(|mut keeper| keeper.run()) {
+            Ok(ANEW) => {}
+            Ok(code) => return code,
+            Err(errno) => {
+                sys::say::line(format_args!("upright: cannot start: {}", sys::say::Why(errno)));
+                return 1;
+            }
         }
     }
 }
@@ -100,7 +108,14 @@ pub fn go_on(arguments: &[CString]) -> i32 {
     prepare();
     let left = arguments.get(2).map_or(c"", CString::as_c_str);
     match Keeper::resume(left) {
-        Ok(Some(mut keeper)) => keeper.run(),
+        Ok(Some(mut keeper)) => match keeper.run() {
+            ANEW => {
+                let (inherited, own) = (keeper.inherited.clone(), keeper.identity.clone());
+                drop(keeper);
+                begin(&inherited, &own.arguments)
+            }
+            code => code,
+        },
         Ok(None) => 0,
         Err(why) => {
             sys::say::line(format_args!("upright: the keeper cannot go on: {why}"));

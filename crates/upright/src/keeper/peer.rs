@@ -214,7 +214,8 @@ impl Peer {
             Exit::Signal { signal, .. } => sys::say::line(format_args!(
                 "upright: {name} (process {pid}) was ended by signal {signal}; starting it again after {wait}"
             )),
-            Exit::Unknown => {}
+            // The kernel tells a parent of a signal only.
+            Exit::Unknown | Exit::OutOfMemory => {}
         }
     }
 

@@ -100,7 +100,7 @@ impl Keeper {
         spawn: &Spawn<'_>,
         fds: &mut Attached,
     ) -> Result<(Spawned, Kept), (Step, Errno)> {
-        let Wants { script_fd, plan_in_fd, .. } = spawn.wants;
+        let Wants { script_fd, plan_in_fd, group_fd, .. } = spawn.wants;
         let missing = (Step::Plan, Errno::BADF);
         let script = if script_fd {
             Some(fds.iter_mut().rev().find_map(Option::take).ok_or(missing)?)
@@ -116,6 +116,7 @@ impl Keeper {
         } else {
             Source::Bytes(spawn.plan)
         };
+        let group = if group_fd { fds.iter_mut().find_map(Option::take) } else { None };
         let streams = Streams::make(spawn.wants, spawn.pipe_owner).map_err(|errno| {
             let passes = matches!(errno, Errno::MFILE | Errno::NFILE | Errno::NOMEM);
             (if passes { Step::Fork } else { Step::Log }, errno)
@@ -131,6 +132,7 @@ impl Keeper {
             errors: streams.errors.as_ref().map(AsFd::as_fd),
             script: script.as_ref().map(OwnedFd::as_fd),
             given: fds,
+            group: group.as_ref().map(OwnedFd::as_fd),
             inherited: &self.inherited,
             witness: self.facts.witness(self.table.next_index(), spawn.slot),
         };

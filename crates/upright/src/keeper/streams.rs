@@ -31,7 +31,7 @@ pub struct Kept {
 impl Streams {
     /// Makes what a spawn wants, for a user and group to own.
     pub fn make(wants: Wants, owner: (u32, u32)) -> Result<Streams, Errno> {
-        let Wants { log, pty, input, tap, plan_in_fd: _, script_fd: _ } = wants;
+        let Wants { log, pty, input, tap, plan_in_fd: _, script_fd: _, group_fd: _ } = wants;
         let input = input.then(|| pty::input(owner)).transpose()?;
         let output = match (pty, log) {
             (true, _) => Some(pty::terminal(owner)?),

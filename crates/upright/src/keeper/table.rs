@@ -764,6 +764,7 @@ mod tests {
             errors: None,
             script: None,
             given: &[],
+            group: None,
             inherited: &inherited,
             witness: None,
         };

@@ -107,7 +107,7 @@ fn serve(options: &Options, mut epoll: Epoll, signals: &SignalFd, child: Pid) ->
             let code = match exit {
                 Exit::Status(status) => i32::from(status),
                 Exit::Signal { signal, .. } => 128 + i32::from(signal),
-                Exit::Unknown => FAILED,
+                Exit::Unknown | Exit::OutOfMemory => FAILED,
             };
             options.tell(1, || format!("process {child} has ended: exit code {code}"));
             return if options.is_fine(code) { 0 } else { code };

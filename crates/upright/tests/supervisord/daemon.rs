@@ -2,8 +2,10 @@
 
 use engine::control::answer::Answer;
 use engine::control::call::Call;
+use engine::machine::request::{Request, Target, Wait, Which};
 use engine::process::Pid;
 use engine::signal::Signal;
+use engine::text::Text;
 use engine::view::{ProgramState, ProgramView};
 use std::fs;
 use std::io::Read;
@@ -13,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
-use upright::cli::client::Client;
+use upright::cli::client::{Client, Trouble};
 use upright::cli::connect::{self, Address};
 
 /// How long a fact is waited for before the test gives up.
@@ -160,6 +162,25 @@ impl Running<'_> {
     /// Asks.
     pub fn ask(&self, call: Call) -> Answer {
         eventually("a connection", || self.try_client()).ask(call).unwrap()
+    }
+
+    /// Asks; what is refused is no failure of the test.
+    pub fn try_ask(&self, call: Call) -> Result<Answer, Trouble> {
+        eventually("a connection", || self.try_client()).ask(call)
+    }
+
+    /// Stops a job and waits until it has.
+    pub fn stop(&self, job: &str) {
+        let target = Target { job: Text::from(job), which: Which::Env(Vec::new()) };
+        self.ask(Call::Ask(Request::Stop(target, Wait::Settled), None));
+    }
+
+    /// Returns the programs, where somebody answers.
+    pub fn try_programs(&self) -> Option<Vec<ProgramView>> {
+        match self.try_client()?.ask(Call::Programs(None)) {
+            Ok(Answer::Programs(views)) => Some(views),
+            Ok(_) | Err(_) => None,
+        }
     }
 
     /// Returns the programs.

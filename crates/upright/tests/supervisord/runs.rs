@@ -1,8 +1,14 @@
 //! Our `supervisord` with real programs.
 
 use crate::daemon::{eventually, lives, Place};
+use engine::control::answer::Answer;
+use engine::control::call::Call;
+use engine::control::fault::Fault;
+use engine::machine::ShutdownKind;
 use engine::signal::Signal;
-use engine::view::ProgramState;
+use engine::text::Text;
+use engine::view::{GroupsView, ProgramState, SupervisorState};
+use upright::cli::client::Trouble;
 
 /// Runs until it is told to end.
 const WEB: &str = "[program:web]\ncommand=sleep 1000\nstartsecs=0\n";
@@ -92,4 +98,107 @@ fn mistakes_are_told_as_the_original_tells_them() {
     assert_eq!((code, out.as_str()), (Some(0), "4.3.0\n"));
     let (code, out, _) = place.refuses(&["-h"]);
     assert!(code == Some(0) && out.starts_with("supervisord -- run a set of applications"));
+}
+
+#[test]
+fn hup_stops_everything_reads_again_and_starts_anew_in_the_same_process() {
+    let place = Place::new(WEB);
+    let supervisord = place.start();
+    let web = supervisord.comes_to("web", ProgramState::Running).pid.unwrap();
+    place.configure("[program:web]\ncommand=none-of-these\nbroken\n");
+    supervisord.signal(Signal::HUP);
+    place.says("ERRO cannot restart, everything goes on as it is: Source contains parsing errors");
+    assert!(lives(web), "a file that is wrong ends nothing");
+    place.configure("[program:other]\ncommand=sleep 1000\nstartsecs=0\n");
+    supervisord.signal(Signal::HUP);
+    let other = eventually("the other program runs", || {
+        let views = supervisord.try_programs()?;
+        views.into_iter().find(|view| view.job.to_string() == "other")?.pid
+    });
+    assert!(!lives(web) && lives(other));
+    assert_eq!(place.pid(), Some(supervisord.pid()));
+    let log = place.log();
+    let starts = log.iter().filter(|line| line.contains("supervisord started with pid")).count();
+    assert_eq!(starts, 2, "{log:#?}");
+    supervisord.signal(Signal::TERM);
+    assert_eq!(supervisord.end().0, Some(0));
+    assert!(!lives(other));
+}
+
+#[test]
+fn term_while_it_restarts_ends_it() {
+    let place = Place::new(
+        "[program:slow]\ncommand=sh -c 'trap \"\" TERM; echo > up; while :; do sleep 0.05; done'\nstopwaitsecs=2\nstartsecs=0\n",
+    );
+    let supervisord = place.start();
+    eventually("the program is up", || place.dir.join("up").exists().then_some(()));
+    supervisord.ask(Call::Shutdown(ShutdownKind::Restart));
+    let Answer::Supervisor(view) = supervisord.ask(Call::Supervisor) else { panic!("no view") };
+    assert_eq!(view.state, SupervisorState::Restarting);
+    supervisord.signal(Signal::TERM);
+    place.says("received SIGTERM");
+    supervisord.signal(Signal::HUP);
+    place.says("ignored SIGHUP indicating restart request (shutdown in progress)");
+    assert_eq!(supervisord.end().0, Some(0));
+    let log = place.log();
+    assert_eq!(log.iter().filter(|line| line.contains("spawned: 'slow'")).count(), 1);
+}
+
+#[test]
+fn usr2_makes_the_log_anew_after_it_was_moved_away() {
+    let place = Place::new(WEB);
+    let supervisord = place.start();
+    place.says("supervisord started");
+    std::fs::rename(place.dir.join("log"), place.dir.join("log.old")).unwrap();
+    supervisord.signal(Signal::USR2);
+    eventually("the old or the new log tells it", || {
+        let both = place.read("log.old") + &place.read("log");
+        both.contains("received SIGUSR2 indicating log reopen request").then_some(())
+    });
+    supervisord.signal(Signal::TERM);
+    assert_eq!(supervisord.end().0, Some(0));
+    assert!(place.read("log").contains("received SIGTERM"), "{}", place.read("log.old"));
+}
+
+#[test]
+fn what_has_changed_is_named_first_and_put_in_force_by_group() {
+    let place = Place::new(
+        "[program:same]\ncommand=sleep 1000\n[program:other]\ncommand=sleep 1000\n\
+         [program:gone]\ncommand=sleep 1000\n[group:g]\nprograms=gone\n",
+    );
+    let supervisord = place.start();
+    let same = supervisord.comes_to("same", ProgramState::Running).pid;
+    let other = supervisord.comes_to("other", ProgramState::Running).pid;
+    supervisord.comes_to("g:gone", ProgramState::Running);
+    let refused = |call: Call| match supervisord.try_ask(call) {
+        Err(Trouble::Fault(Fault::Refused(refused))) => refused.code,
+        other => panic!("not refused: {other:?}"),
+    };
+    place.configure("[program:same]\n");
+    assert_eq!(refused(Call::Reread), "unreadable");
+    place.configure(
+        "[program:new]\ncommand=sleep 1000\n[program:same]\ncommand=sleep 1000\n\
+         [program:other]\ncommand=sleep 2000\n",
+    );
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let (added, changed, removed) = (names(&["new"]), names(&["other"]), names(&["g"]));
+    let expected = GroupsView { added, changed, removed };
+    assert_eq!(supervisord.ask(Call::Reread), Answer::Groups(expected));
+    assert_eq!(supervisord.program("other").pid, other, "nothing has changed yet");
+    let name = Text::from;
+    assert_eq!(refused(Call::AddGroup(name("same"))), "already-added");
+    assert_eq!(refused(Call::AddGroup(name("none"))), "unknown-group");
+    assert_eq!(refused(Call::RemoveGroup(name("none"))), "unknown-group");
+    assert_eq!(refused(Call::RemoveGroup(name("g"))), "still-running");
+    assert_eq!(supervisord.ask(Call::AddGroup(name("new"))), Answer::Done);
+    supervisord.comes_to("new", ProgramState::Running);
+    for (job, group) in [("g:gone", "g"), ("other", "other")] {
+        supervisord.stop(job);
+        assert_eq!(supervisord.ask(Call::RemoveGroup(name(group))), Answer::Done);
+    }
+    assert_eq!(supervisord.ask(Call::AddGroup(name("other"))), Answer::Done);
+    supervisord.comes_to("other", ProgramState::Running);
+    assert_eq!(supervisord.ask(Call::Reread), Answer::Groups(GroupsView::default()));
+    assert_eq!(supervisord.program("same").pid, same);
+    assert!(supervisord.programs().iter().all(|view| view.job.to_string() != "g:gone"));
 }

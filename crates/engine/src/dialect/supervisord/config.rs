@@ -3,6 +3,7 @@
 use super::facts::Want;
 use crate::dialect::Diagnostic;
 use crate::signal::Signal;
+use crate::spec::Cgroup;
 use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -338,6 +339,8 @@ pub struct Program {
     pub backoff_cap: i64,
     /// How many seconds two starts are apart at least.
     pub restart_pace: i64,
+    /// What its control group is.
+    pub cgroups: Vec<Cgroup>,
     /// Which exits are expected.
     pub exitcodes: Vec<u8>,
     /// What asks it to stop; none: signal 0, which asks nothing.

@@ -73,6 +73,7 @@ fn job(group: &Group, program: &Program, server: Option<&str>) -> Result<JobSpec
     spec.env = environment(group, program, server);
     let attrs = &mut spec.attrs;
     attrs.console = Console::Log;
+    attrs.cgroups = program.cgroups.clone();
     attrs.input = StandardInput::Pipe;
     attrs.umask = program.umask.map(|mask| (mask & 0o7777) as u16);
     attrs.chdir = program.directory.as_deref().map(Text::from);

@@ -801,6 +801,19 @@ pub const OPTIONS: &[Key] = &[
     },
     Key {
         section: Kind::Program,
+        key: "cgroup",
+        value: "CONTROLLER [NAME] [KEY VALUE],...",
+        default: Some(""),
+        scope: Scope::Process,
+        help: "joins a control group and limits it",
+        source: OURS,
+        read: Read::Program(|p, v| {
+            p.cgroups = v.cgroups()?;
+            Ok(())
+        }),
+    },
+    Key {
+        section: Kind::Program,
         key: "process_name",
         value: "NAME",
         default: Some("%(program_name)s"),

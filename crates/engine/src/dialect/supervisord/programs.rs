@@ -483,6 +483,7 @@ impl Program {
             backoff_delay: 0,
             backoff_cap: 0,
             restart_pace: 0,
+            cgroups: Vec::new(),
             exitcodes: Vec::new(),
             stopsignal: None,
             stopwaitsecs: 0,

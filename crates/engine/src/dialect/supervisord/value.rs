@@ -5,7 +5,10 @@
 use super::config::{LogFile, Owner, Restart};
 use super::facts::{parent, Inquiry, User};
 use super::python::{int, repr, shell_tokens, strip};
+use crate::cgroup;
 use crate::signal::Signal;
+use crate::spec::Cgroup;
+use crate::text::Text;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -15,6 +18,28 @@ pub struct Given<'a, 'b> {
     pub(super) section: &'a str,
     pub(super) text: &'a str,
     pub(super) inquiry: &'a mut Inquiry<'b>,
+}
+
+fn cgroup(words: &[String]) -> Result<Cgroup, String> {
+    let text = |word: &String| Text::from(&**word);
+    let (controller, name, setting) = match words {
+        [controller] => (controller, None, None),
+        [controller, name] => (controller, Some(name), None),
+        [controller, key, value] => (controller, None, Some((key, value))),
+        [controller, name, key, value] => (controller, Some(name), Some((key, value))),
+        _ => return Err(format!("too many words in cgroup value {}", repr(&words.join(" ")))),
+    };
+    let row = Cgroup {
+        controller: text(controller),
+        name: name.map(text),
+        setting: setting.map(|(key, value)| (text(key), text(value))),
+    };
+    match cgroup::doubt(&row) {
+        Some(doubt) => {
+            Err(format!("cgroup value {} takes no effect: {doubt}", repr(&words.join(" "))))
+        }
+        None => Ok(row),
+    }
 }
 
 const TRUE: [&str; 4] = ["yes", "true", "on", "1"];
@@ -138,6 +163,33 @@ impl Given<'_, '_> {
             }
         }
         Ok(pairs)
+    }
+
+    /// `CONTROLLER [NAME] [KEY VALUE]`, separated by commas; what has a comma or a blank is in quotes.
+    pub fn cgroups(&self) -> Result<Vec<Cgroup>, String> {
+        let mut rows: Vec<Vec<String>> = Vec::from([Vec::new()]);
+        let (mut word, mut quote): (Option<String>, Option<char>) = (None, None);
+        for letter in self.text.chars().chain([',']) {
+            match (quote, letter) {
+                (Some(open), letter) if open == letter => quote = None,
+                (None, '"' | '\'') => {
+                    quote = Some(letter);
+                    word.get_or_insert_default();
+                }
+                (None, letter) if letter == ',' || letter.is_whitespace() => {
+                    rows.last_mut().into_iter().for_each(|row| row.extend(word.take()));
+                    if letter == ',' {
+                        rows.push(Vec::new());
+                    }
+                }
+                (_, letter) => word.get_or_insert_default().push(letter),
+            }
+        }
+        if quote.is_some() {
+            return Err(format!("a quote is open in cgroup value {}", repr(self.text)));
+        }
+        rows.retain(|row| !row.is_empty());
+        rows.iter().map(|row| cgroup(row)).collect()
     }
 
     fn pairs_end(&self) -> String {

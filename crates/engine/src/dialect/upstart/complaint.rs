@@ -79,7 +79,7 @@ pub enum Complaint {
     ImpossibleStatus,
     /// A soft limit above the hard one.
     SoftAboveHard,
-    /// A stanza that this version keeps but does not act on.
+    /// A stanza that is kept but not acted on.
     NoEffect,
 }
 
@@ -264,12 +264,7 @@ impl Complaint {
             Severity::Warning,
             "the soft limit is above the hard limit, which the kernel refuses",
         ),
-        (
-            Complaint::NoEffect,
-            "no-effect",
-            Severity::Warning,
-            "this stanza takes no effect in this version",
-        ),
+        (Complaint::NoEffect, "no-effect", Severity::Warning, "this stanza takes no effect"),
     ];
 
     fn row(self) -> (&'static str, Severity, &'static str) {

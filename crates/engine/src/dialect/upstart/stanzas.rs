@@ -6,6 +6,7 @@ use super::condition::{self, Expressed};
 use super::lex::{Fault, Word};
 use super::parse::{one_of, Draft};
 use super::value::{self, natural, permissions, seconds, INT_MAX};
+use crate::cgroup;
 use crate::dialect::meant::did_you_mean;
 use crate::process::Role;
 use crate::spec::{
@@ -725,8 +726,14 @@ fn cgroup(draft: &mut Draft<'_>) -> Result<(), Fault> {
         [key, value] => (None, Some((key.clone(), value.clone()))),
         [name, key, value, ..] => (Some(name.clone()), Some((key.clone(), value.clone()))),
     };
-    no_effect(draft, "the job stays in the control group of Upright");
-    draft.spec.attrs.cgroups.push(Cgroup { controller: first, name, setting });
+    let row = Cgroup { controller: first, name, setting };
+    if let Some(doubt) = cgroup::doubt(&row) {
+        no_effect(draft, &doubt);
+    }
+    if draft.spec.attrs.cgroups.iter().any(|before| cgroup::apart(before, &row)) {
+        no_effect(draft, "a process is in one group only, and it is the one named before");
+    }
+    draft.spec.attrs.cgroups.push(row);
     Ok(())
 }
 

@@ -260,7 +260,11 @@ impl About {
             | Call::SetEnv(..)
             | Call::UnsetEnv(..)
             | Call::ListEnv(_)
-            | Call::ResetEnv(_) => (None, "do that"),
+            | Call::ResetEnv(_)
+            | Call::Supervisor
+            | Call::Reread
+            | Call::AddGroup(_)
+            | Call::RemoveGroup(_) => (None, "do that"),
         };
         About { job: job.cloned(), verb }
     }
