@@ -36,7 +36,7 @@ impl Memory {
     /// Writes in place of what was written before last.
     pub fn write(&mut self, content: &[u8]) -> io::Result<()> {
         let number = self.number.wrapping_add(1);
-        let offset = if number % 2 == 0 { 0 } else { SECOND };
+        let offset = if number.is_multiple_of(2) { 0 } else { SECOND };
         let length = content.len() as u64;
         if length > LENGTH_MAX {
             return Err(io::ErrorKind::FileTooLarge.into());

@@ -165,7 +165,7 @@ impl Daemon {
         }
         let gateway = self.gateways.of(Kind::Http);
         if gateway.begun {
-            let message = ToGateway::Listener { job, start: slot.generation.into() };
+            let message = ToGateway::Listener { job, start: slot.generation };
             if let Err(why) = gateway.tell(&message, &ends) {
                 self.say(Level::Error, &format!("an event listener is told nothing: {why}"));
             }
