@@ -8,6 +8,7 @@ use super::priority;
 use crate::machine::request::{Request, Target, Wait, Which};
 use crate::machine::{Level, ShutdownKind};
 use crate::names::InstanceName;
+use crate::process::Stream;
 use crate::signal::Signal;
 use crate::text::Text;
 use alloc::format;
@@ -134,8 +135,8 @@ pub enum Call {
     /// What happens, after the notice of that number as far back as it is kept; without one, from
     /// now on.
     Events(Option<u64>, Follow),
-    /// The file of an instance's output.
-    LogPath(Target),
+    /// The file of one of an instance's outputs.
+    LogPath(Target, Stream),
     /// Stop everything, then end; why.
     Shutdown(ShutdownKind),
     /// The value of a variable.
@@ -222,8 +223,9 @@ impl Call {
                 let request = Request::Emit(event.clone(), env.clone(), *wait);
                 Params { token: token.clone(), ..ask_params(&request) }
             }
-            Call::Status(target) | Call::Why(target) | Call::LogPath(target) => {
-                target_params(target)
+            Call::Status(target) | Call::Why(target) => target_params(target),
+            Call::LogPath(target, stream) => {
+                Params { stream: stream_param(*stream), ..target_params(target) }
             }
             Call::List(job, listed) => {
                 Params { job: job.clone(), all: (*listed == Listed::All).then_some(true), ..none }
@@ -313,8 +315,8 @@ fn scope_params(scope: &EnvScope) -> Params {
 /// Turns parameters into the call of a row, whose `decode` this is for most.
 pub(super) mod decode {
     use super::{
-        needed, priority, scope, target, wait, Call, Clash, Fault, Follow, Listed, Params, Request,
-        ShutdownKind, Signal,
+        needed, priority, scope, stream, target, wait, Call, Clash, Fault, Follow, Listed, Params,
+        Request, ShutdownKind, Signal,
     };
     use alloc::format;
 
@@ -424,7 +426,7 @@ pub(super) mod decode {
     }
 
     pub(crate) fn log_path(p: Params) -> Result<Call, Fault> {
-        Ok(Call::LogPath(target(&p)?))
+        Ok(Call::LogPath(target(&p)?, stream(&p)?))
     }
 
     pub(crate) fn notify_dbus_address(p: Params) -> Result<Call, Fault> {
@@ -508,6 +510,19 @@ fn target(p: &Params) -> Result<Target, Fault> {
         (None, env) => Which::Env(env.clone().unwrap_or_default()),
     };
     Ok(Target { job, which })
+}
+
+/// Standard output is not said.
+fn stream_param(stream: Stream) -> Option<String> {
+    (stream != Stream::Stdout).then(|| String::from(stream.name()))
+}
+
+fn stream(p: &Params) -> Result<Stream, Fault> {
+    let Some(word) = &p.stream else { return Ok(Stream::Stdout) };
+    let found = Stream::ALL.into_iter().find(|stream| stream.name() == word);
+    found.ok_or_else(|| {
+        Fault::parameter("stream", &format!("{word:?} is neither stdout nor stderr"))
+    })
 }
 
 fn wait(p: &Params) -> Wait {

@@ -155,6 +155,7 @@ const ENV: Parameter = Parameter { name: "env", needed: false };
 const INSTANCE: Parameter = Parameter { name: "instance", needed: false };
 const WAIT: Parameter = Parameter { name: "wait", needed: false };
 const TOKEN: Parameter = Parameter { name: "token", needed: false };
+const STREAM: Parameter = Parameter { name: "stream", needed: false };
 const ADDRESS: Parameter = Parameter { name: "address", needed: true };
 const TARGET: &[Parameter] = &[JOB, ENV, INSTANCE];
 const CHANGE: &[Parameter] = &[JOB, ENV, INSTANCE, WAIT, TOKEN];
@@ -410,7 +411,7 @@ pub const COMMANDS: &[Row] = &[
         privilege: Privilege::Logs,
         right: "read the output of jobs",
         replies: Replies::AtOnce,
-        parameters: TARGET,
+        parameters: &[JOB, ENV, INSTANCE, STREAM],
         help: "Tells which file a job's output is written to.",
         decode: decode::log_path,
     },

@@ -15,7 +15,7 @@ use crate::machine::request::{
 use crate::machine::state::{Goal, State};
 use crate::machine::{self, Level, ShutdownKind};
 use crate::names::{EventName, InstanceName, JobName};
-use crate::process::{Exit, Role, Step};
+use crate::process::{Exit, Role, Step, Stream};
 use crate::signal::Signal;
 use crate::spec::{Arg, Condition, KillMode, Node, Operand};
 use crate::text::Text;
@@ -119,7 +119,8 @@ fn sample_calls() -> Vec<Call> {
         Call::Upgrade,
         Call::Events(None, Follow::On),
         Call::Events(Some(u64::MAX), Follow::Off),
-        Call::LogPath(by_env),
+        Call::LogPath(by_env.clone(), Stream::Stdout),
+        Call::LogPath(by_env, Stream::Stderr),
         Call::Shutdown(ShutdownKind::Shutdown),
         Call::Shutdown(ShutdownKind::Logout),
         Call::Shutdown(ShutdownKind::Restart),

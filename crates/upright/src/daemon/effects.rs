@@ -292,7 +292,7 @@ impl Daemon {
         let mut wants = Wants { group_fd: group.is_some(), ..prepared.wants };
         let mut plan = prepared.plan;
         let mut in_file = None;
-        if plan.len() + prepared.route.len() > INLINE_MAX {
+        if plan.len() + prepared.route.len() + prepared.errors.len() > INLINE_MAX {
             match memfd::sealed(c"upright-plan", &plan) {
                 Ok(fd) => {
                     plan = (plan.len() as u64).to_le_bytes().to_vec();
@@ -308,6 +308,7 @@ impl Daemon {
             pipe_owner: prepared.pipe_owner,
             plan: &plan,
             route: &prepared.route,
+            errors: &prepared.errors,
         };
         let fds: Vec<BorrowedFd<'_>> = in_file
             .iter()

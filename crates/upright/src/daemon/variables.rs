@@ -56,7 +56,7 @@ impl Daemon {
             | Call::NotifyDiskWriteable
             | Call::Upgrade
             | Call::Events(..)
-            | Call::LogPath(_)
+            | Call::LogPath(..)
             | Call::NotifyDbusAddress(_)
             | Call::NotifyCgroupManagerAddress(_)
             | Call::Supervisor

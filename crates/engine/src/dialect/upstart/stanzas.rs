@@ -10,8 +10,8 @@ use crate::cgroup;
 use crate::dialect::meant::did_you_mean;
 use crate::process::Role;
 use crate::spec::{
-    Backoff, Cgroup, Command, Console, EnvRow, Expect, KillMode, Limits, NormalExit, OnFull,
-    Resource, Respawn, RespawnLimit, Socket, SocketPlace, StandardInput,
+    Backoff, Cgroup, Command, Console, EnvRow, Expect, KillMode, Limits, LogPlace, LogPolicy,
+    NormalExit, OnFull, Resource, Respawn, RespawnLimit, Socket, SocketPlace, StandardInput,
 };
 use crate::text::Text;
 use crate::time::Span;
@@ -213,6 +213,12 @@ pub const STANZAS: &[Stanza] = &[
         d.reader.end_of_line()
     }),
     row("log owner", "USER[:GROUP]", "sets the owner of a new log", OURS, log_owner),
+    row("log stderr", "FILE", "keeps standard error in a file of its own", OURS, |d| {
+        text(d, |d, text| {
+            let place = LogPlace::File(text);
+            d.spec.attrs.log.errors = Some(Box::new(LogPolicy { place, ..LogPolicy::default() }));
+        })
+    }),
     row("log on-full", "block|drop", "says what a full disk does to output; drop", OURS, |d| {
         d.spec.attrs.log.on_full = Some(choice(d, ON_FULLS)?);
         d.reader.end_of_line()

@@ -238,7 +238,7 @@ impl About {
             Call::Ask(Request::Signal(target, _), _) => (Some(&target.job), "signal"),
             Call::SendInput(target, _) => (Some(&target.job), "write to"),
             Call::Settings(job) => (Some(job), "look"),
-            Call::Status(target) | Call::Why(target) | Call::LogPath(target) => {
+            Call::Status(target) | Call::Why(target) | Call::LogPath(target, _) => {
                 (Some(&target.job), "look")
             }
             Call::List(job, _) => (job.as_ref(), "look"),
