@@ -268,6 +268,9 @@ impl Daemon {
             INT if first => Some("control-alt-delete"),
             WINCH if first => Some("keyboard-request"),
             PWR if first => Some("power-status-changed"),
+            INT if self.settings.options.mode == Mode::Up => {
+                return self.handle(Input::Interrupt, effects);
+            }
             INT | QUIT => None,
             USR1 | USR2 | WINCH => {
                 if let Some(signal) = Signal::new(signal) {

@@ -72,7 +72,9 @@ pub fn prepare(
         let all = texts.iter().map(|text| CString::new(text.bytes()));
         all.collect::<Result<_, _>>().map_err(|_| Refusal(Step::Plan, Errno::INVAL))
     };
-    let attrs = &order.spec.attrs;
+    // What loads a profile has the rights of Upright. Source: spec 8.2.
+    let plain = Attrs::default();
+    let attrs = if role == Role::Security { &plain } else { &order.spec.attrs };
     let console = settings.console(attrs.console);
     let is_read = matches!(console, Console::Log | Console::LogPty | Console::Stdout);
     let identity = identity(settings, attrs, answers)?;
@@ -89,7 +91,7 @@ pub fn prepare(
             Console::None | Console::Default => plan::Console::Null,
         },
         given,
-        profile: None,
+        profile: profile(order)?,
         oom_score_adj: attrs.oom_score_adj,
         limits: attrs.limits.iter().map(|(resource, limits)| (*resource, *limits)).collect(),
         umask: umask(settings, attrs),
@@ -156,6 +158,24 @@ fn candidates(argv: &[Text], env: &[Text]) -> Result<Vec<CString>, Refusal> {
 enum Known {
     ByFile,
     ByService,
+}
+
+/// Reports whether the kernel has AppArmor, and it is not turned off.
+pub fn has_apparmor() -> bool {
+    std::fs::read("/sys/module/apparmor/parameters/enabled")
+        .is_ok_and(|text| text.starts_with(b"Y"))
+}
+
+/// Returns the profile that main runs under, its variables replaced.
+fn profile(order: &SpawnOrder) -> Result<Option<CString>, Refusal> {
+    let named = order.spec.attrs.apparmor_switch.as_ref();
+    let Some(named) = named.filter(|_| order.slot.role == Role::Main) else { return Ok(None) };
+    if !has_apparmor() {
+        return Err(Refusal(Step::Profile, Errno::OPNOTSUPP));
+    }
+    let wrong = |_| Refusal(Step::Profile, Errno::INVAL);
+    let name = engine::expand::expand(named, &order.env).map_err(wrong)?;
+    CString::new(name.bytes()).map(Some).map_err(|_| Refusal(Step::Profile, Errno::INVAL))
 }
 
 /// Source: spec 4, umask.

@@ -40,6 +40,9 @@ const INIT5: &str = "init(5) of Upstart 1.13.2";
 const OURS: &str = "Upright; Upstart does not have it";
 const CHROMEOS: &str = "init(5) of ChromeOS";
 
+/// How long the loading of a profile may take.
+const APPARMOR_TIME: Span = Span::secs(30);
+
 const fn row(
     words: &'static str,
     arguments: &'static str,
@@ -254,11 +257,14 @@ pub const STANZAS: &[Stanza] = &[
         text(d, |d, text| d.spec.attrs.setgid = Some(text))
     }),
     row("apparmor load", "FILE", "loads an AppArmor profile first", INIT5, |d| {
-        no_effect(d, "the profile is not loaded");
-        text(d, |d, text| d.spec.attrs.apparmor_load = Some(text))
+        text(d, |d, text| {
+            let parser = Text::from(format!("/sbin/apparmor_parser -r -W {text}"));
+            d.spec.commands.insert(Role::Security, Command::Exec(parser));
+            d.spec.policy.timeouts.insert(Role::Security, APPARMOR_TIME);
+            d.spec.attrs.apparmor_load = Some(text);
+        })
     }),
     row("apparmor switch", "PROFILE", "runs main under an AppArmor profile", INIT5, |d| {
-        no_effect(d, "main runs without the profile");
         text(d, |d, text| d.spec.attrs.apparmor_switch = Some(text))
     }),
     row("cgroup", "CONTROLLER [NAME] [KEY VALUE]", "joins a control group", INIT5, cgroup),
