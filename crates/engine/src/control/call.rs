@@ -108,6 +108,8 @@ pub enum Call {
     List(Option<Text>, Listed),
     /// Why an instance is in its state.
     Why(Target),
+    /// When every instance was wanted, began, ran and ended.
+    Timeline,
     /// The descriptions of all jobs or of one.
     ShowConfig(Option<Text>),
     /// How a job's main process is run and ended.
@@ -174,6 +176,7 @@ impl Call {
             Call::Status(..) => Command::Status,
             Call::List(..) => Command::List,
             Call::Why(..) => Command::Why,
+            Call::Timeline => Command::Timeline,
             Call::ShowConfig(..) => Command::ShowConfig,
             Call::Settings(..) => Command::Settings,
             Call::Programs(..) => Command::Programs,
@@ -234,6 +237,7 @@ impl Call {
             Call::Settings(job) | Call::Usage(job) => Params { job: Some(job.clone()), ..none },
             Call::ReloadConfiguration
             | Call::Version
+            | Call::Timeline
             | Call::GetLogPriority
             | Call::Supervisor
             | Call::Reread
@@ -371,6 +375,10 @@ pub(super) mod decode {
 
     pub(crate) fn why(p: Params) -> Result<Call, Fault> {
         Ok(Call::Why(target(&p)?))
+    }
+
+    pub(crate) fn timeline(_: Params) -> Result<Call, Fault> {
+        Ok(Call::Timeline)
     }
 
     pub(crate) fn show_config(p: Params) -> Result<Call, Fault> {

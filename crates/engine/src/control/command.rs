@@ -30,6 +30,8 @@ pub enum Command {
     List,
     /// Why an instance is in its state.
     Why,
+    /// When every instance was wanted, began, ran and ended.
+    Timeline,
     /// Descriptions of jobs.
     ShowConfig,
     /// How a job's main process is run.
@@ -271,6 +273,16 @@ pub const COMMANDS: &[Row] = &[
         parameters: TARGET,
         help: "Tells why a job is in the state it is in.",
         decode: decode::why,
+    },
+    Row {
+        command: Command::Timeline,
+        method: "Timeline",
+        privilege: Privilege::See,
+        right: "see jobs",
+        replies: Replies::Pages,
+        parameters: &[],
+        help: "Tells when every job was wanted, began, ran and ended.",
+        decode: decode::timeline,
     },
     Row {
         command: Command::ShowConfig,

@@ -36,6 +36,7 @@ mod respawn;
 mod ring;
 mod shutdown;
 pub mod state;
+mod timeline;
 mod variables;
 mod why;
 

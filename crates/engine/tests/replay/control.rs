@@ -236,6 +236,7 @@ impl Daemon {
                 let names = self.engine.job_names();
                 Answer::Jobs(names.filter_map(|name| self.engine.job_view(name)).collect())
             }
+            Call::Timeline => Answer::Timeline(self.engine.timeline()),
             Call::Programs(_) => Answer::Programs(self.engine.programs()),
             Call::Settings(_) => Answer::Settings(Box::new(settings(text, choice))),
             Call::Usage(_) => Answer::Usage((choice & 1 == 0).then_some(text)),

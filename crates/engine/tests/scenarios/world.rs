@@ -62,6 +62,7 @@ const INPUTS: &[(&str, &str, Do)] = &[
     ("status", "JOB [KEY=VALUE]...", World::status),
     ("list", "", World::list),
     ("why", "JOB [KEY=VALUE]...", World::why),
+    ("times", "", World::times),
     ("work", "", World::work),
     ("states", "", World::states),
 ];
@@ -458,6 +459,13 @@ impl World {
         };
         let why = self.engine.why(&job, &instance).ok_or("no such job")?;
         followed.extend(words::why(&why));
+        Ok(followed)
+    }
+
+    /// Shows when everything was wanted, began, ran and ended.
+    fn times(&mut self, _: &[&str]) -> Followed {
+        let mut followed = self.tell(Input::Tick)?;
+        followed.extend(self.engine.timeline().iter().map(words::times));
         Ok(followed)
     }
 

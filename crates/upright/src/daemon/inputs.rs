@@ -434,6 +434,7 @@ impl Daemon {
             | Call::Why(_)
             | Call::ShowConfig(_)
             | Call::Programs(_)
+            | Call::Timeline
             | Call::Settings(_)
             | Call::Usage(_)
             | Call::Version
@@ -548,6 +549,7 @@ impl Daemon {
                 let name = self.known(&job).map_err(refused)?;
                 Ok(Answer::Jobs(self.engine.job_view(&name).into_iter().collect()))
             }
+            Call::Timeline => Ok(Answer::Timeline(self.engine.timeline())),
             Call::Programs(job) => self.programs(job.as_ref()),
             Call::Settings(job) => {
                 let view = self.settings_of(&self.known(&job).map_err(refused)?);

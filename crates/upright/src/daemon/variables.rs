@@ -47,6 +47,7 @@ impl Daemon {
             | Call::Why(_)
             | Call::ShowConfig(_)
             | Call::Programs(_)
+            | Call::Timeline
             | Call::Settings(_)
             | Call::Usage(_)
             | Call::ReloadConfiguration

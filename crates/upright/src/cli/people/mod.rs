@@ -7,6 +7,7 @@ mod events;
 mod graph;
 mod log;
 mod origin;
+mod startup;
 mod status;
 mod tree;
 mod up;
@@ -245,6 +246,7 @@ impl About {
             Call::Ask(Request::Emit(..), _) | Call::EmitFile(..) => (None, "emit"),
             Call::ShowConfig(_)
             | Call::Programs(_)
+            | Call::Timeline
             | Call::Usage(_)
             | Call::ReloadConfiguration
             | Call::Version
