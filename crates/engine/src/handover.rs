@@ -7,7 +7,7 @@
 //! so a file can be read by the release before and by the one after. All numbers are little endian.
 
 use crate::keeper::End;
-use crate::process::{Exit, InstanceId, Pid, Role, Slot, Step};
+use crate::process::{Exit, InstanceId, Pid, Role, Slot, Step, Stream};
 use alloc::collections::TryReserveError;
 use alloc::vec::Vec;
 
@@ -78,6 +78,8 @@ pub enum Item<'a> {
     Output {
         /// Whose.
         slot: Slot,
+        /// Which.
+        stream: Stream,
         /// The reading end.
         fd: i32,
         /// A [`crate::logroute::LogRoute`], encoded.
@@ -187,7 +189,7 @@ impl Writer {
                 self.put(&[stopped, u8::from(released)])?;
                 self.put(&fd.unwrap_or(-1).to_le_bytes())?;
             }
-            Item::Output { slot, fd, route } => {
+            Item::Output { slot, stream: _, fd, route } => {
                 self.put_slot(slot)?;
                 self.put(&fd.to_le_bytes())?;
                 self.put(route)?;
@@ -255,7 +257,8 @@ fn kind(item: &Item<'_>) -> u8 {
         Item::Argument(_) => 3,
         Item::Peer { .. } => 4,
         Item::Row { .. } => 5,
-        Item::Output { .. } => 6,
+        Item::Output { stream: Stream::Stdout, .. } => 6,
+        Item::Output { stream: Stream::Stderr, .. } => 12,
         Item::Orphan { .. } => 7,
         Item::Orphans { .. } => 8,
         Item::Held { .. } => 9,
@@ -411,9 +414,10 @@ fn read<'a>(kind: u8, mut said: Said<'a>) -> Option<Item<'a>> {
             let fd = said.number().filter(|fd| *fd >= 0);
             Item::Row { index, slot, standing, stopped, released, fd }
         }
-        6 => {
+        6 | 12 => {
             let (slot, fd) = (said.slot()?, said.number()?);
-            Item::Output { slot, fd, route: said.0 }
+            let stream = if kind == 6 { Stream::Stdout } else { Stream::Stderr };
+            Item::Output { slot, stream, fd, route: said.0 }
         }
         7 => Item::Orphan { sequence: said.long()?, pid: said.number()?, exit: said.exit()? },
         8 => Item::Orphans { last: said.long()? },
@@ -456,8 +460,9 @@ mod tests {
             Item::Argument(b"--user"),
             Item::Argument(b""),
             Item::Peer { which: 1, pid: 99, channel: 12 },
-            Item::Output { slot: SLOT, fd: 30, route: b"[]" },
+            Item::Output { slot: SLOT, stream: Stream::Stdout, fd: 30, route: b"[]" },
             Item::End { slot: SLOT, end: End::Spill, fd: 31 },
+            Item::Output { slot: SLOT, stream: Stream::Stderr, fd: 32, route: b"" },
             Item::Orphan { sequence: 8, pid: 5, exit: Exit::Status(255) },
             Item::Orphans { last: 9 },
             Item::Held { key: 3, fd: 14 },
@@ -490,7 +495,9 @@ mod tests {
     fn what_the_first_release_with_this_format_left_is_read() {
         let kept = include_bytes!("../tests/saved/handover-1.bin");
         let mut items = every_item();
-        items.retain(|item| !matches!(item, Item::End { .. }));
+        items.retain(|item| {
+            !matches!(item, Item::End { .. } | Item::Output { stream: Stream::Stderr, .. })
+        });
         assert_eq!(Items::of(kept).unwrap().collect::<Vec<_>>(), items);
     }
 

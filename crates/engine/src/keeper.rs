@@ -9,7 +9,7 @@
 //! Everything is idempotent by slot: a repeated `Spawn` is answered with what became of the first,
 //! an exit is told again until it is released. That is what makes a dead daemon harmless.
 
-use crate::process::{Exit, InstanceId, Pid, Role, Slot, Step};
+use crate::process::{Exit, InstanceId, Pid, Role, Slot, Step, Stream};
 use crate::signal::Signal;
 
 /// The version every head carries. A keeper outlives upgrades of the daemon, so it stays readable.
@@ -67,6 +67,8 @@ pub mod held {
     pub const POOLS: u32 = 200;
     /// What the gateway knows of them.
     pub const POOLS_MEMORY: u32 = 201;
+    /// The lock that says that logs whose names were made up are of somebody who lives.
+    pub const AUTO_LOCK: u32 = 15;
     /// A file that says which sockets jobs share.
     pub const SHARED_NOTE: u32 = 202;
     /// The first of the sockets that jobs share.
@@ -106,6 +108,8 @@ pub struct Wants {
     pub script_fd: bool,
     /// A pipe for standard input, whose writing end is kept as long as the process lives.
     pub input: bool,
+    /// With `log`: a second pipe for standard error, with a route of its own.
+    pub errors: bool,
     /// With `log`: standard output goes into a pipe whose reading end is kept for whoever the daemon
     /// lends it to, and what that writes into [`End::Spill`] goes to the logger.
     pub tap: bool,
@@ -159,6 +163,8 @@ pub enum ToKeeper<'a> {
         plan: &'a [u8],
         /// Where the output goes; opaque to the keeper, read by the logger.
         route: &'a [u8],
+        /// Where standard error goes, where it has a pipe of its own.
+        errors: &'a [u8],
     },
     /// Send a signal. Nothing happens when the process is gone.
     Signal {
@@ -324,6 +330,8 @@ pub enum LogWire<'a> {
     Pipe {
         /// Whose output it is.
         slot: Slot,
+        /// Which.
+        stream: Stream,
         /// A [`crate::logroute::LogRoute`], encoded.
         route: &'a [u8],
     },
@@ -353,6 +361,8 @@ pub enum LogWire<'a> {
     Eof {
         /// Whose output it was.
         slot: Slot,
+        /// Which.
+        stream: Stream,
     },
     /// Logger to keeper: it has taken what there was to take and serves it. The count of its early
     /// deaths begins anew.
@@ -437,10 +447,11 @@ impl Wants {
             | u8::from(self.input) << 4
             | u8::from(self.tap) << 5
             | u8::from(self.group_fd) << 6
+            | u8::from(self.errors) << 7
     }
 
-    fn of(bits: u8) -> Option<Wants> {
-        (bits < 128).then_some(Wants {
+    fn of(bits: u8) -> Wants {
+        Wants {
             log: bits & 1 != 0,
             pty: bits & 2 != 0,
             plan_in_fd: bits & 4 != 0,
@@ -448,9 +459,16 @@ impl Wants {
             input: bits & 16 != 0,
             tap: bits & 32 != 0,
             group_fd: bits & 64 != 0,
-        })
+            errors: bits & 128 != 0,
+        }
     }
 }
+
+/// How many parts a message has at most.
+const PARTS: usize = 3;
+
+/// Room for the lengths of a message's parts.
+pub type Lengths = [[u8; 4]; PARTS];
 
 /// Splits off a part that says its own length in four bytes.
 fn part(payload: &[u8]) -> Option<(&[u8], &[u8])> {
@@ -461,17 +479,18 @@ fn part(payload: &[u8]) -> Option<(&[u8], &[u8])> {
 
 impl<'a> ToKeeper<'a> {
     /// Writes the head into `head` and returns the payload's parts, which follow it in order.
-    pub fn encode(&self, head: &mut [u8; HEAD], lengths: &'a mut [[u8; 4]; 2]) -> [&'a [u8]; 4] {
-        let mut parts: [&[u8]; 4] = [&[]; 4];
+    pub fn encode(&self, head: &mut [u8; HEAD], lengths: &'a mut Lengths) -> [&'a [u8]; 2 * PARTS] {
+        let mut parts: [&[u8]; 2 * PARTS] = [&[]; 2 * PARTS];
         let mut h = Head::of(0);
         match *self {
-            ToKeeper::Spawn { slot, wants, pipe_owner, plan, route } => {
+            ToKeeper::Spawn { slot, wants, pipe_owner, plan, route, errors } => {
                 h = Head { slot: Some(slot), flags: wants.bits(), ..Head::of(1) };
                 h.c = u64::from(pipe_owner.0) | u64::from(pipe_owner.1) << 32;
-                lengths[0] = u32::try_from(plan.len()).unwrap_or(u32::MAX).to_le_bytes();
-                lengths[1] = u32::try_from(route.len()).unwrap_or(u32::MAX).to_le_bytes();
-                let [plan_length, route_length] = &*lengths;
-                parts = [plan_length, plan, route_length, route];
+                for (length, part) in lengths.iter_mut().zip([plan, route, errors]) {
+                    *length = u32::try_from(part.len()).unwrap_or(u32::MAX).to_le_bytes();
+                }
+                let [of_plan, of_route, of_errors] = &*lengths;
+                parts = [of_plan, plan, of_route, route, of_errors, errors];
             }
             ToKeeper::Signal { slot, signal, scope } => {
                 h = Head { slot: Some(slot), a: i32::from(signal.number()), ..Head::of(2) };
@@ -530,11 +549,13 @@ impl<'a> ToKeeper<'a> {
             1 => {
                 let (plan, rest) = part(payload)?;
                 let (route, rest) = part(rest)?;
+                let (errors, rest) = part(rest)?;
                 if !rest.is_empty() {
                     return None;
                 }
                 let pipe_owner = (h.c as u32, (h.c >> 32) as u32);
-                ToKeeper::Spawn { slot, wants: Wants::of(h.flags)?, pipe_owner, plan, route }
+                let wants = Wants::of(h.flags);
+                ToKeeper::Spawn { slot, wants, pipe_owner, plan, route, errors }
             }
             2 => ToKeeper::Signal {
                 slot,
@@ -640,10 +661,14 @@ impl<'a> LogWire<'a> {
     /// Writes the head into `head` and returns the payload that follows it.
     pub fn encode(&self, head: &mut [u8; HEAD]) -> &'a [u8] {
         let (h, payload): (Head, &[u8]) = match *self {
-            LogWire::Pipe { slot, route } => (Head { slot: Some(slot), ..Head::of(128) }, route),
+            LogWire::Pipe { slot, stream, route } => {
+                (Head { slot: Some(slot), flags: stream.code(), ..Head::of(128) }, route)
+            }
             LogWire::Daemon => (Head::of(129), &[]),
             LogWire::Finish => (Head::of(130), &[]),
-            LogWire::Eof { slot } => (Head { slot: Some(slot), ..Head::of(131) }, &[]),
+            LogWire::Eof { slot, stream } => {
+                (Head { slot: Some(slot), flags: stream.code(), ..Head::of(131) }, &[])
+            }
             LogWire::Ready => (Head::of(132), &[]),
             LogWire::Held { key } => (Head { c: u64::from(key), ..Head::of(133) }, &[]),
             LogWire::Drop { key } => (Head { c: u64::from(key), ..Head::of(134) }, &[]),
@@ -659,10 +684,10 @@ impl<'a> LogWire<'a> {
     pub fn decode(message: &'a [u8]) -> Option<LogWire<'a>> {
         let (h, slot, payload) = Head::read(message)?;
         Some(match h.kind {
-            128 => LogWire::Pipe { slot, route: payload },
+            128 => LogWire::Pipe { slot, stream: Stream::from_code(h.flags)?, route: payload },
             129 => LogWire::Daemon,
             130 => LogWire::Finish,
-            131 => LogWire::Eof { slot },
+            131 => LogWire::Eof { slot, stream: Stream::from_code(h.flags)? },
             132 => LogWire::Ready,
             133 => LogWire::Held { key: u32::try_from(h.c).ok()? },
             134 => LogWire::Drop { key: u32::try_from(h.c).ok()? },
@@ -681,7 +706,7 @@ mod tests {
         Slot { instance: InstanceId(7), role: Role::PreStop, generation: u64::MAX - 3 };
 
     fn joined(message: &ToKeeper<'_>) -> Vec<u8> {
-        let (mut head, mut lengths) = ([0; HEAD], [[0; 4]; 2]);
+        let (mut head, mut lengths) = ([0; HEAD], Lengths::default());
         let parts = message.encode(&mut head, &mut lengths);
         let mut all = head.to_vec();
         parts.iter().for_each(|part| all.extend_from_slice(part));
@@ -691,8 +716,14 @@ mod tests {
     #[test]
     fn every_request_to_the_keeper_survives_the_wire() {
         let wants = Wants { log: true, plan_in_fd: true, script_fd: true, ..Wants::default() };
-        let tapped =
-            Wants { log: true, input: true, tap: true, group_fd: true, ..Wants::default() };
+        let tapped = Wants {
+            log: true,
+            input: true,
+            errors: true,
+            tap: true,
+            group_fd: true,
+            ..Wants::default()
+        };
         for message in [
             ToKeeper::Spawn {
                 slot: SLOT,
@@ -700,6 +731,7 @@ mod tests {
                 pipe_owner: (3, u32::MAX),
                 plan: b"ab",
                 route: b"",
+                errors: b"",
             },
             ToKeeper::Spawn {
                 slot: SLOT,
@@ -707,6 +739,7 @@ mod tests {
                 pipe_owner: (0, 0),
                 plan: b"",
                 route: b"r",
+                errors: b"errors",
             },
             ToKeeper::Lend { slot: SLOT, end: End::Input },
             ToKeeper::Lend { slot: SLOT, end: End::Tap },
@@ -741,8 +774,14 @@ mod tests {
         assert_eq!(ToKeeper::split(torn), (torn, &[][..]));
         assert_eq!(ToKeeper::decode(torn), None);
         let (wants, plan) = (Wants::default(), [7; 3 * HEAD]);
-        let spawn =
-            ToKeeper::Spawn { slot: SLOT, wants, pipe_owner: (0, 0), plan: &plan, route: b"" };
+        let spawn = ToKeeper::Spawn {
+            slot: SLOT,
+            wants,
+            pipe_owner: (0, 0),
+            plan: &plan,
+            route: b"",
+            errors: b"",
+        };
         let datagram = joined(&spawn);
         assert_eq!(ToKeeper::split(&datagram), (&datagram[..], &[][..]));
         assert!(release.travels_with_others() && !spawn.travels_with_others());
@@ -785,8 +824,14 @@ mod tests {
         wire[0] = VERSION + 1;
         assert_eq!(ToKeeper::decode(&wire), None);
         let wants = Wants::default();
-        let spawn =
-            ToKeeper::Spawn { slot: SLOT, wants, pipe_owner: (0, 0), plan: b"abc", route: b"r" };
+        let spawn = ToKeeper::Spawn {
+            slot: SLOT,
+            wants,
+            pipe_owner: (0, 0),
+            plan: b"abc",
+            route: b"r",
+            errors: b"e",
+        };
         let wire = joined(&spawn);
         for cut in HEAD..wire.len() {
             assert_eq!(ToKeeper::decode(&wire[..cut]), None);

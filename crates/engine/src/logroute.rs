@@ -1,7 +1,7 @@
 //! Where one process's output goes, and what the daemon and the logger say to each other.
 
 use crate::pack::{pack, unpack};
-use crate::process::{InstanceId, Role, Slot};
+use crate::process::{InstanceId, Role, Slot, Stream};
 use crate::spec::OnFull;
 use crate::text::Text;
 use alloc::string::String;
@@ -13,13 +13,24 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Row", into = "Row")]
 pub struct LogRoute {
-    /// `job` or `job (instance)`, for messages and for the prefix of forwarded lines; empty: they have
-    /// none.
+    /// `job` or `job (instance)`, for messages and for the prefix of forwarded lines.
     pub label: String,
     /// The file; none: forwarded only.
     pub file: Option<LogFile>,
-    /// Whether lines are also written to Upright's own standard output, with the label before them.
-    pub forward: bool,
+    /// Which of Upright's own outputs lines are written to.
+    pub forward: Forward,
+}
+
+/// Which of Upright's own outputs the lines of a process are written to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Forward {
+    /// None.
+    #[default]
+    No,
+    /// Standard output, with the label before them.
+    Labelled,
+    /// This one, as they are.
+    Bare(Stream),
 }
 
 /// A log file and its rotation.
@@ -41,7 +52,8 @@ pub struct LogFile {
     pub on_full: OnFull,
 }
 
-type Row = (String, Option<FileRow>, bool);
+/// The last was a truth value once, which is written as the first two of its variants are.
+type Row = (String, Option<FileRow>, Forward);
 type FileRow = (Text, u64, u32, u16, Option<u32>, Option<u32>, OnFull);
 
 impl From<LogRoute> for Row {
@@ -97,7 +109,7 @@ pub enum ToLogger {
     /// The attached descriptor is the reading end of what the daemon itself writes ([`OWN`]); told
     /// again by each daemon.
     Own {
-        /// Where it goes. Without a label before lines that are forwarded.
+        /// Where it goes.
         route: LogRoute,
     },
 }

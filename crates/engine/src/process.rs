@@ -69,6 +69,45 @@ impl fmt::Display for Role {
     }
 }
 
+/// One of the two outputs of a process.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Stream {
+    /// Standard output; with standard error, where that has no way of its own.
+    #[default]
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+impl Stream {
+    /// Both.
+    pub const ALL: [Stream; 2] = [Stream::Stdout, Stream::Stderr];
+
+    /// Returns the name used in configurations and on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Stream::Stdout => "stdout",
+            Stream::Stderr => "stderr",
+        }
+    }
+
+    /// Returns the number used on the keeper's wire: 0 or 1.
+    pub const fn code(self) -> u8 {
+        match self {
+            Stream::Stdout => 0,
+            Stream::Stderr => 1,
+        }
+    }
+
+    /// Returns the stream with that number.
+    pub fn from_code(code: u8) -> Option<Stream> {
+        Stream::ALL.into_iter().find(|stream| stream.code() == code)
+    }
+}
+
 /// Identifies an instance for the life of the engine; never given twice.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,

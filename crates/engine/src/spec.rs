@@ -3,7 +3,7 @@
 
 use crate::few::Few;
 use crate::names::{EventName, JobName};
-use crate::process::Role;
+use crate::process::{Role, Stream};
 use crate::shared::Shared;
 use crate::signal::Signal;
 use crate::text::Text;
@@ -359,6 +359,29 @@ pub struct LogPolicy {
     pub owner: Option<(Text, Option<Text>)>,
     /// What to do when the disk is full; none: drop and count.
     pub on_full: Option<OnFull>,
+    /// Where it goes.
+    #[serde(default)]
+    pub place: LogPlace,
+    /// How main's standard error is kept, where it does not go where standard output goes. What is
+    /// not said there is as here.
+    #[serde(default)]
+    pub errors: Option<Box<LogPolicy>>,
+}
+
+/// Where an output goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LogPlace {
+    /// Into the job's file in the log directory, or wherever else the options say.
+    #[default]
+    Usual,
+    /// Nowhere.
+    None,
+    /// Into this file.
+    File(Text),
+    /// Into a file of a name that is made up, in the directory for such.
+    Auto,
+    /// To one of Upright's own outputs, line by line.
+    Own(Stream),
 }
 
 /// What happens to output that cannot be written.

@@ -285,6 +285,52 @@ pub struct RunView {
     pub note: String,
 }
 
+/// When an instance was wanted, began, ran and ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimelineView {
+    /// The job.
+    pub job: JobName,
+    /// The instance.
+    pub instance: InstanceName,
+    /// What happened, oldest first, as far as it is remembered.
+    pub marks: Vec<Mark>,
+}
+
+/// A moment in the life of an instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// How long ago.
+    pub ago: Span,
+    /// What happened.
+    pub what: MarkKind,
+    /// By whom or what, or how; empty where that says nothing.
+    pub by: String,
+}
+
+/// What happened to an instance at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MarkKind {
+    /// A start was asked for, or `start on` came true.
+    Wanted,
+    /// A process that prepares ran.
+    Begun,
+    /// Main ran.
+    Main,
+    /// It ran as it should.
+    Runs,
+    /// Main ended.
+    Ended,
+    /// It is started again by itself.
+    Again,
+    /// It failed.
+    Failed,
+    /// A stop was asked for, `stop on` came true, or it was over.
+    Unwanted,
+    /// It was gone.
+    Gone,
+}
+
 /// Who asked for something.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asker {

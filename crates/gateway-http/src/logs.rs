@@ -4,6 +4,7 @@ use crate::control::Control;
 use crate::processes::{self, Process};
 use engine::control::answer::Answer;
 use engine::control::call::Call;
+use engine::process::Stream;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use xmlrpc::{Code, Fault, Value};
@@ -22,7 +23,8 @@ pub enum Channel {
 
 /// Returns where each process's output is; nothing where it is in no file, or may not be known.
 pub async fn paths(control: &Control, all: &[Process]) -> Result<Vec<Option<String>>, Fault> {
-    let calls: Vec<Call> = all.iter().map(|process| Call::LogPath(process.target())).collect();
+    let calls: Vec<Call> =
+        all.iter().map(|process| Call::LogPath(process.target(), Stream::Stdout)).collect();
     let answers = control.ask_all(&calls).await;
     let answers = answers.map_err(|fault| processes::refusal(&fault, "log"))?;
     let path = |answer| match answer {
@@ -34,11 +36,11 @@ pub async fn paths(control: &Control, all: &[Process]) -> Result<Vec<Option<Stri
 
 /// Returns where an output is; `NO_FILE` where it is in none.
 pub async fn path(control: &Control, process: &Process, channel: Channel) -> Result<String, Fault> {
-    if channel == Channel::Stderr {
-        // It goes where standard output goes, as with redirect_stderr.
-        return Err(Code::NoFile.fault());
-    }
-    match control.ask(Call::LogPath(process.target())).await {
+    let stream = match channel {
+        Channel::Stdout => Stream::Stdout,
+        Channel::Stderr => Stream::Stderr,
+    };
+    match control.ask(Call::LogPath(process.target(), stream)).await {
         Ok(Answer::Path(path)) => Ok(String::from_utf8_lossy(path.bytes()).into_owned()),
         Ok(_) => Err(Code::NoFile.fault()),
         Err(engine::control::fault::Fault::Unavailable(_)) => Err(Code::NoFile.fault()),

@@ -5,4 +5,5 @@
 pub mod graph;
 pub mod notice;
 pub mod statusline;
+pub mod timeline;
 pub mod words;

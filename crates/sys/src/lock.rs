@@ -45,6 +45,23 @@ pub fn take(directory: &Path, owner: Pid) -> Result<OwnedFd, Refused> {
     Ok(fd)
 }
 
+/// Makes a lock file that nobody has made before, and takes it.
+pub fn make(file: &Path) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDONLY | OFlags::CLOEXEC;
+    let fd = open(file, flags, Mode::from_raw_mode(0o644))?;
+    flock(&fd, FlockOperation::NonBlockingLockExclusive)?;
+    Ok(fd)
+}
+
+/// Reports whether somebody has a lock file.
+pub fn is_taken(file: &Path) -> bool {
+    let Ok(fd) = open(file, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())
+    else {
+        return false;
+    };
+    flock(&fd, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

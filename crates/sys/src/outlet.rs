@@ -1,9 +1,10 @@
-//! Our own standard output, written without ever waiting for whoever reads it.
+//! Our own standard output and error, written without ever waiting for whoever reads it.
 
+use engine::process::Stream;
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::SendFlags;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 /// How bytes get out without waiting.
 enum Way {
@@ -18,49 +19,56 @@ enum Way {
     Asked,
 }
 
-/// Standard output.
+/// Standard output or error.
 pub struct Outlet {
+    stream: Stream,
     way: Way,
 }
 
 impl Outlet {
-    /// Takes a look at descriptor 1. `Errno::BADF` where there is none.
-    pub fn open() -> Result<Outlet, Errno> {
-        let kind = FileType::from_raw_mode(rustix::fs::fstat(stdout())?.st_mode);
+    /// Takes a look at its descriptor. `Errno::BADF` where there is none.
+    pub fn open(stream: Stream) -> Result<Outlet, Errno> {
+        let out = own(stream);
+        let kind = FileType::from_raw_mode(rustix::fs::fstat(out)?.st_mode);
         let way = match kind {
             FileType::Socket => Way::Socket,
             FileType::RegularFile => Way::File,
             _ => {
                 let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-                match rustix::fs::open("/proc/self/fd/1", flags, Mode::empty()) {
+                match rustix::fs::open(
+                    format!("/proc/self/fd/{}", out.as_raw_fd()),
+                    flags,
+                    Mode::empty(),
+                ) {
                     Ok(own) => Way::Own(own),
                     Err(_) => Way::Asked,
                 }
             }
         };
-        Ok(Outlet { way })
+        Ok(Outlet { stream, way })
     }
 
     /// Returns the descriptor to watch for room; none where writing never waits.
     pub fn watched(&self) -> Option<BorrowedFd<'_>> {
         match &self.way {
             Way::Own(own) => Some(own.as_fd()),
-            Way::Socket | Way::Asked => Some(stdout()),
+            Way::Socket | Way::Asked => Some(own(self.stream)),
             Way::File => None,
         }
     }
 
     /// Writes what there is room for. `Errno::AGAIN` where there is none.
     pub fn write(&self, bytes: &[u8]) -> Result<usize, Errno> {
+        let out = own(self.stream);
         loop {
             let written = match &self.way {
                 Way::Own(own) => rustix::io::write(own, bytes),
                 Way::Socket => {
                     let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-                    rustix::net::send(stdout(), bytes, flags)
+                    rustix::net::send(out, bytes, flags)
                 }
-                Way::File => rustix::io::write(stdout(), bytes),
-                Way::Asked => asked(bytes),
+                Way::File => rustix::io::write(out, bytes),
+                Way::Asked => asked(out, bytes),
             };
             match written {
                 Err(Errno::INTR) => {}
@@ -70,9 +78,8 @@ impl Outlet {
     }
 }
 
-fn asked(bytes: &[u8]) -> Result<usize, Errno> {
+fn asked(out: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
     use rustix::event::{poll, PollFd, PollFlags, Timespec};
-    let out = stdout();
     let mut fds = [PollFd::new(&out, PollFlags::OUT)];
     let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
     if poll(&mut fds, Some(&at_once))? == 0 {
@@ -82,8 +89,8 @@ fn asked(bytes: &[u8]) -> Result<usize, Errno> {
     rustix::io::write(out, &bytes[..bytes.len().min(4096)])
 }
 
-fn stdout() -> BorrowedFd<'static> {
-    // SAFETY: descriptor 1 is repaired before anything is started and never closed after, and a
+fn own(stream: Stream) -> BorrowedFd<'static> {
+    // SAFETY: descriptors 1 and 2 are repaired before anything is started and never closed after, and a
     // closed one would be an error of the call (EBADF), not of memory.
-    unsafe { BorrowedFd::borrow_raw(1) }
+    unsafe { BorrowedFd::borrow_raw(1 + RawFd::from(stream.code())) }
 }

@@ -1,6 +1,6 @@
 //! Pipes as the logger uses them: bytes are moved or looked at, hardly ever copied.
 
-use engine::process::Pid;
+use engine::process::{Pid, Stream};
 use rustix::buffer::spare_capacity;
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use rustix::fs::{FileType, Mode, OFlags};
@@ -54,14 +54,14 @@ pub fn new() -> Result<(OwnedFd, OwnedFd), Errno> {
     pipe::pipe_with(PipeFlags::CLOEXEC)
 }
 
-/// Opens the reading end of the pipe that a process has as its standard output, where nobody has that
+/// Opens the reading end of the pipe that a process has as this output, where nobody has that
 /// end any more. Nothing where there is no such pipe, or it is not ours to open.
-pub fn unread(pid: Pid) -> Option<OwnedFd> {
+pub fn unread(pid: Pid, stream: Stream) -> Option<OwnedFd> {
+    let own = format!("/proc/{pid}/fd/{}", 1 + stream.code());
     let open = |access: OFlags| {
-        let path = format!("/proc/{pid}/fd/1");
-        rustix::fs::open(path, access | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty()).ok()
+        rustix::fs::open(&own, access | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty()).ok()
     };
-    let stat = rustix::fs::stat(format!("/proc/{pid}/fd/1")).ok()?;
+    let stat = rustix::fs::stat(&own).ok()?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::Fifo {
         return None;
     }

@@ -27,7 +27,7 @@ pub fn is_one(fd: impl AsFd) -> bool {
 /// Sends one datagram made of `parts`, with at most [`FDS_MAX`] descriptors. `Errno::AGAIN` where the
 /// other side does not read; nothing is sent then.
 pub fn send(to: impl AsFd, parts: &[&[u8]], fds: &[BorrowedFd<'_>]) -> Result<(), Errno> {
-    let mut slices = [IoSlice::new(&[]); 6];
+    let mut slices = [IoSlice::new(&[]); 8];
     if parts.len() > slices.len() || fds.len() > FDS_MAX {
         return Err(Errno::MSGSIZE);
     }

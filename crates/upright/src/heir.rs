@@ -8,7 +8,7 @@
 use crate::keeper::{facts, handover};
 use engine::handover::{Item, Items, Standing, Writer};
 use engine::keeper::{held, End, FromKeeper};
-use engine::process::{Exit, Pid, Slot};
+use engine::process::{Exit, Pid, Slot, Stream};
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use sys::own::Binary;
@@ -30,6 +30,8 @@ pub struct Estate {
 pub struct Output<'a> {
     /// Whose.
     pub slot: Slot,
+    /// Which.
+    pub stream: Stream,
     /// The reading end.
     pub read: BorrowedFd<'a>,
     /// Where it goes.
@@ -81,9 +83,9 @@ impl Estate {
             writer.add(&row).map_err(no_memory)?;
             processes.extend(process);
         }
-        for Output { slot, read, route } in outputs {
-            let fd = read.as_raw_fd();
-            writer.add(&Item::Output { slot: *slot, fd, route }).map_err(no_memory)?;
+        for Output { slot, stream, read, route } in outputs {
+            let (slot, stream, fd) = (*slot, *stream, read.as_raw_fd());
+            writer.add(&Item::Output { slot, stream, fd, route }).map_err(no_memory)?;
         }
         for ((slot, end), fd) in &self.ends {
             let item = Item::End { slot: *slot, end: *end, fd: fd.as_raw_fd() };

@@ -1,4 +1,4 @@
-//! Control groups of jobs, with the real binaries on the kernel's own hierarchy of version 2, where we
+//! Control groups of jobs, and their security profiles, with the real binaries on the kernel's own hierarchy of version 2, where we
 //! may write to it. Limits need controllers, which are another hierarchy's on many machines:
 //! `make test-boot` tries those.
 
@@ -216,4 +216,25 @@ fn without_groups_jobs_run_and_who_wants_one_is_told_once() {
     assert!(!world.group.join("upright").exists());
     assert_eq!(world.said().matches("--no-cgroups").count(), 1, "{}", world.said());
     assert!(!world.must(&["why", "b"]).contains("control group"));
+}
+
+#[test]
+fn without_apparmor_a_profile_that_is_loaded_is_warned_of_and_one_that_is_switched_to_is_fatal() {
+    if fs::read("/sys/module/apparmor/parameters/enabled").is_ok_and(|text| text.starts_with(b"Y"))
+    {
+        println!("passed over: this kernel has AppArmor");
+        return;
+    }
+    let load = "apparmor load /etc/apparmor.d/usr.bin.x\nexec sleep 1000";
+    let jobs = [("load", load), ("switch", "apparmor switch $JOB\nexec sleep 1000")];
+    let Some(world) = World::start("profile", &jobs, &[]) else { return };
+    world.must(&["start", "load"]);
+    let said = world.said();
+    let line =
+        "load: `apparmor load` has no effect: this kernel has no AppArmor, or it is turned off";
+    assert!(said.contains(line), "{said}");
+    assert!(world.must(&["why", "load"]).contains("security process"));
+    let refused = world.answer(&["start", "switch"]).unwrap_err();
+    assert!(refused.contains("unable to switch security profile"), "{refused}");
+    assert!(world.said().contains("switch: cannot start: `apparmor switch` wants a profile"));
 }

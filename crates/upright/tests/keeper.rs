@@ -4,9 +4,9 @@
 //! its channel on to the test and then only waits to be ended. Each case has a keeper of its own.
 
 use engine::keeper::{
-    held, End, FromKeeper, LogWire, Replaced, Scope, ToKeeper, Wants, HEAD, TOGETHER,
+    held, End, FromKeeper, Lengths, LogWire, Replaced, Scope, ToKeeper, Wants, HEAD, TOGETHER,
 };
-use engine::process::{Exit, InstanceId, Pid, Role, Slot, Step};
+use engine::process::{Exit, InstanceId, Pid, Role, Slot, Step, Stream};
 use engine::signal::Signal;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
@@ -40,6 +40,10 @@ const CASES: &[Case] = &[
     ("a process that is debugged is told as spawned, then as stopped", debugged),
     ("a held descriptor outlives the daemon until it is dropped", held_descriptors),
     ("a new logger gets every pipe again that is not at its end", pipes_again),
+    (
+        "standard error of its own comes with its own route, until it is read out",
+        errors_of_their_own,
+    ),
     ("ends of pipes are lent, outlive the daemon and are closed with the process", lent),
     ("daemon and logger get a new channel when one of them is new", link),
     ("two thousand children at once lose nothing while the daemon does not read", flood),
@@ -222,9 +226,9 @@ impl Drop for Stage {
 
 impl Peer {
     fn send(&self, message: &ToKeeper<'_>, fds: &[BorrowedFd<'_>]) {
-        let (mut head, mut lengths) = ([0; HEAD], [[0; 4]; 2]);
-        let parts = message.encode(&mut head, &mut lengths);
-        let parts = [&head[..], parts[0], parts[1], parts[2], parts[3]];
+        let (mut head, mut lengths) = ([0; HEAD], Lengths::default());
+        let [a, b, c, d, e, f] = message.encode(&mut head, &mut lengths);
+        let parts = [&head[..], a, b, c, d, e, f];
         loop {
             match seqpacket::send(&self.channel, &parts, fds) {
                 Ok(()) => return,
@@ -241,7 +245,14 @@ impl Peer {
     fn spawn_with(&self, slot: Slot, plan: &Plan, wants: Wants) {
         let plan = plan.encode();
         let pipe_owner = (0, 0);
-        self.ask(&ToKeeper::Spawn { slot, wants, pipe_owner, plan: &plan, route: b"a route" });
+        self.ask(&ToKeeper::Spawn {
+            slot,
+            wants,
+            pipe_owner,
+            plan: &plan,
+            route: b"a route",
+            errors: b"errors' route",
+        });
     }
 
     fn spawn(&self, slot: Slot, line: &str) {
@@ -324,7 +335,7 @@ impl Peer {
         let mut buffer = [0; 256];
         let mut received = self.receive(&mut buffer);
         let what = match LogWire::decode(&buffer[..received.length]).unwrap() {
-            LogWire::Pipe { slot, route } => Some((slot, route.to_vec())),
+            LogWire::Pipe { slot, stream: _, route } => Some((slot, route.to_vec())),
             LogWire::Daemon => None,
             // What heirs of the keeper need.
             LogWire::Held { .. } | LogWire::Drop { .. } | LogWire::End { .. } => {
@@ -333,6 +344,18 @@ impl Peer {
             other => panic!("{other:?}"),
         };
         (what, received.fds[0].take())
+    }
+
+    /// As a logger: returns the next pipe with all that is said of it.
+    fn both(&self) -> Option<(Slot, Stream, Vec<u8>, OwnedFd)> {
+        let mut buffer = [0; 256];
+        loop {
+            let mut received = self.receive(&mut buffer);
+            let message = LogWire::decode(&buffer[..received.length])?;
+            if let LogWire::Pipe { slot, stream, route } = message {
+                return Some((slot, stream, route.to_vec(), received.fds[0].take()?));
+            }
+        }
     }
 
     /// As a logger: returns the next pipe, passing over links.
@@ -360,7 +383,7 @@ impl Peer {
     /// As a logger: says that a pipe is at its end.
     fn eof(&self, slot: Slot) {
         let mut head = [0; HEAD];
-        LogWire::Eof { slot }.encode(&mut head);
+        LogWire::Eof { slot, stream: Stream::Stdout }.encode(&mut head);
         seqpacket::send(&self.channel, &[&head], &[]).unwrap();
     }
 }
@@ -396,6 +419,7 @@ const LOG: Wants = Wants {
     plan_in_fd: false,
     script_fd: false,
     input: false,
+    errors: false,
     tap: false,
     group_fd: false,
 };
@@ -483,7 +507,7 @@ fn together(stage: &mut Stage) {
         let mut datagram = Vec::new();
         for slot in &slots {
             let mut head = [0; HEAD];
-            message(*slot).encode(&mut head, &mut [[0; 4]; 2]);
+            message(*slot).encode(&mut head, &mut Lengths::default());
             datagram.extend_from_slice(&head);
         }
         seqpacket::send(&daemon.channel, &[&datagram], &[]).unwrap();
@@ -733,6 +757,28 @@ fn lent(stage: &mut Stage) {
     assert_eq!(read_all(tap), b"");
 }
 
+fn errors_of_their_own(stage: &mut Stage) {
+    let (daemon, _) = stage.told();
+    let slot = stage.slot();
+    let plan = Plan { console: Console::Log, ..shell("echo said; echo wrong >&2") };
+    daemon.spawn_with(slot, &plan, Wants { errors: true, ..LOG });
+    daemon.spawned(slot);
+    assert_eq!(daemon.exited(slot), Exit::Status(0));
+    daemon.ask(&ToKeeper::Release { slot });
+    let logger = stage.logger();
+    let (output, errors) = (logger.both().unwrap(), logger.both().unwrap());
+    assert_eq!((output.0, output.1), (slot, Stream::Stdout));
+    assert_eq!((errors.0, errors.1), (slot, Stream::Stderr));
+    assert_eq!((&output.2[..], &errors.2[..]), (&b"a route"[..], &b"errors' route"[..]));
+    assert_eq!(read_all(output.3), b"said\n");
+    logger.eof(slot);
+    logger.die();
+    let logger = stage.logger();
+    let (other, stream, _, fd) = logger.both().unwrap();
+    assert_eq!((other, stream), (slot, Stream::Stderr), "the one that is not at its end");
+    assert_eq!(read_all(fd), b"wrong\n");
+}
+
 fn link(stage: &mut Stage) {
     let linked = |daemon: &Peer, logger: &Peer| {
         let from_daemon = loop {
@@ -808,7 +854,8 @@ fn plan_in_file(stage: &mut Stage) {
     let wants = Wants { plan_in_fd: true, script_fd: true, ..Wants::default() };
     let length = (bytes.len() as u64).to_le_bytes();
     let pipe_owner = (0, 0);
-    let spawn = |slot| ToKeeper::Spawn { slot, wants, pipe_owner, plan: &length, route: b"" };
+    let spawn =
+        |slot| ToKeeper::Spawn { slot, wants, pipe_owner, plan: &length, route: b"", errors: b"" };
     daemon.send(&spawn(slot), &[file.as_fd(), script.as_fd()]);
     daemon.spawned(slot);
     assert_eq!(daemon.exited(slot), Exit::Status(10));
@@ -890,7 +937,14 @@ fn strange(stage: &mut Stage) {
     }
     let slot = stage.slot();
     let (wants, pipe_owner) = (Wants::default(), (0, 0));
-    daemon.ask(&ToKeeper::Spawn { slot, wants, pipe_owner, plan: b"no plan", route: b"" });
+    daemon.ask(&ToKeeper::Spawn {
+        slot,
+        wants,
+        pipe_owner,
+        plan: b"no plan",
+        route: b"",
+        errors: b"",
+    });
     let errno = Errno::INVAL.raw_os_error();
     assert_eq!(daemon.next(), FromKeeper::SpawnFailed { slot, step: Step::Plan, errno });
     let unknown = stage.slot();
@@ -968,7 +1022,14 @@ fn spawn_until_refused(stage: &mut Stage, daemon: &Peer, route: &[u8]) -> (Step,
         let slot = stage.slot();
         let plan = Plan { console: Console::Log, ..nothing() }.encode();
         let pipe_owner = (0, 0);
-        daemon.ask(&ToKeeper::Spawn { slot, wants: LOG, pipe_owner, plan: &plan, route });
+        daemon.ask(&ToKeeper::Spawn {
+            slot,
+            wants: LOG,
+            pipe_owner,
+            plan: &plan,
+            route,
+            errors: b"",
+        });
         loop {
             match daemon.next() {
                 FromKeeper::SpawnFailed { slot: other, step: Step::Fork, errno } => {
@@ -998,7 +1059,7 @@ fn without_memory(stage: &mut Stage) {
         let slot = stage.slot();
         let (wants, pipe_owner) = (LOG, (0, 0));
         let route = &[b'r'; 50_000];
-        daemon.ask(&ToKeeper::Spawn { slot, wants, pipe_owner, plan: b"", route });
+        daemon.ask(&ToKeeper::Spawn { slot, wants, pipe_owner, plan: b"", route, errors: b"" });
         let message = daemon.next();
         assert!(matches!(message, FromKeeper::SpawnFailed { step: Step::Fork, .. }), "{message:?}");
     }

@@ -4,13 +4,16 @@ use super::codec::{self, Continues, FRAME_MAX, MESSAGE_MAX};
 use super::command::Command;
 use super::fault::Fault;
 use super::notice::Notice;
-use super::wire::{WireInstance, WireJob, WireNotice, WireProgram, WireSettings, WireWhy};
+use super::wire::{
+    WireInstance, WireJob, WireNotice, WireProgram, WireSettings, WireTimeline, WireWhy,
+};
 use crate::machine::request::Reply;
 use crate::machine::Level;
 use crate::process::Pid;
 use crate::text::Text;
 use crate::view::{
-    GroupsView, InstanceView, JobView, ProgramView, SettingsView, SupervisorView, WhyView,
+    GroupsView, InstanceView, JobView, ProgramView, SettingsView, SupervisorView, TimelineView,
+    WhyView,
 };
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
@@ -29,6 +32,8 @@ pub enum Answer {
     Instances(Vec<InstanceView>),
     /// Why.
     Why(Box<WhyView>),
+    /// Timeline: sorted by job and instance.
+    Timeline(Vec<TimelineView>),
     /// Programs: sorted by group and name.
     Programs(Vec<ProgramView>),
     /// ShowConfig: sorted by name.
@@ -98,6 +103,11 @@ struct InstancesBody {
 #[derive(Deserialize)]
 struct JobsBody {
     jobs: Vec<WireJob>,
+}
+
+#[derive(Deserialize)]
+struct TimelineBody {
+    times: Vec<WireTimeline>,
 }
 
 #[derive(Deserialize)]
@@ -188,6 +198,10 @@ impl Answer {
                 let items = views.into_iter().map(|view| codec::encoded(&WireJob::from(view)));
                 return Body::Many("jobs", items.collect());
             }
+            Answer::Timeline(views) => {
+                let items = views.into_iter().map(|view| codec::encoded(&WireTimeline::from(view)));
+                return Body::Many("times", items.collect());
+            }
             Answer::Programs(views) => {
                 let items = views.into_iter().map(|view| codec::encoded(&WireProgram::from(view)));
                 return Body::Many("programs", items.collect());
@@ -236,6 +250,7 @@ impl Answer {
             (Answer::Instances(all), Answer::Instances(more)) => all.extend(more),
             (Answer::Jobs(all), Answer::Jobs(more)) => all.extend(more),
             (Answer::Programs(all), Answer::Programs(more)) => all.extend(more),
+            (Answer::Timeline(all), Answer::Timeline(more)) => all.extend(more),
             (whole, later) => *whole = later,
         }
     }
@@ -263,6 +278,10 @@ fn body(command: Command, message: &[u8]) -> Result<Answer, Fault> {
         Command::ShowConfig => {
             let body: JobsBody = read_body(message)?;
             Answer::Jobs(body.jobs.into_iter().map(JobView::from).collect())
+        }
+        Command::Timeline => {
+            let body: TimelineBody = read_body(message)?;
+            Answer::Timeline(body.times.into_iter().map(TimelineView::from).collect())
         }
         Command::Programs => {
             let body: ProgramsBody = read_body(message)?;

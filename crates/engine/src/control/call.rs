@@ -8,6 +8,7 @@ use super::priority;
 use crate::machine::request::{Request, Target, Wait, Which};
 use crate::machine::{Level, ShutdownKind};
 use crate::names::InstanceName;
+use crate::process::Stream;
 use crate::signal::Signal;
 use crate::text::Text;
 use alloc::format;
@@ -107,6 +108,8 @@ pub enum Call {
     List(Option<Text>, Listed),
     /// Why an instance is in its state.
     Why(Target),
+    /// When every instance was wanted, began, ran and ended.
+    Timeline,
     /// The descriptions of all jobs or of one.
     ShowConfig(Option<Text>),
     /// How a job's main process is run and ended.
@@ -134,8 +137,8 @@ pub enum Call {
     /// What happens, after the notice of that number as far back as it is kept; without one, from
     /// now on.
     Events(Option<u64>, Follow),
-    /// The file of an instance's output.
-    LogPath(Target),
+    /// The file of one of an instance's outputs.
+    LogPath(Target, Stream),
     /// Stop everything, then end; why.
     Shutdown(ShutdownKind),
     /// The value of a variable.
@@ -173,6 +176,7 @@ impl Call {
             Call::Status(..) => Command::Status,
             Call::List(..) => Command::List,
             Call::Why(..) => Command::Why,
+            Call::Timeline => Command::Timeline,
             Call::ShowConfig(..) => Command::ShowConfig,
             Call::Settings(..) => Command::Settings,
             Call::Programs(..) => Command::Programs,
@@ -222,8 +226,9 @@ impl Call {
                 let request = Request::Emit(event.clone(), env.clone(), *wait);
                 Params { token: token.clone(), ..ask_params(&request) }
             }
-            Call::Status(target) | Call::Why(target) | Call::LogPath(target) => {
-                target_params(target)
+            Call::Status(target) | Call::Why(target) => target_params(target),
+            Call::LogPath(target, stream) => {
+                Params { stream: stream_param(*stream), ..target_params(target) }
             }
             Call::List(job, listed) => {
                 Params { job: job.clone(), all: (*listed == Listed::All).then_some(true), ..none }
@@ -232,6 +237,7 @@ impl Call {
             Call::Settings(job) | Call::Usage(job) => Params { job: Some(job.clone()), ..none },
             Call::ReloadConfiguration
             | Call::Version
+            | Call::Timeline
             | Call::GetLogPriority
             | Call::Supervisor
             | Call::Reread
@@ -313,8 +319,8 @@ fn scope_params(scope: &EnvScope) -> Params {
 /// Turns parameters into the call of a row, whose `decode` this is for most.
 pub(super) mod decode {
     use super::{
-        needed, priority, scope, target, wait, Call, Clash, Fault, Follow, Listed, Params, Request,
-        ShutdownKind, Signal,
+        needed, priority, scope, stream, target, wait, Call, Clash, Fault, Follow, Listed, Params,
+        Request, ShutdownKind, Signal,
     };
     use alloc::format;
 
@@ -371,6 +377,10 @@ pub(super) mod decode {
         Ok(Call::Why(target(&p)?))
     }
 
+    pub(crate) fn timeline(_: Params) -> Result<Call, Fault> {
+        Ok(Call::Timeline)
+    }
+
     pub(crate) fn show_config(p: Params) -> Result<Call, Fault> {
         Ok(Call::ShowConfig(p.job))
     }
@@ -424,7 +434,7 @@ pub(super) mod decode {
     }
 
     pub(crate) fn log_path(p: Params) -> Result<Call, Fault> {
-        Ok(Call::LogPath(target(&p)?))
+        Ok(Call::LogPath(target(&p)?, stream(&p)?))
     }
 
     pub(crate) fn notify_dbus_address(p: Params) -> Result<Call, Fault> {
@@ -508,6 +518,19 @@ fn target(p: &Params) -> Result<Target, Fault> {
         (None, env) => Which::Env(env.clone().unwrap_or_default()),
     };
     Ok(Target { job, which })
+}
+
+/// Standard output is not said.
+fn stream_param(stream: Stream) -> Option<String> {
+    (stream != Stream::Stdout).then(|| String::from(stream.name()))
+}
+
+fn stream(p: &Params) -> Result<Stream, Fault> {
+    let Some(word) = &p.stream else { return Ok(Stream::Stdout) };
+    let found = Stream::ALL.into_iter().find(|stream| stream.name() == word);
+    found.ok_or_else(|| {
+        Fault::parameter("stream", &format!("{word:?} is neither stdout nor stderr"))
+    })
 }
 
 fn wait(p: &Params) -> Wait {

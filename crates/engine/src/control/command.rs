@@ -30,6 +30,8 @@ pub enum Command {
     List,
     /// Why an instance is in its state.
     Why,
+    /// When every instance was wanted, began, ran and ended.
+    Timeline,
     /// Descriptions of jobs.
     ShowConfig,
     /// How a job's main process is run.
@@ -155,6 +157,7 @@ const ENV: Parameter = Parameter { name: "env", needed: false };
 const INSTANCE: Parameter = Parameter { name: "instance", needed: false };
 const WAIT: Parameter = Parameter { name: "wait", needed: false };
 const TOKEN: Parameter = Parameter { name: "token", needed: false };
+const STREAM: Parameter = Parameter { name: "stream", needed: false };
 const ADDRESS: Parameter = Parameter { name: "address", needed: true };
 const TARGET: &[Parameter] = &[JOB, ENV, INSTANCE];
 const CHANGE: &[Parameter] = &[JOB, ENV, INSTANCE, WAIT, TOKEN];
@@ -270,6 +273,16 @@ pub const COMMANDS: &[Row] = &[
         parameters: TARGET,
         help: "Tells why a job is in the state it is in.",
         decode: decode::why,
+    },
+    Row {
+        command: Command::Timeline,
+        method: "Timeline",
+        privilege: Privilege::See,
+        right: "see jobs",
+        replies: Replies::Pages,
+        parameters: &[],
+        help: "Tells when every job was wanted, began, ran and ended.",
+        decode: decode::timeline,
     },
     Row {
         command: Command::ShowConfig,
@@ -410,7 +423,7 @@ pub const COMMANDS: &[Row] = &[
         privilege: Privilege::Logs,
         right: "read the output of jobs",
         replies: Replies::AtOnce,
-        parameters: TARGET,
+        parameters: &[JOB, ENV, INSTANCE, STREAM],
         help: "Tells which file a job's output is written to.",
         decode: decode::log_path,
     },

@@ -53,6 +53,8 @@ pub(super) struct Params {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) signal: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) stream: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) input: Option<Text>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) interface: Option<String>,
@@ -83,6 +85,7 @@ impl Params {
             ("session", self.session.is_some()),
             ("restart", self.restart.is_some()),
             ("signal", self.signal.is_some()),
+            ("stream", self.stream.is_some()),
             ("input", self.input.is_some()),
             ("interface", self.interface.is_some()),
         ]
@@ -123,6 +126,7 @@ impl Params {
             "session" => self.session = map.next_value()?,
             "restart" => self.restart = map.next_value()?,
             "signal" => self.signal = map.next_value()?,
+            "stream" => self.stream = map.next_value()?,
             "input" => self.input = map.next_value()?,
             "interface" => self.interface = map.next_value()?,
             _ => {

@@ -15,14 +15,14 @@ use crate::machine::request::{
 use crate::machine::state::{Goal, State};
 use crate::machine::{self, Level, ShutdownKind};
 use crate::names::{EventName, InstanceName, JobName};
-use crate::process::{Exit, Role, Step};
+use crate::process::{Exit, Role, Step, Stream};
 use crate::signal::Signal;
 use crate::spec::{Arg, Condition, KillMode, Node, Operand};
 use crate::text::Text;
 use crate::time::Span;
 use crate::view::{
-    InstanceView, JobView, LastExit, Need, ProgramState, ProgramView, Remembered, RunView,
-    SettingsView, WhyView,
+    InstanceView, JobView, LastExit, Mark, MarkKind, Need, ProgramState, ProgramView, Remembered,
+    RunView, SettingsView, TimelineView, WhyView,
 };
 use alloc::boxed::Box;
 use alloc::format;
@@ -108,6 +108,7 @@ fn sample_calls() -> Vec<Call> {
         Call::Why(by_env.clone()),
         Call::ShowConfig(Some(Text::from("web"))),
         Call::ShowConfig(None),
+        Call::Timeline,
         Call::Programs(Some(Text::from("web"))),
         Call::Programs(None),
         Call::Usage(Text::from("web")),
@@ -119,7 +120,8 @@ fn sample_calls() -> Vec<Call> {
         Call::Upgrade,
         Call::Events(None, Follow::On),
         Call::Events(Some(u64::MAX), Follow::Off),
-        Call::LogPath(by_env),
+        Call::LogPath(by_env.clone(), Stream::Stdout),
+        Call::LogPath(by_env, Stream::Stderr),
         Call::Shutdown(ShutdownKind::Shutdown),
         Call::Shutdown(ShutdownKind::Logout),
         Call::Shutdown(ShutdownKind::Restart),
@@ -254,6 +256,7 @@ fn sample_answers() -> Vec<(Command, Answer)> {
         (Command::Why, Answer::Why(Box::new(why))),
         (Command::ShowConfig, Answer::Jobs(vec![job])),
         (Command::Programs, Answer::Programs(programs())),
+        (Command::Timeline, Answer::Timeline(times())),
         (Command::Programs, Answer::Programs(Vec::new())),
         (Command::Settings, Answer::Settings(Box::new(settings))),
         (Command::Usage, Answer::Usage(None)),
@@ -267,6 +270,15 @@ fn sample_answers() -> Vec<(Command, Answer)> {
         (Command::Shutdown, Answer::Done),
     ]);
     answers
+}
+
+fn times() -> Vec<TimelineView> {
+    let mark = |ago, what, by: &str| Mark { ago: Span(ago), what, by: String::from(by) };
+    let marks =
+        vec![mark(7_001_000, MarkKind::Wanted, "event startup"), mark(0, MarkKind::Runs, "")];
+    let job = JobName::try_from("web").unwrap();
+    let instance = InstanceName::try_from("1").unwrap();
+    vec![TimelineView { job, instance, marks }]
 }
 
 fn programs() -> Vec<ProgramView> {

@@ -15,8 +15,8 @@ use crate::spec::{Arg, Condition, KillMode, Node, Operand};
 use crate::text::Text;
 use crate::time::Span;
 use crate::view::{
-    InstanceView, JobView, LastExit, Need, ProgramState, ProgramView, Remembered, Restarts,
-    RunView, SettingsView, WhyView,
+    InstanceView, JobView, LastExit, Mark, MarkKind, Need, ProgramState, ProgramView, Remembered,
+    Restarts, RunView, SettingsView, TimelineView, WhyView,
 };
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -508,6 +508,47 @@ impl From<WireJob> for JobView {
             start_on: wire.start_on.map(condition),
             stop_on: wire.stop_on.map(condition),
         }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct WireMark {
+    age: u64,
+    what: MarkKind,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    by: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct WireTimeline {
+    job: JobName,
+    #[serde(default, skip_serializing_if = "is_unnamed")]
+    instance: InstanceName,
+    marks: Vec<WireMark>,
+}
+
+/// A start-up is a matter of microseconds.
+const MICRO: u64 = 1_000;
+
+impl From<TimelineView> for WireTimeline {
+    fn from(view: TimelineView) -> WireTimeline {
+        let TimelineView { job, instance, marks } = view;
+        let mark = |mark: Mark| {
+            let Mark { ago, what, by } = mark;
+            WireMark { age: ago.0 / MICRO, what, by }
+        };
+        WireTimeline { job, instance, marks: marks.into_iter().map(mark).collect() }
+    }
+}
+
+impl From<WireTimeline> for TimelineView {
+    fn from(wire: WireTimeline) -> TimelineView {
+        let mark = |mark: WireMark| {
+            let WireMark { age, what, by } = mark;
+            Mark { ago: Span(age.saturating_mul(MICRO)), what, by }
+        };
+        let WireTimeline { job, instance, marks } = wire;
+        TimelineView { job, instance, marks: marks.into_iter().map(mark).collect() }
     }
 }
 

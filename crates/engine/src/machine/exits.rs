@@ -112,7 +112,15 @@ impl Engine {
                 self.fail(id, failure, Some(slot));
                 self.will_stop(id);
             }
-            Role::PostStart | Role::PreStop | Role::Security => {}
+            // There is nothing in this kernel that a profile could be loaded into.
+            Role::Security if matches!(failure, Failure::NotSpawned(_, Step::Profile, _)) => {
+                instance.warnings.push(Warning::Refused(role, Step::Profile));
+            }
+            Role::Security => {
+                self.fail(id, failure, Some(slot));
+                self.will_stop(id);
+            }
+            Role::PostStart | Role::PreStop => {}
         }
         self.process_gone(id, role);
     }
@@ -234,18 +242,19 @@ impl Engine {
         instance.processes.remove(&role);
         match role {
             Role::Main => self.main_ended(id, slot, (pid, exit), process.since),
-            Role::PreStart | Role::PostStop if process.overdue => {
+            Role::PreStart | Role::PostStop | Role::Security if process.overdue => {
                 self.fail(id, Failure::Timeout(role, Some(exit)), Some(slot));
                 self.will_stop(id);
             }
             // The keeper was killed meanwhile. What prepares is done once more, for nobody can say that
             // it was done well; what cleans up is over.
-            Role::PreStart if exit == Exit::Unknown && self.prepares(id) => {
-                self.spawn_and_hold(id, Role::PreStart);
+            Role::PreStart | Role::Security if exit == Exit::Unknown && self.prepares(id, role) => {
+                self.spawn_and_hold(id, role);
                 return;
             }
             Role::PostStop if exit == Exit::Unknown => {}
-            Role::PreStart | Role::PostStop if exit != Exit::Status(0) => {
+            // Without its profile main would run unprotected.
+            Role::PreStart | Role::PostStop | Role::Security if exit != Exit::Status(0) => {
                 self.fail(id, Failure::Ended(role, exit), Some(slot));
                 self.will_stop(id);
             }
@@ -258,9 +267,10 @@ impl Engine {
         self.process_gone(id, role);
     }
 
-    fn prepares(&self, id: InstanceId) -> bool {
+    fn prepares(&self, id: InstanceId, role: Role) -> bool {
+        let state = if role == Role::Security { State::Security } else { State::PreStart };
         let instance = self.instances.look(&id);
-        instance.is_some_and(|i| i.state == State::PreStart && i.goal == Goal::Start)
+        instance.is_some_and(|i| i.state == state && i.goal == Goal::Start)
     }
 
     fn say_ended(&mut self, id: InstanceId, role: Role, pid: Pid, exit: Exit, policy: &Policy) {

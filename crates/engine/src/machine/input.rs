@@ -55,6 +55,8 @@ pub enum Input {
     /// since the group exists: told before a process of the slot is spawned, and before it is told
     /// as killed.
     OomKills(Slot, u64),
+    /// Somebody at the terminal wants the end: the first time an orderly one, the second time at once.
+    Interrupt,
     /// Nothing happened but time.
     Tick,
 }

@@ -36,6 +36,7 @@ mod respawn;
 mod ring;
 mod shutdown;
 pub mod state;
+mod timeline;
 mod variables;
 mod why;
 
@@ -246,6 +247,7 @@ impl Engine {
             Input::Pass(signal) => self.pass(signal),
             Input::Remains(slot, remaining) => self.remains(slot, remaining),
             Input::Vary(whose, variation) => self.vary(whose, &variation),
+            Input::Interrupt => self.interrupt(),
             Input::OomKills(slot, kills) => self.oom_kills(slot, kills),
             Input::Tick => self.pass_deadlines(),
         }

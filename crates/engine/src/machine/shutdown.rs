@@ -91,6 +91,19 @@ impl Shutdown {
 }
 
 impl Engine {
+    /// Begins the end, or hurries one that is under way: whatever still runs is sent KILL.
+    pub(super) fn interrupt(&mut self) {
+        let now = self.now;
+        match &mut self.globals.shutdown {
+            None => return self.shut_down(ShutdownKind::Shutdown, 0),
+            Some(shutdown) if shutdown.quit || shutdown.killed => return,
+            Some(shutdown) => {
+                (shutdown.ask_at, shutdown.kill_at, shutdown.end_at) = (None, now, now + LAST);
+            }
+        }
+        self.say(Level::Message, |_| String::from("Interrupted again: KILL for what still runs"));
+    }
+
     /// Begins the end; `code` is what Upright exits with.
     pub(super) fn shut_down(&mut self, kind: ShutdownKind, code: i32) {
         if let Some(shutdown) = &mut self.globals.shutdown {

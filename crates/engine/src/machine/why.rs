@@ -13,7 +13,7 @@ use crate::glob;
 use crate::names::{InstanceName, JobName};
 use crate::process::{Exit, Role};
 use crate::signal::Signal;
-use crate::spec::{Condition, Node, Operand};
+use crate::spec::{Condition, JobSpec, Node, Operand};
 use crate::text::Text;
 use crate::time::Mono;
 use crate::view::{LastExit, Need, Remembered, RunView, WhyView};
@@ -52,12 +52,24 @@ impl Engine {
             stop_on: instance.map_or_else(Vec::new, |instance| {
                 self.needs(spec.stop_on.as_deref(), &instance.stop)
             }),
-            waiters: instance.map_or_else(Vec::new, |instance| self.waiter_words(instance)),
+            waiters: self.all_waiters(spec, instance),
             runs: self.runs(entries),
             history: entries.iter().map(remembered).collect(),
             files: Vec::new(),
             status,
         })
+    }
+
+    /// Returns who waits for an instance; where its job is essential, that is Upright too.
+    fn all_waiters(&self, spec: &JobSpec, instance: Option<&Instance>) -> Vec<String> {
+        let mut all = instance.map_or_else(Vec::new, |instance| self.waiter_words(instance));
+        if spec.policy.essential {
+            all.push(
+                "Upright: the job is essential, and everything ends when it has ended for good"
+                    .into(),
+            );
+        }
+        all
     }
 
     pub(super) fn entries_of(&self, job: &JobName, name: &InstanceName) -> &[Entry] {

@@ -236,13 +236,14 @@ impl Daemon {
                 let names = self.engine.job_names();
                 Answer::Jobs(names.filter_map(|name| self.engine.job_view(name)).collect())
             }
+            Call::Timeline => Answer::Timeline(self.engine.timeline()),
             Call::Programs(_) => Answer::Programs(self.engine.programs()),
             Call::Settings(_) => Answer::Settings(Box::new(settings(text, choice))),
             Call::Usage(_) => Answer::Usage((choice & 1 == 0).then_some(text)),
             Call::Version => Answer::Version(Version::own(1)),
             Call::GetLogPriority => Answer::Priority(Level::TABLE[usize::from(choice % 6)].0),
             Call::SendInput(_, input) => Answer::Taken(input.len() as u64),
-            Call::LogPath(_) => Answer::Path(text),
+            Call::LogPath(..) => Answer::Path(text),
             Call::GetEnv(EnvScope::Global, name) => {
                 return Err(Fault::NoSuchVariable(name.clone()))
             }

@@ -1,9 +1,9 @@
 //! Any bytes as messages between keeper, daemon and logger.
 
 use crate::bytes::Bytes;
-use engine::keeper::{End, FromKeeper, LogWire, Replaced, Scope, ToKeeper, Wants, HEAD};
+use engine::keeper::{End, FromKeeper, Lengths, LogWire, Replaced, Scope, ToKeeper, Wants, HEAD};
 use engine::logroute::{self, FromLogger, LogRoute, ToLogger};
-use engine::process::{Exit, InstanceId, Role, Slot, Step};
+use engine::process::{Exit, InstanceId, Role, Slot, Step, Stream};
 use engine::signal::Signal;
 use serde::de::DeserializeOwned;
 use serde::Serialize;
@@ -34,14 +34,15 @@ pub fn run(data: &[u8]) {
     let from = from_keeper(&mut bytes);
     told(from, None);
     let slot = slot(&mut bytes);
-    let log = match bytes.below(7) {
+    let log = match bytes.below(8) {
         0 => LogWire::Daemon,
         1 => LogWire::Finish,
-        2 => LogWire::Eof { slot },
+        2 => LogWire::Eof { slot, stream: bytes.pick(&Stream::ALL) },
         3 => LogWire::Ready,
         4 => LogWire::Held { key: bytes.number() as u32 },
         5 => LogWire::Drop { key: bytes.number() as u32 },
-        _ => LogWire::Pipe { slot, route: bytes.piece() },
+        6 => LogWire::End { slot, end: bytes.pick(&End::ALL) },
+        _ => LogWire::Pipe { slot, stream: bytes.pick(&Stream::ALL), route: bytes.piece() },
     };
     logged(&log, None);
     asked(&to_keeper(&mut bytes), None);
@@ -111,11 +112,13 @@ fn to_keeper<'a>(bytes: &mut Bytes<'a>) -> ToKeeper<'a> {
                 plan_in_fd: bytes.flag(),
                 script_fd: bytes.flag(),
                 input: bytes.flag(),
+                errors: bytes.flag(),
                 tap: bytes.flag(),
                 group_fd: bytes.flag(),
             };
             let pipe_owner = (word as u32, bytes.number() as u32);
-            ToKeeper::Spawn { slot, wants, pipe_owner, plan: bytes.piece(), route: bytes.rest() }
+            let (plan, route) = (bytes.piece(), bytes.piece());
+            ToKeeper::Spawn { slot, wants, pipe_owner, plan, route, errors: bytes.rest() }
         }
     }
 }
@@ -124,7 +127,7 @@ fn to_keeper<'a>(bytes: &mut Bytes<'a>) -> ToKeeper<'a> {
 /// everything that means something is written again.
 fn asked(message: &ToKeeper<'_>, came: Option<&[u8]>) {
     let written = |message: &ToKeeper<'_>| {
-        let (mut head, mut lengths) = ([0; HEAD], [[0; 4]; 2]);
+        let (mut head, mut lengths) = ([0; HEAD], Lengths::default());
         let parts = message.encode(&mut head, &mut lengths).concat();
         [&head[..], &parts].concat()
     };

@@ -5,7 +5,7 @@ use engine::machine::request::{Ended, Refusal, Reply};
 use engine::machine::{Effect, JobChange, Level, Notice, ProgramNews, SignalScope};
 use engine::names::{InstanceName, JobName};
 use engine::process::{Exit, Role};
-use engine::view::{InstanceView, LastExit, Need, RunView, WhyView};
+use engine::view::{InstanceView, LastExit, Mark, Need, RunView, TimelineView, WhyView};
 
 /// A kind of line below an input, as the header `show` names it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -208,6 +208,16 @@ pub fn why(why: &WhyView) -> Vec<String> {
         lines.push(words);
     }
     lines
+}
+
+/// Returns the times of an instance, in one line.
+pub fn times(times: &TimelineView) -> String {
+    let mark = |mark: &Mark| {
+        let by = if mark.by.is_empty() { String::new() } else { format!(" by {}", mark.by) };
+        format!("; {:?} {} ago{by}", mark.what, mark.ago).to_lowercase()
+    };
+    let marks: String = times.marks.iter().map(mark).collect();
+    format!("{}{marks}", place(&times.job, &times.instance))
 }
 
 fn need(title: &str, need: &Need) -> String {

@@ -52,6 +52,7 @@ const INPUTS: &[(&str, &str, Do)] = &[
     ("remaining", "JOB [PID]...", World::remaining),
     ("remove", "JOB", World::remove),
     ("shutdown", "[logout|restart]", World::shutdown),
+    ("interrupt", "", |w, _| w.tell(Input::Interrupt)),
     ("strays", "COUNT", World::strays_left),
     ("pass", "SIGNAL", |w, r| {
         let signal = Signal::from_name(one(r)?).ok_or("which signal?")?;
@@ -61,6 +62,7 @@ const INPUTS: &[(&str, &str, Do)] = &[
     ("status", "JOB [KEY=VALUE]...", World::status),
     ("list", "", World::list),
     ("why", "JOB [KEY=VALUE]...", World::why),
+    ("times", "", World::times),
     ("work", "", World::work),
     ("states", "", World::states),
 ];
@@ -460,6 +462,13 @@ impl World {
         Ok(followed)
     }
 
+    /// Shows when everything was wanted, began, ran and ended.
+    fn times(&mut self, _: &[&str]) -> Followed {
+        let mut followed = self.tell(Input::Tick)?;
+        followed.extend(self.engine.timeline().iter().map(words::times));
+        Ok(followed)
+    }
+
     /// Reports whether the machine has been cut off in its work.
     fn work(&mut self, _: &[&str]) -> Followed {
         let left = self.engine.next_deadline() == Some(self.now.mono());
@@ -496,8 +505,14 @@ impl World {
     fn refused(&mut self, words: &[&str]) -> Followed {
         let slot = self.process(words)?;
         let [_, _, step_name, errno] = words else { return Err("which step, why?".into()) };
-        const ERRNOS: &[(&str, i32)] =
-            &[("EPERM", 1), ("ENOENT", 2), ("EAGAIN", 11), ("ENOMEM", 12), ("EACCES", 13)];
+        const ERRNOS: &[(&str, i32)] = &[
+            ("EPERM", 1),
+            ("ENOENT", 2),
+            ("EAGAIN", 11),
+            ("ENOMEM", 12),
+            ("EACCES", 13),
+            ("EOPNOTSUPP", 95),
+        ];
         let errno = ERRNOS.iter().find(|row| row.0 == *errno).ok_or("no such errno")?.1;
         self.tell(Input::SpawnFailed(slot, step(step_name)?, errno))
     }

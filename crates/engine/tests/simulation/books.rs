@@ -100,6 +100,7 @@ impl Books {
             | Input::Pass(_)
             | Input::Remains(..)
             | Input::OomKills(..)
+            | Input::Interrupt
             | Input::Vary(..)
             | Input::Tick => {}
         }

@@ -12,7 +12,7 @@ use engine::control::answer::{Answer, Version};
 use engine::control::call::{Call, Listed};
 use engine::control::fault::Fault;
 use engine::control::{Exit, InstanceView, Text as Bytes};
-use engine::process::Pid;
+use engine::process::{Pid, Stream};
 use engine::time::Span;
 use engine::view::LastExit;
 use std::cell::RefCell;
@@ -216,7 +216,8 @@ impl Metrics {
             Answer::Version(version) => version,
             _ => return Err(Fault::Unavailable("Upright does not say its version".to_owned())),
         };
-        let calls: Vec<Call> = instances.iter().map(|one| Call::LogPath(one.target())).collect();
+        let calls: Vec<Call> =
+            instances.iter().map(|one| Call::LogPath(one.target(), Stream::Stdout)).collect();
         let paths = control.ask_all(&calls).await?.into_iter().map(|answer| match answer {
             Ok(Answer::Path(path)) => Some(path),
             Ok(_) | Err(_) => None,

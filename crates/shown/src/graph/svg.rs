@@ -219,6 +219,7 @@ fn legend(out: &mut String, top: f32) {
     }
 }
 
-fn escape(text: &str) -> String {
+/// Returns a text as it stands in a document.
+pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

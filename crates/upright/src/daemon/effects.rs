@@ -13,7 +13,7 @@ use engine::keeper::{held, Scope, ToKeeper, Wants, TOGETHER};
 use engine::logroute::{self, ToLogger};
 use engine::machine::request::{Reply, RequestId};
 use engine::machine::state::State;
-use engine::machine::{self, Effect, Input, Level, SignalScope};
+use engine::machine::{self, Effect, Input, Level, SignalScope, SpawnOrder};
 use engine::process::{Pid, Role, Slot, Step};
 use engine::signal::Signal;
 use engine::spec::Command;
@@ -272,6 +272,10 @@ impl Daemon {
             self.lookups.forget(slot);
             return Done::Yes;
         };
+        if slot.role == Role::Security && !planning::has_apparmor() {
+            self.say_no_apparmor(&order, "`apparmor load` has no effect");
+            return self.refuse_spawn(slot, Step::Profile, Errno::OPNOTSUPP);
+        }
         let shared = match self.shared_of(&order) {
             Ok(shared) => shared,
             Err(errno) => return self.refuse_spawn(slot, Step::Socket, errno),
@@ -286,13 +290,16 @@ impl Daemon {
             Ok(prepared) => prepared,
             Err(Unready::Asks(question, root)) => return self.look_up(slot, question, root),
             Err(Unready::Refused(Refusal(step, errno))) => {
+                if (step, errno) == (Step::Profile, Errno::OPNOTSUPP) {
+                    self.say_no_apparmor(&order, "cannot start: `apparmor switch` wants a profile");
+                }
                 return self.refuse_spawn(slot, step, errno);
             }
         };
         let mut wants = Wants { group_fd: group.is_some(), ..prepared.wants };
         let mut plan = prepared.plan;
         let mut in_file = None;
-        if plan.len() + prepared.route.len() > INLINE_MAX {
+        if plan.len() + prepared.route.len() + prepared.errors.len() > INLINE_MAX {
             match memfd::sealed(c"upright-plan", &plan) {
                 Ok(fd) => {
                     plan = (plan.len() as u64).to_le_bytes().to_vec();
@@ -308,6 +315,7 @@ impl Daemon {
             pipe_owner: prepared.pipe_owner,
             plan: &plan,
             route: &prepared.route,
+            errors: &prepared.errors,
         };
         let fds: Vec<BorrowedFd<'_>> = in_file
             .iter()
@@ -321,6 +329,14 @@ impl Daemon {
             self.lookups.forget(slot);
         }
         done
+    }
+
+    fn say_no_apparmor(&self, order: &SpawnOrder, what: &str) {
+        let shown = order.spec.name.with_instance(&order.instance);
+        self.say(
+            Level::Warn,
+            &format!("{shown}: {what}: this kernel has no AppArmor, or it is turned off"),
+        );
     }
 
     pub(super) fn refuse_spawn(&mut self, slot: Slot, step: Step, errno: Errno) -> Done {

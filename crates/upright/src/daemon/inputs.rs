@@ -3,7 +3,7 @@
 use super::connections::{of_token, Accepting, ConnectionId, Cursor, Heard, Tongue};
 use super::gateway::Kind;
 use super::orphans::Census;
-use super::{planning, Daemon, Standing, CONTROL, KEEPER, LOGGER, SESSION, TRIAL, WATCH};
+use super::{outputs, Daemon, Standing, CONTROL, KEEPER, LOGGER, SESSION, TRIAL, WATCH};
 use crate::keeper::handover::Kin;
 use crate::options::Mode;
 use crate::session::FIRST;
@@ -16,7 +16,7 @@ use engine::logroute::{self, FromLogger, ToLogger};
 use engine::machine::request::{Refusal, Request, Target};
 use engine::machine::{Effect, Found, Input, Level, Remaining, ShutdownKind, Variation, Whose};
 use engine::names::{EventName, JobName};
-use engine::process::{InstanceId, Pid, Slot};
+use engine::process::{InstanceId, Pid, Slot, Stream};
 use engine::signal::Signal;
 use engine::text::Text;
 use engine::view::{Asker, InstanceView, SettingsView};
@@ -269,6 +269,9 @@ impl Daemon {
             INT if first => Some("control-alt-delete"),
             WINCH if first => Some("keyboard-request"),
             PWR if first => Some("power-status-changed"),
+            INT if self.settings.options.mode == Mode::Up => {
+                return self.handle(Input::Interrupt, effects);
+            }
             INT | QUIT => None,
             USR1 | USR2 | WINCH => {
                 if let Some(signal) = Signal::new(signal) {
@@ -432,11 +435,12 @@ impl Daemon {
             | Call::Why(_)
             | Call::ShowConfig(_)
             | Call::Programs(_)
+            | Call::Timeline
             | Call::Settings(_)
             | Call::Usage(_)
             | Call::Version
             | Call::GetLogPriority
-            | Call::LogPath(_) => self.look(call),
+            | Call::LogPath(..) => self.look(call),
         };
         self.connections.answer(id, answer);
     }
@@ -546,20 +550,20 @@ impl Daemon {
                 let name = self.known(&job).map_err(refused)?;
                 Ok(Answer::Jobs(self.engine.job_view(&name).into_iter().collect()))
             }
+            Call::Timeline => Ok(Answer::Timeline(self.engine.timeline())),
             Call::Programs(job) => self.programs(job.as_ref()),
             Call::Settings(job) => {
-                let name = self.known(&job).map_err(refused)?;
-                let view = self.settings_of(&name);
+                let view = self.settings_of(&self.known(&job).map_err(refused)?);
                 let view = view.ok_or(Refusal::UnknownJob(job)).map_err(refused)?;
                 Ok(Answer::Settings(Box::new(view)))
             }
             Call::Usage(job) => {
-                let name = self.known(&job).map_err(refused)?;
-                Ok(Answer::Usage(self.engine.job_view(&name).and_then(|view| view.usage)))
+                let view = self.engine.job_view(&self.known(&job).map_err(refused)?);
+                Ok(Answer::Usage(view.and_then(|view| view.usage)))
             }
             Call::Version => Ok(Answer::Version(Version::own(sys::own::parent()))),
             Call::GetLogPriority => Ok(Answer::Priority(self.engine.level())),
-            Call::LogPath(target) => self.log_path(&target),
+            Call::LogPath(target, stream) => self.log_path(&target, stream),
             Call::Ask(..)
             | Call::SendInput(..)
             | Call::EmitFile(..)
@@ -602,7 +606,7 @@ impl Daemon {
     fn settings_of(&self, name: &JobName) -> Option<SettingsView> {
         let mut view = self.engine.settings_view(name)?;
         let policy = &self.engine.spec(name)?.attrs.log;
-        (view.rotate_size, view.rotate_count) = planning::rotation(&self.settings, policy);
+        (view.rotate_size, view.rotate_count) = outputs::rotation(&self.settings, policy);
         Some(view)
     }
 
@@ -636,17 +640,23 @@ impl Daemon {
         view
     }
 
-    fn log_path(&self, target: &Target) -> Result<Answer, Fault> {
+    fn log_path(&self, target: &Target, stream: Stream) -> Result<Answer, Fault> {
         let (job, id) =
             self.engine.find(target).map_err(|refusal| Fault::refused(&refusal, None))?;
         let instance = id.and_then(|id| self.engine.name_of(id)).map(|(_, name)| name.clone());
         let instance = instance.unwrap_or_default();
         let spec = self.engine.spec(&job);
-        let path =
-            spec.and_then(|spec| planning::log_path(&self.settings, spec, instance.text().bytes()));
+        let path = spec.and_then(|spec| outputs::log_path(&self.settings, spec, &instance, stream));
         match path {
             Some(path) => Ok(Answer::Path(Text::from(path.as_os_str().as_bytes()))),
-            None => Err(Fault::Unavailable(format!("{job}: its output is not kept in a file"))),
+            None => {
+                let which = match stream {
+                    Stream::Stdout => "output",
+                    Stream::Stderr => "standard error",
+                };
+                let why = format!("{job}: its {which} is not kept in a file of its own");
+                Err(Fault::Unavailable(why))
+            }
         }
     }
 }

@@ -5,7 +5,7 @@
 //! spawn's plan is made only when it can go.
 
 use crate::heir::Estate;
-use engine::keeper::{FromKeeper, ToKeeper, HEAD, MESSAGE_MAX, TOGETHER};
+use engine::keeper::{FromKeeper, Lengths, ToKeeper, HEAD, MESSAGE_MAX, TOGETHER};
 use std::cell::RefCell;
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -65,10 +65,11 @@ impl Link {
 
     /// Sends one message.
     pub fn send(&self, message: &ToKeeper<'_>, fds: &[BorrowedFd<'_>]) -> Sent {
-        let (mut head, mut lengths) = ([0; HEAD], [[0; 4]; 2]);
+        let (mut head, mut lengths) = ([0; HEAD], Lengths::default());
         let parts = message.encode(&mut head, &mut lengths);
-        let [a, b, c, d] = parts;
-        let sent = self.sent(seqpacket::send(&self.channel, &[&head, a, b, c, d], fds));
+        let [a, b, c, d, e, f] = parts;
+        let all = [&head[..], a, b, c, d, e, f];
+        let sent = self.sent(seqpacket::send(&self.channel, &all, fds));
         match (sent, message, fds) {
             (Sent::Yes, ToKeeper::Hold { key }, [fd, ..]) => self.keep(*key, *fd),
             (Sent::Yes, ToKeeper::Drop { key }, _) => {
@@ -85,7 +86,7 @@ impl Link {
         let mut length = 0;
         for (place, message) in all.chunks_exact_mut(HEAD).zip(messages) {
             let mut head = [0; HEAD];
-            message.encode(&mut head, &mut [[0; 4]; 2]);
+            message.encode(&mut head, &mut Lengths::default());
             place.copy_from_slice(&head);
             length += HEAD;
         }

@@ -155,6 +155,7 @@ impl Daemon {
             pipe_owner: (self.settings.uid, self.settings.gid),
             plan: &plan,
             route: &[],
+            errors: &[],
         };
         let done = self.send(&message, &[answer.as_fd()]);
         if let Done::Yes = done {

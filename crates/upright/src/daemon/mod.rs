@@ -4,6 +4,7 @@
 //! connections), handle, write the turn into the journal, perform the effects in order, flush.
 //! `inputs` is the only file that makes inputs, `effects` the only one that performs effects.
 
+mod autologs;
 mod bus;
 mod catalogue;
 mod cgroups;
@@ -23,6 +24,7 @@ mod loading;
 mod locks;
 mod lookup;
 mod orphans;
+mod outputs;
 mod planning;
 mod pools;
 mod programs;

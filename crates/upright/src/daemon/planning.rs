@@ -2,31 +2,22 @@
 //! searched, the log file named.
 
 use super::lookup::{Answers, Question};
-use super::settings::{log_file, Settings};
+use super::outputs;
+use super::settings::Settings;
 use crate::options::{Inherit, Mode};
 use engine::command::argv;
 use engine::keeper::Wants;
-use engine::logroute::{self, LogFile, LogRoute};
 use engine::machine::SpawnOrder;
-use engine::process::{Role, Step};
-use engine::spec::{Attrs, Console, JobSpec, LogPolicy, Reader, StandardInput};
+use engine::process::{Role, Step, Stream};
+use engine::spec::{Attrs, Console, Reader, StandardInput};
 use engine::text::Text;
 use std::ffi::{CString, OsStr};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use sys::plan::{self, Chdir, Debug, Identity, Plan, Refused};
 use sys::users::{self, Unknown};
 use sys::Errno;
-
-/// A file that has reached this size is rotated, unless the job says otherwise.
-pub const ROTATE_SIZE: u64 = 10 * 1024 * 1024;
-
-/// How many rotated files are kept, unless the job says otherwise.
-pub const ROTATE_COUNT: u32 = 5;
-
-/// Permission bits of a log file, unless the job says otherwise. Source: spec 9.
-const LOG_MODE: u16 = 0o640;
 
 /// Where programs are searched when the job has no PATH. Source: execvp(3).
 const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
@@ -41,6 +32,8 @@ pub struct Prepared {
     pub plan: Vec<u8>,
     /// The encoded route of the output; empty where there is none.
     pub route: Vec<u8>,
+    /// That of standard error, where it has one of its own.
+    pub errors: Vec<u8>,
     /// The script, to become descriptor 9.
     pub script: Option<OwnedFd>,
 }
@@ -79,7 +72,9 @@ pub fn prepare(
         let all = texts.iter().map(|text| CString::new(text.bytes()));
         all.collect::<Result<_, _>>().map_err(|_| Refusal(Step::Plan, Errno::INVAL))
     };
-    let attrs = &order.spec.attrs;
+    // What loads a profile has the rights of Upright. Source: spec 8.2.
+    let plain = Attrs::default();
+    let attrs = if role == Role::Security { &plain } else { &order.spec.attrs };
     let console = settings.console(attrs.console);
     let is_read = matches!(console, Console::Log | Console::LogPty | Console::Stdout);
     let identity = identity(settings, attrs, answers)?;
@@ -96,7 +91,7 @@ pub fn prepare(
             Console::None | Console::Default => plan::Console::Null,
         },
         given,
-        profile: None,
+        profile: profile(order)?,
         oom_score_adj: attrs.oom_score_adj,
         limits: attrs.limits.iter().map(|(resource, limits)| (*resource, *limits)).collect(),
         umask: umask(settings, attrs),
@@ -121,19 +116,16 @@ pub fn prepare(
         plan_in_fd: false,
         script_fd: script.is_some(),
         input: piped(attrs.input == StandardInput::Pipe),
+        errors: piped(attrs.log.errors.is_some()) && !pty,
         tap: piped(attrs.reader == Reader::Gateway),
         group_fd: false,
     };
-    let route = if is_read { route(settings, order, console) } else { Vec::new() };
-    Ok(Prepared { wants, pipe_owner: owner, plan: plan.encode(), route, script })
-}
-
-/// Returns the encoded route of the output of a process that runs already; none where its output is
-/// not kept, or comes through a terminal.
-pub fn output_route(settings: &Settings, order: &SpawnOrder) -> Option<Vec<u8>> {
-    let console = settings.console(order.spec.attrs.console);
-    let piped = matches!(console, Console::Log | Console::Stdout);
-    piped.then(|| route(settings, order, console))
+    let route = |wanted: bool, stream: Stream| match wanted {
+        true => outputs::route(settings, order, stream),
+        false => Vec::new(),
+    };
+    let (route, errors) = (route(is_read, Stream::Stdout), route(wants.errors, Stream::Stderr));
+    Ok(Prepared { wants, pipe_owner: owner, plan: plan.encode(), route, errors, script })
 }
 
 fn path(text: Option<&Text>, step: Step) -> Result<Option<CString>, Refusal> {
@@ -166,6 +158,24 @@ fn candidates(argv: &[Text], env: &[Text]) -> Result<Vec<CString>, Refusal> {
 enum Known {
     ByFile,
     ByService,
+}
+
+/// Reports whether the kernel has AppArmor, and it is not turned off.
+pub fn has_apparmor() -> bool {
+    std::fs::read("/sys/module/apparmor/parameters/enabled")
+        .is_ok_and(|text| text.starts_with(b"Y"))
+}
+
+/// Returns the profile that main runs under, its variables replaced.
+fn profile(order: &SpawnOrder) -> Result<Option<CString>, Refusal> {
+    let named = order.spec.attrs.apparmor_switch.as_ref();
+    let Some(named) = named.filter(|_| order.slot.role == Role::Main) else { return Ok(None) };
+    if !has_apparmor() {
+        return Err(Refusal(Step::Profile, Errno::OPNOTSUPP));
+    }
+    let wrong = |_| Refusal(Step::Profile, Errno::INVAL);
+    let name = engine::expand::expand(named, &order.env).map_err(wrong)?;
+    CString::new(name.bytes()).map(Some).map_err(|_| Refusal(Step::Profile, Errno::INVAL))
 }
 
 /// Source: spec 4, umask.
@@ -243,56 +253,4 @@ fn identity(settings: &Settings, attrs: &Attrs, answers: &Answers) -> Result<Ide
     };
     let user = user.map(|(user, _)| user);
     Ok(Identity { groups, gid, uid: user.map(|user| user.uid) })
-}
-
-/// Returns where the output of an instance goes.
-fn route(settings: &Settings, order: &SpawnOrder, console: Console) -> Vec<u8> {
-    let label = order.spec.name.with_instance(&order.instance);
-    let path = log_path(settings, &order.spec, order.instance.text().bytes());
-    let file = path.map(|path| log_file_of(settings, &order.spec.attrs.log, &path));
-    let forward = settings.options.mode == Mode::Up || console == Console::Stdout;
-    logroute::encode(&LogRoute { label, file, forward })
-}
-
-/// Returns the log file of an instance; nothing where its output is not kept in one.
-pub fn log_path(settings: &Settings, job: &JobSpec, instance: &[u8]) -> Option<PathBuf> {
-    let keeps = match settings.console(job.attrs.console) {
-        Console::Log | Console::LogPty | Console::Default => true,
-        Console::Stdout | Console::None | Console::Output | Console::Owner => false,
-    };
-    let directory = settings.logdir.as_ref().filter(|_| keeps);
-    directory.map(|directory| log_file(directory, job.name.text().bytes(), instance))
-}
-
-/// Returns after how many bytes a job's log file is rotated, and how many old ones are kept.
-pub fn rotation(settings: &Settings, policy: &LogPolicy) -> (u64, u32) {
-    let (size, count) = settings.options.log_rotate.unwrap_or((ROTATE_SIZE, ROTATE_COUNT));
-    (policy.rotate_size.unwrap_or(size), policy.rotate_count.unwrap_or(count))
-}
-
-/// Splits `USER[:GROUP]`.
-fn owner(text: &[u8]) -> (Text, Option<Text>) {
-    let mut halves = text.splitn(2, |byte| *byte == b':');
-    let user = Text::from(halves.next().unwrap_or_default());
-    (user, halves.next().map(Text::from))
-}
-
-fn log_file_of(settings: &Settings, policy: &LogPolicy, path: &Path) -> LogFile {
-    let root = Path::new("/");
-    let options = &settings.options;
-    let (rotate_size, rotate_count) = rotation(settings, policy);
-    let general = options.log_owner.as_deref().map(owner);
-    let named = policy.owner.as_ref().or(general.as_ref());
-    let user = named.and_then(|(name, _)| users::user(root, name.bytes()).ok());
-    let group = named.and_then(|(_, group)| group.as_ref());
-    let group = group.and_then(|name| users::group(root, name.bytes()).ok());
-    LogFile {
-        path: Text::from(path.as_os_str().as_bytes()),
-        rotate_size,
-        rotate_count,
-        mode: policy.mode.or(options.log_mode).unwrap_or(LOG_MODE),
-        uid: user.as_ref().map(|user| user.uid),
-        gid: group.or(user.map(|user| user.gid)).or(settings.log_group),
-        on_full: policy.on_full.unwrap_or_default(),
-    }
 }

@@ -8,10 +8,11 @@ use super::Daemon;
 use crate::options::Mode;
 use crate::supervisord::options::NAME;
 use crate::supervisord::{front, plain};
-use engine::dialect::supervisord::{self, Config, Server};
+use engine::dialect::supervisord::{self, Config, Output, Server};
 use engine::keeper::{held, ToKeeper};
-use engine::logroute::{encode, LogFile, LogRoute, ToLogger};
+use engine::logroute::{encode, Forward, LogFile, LogRoute, ToLogger};
 use engine::machine::{Effect, Input, Level};
+use engine::process::Stream;
 use engine::spec::OnFull;
 use engine::text::Text;
 use std::collections::BTreeMap;
@@ -38,6 +39,9 @@ impl Daemon {
     pub(super) fn take_programs(&mut self, held: &mut BTreeMap<u32, OwnedFd>) {
         let own = held.remove(&held::PROGRAMS).and_then(|fd| memfd::read_all(fd).ok());
         self.programs.own = own.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        if let Some(own) = self.programs.own.clone() {
+            self.take_autologs(&own, held);
+        }
         self.programs.log = held.remove(&held::LOG_READ);
         let end = held.remove(&held::LOG);
         if let (Some(own), Some(end)) = (&self.programs.own, end) {
@@ -86,6 +90,7 @@ impl Daemon {
             self.programs.own = Some(config.daemon.clone());
             self.hold_settings();
             self.begin_chronicle();
+            self.begin_autologs(&config.daemon);
             self.say_what_was_read(config);
         }
     }
@@ -152,8 +157,12 @@ impl Daemon {
             gid: None,
             on_full: OnFull::Drop,
         };
-        let forward = own.nodaemon && !own.silent;
-        let route = LogRoute { label: String::new(), file: Some(file), forward };
+        let forward = match own.nodaemon && !own.silent {
+            true => Forward::Bare(Stream::Stdout),
+            false => Forward::No,
+        };
+        let label = String::from(NAME);
+        let route = LogRoute { label, file: Some(file), forward };
         // A logger that does not listen is ended, and the next one told.
         let _ = seqpacket::send(logger, &[&encode(&ToLogger::Own { route })], &[log.as_fd()]);
     }
@@ -209,6 +218,7 @@ impl Daemon {
     /// Everything ends: removes what shows that we are there.
     pub(super) fn end_programs(&self) {
         let Some(own) = &self.programs.own else { return };
+        self.end_autologs();
         let path = self.path(&own.pidfile);
         let ours = format!("{}\n", self.settings.named);
         if fs::read(&path).is_ok_and(|there| there == ours.as_bytes()) {
@@ -218,10 +228,14 @@ impl Daemon {
 
     /// Warns of what the configuration wants and this version does not do.
     fn say_what_is_not_served(&self, config: &Config) {
-        if !config.groups.is_empty() {
+        let outputs = config.groups.iter().flat_map(|group| &group.programs);
+        let mut outputs = outputs.flat_map(|program| [&program.stdout, &program.stderr]);
+        let treated =
+            |output: &Output| output.syslog || output.events_enabled || output.capture_maxbytes > 0;
+        if config.daemon.strip_ansi || outputs.any(treated) {
             self.say(
                 Level::Warn,
-                "stdout_logfile, stderr_logfile and what belongs to them are not followed by this version: the output of programs is thrown away",
+                "strip_ansi, _syslog, _capture_maxbytes and _events_enabled are not followed by this version: outputs are written as they are",
             );
         }
     }

@@ -1,5 +1,6 @@
 //! What the options and the environment mean here: directories, sockets, who we are.
 
+use super::autologs::AutoLogs;
 use crate::keeper::handover::Kin;
 use crate::options::{Inherit, Mode, Options};
 use crate::session::{self, FIRST};
@@ -48,6 +49,8 @@ pub struct Settings {
     pub config_home: Option<PathBuf>,
     /// Where output goes; none: it is forwarded only.
     pub logdir: Option<PathBuf>,
+    /// What log files are called that are named by nobody; none: there is no place for such.
+    pub autologs: Option<AutoLogs>,
     /// The control socket in the file system; none: there is no place for one.
     pub socket: Option<PathBuf>,
     /// The abstract address of a session, without its leading NUL.
@@ -81,6 +84,7 @@ impl Settings {
         Settings {
             sources: sources(&options),
             logdir: logdir(&options, keeper),
+            autologs: None,
             config_home: looks_in_user_sources(&options).then(config_home),
             debugs: options.level == Level::Debug,
             options,
@@ -93,6 +97,14 @@ impl Settings {
             socket,
             session,
             session_file,
+        }
+    }
+
+    /// Returns a path as it was meant where everything began.
+    pub fn absolute(&self, path: &Path) -> PathBuf {
+        match self.options.programs.first() {
+            Some(given) => crate::supervisord::plain(&given.directory.join(path)),
+            None => path.to_owned(),
         }
     }
 

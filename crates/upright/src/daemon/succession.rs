@@ -1,10 +1,10 @@
 //! The keeper is killed: another one takes its place, and starts the daemon that goes on.
 
-use super::{planning, startup, Daemon};
+use super::{outputs, startup, Daemon};
 use crate::heir::{Estate, Output};
 use engine::logroute::{self, FromLogger, ToLogger};
 use engine::machine::Level;
-use engine::process::Slot;
+use engine::process::{Slot, Stream};
 use engine::time::Span;
 use std::os::fd::{AsFd, OwnedFd};
 use sys::epoll::{Epoll, Interest};
@@ -25,8 +25,9 @@ impl Daemon {
         let outputs = self.orphaned_outputs();
         let outputs: Vec<Output<'_>> = outputs
             .iter()
-            .map(|(slot, read, route)| Output {
+            .map(|(slot, stream, read, route)| Output {
                 slot: *slot,
+                stream: *stream,
                 read: read.as_fd(),
                 route: route.clone(),
             })
@@ -77,11 +78,13 @@ impl Daemon {
 
     /// Where the logger was killed with the keeper nobody reads what processes write. Their pipes are
     /// found again at their own ends.
-    fn orphaned_outputs(&self) -> Vec<(Slot, OwnedFd, Vec<u8>)> {
+    fn orphaned_outputs(&self) -> Vec<(Slot, Stream, OwnedFd, Vec<u8>)> {
         let running = self.engine.processes().filter_map(|(slot, pid)| Some((slot, pid?)));
-        let found = running.filter_map(|(slot, pid)| {
-            let route = planning::output_route(&self.settings, &self.engine.order(slot)?)?;
-            Some((slot, sys::pipe::unread(pid)?, route))
+        let both = running.flat_map(|(slot, pid)| Stream::ALL.map(|stream| (slot, pid, stream)));
+        let found = both.filter_map(|(slot, pid, stream)| {
+            let order = self.engine.order(slot)?;
+            let route = outputs::running_route(&self.settings, &order, stream)?;
+            Some((slot, stream, sys::pipe::unread(pid, stream)?, route))
         });
         found.collect()
     }

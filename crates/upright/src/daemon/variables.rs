@@ -47,6 +47,7 @@ impl Daemon {
             | Call::Why(_)
             | Call::ShowConfig(_)
             | Call::Programs(_)
+            | Call::Timeline
             | Call::Settings(_)
             | Call::Usage(_)
             | Call::ReloadConfiguration
@@ -56,7 +57,7 @@ impl Daemon {
             | Call::NotifyDiskWriteable
             | Call::Upgrade
             | Call::Events(..)
-            | Call::LogPath(_)
+            | Call::LogPath(..)
             | Call::NotifyDbusAddress(_)
             | Call::NotifyCgroupManagerAddress(_)
             | Call::Supervisor

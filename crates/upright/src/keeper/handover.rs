@@ -120,8 +120,8 @@ impl Keeper {
             let (slot, stopped) = (row.slot, row.stopped.unwrap_or(0));
             let released = row.is_released();
             writer.add(&Item::Row { index, slot, standing, stopped, released, fd })?;
-            if let Some(Log { read, route }) = &row.log {
-                writer.add(&Item::Output { slot, fd: read.as_raw_fd(), route })?;
+            for (stream, Log { read, route }) in self.table.outputs(index, row) {
+                writer.add(&Item::Output { slot, stream, fd: read.as_raw_fd(), route })?;
             }
             for (end, fd) in self.table.ends_of(index) {
                 writer.add(&Item::End { slot, end, fd: fd.as_raw_fd() })?;
@@ -148,9 +148,9 @@ impl Keeper {
                 | Fate::Gone(..)
                 | Fate::Failed(..) => None,
             };
-            let log = row.log.as_ref().map(|log| log.read.as_fd());
-            let own = [report, row.foster.as_ref().map(OwnedFd::as_fd), log].into_iter().flatten();
-            own.chain(self.table.ends_of(index).map(|(_, fd)| fd))
+            let own = [report, row.foster.as_ref().map(OwnedFd::as_fd)].into_iter().flatten();
+            let logs = self.table.outputs(index, row).map(|(_, log)| log.read.as_fd());
+            own.chain(logs).chain(self.table.ends_of(index).map(|(_, fd)| fd))
         });
         let peers = [&self.daemon, &self.logger].into_iter().filter_map(|peer| peer.channel());
         rows.chain(peers).chain(self.held.all().map(|(_, fd)| fd)).chain([self.own.fd()])
@@ -258,9 +258,9 @@ impl Keeper {
                     released,
                 });
             }
-            Item::Output { slot, fd, route } => {
+            Item::Output { slot, stream, fd, route } => {
                 if let Some(read) = heirlooms.take(fd) {
-                    self.table.resume_output(slot, Log { read, route: route.into() });
+                    self.table.resume_output(slot, stream, Log { read, route: route.into() });
                 }
             }
             Item::End { slot, end, fd } => {

@@ -454,9 +454,9 @@ impl Keeper {
                 Heard::Message(received) => {
                     let message = buffer.get(..received.length).unwrap_or(&[]);
                     match LogWire::decode(message) {
-                        Some(LogWire::Eof { slot }) => {
+                        Some(LogWire::Eof { slot, stream }) => {
                             if let Some(index) = self.table.find(slot) {
-                                self.table.read_out(index);
+                                self.table.read_out(index, stream);
                             }
                         }
                         Some(LogWire::Ready) => {

@@ -23,14 +23,15 @@ struct Spawn<'a> {
     pipe_owner: (u32, u32),
     plan: &'a [u8],
     route: &'a [u8],
+    errors: &'a [u8],
 }
 
 impl Keeper {
     /// Does what a message asks. One that is not understood is passed over: the daemon may be newer.
     pub(super) fn request(&mut self, message: &[u8], fds: &mut Attached) {
         match ToKeeper::decode(message) {
-            Some(ToKeeper::Spawn { slot, wants, pipe_owner, plan, route }) => {
-                self.spawn(&Spawn { slot, wants, pipe_owner, plan, route }, fds);
+            Some(ToKeeper::Spawn { slot, wants, pipe_owner, plan, route, errors }) => {
+                self.spawn(&Spawn { slot, wants, pipe_owner, plan, route, errors }, fds);
             }
             Some(ToKeeper::Signal { slot, signal, scope }) => self.signal(slot, signal, scope),
             Some(ToKeeper::Release { slot }) => {
@@ -61,31 +62,38 @@ impl Keeper {
         if let Some(index) = self.table.find(spawn.slot) {
             return self.table.tell_all_of(index);
         }
-        let mut route = Vec::new();
+        let (mut route, mut errors) = (Vec::new(), Vec::new());
         let room = self
             .table
             .reserve()
-            .and_then(|()| match spawn.wants.input || spawn.wants.tap {
-                true => self.table.reserve_ends(),
-                false => Ok(()),
+            .and_then(|()| match spawn.wants {
+                Wants { input: false, tap: false, errors: false, .. } => Ok(()),
+                _ => self.table.reserve_more(),
             })
-            .and_then(|()| route.try_reserve_exact(spawn.route.len()));
+            .and_then(|()| route.try_reserve_exact(spawn.route.len()))
+            .and_then(|()| errors.try_reserve_exact(spawn.errors.len()));
         if room.is_err() {
             self.refused = Some((spawn.slot, Errno::NOMEM));
             return;
         }
         route.extend_from_slice(spawn.route);
-        let (fate, log, ends) = match self.launch(spawn, fds) {
-            Ok((Spawned { pid, report }, Kept { read, ends })) => {
-                let log = read.map(|read| Log { read, route: route.into_boxed_slice() });
-                (Fate::Spawning(pid, report), log, ends)
+        errors.extend_from_slice(spawn.errors);
+        let index = match self.launch(spawn, fds) {
+            Ok((Spawned { pid, report }, Kept { read, read_errors, ends })) => {
+                let log = |read: Option<OwnedFd>, route: Vec<u8>| {
+                    read.map(|read| Log { read, route: route.into_boxed_slice() })
+                };
+                let fate = Fate::Spawning(pid, report);
+                let index = self.table.insert(spawn.slot, fate, log(read, route));
+                self.table.keep_errors(index, log(read_errors, errors));
+                self.table.keep_ends(index, ends);
+                index
             }
             Err((step, errno)) => {
-                (Fate::Failed(step, errno.raw_os_error()), None, Default::default())
+                let fate = Fate::Failed(step, errno.raw_os_error());
+                self.table.insert(spawn.slot, fate, None)
             }
         };
-        let index = self.table.insert(spawn.slot, fate, log);
-        self.table.keep_ends(index, ends);
         self.follow(index, spawn.slot);
         if self.heirs == Heirs::Some {
             // At once, while the child still sets itself up: a pipe that only we could read would
@@ -129,7 +137,7 @@ impl Keeper {
             null: self.null.as_ref().map(OwnedFd::as_fd),
             input: streams.input.as_ref().map(|input| input.read.as_fd()),
             log: streams.output.as_ref().map(AsFd::as_fd),
-            errors: streams.errors.as_ref().map(AsFd::as_fd),
+            errors: streams.errors().map(AsFd::as_fd),
             script: script.as_ref().map(OwnedFd::as_fd),
             given: fds,
             group: group.as_ref().map(OwnedFd::as_fd),

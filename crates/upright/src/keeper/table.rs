@@ -2,7 +2,7 @@
 
 use super::held::Heirs;
 use engine::keeper::{End, FromKeeper, HEAD, TOGETHER};
-use engine::process::{Exit, Pid, Slot, Step};
+use engine::process::{Exit, Pid, Slot, Step, Stream};
 use std::collections::{HashMap, TryReserveError, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -74,8 +74,8 @@ pub type Ends = [Option<OwnedFd>; End::ALL.len()];
 
 /// Something of a row that the logger is to have.
 pub enum Part<'a> {
-    /// Its output.
-    Output(&'a Log),
+    /// An output.
+    Output(Stream, &'a Log),
     /// A copy of an end; with none it is not kept any more.
     End(End, Option<BorrowedFd<'a>>),
 }
@@ -86,10 +86,12 @@ struct Parts(u8);
 
 impl Parts {
     const NONE: Parts = Parts(0);
-    const OUTPUT: Parts = Parts(1);
+    const fn output(stream: Stream) -> Parts {
+        Parts(1 << stream.code())
+    }
 
-    fn end(end: End) -> Parts {
-        Parts(2 << end.code())
+    const fn end(end: End) -> Parts {
+        Parts(4 << end.code())
     }
 
     fn with(self, other: Parts) -> Parts {
@@ -98,6 +100,10 @@ impl Parts {
 
     fn has(self, other: Parts) -> bool {
         self.0 & other.0 != 0
+    }
+
+    fn without(self, other: Parts) -> Parts {
+        Parts(self.0 & !other.0)
     }
 
     fn without_first(self) -> Parts {
@@ -203,6 +209,8 @@ pub struct Table {
     rows: Vec<Option<Row>>,
     /// Beside the rows, as few have any.
     ends: HashMap<Index, Ends, BuildHasherDefault<Mix>>,
+    /// Standard errors with a pipe of their own.
+    errors: HashMap<Index, Log, BuildHasherDefault<Mix>>,
     free: Vec<Index>,
     by_slot: Numbers<Slot>,
     by_pid: Numbers<Pid>,
@@ -217,6 +225,7 @@ impl Table {
             heirs,
             rows: Vec::new(),
             ends: HashMap::default(),
+            errors: HashMap::default(),
             free: Vec::new(),
             by_slot: Numbers::default(),
             by_pid: Numbers::default(),
@@ -273,21 +282,47 @@ impl Table {
     }
 
     /// Gives a row back its output; reports whether there is one.
-    pub fn resume_output(&mut self, slot: Slot, log: Log) -> bool {
-        let Some(index) = self.find(slot) else { return false };
-        if let Some(row) = self.row(index) {
-            row.log = Some(log);
+    pub fn resume_output(&mut self, slot: Slot, stream: Stream, log: Log) -> bool {
+        let Some(index) = self.find(slot).filter(|_| self.reserve_more().is_ok()) else {
+            return false;
+        };
+        match stream {
+            Stream::Stderr => self.keep_errors(index, Some(log)),
+            Stream::Stdout => {
+                if let Some(row) = self.row(index) {
+                    row.log = Some(log);
+                }
+                self.pass(index, Parts::output(stream));
+            }
         }
-        self.pass(index, Parts::OUTPUT);
         true
     }
 
-    /// Takes the memory for the ends of one more row.
-    pub fn reserve_ends(&mut self) -> Result<(), TryReserveError> {
-        self.ends.try_reserve(1)
+    /// Takes the memory for what few rows have: ends, and a standard error of its own.
+    pub fn reserve_more(&mut self) -> Result<(), TryReserveError> {
+        self.ends.try_reserve(1)?;
+        self.errors.try_reserve(1)
     }
 
-    /// Keeps ends of a row, for which [`Table::reserve_ends`] was called just before.
+    /// Keeps a row's standard error, for which [`Table::reserve_more`] was called just before.
+    pub fn keep_errors(&mut self, index: Index, errors: Option<Log>) {
+        if let Some(errors) = errors {
+            self.errors.insert(index, errors);
+            self.pass(index, Parts::output(Stream::Stderr));
+        }
+    }
+
+    /// Returns the outputs of a row that are not at their ends.
+    pub fn outputs<'a>(
+        &'a self,
+        index: Index,
+        row: &'a Row,
+    ) -> impl Iterator<Item = (Stream, &'a Log)> {
+        let both = [(Stream::Stdout, row.log.as_ref()), (Stream::Stderr, self.errors.get(&index))];
+        both.into_iter().filter_map(|(stream, log)| Some((stream, log?)))
+    }
+
+    /// Keeps ends of a row, for which [`Table::reserve_more`] was called just before.
     pub fn keep_ends(&mut self, index: Index, ends: Ends) {
         for end in End::ALL {
             if ends.get(usize::from(end.code())).is_some_and(Option::is_some) {
@@ -301,7 +336,7 @@ impl Table {
 
     /// Gives a row back an end that another keeper kept.
     pub fn resume_end(&mut self, slot: Slot, end: End, fd: OwnedFd) {
-        let Some(index) = self.find(slot).filter(|_| self.reserve_ends().is_ok()) else { return };
+        let Some(index) = self.find(slot).filter(|_| self.reserve_more().is_ok()) else { return };
         let mut ends = self.ends.remove(&index).unwrap_or_default();
         if let Some(place) = ends.get_mut(usize::from(end.code())) {
             *place = Some(fd);
@@ -373,7 +408,7 @@ impl Table {
             passing: Queued::Out,
             unpassed: Parts::NONE,
         };
-        let pid = row.pid();
+        let (pid, has_log) = (row.pid(), row.log.is_some());
         let place = self.free.pop();
         let index = place.unwrap_or(Index::try_from(self.rows.len()).unwrap_or(Index::MAX));
         match usize::try_from(index).ok().and_then(|index| self.rows.get_mut(index)) {
@@ -385,7 +420,9 @@ impl Table {
             self.by_pid.insert(pid, index);
         }
         self.tell_all_of(index);
-        self.pass(index, Parts::OUTPUT);
+        if has_log {
+            self.pass(index, Parts::output(Stream::Stdout));
+        }
         index
     }
 
@@ -475,10 +512,17 @@ impl Table {
         }
     }
 
-    /// The logger has read the output to its end.
-    pub fn read_out(&mut self, index: Index) {
+    /// The logger has read an output to its end.
+    pub fn read_out(&mut self, index: Index, stream: Stream) {
+        if stream == Stream::Stderr {
+            self.errors.remove(&index);
+        }
         if let Some(row) = self.row(index) {
-            row.log = None;
+            if stream == Stream::Stdout {
+                row.log = None;
+            }
+            // What has ended meanwhile is not passed on.
+            row.unpassed = row.unpassed.without(Parts::output(stream));
             self.forget_if_done(index);
         }
     }
@@ -499,7 +543,13 @@ impl Table {
     /// wrote comes before what the next one of its job did.
     pub fn pass_all(&mut self) {
         for index in self.indices() {
-            self.pass(index, Parts::OUTPUT);
+            let row = usize::try_from(index).ok().and_then(|place| self.rows.get(place));
+            if row.and_then(Option::as_ref).is_some_and(|row| row.log.is_some()) {
+                self.pass(index, Parts::output(Stream::Stdout));
+            }
+            if self.errors.contains_key(&index) {
+                self.pass(index, Parts::output(Stream::Stderr));
+            }
             for end in End::ALL {
                 if self.end(index, end).is_some() {
                     self.pass_end(index, end);
@@ -562,19 +612,13 @@ impl Table {
     /// Returns what is to be passed to the logger next.
     pub fn next_to_pass(&mut self) -> Option<(Slot, Part<'_>)> {
         while let Some(index) = self.to_pass.front().copied() {
-            let there = self.row(index).is_some_and(|row| {
-                // An output that has ended meanwhile is not passed on.
-                if row.log.is_none() && row.unpassed.has(Parts::OUTPUT) {
-                    row.unpassed = row.unpassed.without_first();
-                }
-                row.unpassed != Parts::NONE
-            });
-            if there {
-                let Table { rows, ends, .. } = self;
-                let row = usize::try_from(index).ok().and_then(|place| rows.get(place))?;
-                let row = row.as_ref()?;
-                if let Some(log) = row.log.as_ref().filter(|_| row.unpassed.has(Parts::OUTPUT)) {
-                    return Some((row.slot, Part::Output(log)));
+            if self.row(index).is_some_and(|row| row.unpassed != Parts::NONE) {
+                let row = usize::try_from(index).ok().and_then(|place| self.rows.get(place))?;
+                let (row, ends) = (row.as_ref()?, &self.ends);
+                let mut outputs = self.outputs(index, row);
+                let output = outputs.find(|(stream, _)| row.unpassed.has(Parts::output(*stream)));
+                if let Some((stream, log)) = output {
+                    return Some((row.slot, Part::Output(stream, log)));
                 }
                 let first = End::ALL.into_iter().find(|end| row.unpassed.has(Parts::end(*end)))?;
                 return Some((row.slot, Part::End(first, end_in(ends, index, first))));
@@ -600,7 +644,7 @@ impl Table {
 
     /// Reports whether some output was not read to its end yet.
     pub fn has_output(&self) -> bool {
-        self.rows.iter().flatten().any(|row| row.log.is_some())
+        !self.errors.is_empty() || self.rows.iter().flatten().any(|row| row.log.is_some())
     }
 
     fn indices(&self) -> impl Iterator<Item = Index> {
@@ -618,10 +662,7 @@ impl Table {
     }
 
     fn pass(&mut self, index: Index, part: Parts) {
-        let needless = part == Parts::OUTPUT;
-        let Some(row) = self.row(index).filter(|row| row.log.is_some() || !needless) else {
-            return;
-        };
+        let Some(row) = self.row(index) else { return };
         row.unpassed = row.unpassed.with(part);
         if row.passing == Queued::Out {
             row.passing = Queued::In;
@@ -631,8 +672,10 @@ impl Table {
 
     /// A row is gone once nobody needs it: the daemon, the logger, the kernel, a queue.
     fn forget_if_done(&mut self, index: Index) {
+        let quiet = !self.errors.contains_key(&index);
         let done = self.row(index).is_some_and(|row| {
-            row.owner == Owner::Nobody
+            quiet
+                && row.owner == Owner::Nobody
                 && row.log.is_none()
                 && row.pid().is_none()
                 && (row.telling, row.passing) == (Queued::Out, Queued::Out)

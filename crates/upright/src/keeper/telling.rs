@@ -125,8 +125,9 @@ impl Keeper {
         }
         while let Some((slot, part)) = self.table.next_to_pass() {
             match part {
-                Part::Output(log) => {
-                    let route = LogWire::Pipe { slot, route: &log.route }.encode(&mut head);
+                Part::Output(stream, log) => {
+                    let route = &log.route;
+                    let route = LogWire::Pipe { slot, stream, route }.encode(&mut head);
                     self.logger.send(&[&head, route], &[log.read.as_fd()], self.now)?;
                 }
                 Part::End(end, fd) => {

@@ -2,7 +2,7 @@
 
 use engine::keeper::{LogWire, HEAD, MESSAGE_MAX};
 use engine::logroute::{encode, FromLogger};
-use engine::process::Slot;
+use engine::process::{Slot, Stream};
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use sys::seqpacket::{self, Received};
@@ -34,9 +34,9 @@ impl Channel {
     }
 
     /// Tells the keeper that a pipe is at its end. Never dropped: as many wait as there were pipes.
-    pub fn ended(&mut self, slot: Slot) {
+    pub fn ended(&mut self, slot: Slot, stream: Stream) {
         let mut head = [0; HEAD];
-        LogWire::Eof { slot }.encode(&mut head);
+        LogWire::Eof { slot, stream }.encode(&mut head);
         self.outbox.push_back(head.to_vec());
         self.flush();
     }

@@ -4,7 +4,7 @@ use super::run::Logger;
 use super::serve::{Step, TURN};
 use super::tail::TAIL_MAX;
 use engine::logroute::FromLogger;
-use engine::process::Slot;
+use engine::process::{Slot, Stream};
 use engine::text::Text;
 use engine::time::Span;
 use sys::pipe::{self, PEEK_MAX};
@@ -23,15 +23,23 @@ impl Logger {
         // What the keeper said before is heard before, though it came by another way.
         self.hear_keeper();
         let wanted = usize::try_from(wanted).unwrap_or(TAIL_MAX).min(TAIL_MAX);
-        if let Some(id) = self.by_slot.get(&slot).copied() {
-            self.write_all(id);
+        for stream in Stream::ALL {
+            if let Some(id) = self.by_slot.get(&(slot, stream)).copied() {
+                self.write_all(id);
+            }
         }
-        let tail = match self.by_slot.get(&slot).copied() {
-            Some(id) => self.last_bytes(id, wanted),
-            None => self.last_bytes_of_gone(slot, wanted),
-        };
+        // What went wrong is said on standard error, where that is a stream of its own.
+        let tail = Stream::ALL.into_iter().rev().map(|stream| self.tail_of(slot, stream, wanted));
+        let tail = tail.into_iter().find(|tail| !tail.is_empty()).unwrap_or_default();
         if let Some(daemon) = &mut self.daemon {
             daemon.tell(&FromLogger::Drained { slot, tail: Text::from(tail) });
+        }
+    }
+
+    fn tail_of(&self, slot: Slot, stream: Stream, wanted: usize) -> Vec<u8> {
+        match self.by_slot.get(&(slot, stream)).copied() {
+            Some(id) => self.last_bytes(id, wanted),
+            None => self.last_bytes_of_gone(slot, stream, wanted),
         }
     }
 
@@ -45,8 +53,9 @@ impl Logger {
         }
         for id in self.sources.numbers() {
             let Some(source) = self.sources.row_mut(id) else { continue };
-            if let Some(partial) = &mut source.partial {
-                self.forwarder.end(&source.label, partial);
+            if let Some(mut partial) = source.partial.take() {
+                self.forwarders.of(source.forward).end(source.prefix(), &mut partial);
+                source.partial = Some(partial);
             }
         }
         self.write_out_within(LAST_LINES);
@@ -89,8 +98,9 @@ impl Logger {
         last(tail, wanted)
     }
 
-    fn last_bytes_of_gone(&self, slot: Slot, wanted: usize) -> Vec<u8> {
-        let Some(gone) = self.gone.iter().rev().find(|gone| gone.slot == slot) else {
+    fn last_bytes_of_gone(&self, slot: Slot, stream: Stream, wanted: usize) -> Vec<u8> {
+        let mut gone = self.gone.iter().rev();
+        let Some(gone) = gone.find(|gone| (gone.slot, gone.stream) == (slot, stream)) else {
             return Vec::new();
         };
         match &gone.path {

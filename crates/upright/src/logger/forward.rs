@@ -1,6 +1,8 @@
-//! Lines on our own standard output, each with the label of its job before it.
+//! Lines on our own standard output and error, with or without the label of their job before them.
 
+use engine::logroute::Forward;
 use engine::names::NAME_MAX;
+use engine::process::Stream;
 use engine::time::{Mono, Span};
 use std::io::IsTerminal;
 use sys::outlet::Outlet;
@@ -15,8 +17,44 @@ pub const LINE_MAX: usize = 64 * 1024;
 /// Standard output that took nothing for so long is not read by anybody; until then the jobs wait.
 pub const STUCK: Span = Span::secs(1);
 
-/// Standard output and what waits for it.
+/// Both of our own outputs.
+pub struct Forwarders([Forwarder; Stream::ALL.len()]);
+
+impl Forwarders {
+    /// Takes both.
+    pub fn new() -> Forwarders {
+        Forwarders(Stream::ALL.map(Forwarder::new))
+    }
+
+    /// Returns the one that lines go to. Those that are not forwarded go to none, and have no
+    /// unfinished line.
+    pub fn of(&mut self, forward: Forward) -> &mut Forwarder {
+        let Forwarders([stdout, stderr]) = self;
+        match forward {
+            Forward::No | Forward::Labelled | Forward::Bare(Stream::Stdout) => stdout,
+            Forward::Bare(Stream::Stderr) => stderr,
+        }
+    }
+
+    /// Returns both.
+    pub fn all(&mut self) -> &mut [Forwarder; Stream::ALL.len()] {
+        &mut self.0
+    }
+
+    /// Writes what there is room for; reports whether everything is written.
+    pub fn flush(&mut self) -> bool {
+        let Forwarders([stdout, stderr]) = self;
+        // Both, whatever becomes of the first.
+        let (out, errors) = (stdout.flush(), stderr.flush());
+        out && errors
+    }
+}
+
+/// One of our own outputs and what waits for it.
 pub struct Forwarder {
+    stream: Stream,
+    /// Whether it is watched for room.
+    pub watched: bool,
     outlet: Option<Outlet>,
     colour: bool,
     waiting: Vec<u8>,
@@ -42,12 +80,14 @@ pub struct Partial {
 }
 
 impl Forwarder {
-    /// Takes standard output. Colours only where it is a terminal and NO_COLOR is unset or empty.
-    pub fn new() -> Forwarder {
+    /// Takes an output. Colours only where it is a terminal and NO_COLOR is unset or empty.
+    fn new(stream: Stream) -> Forwarder {
         let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let colour = !no_colour && std::io::stdout().is_terminal();
-        let outlet = Outlet::open().ok();
+        let outlet = Outlet::open(stream).ok();
         Forwarder {
+            stream,
+            watched: false,
             outlet,
             colour,
             waiting: Vec::new(),
@@ -119,7 +159,8 @@ impl Forwarder {
                 Err(Errno::AGAIN) => return false,
                 Err(errno) => {
                     super::say(&format!(
-                        "standard output: {}; lines are not forwarded any more",
+                        "{}: {}; lines are not forwarded any more",
+                        self.stream.name(),
                         super::words(errno)
                     ));
                     self.outlet = None;
@@ -185,7 +226,9 @@ mod tests {
     fn forwarder() -> Forwarder {
         let nobody = Mono(0);
         Forwarder {
-            outlet: Outlet::open().ok(),
+            stream: Stream::Stdout,
+            watched: false,
+            outlet: Outlet::open(Stream::Stdout).ok(),
             colour: false,
             waiting: Vec::new(),
             written: 0,

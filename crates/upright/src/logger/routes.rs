@@ -7,8 +7,8 @@ use super::run::Logger;
 use super::say;
 use super::source::{Kind, Source, Watch, PIPE_DEFAULT};
 use super::tail::Tail;
-use engine::logroute::{decode, LogFile, LogRoute};
-use engine::process::Slot;
+use engine::logroute::{decode, Forward, LogFile, LogRoute};
+use engine::process::{Slot, Stream};
 use engine::text::Text;
 use std::os::fd::OwnedFd;
 use sys::epoll::Interest;
@@ -24,6 +24,8 @@ const OPEN_MAX: usize = 1024;
 pub struct Gone {
     /// Which.
     pub slot: Slot,
+    /// Which of its outputs.
+    pub stream: Stream,
     /// Its file.
     pub path: Option<Text>,
     /// Where its last bytes are.
@@ -34,17 +36,18 @@ pub struct Gone {
 
 impl Logger {
     /// Takes a pipe from the keeper; the route of one that is known already may have changed.
-    pub(super) fn add(&mut self, slot: Slot, route: &[u8], fd: Option<OwnedFd>) {
+    pub(super) fn add(&mut self, of: (Slot, Stream), route: &[u8], fd: Option<OwnedFd>) {
+        let slot = of.0;
         let route = decode(route).unwrap_or_else(|| {
             say(&format!("slot {slot}: its log route cannot be read; its output is thrown away"));
-            LogRoute { label: slot.to_string(), file: None, forward: false }
+            LogRoute { label: slot.to_string(), file: None, forward: Forward::No }
         });
-        self.add_route(slot, route, fd);
+        self.add_route(of, route, fd);
     }
 
     /// As [`Logger::add`], with the route understood.
-    pub(super) fn add_route(&mut self, slot: Slot, route: LogRoute, fd: Option<OwnedFd>) {
-        if let Some(id) = self.by_slot.get(&slot).copied() {
+    pub(super) fn add_route(&mut self, of: (Slot, Stream), route: LogRoute, fd: Option<OwnedFd>) {
+        if let Some(id) = self.by_slot.get(&of).copied() {
             return self.reroute(id, route);
         }
         let Some(fd) = fd else {
@@ -54,8 +57,8 @@ impl Logger {
             ));
             return;
         };
-        let id = self.sources.insert(source(slot, &route, fd));
-        self.by_slot.insert(slot, id);
+        let id = self.sources.insert(source(of, &route, fd));
+        self.by_slot.insert(of, id);
         self.new_pipes += 1;
         self.attach(id, route.file);
         let watch = self.usual_watch(id);
@@ -76,10 +79,13 @@ impl Logger {
         self.detach(id);
         if let Some(source) = self.sources.row_mut(id) {
             source.label = route.label.into();
+            source.forward = route.forward;
             match (route.forward, &source.partial) {
-                (true, None) => source.partial = Some(Box::default()),
-                (true, Some(_)) => {}
-                (false, _) => source.partial = None,
+                (Forward::Labelled | Forward::Bare(_), None) => {
+                    source.partial = Some(Box::default());
+                }
+                (Forward::Labelled | Forward::Bare(_), Some(_)) => {}
+                (Forward::No, _) => source.partial = None,
             }
         }
         self.attach(id, route.file);
@@ -168,21 +174,22 @@ impl Logger {
         if source.watch != Watch::Paused {
             let _ = self.epoll.delete(&source.fd);
         }
-        self.by_slot.remove(&source.slot);
+        let (slot, stream) = (source.slot, source.stream);
+        self.by_slot.remove(&(slot, stream));
         self.grown.retain(|grown| *grown != id);
         self.stalled.remove(&id);
         let mut last = Vec::new();
-        if let Some(partial) = &mut source.partial {
-            self.forwarder.end(&source.label, partial);
+        if let Some(mut partial) = source.partial.take() {
+            self.forwarders.of(source.forward).end(source.prefix(), &mut partial);
             last = std::mem::take(&mut partial.last);
         }
         if let Some(keeper) = &mut self.keeper {
-            keeper.ended(source.slot);
+            keeper.ended(slot, stream);
         }
         if self.gone.len() >= GONE_MAX {
             self.gone.pop_front();
         }
-        self.gone.push_back(Gone { slot: source.slot, path, tail: source.tail, last });
+        self.gone.push_back(Gone { slot, stream, path, tail: source.tail, last });
     }
 
     /// Notes that a file was opened, and closes others where there are too many.
@@ -225,7 +232,7 @@ impl Logger {
     }
 }
 
-fn source(slot: Slot, route: &LogRoute, fd: OwnedFd) -> Source {
+fn source((slot, stream): (Slot, Stream), route: &LogRoute, fd: OwnedFd) -> Source {
     let kind = if logfile::is_pipe(&fd) { Kind::Pipe } else { Kind::Terminal };
     let capacity = match kind {
         Kind::Pipe => pipe::capacity(&fd).unwrap_or(PIPE_DEFAULT as usize),
@@ -237,6 +244,7 @@ fn source(slot: Slot, route: &LogRoute, fd: OwnedFd) -> Source {
     };
     Source {
         slot,
+        stream,
         label: route.label.as_str().into(),
         fd,
         kind,
@@ -248,7 +256,8 @@ fn source(slot: Slot, route: &LogRoute, fd: OwnedFd) -> Source {
         dropped: 0,
         told: 0,
         tail: Tail::default(),
-        partial: route.forward.then(|| Box::new(Partial::default())),
+        forward: route.forward,
+        partial: (route.forward != Forward::No).then(|| Box::new(Partial::default())),
         pending: Vec::new(),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::channel::{Channel, RECEIVE_MAX};
 use super::destination::{Destination, Look};
-use super::forward::Forwarder;
+use super::forward::Forwarders;
 use super::routes::Gone;
 use super::say;
 use super::slab::Slab;
@@ -10,7 +10,7 @@ use super::source::{Source, Watch};
 use crate::heir::Estate;
 use engine::keeper::LogWire;
 use engine::logroute::{decode, ToLogger, OWN};
-use engine::process::Slot;
+use engine::process::{Slot, Stream};
 use engine::text::Text;
 use engine::time::{Mono, Span};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -65,7 +65,7 @@ pub struct Logger {
     pub(super) keeper: Option<Channel>,
     pub(super) daemon: Option<Channel>,
     pub(super) sources: Slab<Source>,
-    pub(super) by_slot: BTreeMap<Slot, u32>,
+    pub(super) by_slot: BTreeMap<(Slot, Stream), u32>,
     pub(super) files: Slab<Destination>,
     pub(super) by_path: BTreeMap<Text, u32>,
     /// Files by the order of opening, for the clock hand.
@@ -74,7 +74,7 @@ pub struct Logger {
     pub(super) grown: Vec<u32>,
     /// The last processes whose output ended.
     pub(super) gone: VecDeque<Gone>,
-    pub(super) forwarder: Forwarder,
+    pub(super) forwarders: Forwarders,
     /// Sources whose lines wait in their pipe for standard output.
     pub(super) stalled: BTreeSet<u32>,
     pub(super) look: Look,
@@ -86,7 +86,6 @@ pub struct Logger {
     /// How many pipes have come since memory was given back.
     pub(super) new_pipes: usize,
     buffer: Vec<u8>,
-    outlet_watched: bool,
     finish: bool,
     /// What the keeper holds, should it be killed.
     pub(super) estate: Estate,
@@ -129,7 +128,7 @@ impl Logger {
             faulty: BTreeSet::new(),
             grown: Vec::new(),
             gone: VecDeque::new(),
-            forwarder: Forwarder::new(),
+            forwarders: Forwarders::new(),
             stalled: BTreeSet::new(),
             look: Look { peek: Peek::new()?, seen: Vec::new() },
             timers: BTreeSet::new(),
@@ -138,7 +137,6 @@ impl Logger {
             retry_from: 0,
             new_pipes: 0,
             buffer: Vec::new(),
-            outlet_watched: false,
             finish: false,
             estate: Estate::default(),
             succeeded: false,
@@ -173,7 +171,9 @@ impl Logger {
                     keeper.ready();
                 }
             }
-            self.forwarder.now = self.now;
+            for forwarder in self.forwarders.all() {
+                forwarder.now = self.now;
+            }
             for ready in batch.drain(..) {
                 self.dispatch(ready);
                 if self.succeeded {
@@ -237,21 +237,23 @@ impl Logger {
                 let _ = self.epoll.modify(&*channel, token, interest);
             }
         }
-        if self.forwarder.flush() {
+        if self.forwarders.flush() {
             for id in std::mem::take(&mut self.stalled) {
                 self.serve(id, false);
             }
         }
-        let waits = !self.forwarder.flush();
-        let outlet = self.forwarder.outlet().and_then(|outlet| outlet.watched());
-        if waits != self.outlet_watched {
-            if let Some(fd) = outlet {
+        for forwarder in self.forwarders.all() {
+            let waits = !forwarder.flush();
+            if waits == forwarder.watched {
+                continue;
+            }
+            if let Some(fd) = forwarder.outlet().and_then(|outlet| outlet.watched()) {
                 let _ = match waits {
                     true => self.epoll.add(fd, OUTLET, Interest::Write),
                     false => self.epoll.delete(fd),
                 };
             }
-            self.outlet_watched = waits;
+            forwarder.watched = waits;
         }
     }
 
@@ -259,13 +261,15 @@ impl Logger {
     pub(super) fn write_out_within(&mut self, span: Span) {
         let until = self.time() + span;
         let Ok(mut room) = Epoll::new(1) else { return };
-        if let Some(fd) = self.forwarder.outlet().and_then(|outlet| outlet.watched()) {
-            let _ = room.add(fd, OUTLET, Interest::Write);
+        for forwarder in self.forwarders.all() {
+            if let Some(fd) = forwarder.outlet().and_then(|outlet| outlet.watched()) {
+                let _ = room.add(fd, OUTLET, Interest::Write);
+            }
         }
         for channel in [&mut self.keeper, &mut self.daemon].into_iter().flatten() {
             channel.flush();
         }
-        while !self.forwarder.flush() {
+        while !self.forwarders.flush() {
             let left = until.since(self.time());
             if left == Span::ZERO || room.wait(Some(left.0)).is_err() {
                 return;
@@ -300,7 +304,7 @@ impl Logger {
 
     fn obey(&mut self, message: &[u8], fd: Option<OwnedFd>) {
         match LogWire::decode(message) {
-            Some(LogWire::Pipe { slot, route }) => self.add(slot, route, fd),
+            Some(LogWire::Pipe { slot, stream, route }) => self.add((slot, stream), route, fd),
             Some(LogWire::Daemon) => self.meet_daemon(fd),
             Some(LogWire::Held { key }) => self.inherit(key, fd),
             Some(LogWire::Drop { key }) => {
@@ -373,7 +377,7 @@ impl Logger {
                 Some(ToLogger::Writable) => self.retry_all(),
                 Some(ToLogger::Held { key }) => self.inherit(key, fd),
                 Some(ToLogger::Succeed) => self.succeed_now(),
-                Some(ToLogger::Own { route }) => self.add_route(OWN, route, fd),
+                Some(ToLogger::Own { route }) => self.add_route((OWN, Stream::Stdout), route, fd),
                 None => say("logger: the daemon sent a message that is not understood"),
             }
             buffer = self.buffer();

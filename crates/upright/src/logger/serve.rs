@@ -72,8 +72,9 @@ impl Logger {
     }
 
     fn try_step(&mut self, id: u32, most: usize) -> Step {
-        let Logger { sources, files, look, forwarder, stalled, timers, now, .. } = self;
+        let Logger { sources, files, look, forwarders, stalled, timers, now, .. } = self;
         let Some(source) = sources.row_mut(id) else { return Step::Waits };
+        let forwarder = forwarders.of(source.forward);
         let number = source.file;
         let Some(file) = number.and_then(|number| files.row_mut(number)) else {
             return match (source.kind, source.partial.take()) {
@@ -177,12 +178,13 @@ impl Logger {
 
     /// Takes an unfinished line out of its pipe that was left there long enough.
     pub(super) fn take_partial(&mut self, id: u32) {
-        let Logger { sources, forwarder, look, .. } = self;
+        let Logger { sources, forwarders, look, .. } = self;
         let Some(source) = sources.row_mut(id).filter(|source| source.file.is_none()) else {
             return;
         };
         let Some(mut partial) = source.partial.take() else { return };
         partial.timed = false;
+        let forwarder = forwarders.of(source.forward);
         let waits = partial.ahead == 0 && forwarder.backlog() == 0;
         if waits && look.peek.look(&source.fd, PEEK_MAX, &mut look.seen).is_ok() {
             queue(source, &mut partial, forwarder, look);
@@ -212,17 +214,21 @@ fn write_pipe(
             Err(_) => return Step::End,
         }
     }
-    if let Some(partial) = &mut source.partial {
-        match look.peek.look(&source.fd, PEEK_MAX, &mut look.seen) {
+    if let Some(mut partial) = source.partial.take() {
+        let looked = look.peek.look(&source.fd, PEEK_MAX, &mut look.seen);
+        let fresh = look.seen.get(partial.ahead..).unwrap_or_default();
+        forwarder.feed(source.prefix(), &mut partial, if looked.is_ok() { fresh } else { &[] });
+        forwarder.flush();
+        if looked.is_ok() {
+            partial.ahead = partial.ahead.max(look.seen.len());
+            most = most.min(look.seen.len());
+        }
+        source.partial = Some(partial);
+        match looked {
             Ok(()) if look.seen.is_empty() => return Step::End,
             Ok(()) => {}
             Err(_) => return Step::Empty,
         }
-        let fresh = look.seen.get(partial.ahead..).unwrap_or_default();
-        forwarder.feed(&source.label, partial, fresh);
-        forwarder.flush();
-        partial.ahead = partial.ahead.max(look.seen.len());
-        most = most.min(look.seen.len());
     }
     if file.fault.is_some() {
         return Step::Waits;
@@ -287,10 +293,11 @@ fn read_terminal(source: &mut Source, forwarder: &mut Forwarder) -> Result<Step,
         Ok(length) => {
             let bytes = buffer.get(..length).unwrap_or_default();
             source.pending = bytes.to_vec();
-            if let Some(partial) = &mut source.partial {
-                forwarder.feed(&source.label, partial, bytes);
+            if let Some(mut partial) = source.partial.take() {
+                forwarder.feed(source.prefix(), &mut partial, bytes);
                 forwarder.flush();
                 remember(&mut partial.last, bytes);
+                source.partial = Some(partial);
             }
             Err(length)
         }
@@ -341,7 +348,7 @@ fn forward(
 
 /// Queues the bytes that were seen; they are still in the pipe.
 fn queue(source: &Source, partial: &mut Partial, forwarder: &mut Forwarder, look: &Look) {
-    forwarder.feed(&source.label, partial, &look.seen);
+    forwarder.feed(source.prefix(), partial, &look.seen);
     remember(&mut partial.last, &look.seen);
     partial.ahead = look.seen.len();
 }

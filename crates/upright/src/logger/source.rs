@@ -3,7 +3,8 @@
 use super::forward::Partial;
 use super::pace::Pace;
 use super::tail::Tail;
-use engine::process::Slot;
+use engine::logroute::Forward;
+use engine::process::{Slot, Stream};
 use std::os::fd::OwnedFd;
 
 /// How many bytes a pipe holds unless told otherwise.
@@ -37,6 +38,8 @@ pub enum Watch {
 pub struct Source {
     /// Whose.
     pub slot: Slot,
+    /// Which of its outputs.
+    pub stream: Stream,
     /// The name for messages and forwarded lines.
     pub label: Box<str>,
     /// Where it comes from.
@@ -59,8 +62,20 @@ pub struct Source {
     pub told: u64,
     /// Where its last bytes are.
     pub tail: Tail,
+    /// Where its lines are forwarded to.
+    pub forward: Forward,
     /// Its unfinished line, where lines are forwarded.
     pub partial: Option<Box<Partial>>,
     /// What was read from a terminal and is not written yet.
     pub pending: Vec<u8>,
+}
+
+impl Source {
+    /// Returns what stands before lines that are forwarded; empty: nothing.
+    pub fn prefix(&self) -> &str {
+        match self.forward {
+            Forward::No | Forward::Labelled => &self.label,
+            Forward::Bare(_) => "",
+        }
+    }
 }

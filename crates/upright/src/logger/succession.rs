@@ -41,10 +41,11 @@ impl Logger {
             let route = LogRoute {
                 label: String::from(&*source.label),
                 file: file.map(|file| file.file.clone()),
-                forward: source.partial.is_some(),
+                forward: source.forward,
             };
             outputs.push(Output {
                 slot: source.slot,
+                stream: source.stream,
                 read: source.fd.as_fd(),
                 route: encode(&route),
             });

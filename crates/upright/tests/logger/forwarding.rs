@@ -1,5 +1,5 @@
 use crate::keeper::{file, route, slot, wait, Keeper};
-use engine::logroute::LogRoute;
+use engine::logroute::{Forward, LogRoute};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read, Write};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use sys::pipe;
 
 fn forwarded(label: &str) -> LogRoute {
-    LogRoute { label: String::from(label), file: None, forward: true }
+    LogRoute { label: String::from(label), file: None, forward: Forward::Labelled }
 }
 
 /// Reads standard output of the logger until it ends with this.
@@ -28,7 +28,8 @@ fn forwarded_lines_carry_the_label_and_are_in_the_file_without_it() {
     let mut keeper = Keeper::with("", Some(writer));
     let mut out = File::from(reader);
     let path = keeper.dir.path("log");
-    let mut both = keeper.pipe(slot(1), &LogRoute { forward: true, ..route(file(&path)) });
+    let mut both =
+        keeper.pipe(slot(1), &LogRoute { forward: Forward::Labelled, ..route(file(&path)) });
     both.write_all(b"one\nhalf").unwrap();
     assert_eq!(read_until(&mut out, "one\n"), "web | one\n");
     keeper.drain(slot(1));
@@ -94,7 +95,8 @@ fn standard_output_that_nobody_reads_stops_no_file_and_what_it_missed_is_counted
     let mut keeper = Keeper::with("", Some(writer));
     let mut out = File::from(reader);
     let path = keeper.dir.path("log");
-    let mut both = keeper.pipe(slot(1), &LogRoute { forward: true, ..route(file(&path)) });
+    let mut both =
+        keeper.pipe(slot(1), &LogRoute { forward: Forward::Labelled, ..route(file(&path)) });
     let mut only = keeper.pipe(slot(2), &forwarded("only"));
     for number in 0..100_000 {
         writeln!(both, "{number}").unwrap();

@@ -1,8 +1,8 @@
 //! The test plays the keeper and the daemon: it holds the pipes, starts the logger and kills it.
 
 use engine::keeper::{LogWire, HEAD};
-use engine::logroute::{decode, encode, FromLogger, LogFile, LogRoute, ToLogger};
-use engine::process::{InstanceId, Role, Slot};
+use engine::logroute::{decode, encode, Forward, FromLogger, LogFile, LogRoute, ToLogger};
+use engine::process::{InstanceId, Role, Slot, Stream};
 use engine::spec::OnFull;
 use engine::text::Text;
 use std::fs::{self, File};
@@ -77,7 +77,7 @@ pub fn file(path: &Path) -> LogFile {
 }
 
 pub fn route(file: LogFile) -> LogRoute {
-    LogRoute { label: String::from("web"), file: Some(file), forward: false }
+    LogRoute { label: String::from("web"), file: Some(file), forward: Forward::No }
 }
 
 struct Held {
@@ -128,7 +128,8 @@ impl Keeper {
         let (daemon, logger_daemon) = seqpacket::pair().unwrap();
         send(&ours, LogWire::Daemon, Some(&logger_daemon));
         for held in &self.pipes {
-            let message = LogWire::Pipe { slot: held.slot, route: &held.route };
+            let message =
+                LogWire::Pipe { slot: held.slot, stream: Stream::Stdout, route: &held.route };
             send(&ours, message, Some(&held.reader));
         }
         self.logger = Some((child, ours, daemon));
@@ -144,7 +145,7 @@ impl Keeper {
     /// Gives the logger something to read from.
     pub fn give(&mut self, slot: Slot, route: &LogRoute, reader: OwnedFd) {
         let held = Held { slot, route: encode(route), reader };
-        let message = LogWire::Pipe { slot, route: &held.route };
+        let message = LogWire::Pipe { slot, stream: Stream::Stdout, route: &held.route };
         send(self.channel(), message, Some(&held.reader));
         self.pipes.push(held);
     }
@@ -255,7 +256,7 @@ fn eof(from: &OwnedFd) -> Option<Slot> {
     let mut buffer = [0; 256];
     match seqpacket::receive(from, &mut buffer) {
         Ok(received) if received.length > 0 => match LogWire::decode(&buffer[..received.length]) {
-            Some(LogWire::Eof { slot }) => Some(slot),
+            Some(LogWire::Eof { slot, stream: Stream::Stdout }) => Some(slot),
             Some(LogWire::Ready) => eof(from),
             other => panic!("not a message for a keeper: {other:?}"),
         },

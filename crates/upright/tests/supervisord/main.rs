@@ -4,6 +4,7 @@
 mod daemon;
 #[path = "../../examples/corpus/original.rs"]
 mod original;
+mod outputs;
 mod runs;
 
 use engine::dialect::supervisord::{Facts, Key, EVENTS, OPTIONS};

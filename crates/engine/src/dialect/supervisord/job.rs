@@ -1,12 +1,15 @@
 //! From a process of a program to a job in the engine's own words.
 
-use super::config::{Config, Group, GroupKind, Listen, Program, Restart, Socket, SocketPlace};
+use super::config::{
+    Config, Daemon, Group, GroupKind, Listen, LogFile, Output, Program, Restart, Socket,
+    SocketPlace,
+};
 use crate::names::{JobName, NameError};
-use crate::process::Role;
+use crate::process::{Role, Stream};
 use crate::signal::Signal;
 use crate::spec::{
-    self, Backoff, Command, Console, EnvRow, Expect, JobSpec, KillMode, LogPolicy, NormalExit,
-    Order, Reader, Respawn, RespawnLimit, StandardInput,
+    self, Backoff, Command, Console, EnvRow, Expect, JobSpec, KillMode, LogPlace, LogPolicy,
+    NormalExit, Order, Reader, Respawn, RespawnLimit, StandardInput,
 };
 use crate::text::Text;
 use crate::time::Span;
@@ -30,7 +33,7 @@ impl Config {
             // The original starts members of a `[group:x]` as they are listed, and stops them so.
             programs.sort_by_key(|program| program.priority);
             for program in programs {
-                match job(group, program, server.as_deref()) {
+                match job(group, program, &self.daemon, server.as_deref()) {
                     Ok(spec) => jobs.push(spec),
                     Err(error) => wrong.push((namespec(group, program), error)),
                 }
@@ -67,7 +70,12 @@ pub fn namespec(group: &Group, program: &Program) -> String {
     }
 }
 
-fn job(group: &Group, program: &Program, server: Option<&str>) -> Result<JobSpec, NameError> {
+fn job(
+    group: &Group,
+    program: &Program,
+    daemon: &Daemon,
+    server: Option<&str>,
+) -> Result<JobSpec, NameError> {
     let mut spec = JobSpec::new(JobName::try_from(&*namespec(group, program))?);
     spec.commands.insert(Role::Main, Command::Words(Text::from(&*program.command)));
     spec.env = environment(group, program, server);
@@ -78,11 +86,10 @@ fn job(group: &Group, program: &Program, server: Option<&str>) -> Result<JobSpec
     attrs.umask = program.umask.map(|mask| (mask & 0o7777) as u16);
     attrs.chdir = program.directory.as_deref().map(Text::from);
     attrs.setuid = program.user.as_ref().map(|(name, _)| Text::from(&**name));
-    attrs.log = LogPolicy {
-        rotate_size: Some(u64::try_from(program.stdout.maxbytes).unwrap_or(0)),
-        rotate_count: Some(clamped(program.stdout.backups)),
-        ..LogPolicy::default()
-    };
+    attrs.log = log(&program.stdout, daemon);
+    if !program.redirect_stderr {
+        attrs.log.errors = Some(Box::new(log(&program.stderr, daemon)));
+    }
     match &group.kind {
         GroupKind::Programs => {}
         GroupKind::Listeners(_) => attrs.reader = Reader::Gateway,
@@ -126,6 +133,37 @@ fn job(group: &Group, program: &Program, server: Option<&str>) -> Result<JobSpec
         priority: program.priority,
     });
     Ok(spec)
+}
+
+/// How an output is kept. Source: Supervisor 4.3.0: files that are named have the mode that the daemon's
+/// umask leaves, those whose names are made up 0600.
+fn log(output: &Output, daemon: &Daemon) -> LogPolicy {
+    let named = (0o666 & !daemon.umask & 0o777) as u16;
+    let (place, mode) = match &output.logfile {
+        // The old way to say syslog was made its own key when the program was read.
+        LogFile::None | LogFile::Syslog => (LogPlace::None, None),
+        LogFile::Auto => (LogPlace::Auto, Some(0o600)),
+        LogFile::Path(path) => match own_output(path) {
+            Some(stream) => (LogPlace::Own(stream), None),
+            None => (LogPlace::File(Text::from(&**path)), Some(named)),
+        },
+    };
+    LogPolicy {
+        rotate_size: Some(u64::try_from(output.maxbytes).unwrap_or(0)),
+        rotate_count: Some(clamped(output.backups)),
+        mode,
+        place,
+        ..LogPolicy::default()
+    }
+}
+
+/// Returns which output of the daemon itself a path names.
+fn own_output(path: &str) -> Option<Stream> {
+    match path {
+        "/dev/stdout" | "/dev/fd/1" | "/proc/self/fd/1" => Some(Stream::Stdout),
+        "/dev/stderr" | "/dev/fd/2" | "/proc/self/fd/2" => Some(Stream::Stderr),
+        _ => None,
+    }
 }
 
 /// The socket that all programs of a group share.

@@ -10,8 +10,8 @@ use crate::cgroup;
 use crate::dialect::meant::did_you_mean;
 use crate::process::Role;
 use crate::spec::{
-    Backoff, Cgroup, Command, Console, EnvRow, Expect, KillMode, Limits, NormalExit, OnFull,
-    Resource, Respawn, RespawnLimit, Socket, SocketPlace, StandardInput,
+    Backoff, Cgroup, Command, Console, EnvRow, Expect, KillMode, Limits, LogPlace, LogPolicy,
+    NormalExit, OnFull, Resource, Respawn, RespawnLimit, Socket, SocketPlace, StandardInput,
 };
 use crate::text::Text;
 use crate::time::Span;
@@ -39,6 +39,9 @@ pub struct Stanza {
 const INIT5: &str = "init(5) of Upstart 1.13.2";
 const OURS: &str = "Upright; Upstart does not have it";
 const CHROMEOS: &str = "init(5) of ChromeOS";
+
+/// How long the loading of a profile may take.
+const APPARMOR_TIME: Span = Span::secs(30);
 
 const fn row(
     words: &'static str,
@@ -213,6 +216,12 @@ pub const STANZAS: &[Stanza] = &[
         d.reader.end_of_line()
     }),
     row("log owner", "USER[:GROUP]", "sets the owner of a new log", OURS, log_owner),
+    row("log stderr", "FILE", "keeps standard error in a file of its own", OURS, |d| {
+        text(d, |d, text| {
+            let place = LogPlace::File(text);
+            d.spec.attrs.log.errors = Some(Box::new(LogPolicy { place, ..LogPolicy::default() }));
+        })
+    }),
     row("log on-full", "block|drop", "says what a full disk does to output; drop", OURS, |d| {
         d.spec.attrs.log.on_full = Some(choice(d, ON_FULLS)?);
         d.reader.end_of_line()
@@ -248,11 +257,14 @@ pub const STANZAS: &[Stanza] = &[
         text(d, |d, text| d.spec.attrs.setgid = Some(text))
     }),
     row("apparmor load", "FILE", "loads an AppArmor profile first", INIT5, |d| {
-        no_effect(d, "the profile is not loaded");
-        text(d, |d, text| d.spec.attrs.apparmor_load = Some(text))
+        text(d, |d, text| {
+            let parser = Text::from(format!("/sbin/apparmor_parser -r -W {text}"));
+            d.spec.commands.insert(Role::Security, Command::Exec(parser));
+            d.spec.policy.timeouts.insert(Role::Security, APPARMOR_TIME);
+            d.spec.attrs.apparmor_load = Some(text);
+        })
     }),
     row("apparmor switch", "PROFILE", "runs main under an AppArmor profile", INIT5, |d| {
-        no_effect(d, "main runs without the profile");
         text(d, |d, text| d.spec.attrs.apparmor_switch = Some(text))
     }),
     row("cgroup", "CONTROLLER [NAME] [KEY VALUE]", "joins a control group", INIT5, cgroup),

@@ -1,6 +1,6 @@
 //! THE TABLE of the commands for people: a row is everything about one.
 
-use super::{changes, check, events, graph, log, status, up, why, Exit, Session};
+use super::{changes, check, events, graph, log, startup, status, up, why, Exit, Session};
 use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint};
 
@@ -165,6 +165,27 @@ pub(super) const COMMANDS: &[CommandRow] = &[
         run: why::history,
     },
     CommandRow {
+        name: "blame",
+        about: "Show how long each job of the start-up took, the longest first",
+        arguments: || vec![whole()],
+        talks: Talks::Daemon,
+        run: startup::blame,
+    },
+    CommandRow {
+        name: "critical-chain",
+        about: "Show what the job that was ready last waited for, back to what began it",
+        arguments: || vec![whole(), job("The job to begin with").required(false)],
+        talks: Talks::Daemon,
+        run: startup::critical_chain,
+    },
+    CommandRow {
+        name: "plot",
+        about: "Draw the start-up as SVG: a bar for each job, events, the longest way through it",
+        arguments: || vec![whole()],
+        talks: Talks::Daemon,
+        run: startup::plot,
+    },
+    CommandRow {
         name: "graph",
         about: "Draw jobs, the events that start and stop them, and their states, as SVG",
         arguments: || {
@@ -275,6 +296,10 @@ fn flag(name: &'static str, short: char, help: &'static str) -> Arg {
 
 fn no_wait() -> Arg {
     flag("no-wait", 'n', "Return as soon as it is on its way")
+}
+
+fn whole() -> Arg {
+    flag("all", 'a', "Also jobs that somebody started by hand")
 }
 
 fn all() -> Arg {

@@ -5,6 +5,7 @@ use crate::cli::connect;
 use clap::ArgMatches;
 use engine::control::answer::Answer;
 use engine::control::call::Call;
+use engine::process::Stream;
 use engine::text::Text;
 use shown::words::printable;
 use std::collections::VecDeque;
@@ -31,7 +32,9 @@ const LOOK: Duration = Duration::from_millis(100);
 pub(super) fn log(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result<(), Exit> {
     let target = target(session, matches)?;
     let name = printable(&target.job.lossy());
-    let Answer::Path(path) = session.ask(Call::LogPath(target))? else { return Ok(()) };
+    let Answer::Path(path) = session.ask(Call::LogPath(target, Stream::Stdout))? else {
+        return Ok(());
+    };
     let path = PathBuf::from(OsStr::from_bytes(path.bytes()));
     let follow = matches.get_flag("follow");
     let lines = matches.get_one::<usize>("lines").copied().unwrap_or(10);

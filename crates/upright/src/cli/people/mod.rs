@@ -7,6 +7,7 @@ mod events;
 mod graph;
 mod log;
 mod origin;
+mod startup;
 mod status;
 mod tree;
 mod up;
@@ -238,13 +239,14 @@ impl About {
             Call::Ask(Request::Signal(target, _), _) => (Some(&target.job), "signal"),
             Call::SendInput(target, _) => (Some(&target.job), "write to"),
             Call::Settings(job) => (Some(job), "look"),
-            Call::Status(target) | Call::Why(target) | Call::LogPath(target) => {
+            Call::Status(target) | Call::Why(target) | Call::LogPath(target, _) => {
                 (Some(&target.job), "look")
             }
             Call::List(job, _) => (job.as_ref(), "look"),
             Call::Ask(Request::Emit(..), _) | Call::EmitFile(..) => (None, "emit"),
             Call::ShowConfig(_)
             | Call::Programs(_)
+            | Call::Timeline
             | Call::Usage(_)
             | Call::ReloadConfiguration
             | Call::Version

@@ -12,7 +12,9 @@ use engine::machine::state::{Goal, State};
 use engine::names::{EventName, JobName};
 use engine::process::{Exit as End, Role, Step};
 use engine::time::Span;
-use engine::view::{InstanceView, LastExit, Need, Remembered, RunView, WhyView};
+use engine::view::{
+    InstanceView, LastExit, Mark, MarkKind, Need, Remembered, RunView, TimelineView, WhyView,
+};
 
 /// What a command printed.
 struct Ran {
@@ -298,6 +300,33 @@ fn why_tells_the_whole_story() {
     assert_eq!(json["output"], "one\ncannot bind\n");
     assert_eq!(json["start_on"][1]["by"], "net-up IFACE=lo");
     std::fs::remove_dir_all(&directory).unwrap();
+}
+
+#[test]
+fn a_start_up_is_told_as_blame_as_a_chain_and_as_a_picture() {
+    let mark = |ago, what, by: &str| Mark { ago: Span::millis(ago), what, by: String::from(by) };
+    let times = |by| {
+        let marks = vec![mark(900, MarkKind::Wanted, by), mark(500, MarkKind::Runs, "")];
+        let (job, instance) = (JobName::try_from("web").unwrap(), InstanceName::default());
+        Answer::Timeline(vec![TimelineView { job, instance, marks }])
+    };
+    let once = |line, by| answered(line, times(by));
+    let ask = |line, by| {
+        talk(line, vec![Act::Answer(Ok(times(by))), Act::Answer(Ok(Answer::Jobs(Vec::new())))])
+    };
+    let event = "event startup";
+    assert!(ask("upright blame", event).out.ends_with("   400.0ms    400.0ms  web\n"));
+    assert!(ask("upright critical-chain", event)
+        .out
+        .ends_with("web @400.0ms +400.0ms\n└─ event startup @0.0ms\n"));
+    assert!(ask("upright plot", event).out.starts_with("<svg"));
+    assert!(once("upright plot --json", event).out.starts_with("{\"times\":[{\"job\":\"web\""));
+    let unknown = ask("upright critical-chain db", event);
+    assert_eq!(unknown.code, 1);
+    assert!(unknown.err.starts_with("db: had no part in the start-up"), "{}", unknown.err);
+    let by_hand = ask("upright blame", "uid 0 (upright, process 7)");
+    assert_eq!((by_hand.code, by_hand.out.as_str()), (0, ""));
+    assert!(ask("upright blame -a", "uid 0").out.contains("web"), "--all has it");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use engine::control::answer::Answer;
 use engine::control::call::Call;
 use engine::machine::request::Target;
 use engine::machine::state::{Goal, State};
+use engine::process::Stream;
 use engine::text::Text;
 use engine::view::{LastExit, Need, Remembered, RunView, WhyView};
 use shown::words::{end, printable, time};
@@ -72,7 +73,8 @@ fn ask(session: &mut Session<'_, '_>, target: &Target) -> Result<Option<WhyView>
 
 /// Returns the last lines that a job wrote, where the caller may read them.
 fn output(session: &mut Session<'_, '_>, target: Target) -> Option<Text> {
-    let Ok(Answer::Path(path)) = session.client().ok()?.ask(Call::LogPath(target)) else {
+    let Ok(Answer::Path(path)) = session.client().ok()?.ask(Call::LogPath(target, Stream::Stdout))
+    else {
         return None;
     };
     log::last(Path::new(OsStr::from_bytes(path.bytes())), LINES)

@@ -1,0 +1,107 @@
+//! Where the outputs of programs go.
+
+use crate::daemon::{eventually, Place};
+use engine::control::answer::Answer;
+use engine::control::call::Call;
+use engine::machine::request::{Target, Which};
+use engine::process::Stream;
+use engine::signal::Signal;
+use engine::text::Text;
+use engine::view::ProgramState;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+fn target(job: &str) -> Target {
+    Target { job: Text::from(job), which: Which::Env(Vec::new()) }
+}
+
+#[test]
+fn each_output_has_its_file_and_redirected_errors_are_in_that_of_the_output() {
+    let place = Place::new(
+        "[program:two]\ncommand=sh -c 'echo out; echo err >&2; exec sleep 1000'\n\
+         stdout_logfile=%(here)s/two.out\nstderr_logfile=two.err\n\
+         [program:one]\ncommand=sh -c 'echo out; echo err >&2; exec sleep 1000'\n\
+         stdout_logfile=%(here)s/one.out\nredirect_stderr=true\n\
+         [program:none]\ncommand=sh -c 'echo out; echo err >&2; exec sleep 1000'\n\
+         stdout_logfile=NONE\nstderr_logfile=NONE\n",
+    );
+    let supervisord = place.start();
+    ["one", "two", "none"].iter().for_each(|job| {
+        supervisord.comes_to(job, ProgramState::Running);
+    });
+    let reads = |file: &str, text: &str| {
+        eventually(file, || (place.read(file) == text).then_some(()));
+    };
+    reads("two.out", "out\n");
+    reads("two.err", "err\n");
+    reads("one.out", "out\nerr\n");
+    let mode = std::fs::metadata(place.dir.join("two.err")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o644);
+    let path = |job: &str, stream| place.client().unwrap().ask(Call::LogPath(target(job), stream));
+    let Ok(Answer::Path(err)) = path("two", Stream::Stderr) else { panic!("it has a file") };
+    assert_eq!(err, Text::from(place.dir.join("two.err").to_str().unwrap()));
+    assert!(path("one", Stream::Stderr).is_err() && path("none", Stream::Stdout).is_err());
+    supervisord.signal(Signal::TERM);
+    assert_eq!(supervisord.end().0, Some(0));
+}
+
+#[test]
+fn output_to_dev_stdout_and_dev_stderr_is_that_of_the_daemon_line_by_line() {
+    let place = Place::new(
+        "silent=true\n[program:web]\ncommand=sh -c 'echo out; echo err >&2; printf rest'\n\
+         startsecs=0\nautorestart=false\n\
+         stdout_logfile=/dev/stdout\nstdout_logfile_maxbytes=0\n\
+         stderr_logfile=/dev/fd/2\nstderr_logfile_maxbytes=0\n",
+    );
+    let supervisord = place.start();
+    supervisord.comes_to("web", ProgramState::Exited);
+    supervisord.signal(Signal::TERM);
+    let (code, out, err) = supervisord.end();
+    assert_eq!((code, out.as_str(), err.as_str()), (Some(0), "out\nrest\n", "err\n"));
+}
+
+#[test]
+fn names_that_are_made_up_stay_the_same_and_are_cleaned_up_only_when_nobody_lives() {
+    let text = "childlogdir=%(here)s\n[program:web]\ncommand=sh -c 'echo out; exec sleep 1000'\n";
+    let place = Place::new(text);
+    let supervisord = place.start();
+    supervisord.comes_to("web", ProgramState::Running);
+    let path = || match supervisord.ask(Call::LogPath(target("web"), Stream::Stdout)) {
+        Answer::Path(path) => path.to_string(),
+        other => panic!("{other:?}"),
+    };
+    let log = path();
+    let there = |count: usize| {
+        let read = || std::fs::read_to_string(&log).ok();
+        eventually("its lines", || read().filter(|text| text.lines().count() == count));
+    };
+    there(1);
+    let mode = std::fs::metadata(&log).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let other = Place::new(&text.replace("%(here)s", place.dir.to_str().unwrap()));
+    let second = other.start();
+    second.comes_to("web", ProgramState::Running);
+    assert!(Path::new(&log).exists(), "its owner lives");
+    let daemon = |name: &[u8]| {
+        let children = sys::procfs::children_of(supervisord.pid());
+        children.into_iter().find(|pid| {
+            let first = sys::procfs::arguments(*pid).and_then(|all| all.into_iter().next());
+            first.is_some_and(|first| first.starts_with(name))
+        })
+    };
+    let before = daemon(b"upright-daemon").unwrap();
+    place.signal(before, Signal::KILL);
+    eventually("another daemon", || daemon(b"upright-daemon").filter(|pid| *pid != before));
+    assert_eq!(path(), log, "also of the daemon after it");
+    place.signal(supervisord.program("web").pid.unwrap(), Signal::KILL);
+    there(2);
+    supervisord.signal(Signal::TERM);
+    assert_eq!(supervisord.end().0, Some(0));
+    second.signal(Signal::TERM);
+    assert_eq!(second.end().0, Some(0));
+    let third = other.start();
+    third.comes_to("web", ProgramState::Running);
+    assert!(!Path::new(&log).exists(), "nobody lives whose it was");
+    third.signal(Signal::TERM);
+    third.end();
+}
