@@ -263,6 +263,7 @@ impl Daemon {
         let event = match signal {
             HUP => {
                 self.reload();
+                self.reload_programs(effects);
                 return;
             }
             TERM | HALT => None,
@@ -409,6 +410,7 @@ impl Daemon {
             Call::NotifyCgroupManagerAddress(_) => Ok(Answer::Done),
             Call::ReloadConfiguration => {
                 self.reload();
+                self.reload_programs(effects);
                 return self.connections.await_files(id);
             }
             Call::Supervisor => self.supervisor(),

@@ -55,9 +55,14 @@ impl Daemon {
         let mut pending: Vec<Group> = Vec::new();
         let mut servers: Vec<Server> = Vec::new();
         let mut identifier = None;
-        for given in self.settings.options.programs.clone() {
+        let alone = self.settings.options.mode == Mode::Supervisord;
+        for given in self.settings.programs.clone() {
             let config = match given.read() {
                 Ok(config) => config,
+                Err(mistake) if !alone => {
+                    self.say(Level::Error, &mistake);
+                    continue;
+                }
                 Err(mistake) => return Err(self.refuse(&mistake)),
             };
             self.stand_in(&config);
@@ -65,6 +70,7 @@ impl Daemon {
             self.warn_of_wants(&config);
             let (groups, wrong) = groups_of(&config);
             wrong.iter().for_each(|line| self.say(Level::Error, line));
+            let groups = self.without_those_taken(groups);
             for spec in groups.iter().flat_map(|group| &group.jobs) {
                 self.handle(Input::Define(spec.clone()), effects);
             }
@@ -169,7 +175,7 @@ impl Daemon {
 
     /// Returns a path of `[supervisord]` as it was meant when everything began.
     pub(super) fn path(&self, path: &str) -> PathBuf {
-        let given = self.settings.options.programs.first();
+        let given = self.settings.programs.first();
         given.map_or_else(|| PathBuf::from(path), |given| plain(&given.directory.join(path)))
     }
 
