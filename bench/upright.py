@@ -1,12 +1,12 @@
 """Upright as a peer of supbench: one Upstart job file per service, `upright-core --user` in the foreground.
 
-UPRIGHT_BIN names the directory of the two static binaries (default: the release build of this tree).
+UPRIGHT_BIN names the directory of the two static binaries (default: those of scripts/release.sh).
 """
 import contextlib, os, signal, subprocess
 from supbench import Adapter, ROTATE_BYTES, ROTATE_KEEP
 
 TREE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-BIN = os.environ.get("UPRIGHT_BIN", TREE + "/target/x86_64-unknown-linux-gnu/release")
+BIN = os.environ.get("UPRIGHT_BIN", TREE + "/out")
 CORE, CLI = BIN + "/upright-core", BIN + "/upright"
 
 

@@ -39,6 +39,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 use tokio::task::LocalSet;
 
+#[global_allocator]
+static HEAP: sys::heap::Heap = sys::heap::Heap;
+
 fn main() -> ExitCode {
     match std::env::args_os().nth(1) {
         Some(word) if word == "--version" => {

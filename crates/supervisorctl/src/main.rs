@@ -28,6 +28,9 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::rc::Rc;
 
+#[global_allocator]
+static HEAP: sys::heap::Heap = sys::heap::Heap;
+
 /// The configuration file that `echo_supervisord_conf` prints.
 const SAMPLE: &str = include_str!("sample.conf");
 

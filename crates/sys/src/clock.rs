@@ -82,7 +82,7 @@ pub fn shown_at(seconds: u64) -> (Day, Shown) {
 }
 
 fn local(seconds: u64) -> Option<libc::tm> {
-    let moment = libc::time_t::try_from(seconds).unwrap_or(libc::time_t::MAX);
+    let moment = seconds.try_into().ok()?;
     // SAFETY: the structure is plain numbers and a pointer that may be null.
     let mut local: libc::tm = unsafe { std::mem::zeroed() };
     // SAFETY: reads one number and fills the structure; both live here.

@@ -1,6 +1,6 @@
 //! A level-triggered epoll set whose entries carry a number of the caller's choice.
 
-use crate::{clock, memory};
+use crate::{clock, heap, memory};
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::event::{poll, PollFd, PollFlags};
@@ -108,7 +108,7 @@ impl Epoll {
                 self.fill(Some(QUIET))?;
                 if self.batch.is_empty() {
                     let rested = clock::monotonic();
-                    memory::give_back();
+                    heap::give_back();
                     memory::forget_code();
                     self.fill(timeout.map(|timeout| timeout - QUIET))?;
                     let paused = clock::monotonic().since(rested).0 < PAUSE;

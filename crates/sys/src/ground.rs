@@ -158,7 +158,6 @@ impl Ground {
         stack: *mut c_void,
         group: Option<BorrowedFd<'_>>,
     ) -> Option<Pid> {
-        let (parent, tls) = (ptr::null_mut::<c_int>(), ptr::null_mut::<c_void>());
         let flags = libc::CLONE_VM | libc::CLONE_CHILD_CLEARTID;
         let head = self.head();
         // SAFETY: the stack is the child's own until the kernel has cleared `taken`.
@@ -168,7 +167,7 @@ impl Ground {
             let pid = match group {
                 None => {
                     let flags = flags | libc::SIGCHLD;
-                    libc::clone(begin, stack, flags, head.cast(), parent, tls, taken.as_ptr())
+                    raw::start(flags, stack, taken.as_ptr(), begin, head.cast())
                 }
                 Some(group) => {
                     let bottom = self.0.as_ptr().add(GUARD);
@@ -180,14 +179,13 @@ impl Ground {
                         stack_size: (stack.addr() - bottom.addr()) as u64,
                         ..into
                     };
-                    let pid = raw::clone3(&args, begin, head.cast());
-                    pid.map_or(-1, |pid| pid as Pid)
+                    raw::clone3(&args, begin, head.cast())
                 }
             };
-            if pid < 0 {
+            if pid.is_err() {
                 taken.store(0, Ordering::Release);
             }
-            (pid > 0).then_some(pid)
+            pid.ok().and_then(|pid| Pid::try_from(pid).ok())
         }
     }
 }

@@ -168,6 +168,78 @@ pub(crate) unsafe fn clone3(
     Err(Errno::NOSYS)
 }
 
+/// Starts a child by clone(2) that runs `begin(argument)` on another stack, which ends at `stack`, and
+/// ends with what that returns. The C libraries' own is not used: musl's refuses
+/// CLONE_CHILD_CLEARTID, and both set `errno`.
+///
+/// # Safety
+///
+/// As for clone(2): the stack, a multiple of 16, and `cleared` are the child's as long as it shares our
+/// memory, and `begin` does nothing to our memory beside them.
+pub(crate) unsafe fn start(
+    flags: c_int,
+    stack: *mut c_void,
+    cleared: *mut c_int,
+    begin: extern "C" fn(*mut c_void) -> c_int,
+    argument: *mut c_void,
+) -> Result<usize, Errno> {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the kernel's convention. The child has our registers and its own stack, and never comes
+    // out of the block.
+    unsafe {
+        let result: isize;
+        core::arch::asm!(
+            "syscall",
+            "test rax, rax",
+            "jnz 2f",
+            "xor ebp, ebp",
+            "mov rdi, r9",
+            "call r12",
+            "mov edi, eax",
+            "mov eax, {exit}",
+            "syscall",
+            "ud2",
+            "2:",
+            exit = const libc::SYS_exit,
+            inlateout("rax") libc::SYS_clone as isize => result,
+            in("rdi") flags as isize, in("rsi") stack, in("rdx") 0, in("r10") cleared, in("r8") 0,
+            in("r9") argument, in("r12") begin,
+            lateout("rcx") _, lateout("r11") _,
+            options(nostack),
+        );
+        outcome(result)
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: as above.
+    unsafe {
+        let result: isize;
+        core::arch::asm!(
+            "svc 0",
+            "cbnz x0, 2f",
+            "mov x29, xzr",
+            "mov x0, x9",
+            "blr x10",
+            "mov x8, {exit}",
+            "svc 0",
+            "brk 1",
+            "2:",
+            exit = const libc::SYS_exit,
+            in("x8") libc::SYS_clone,
+            inlateout("x0") flags as isize => result,
+            in("x1") stack, in("x2") 0, in("x3") 0, in("x4") cleared,
+            in("x9") argument, in("x10") begin,
+            options(nostack),
+        );
+        outcome(result)
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    {
+        // Nobody shares memory there: see `LEAVES_ERRNO_ALONE`.
+        let _ = (flags, stack, cleared, begin, argument);
+        Err(Errno::NOSYS)
+    }
+}
+
 /// Whether [`call`] keeps away from `errno` here.
 pub(crate) const LEAVES_ERRNO_ALONE: bool =
     cfg!(any(target_arch = "x86_64", target_arch = "aarch64"));

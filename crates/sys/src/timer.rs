@@ -17,8 +17,8 @@ pub fn disarm() {
 fn set(limit: Span) {
     let none = libc::timeval { tv_sec: 0, tv_usec: 0 };
     let value = libc::timeval {
-        tv_sec: libc::time_t::try_from(limit.as_secs()).unwrap_or(libc::time_t::MAX),
-        tv_usec: (limit.0 / 1000 % 1_000_000) as libc::suseconds_t,
+        tv_sec: limit.as_secs().min(u64::from(u32::MAX)) as _,
+        tv_usec: (limit.0 / 1000 % 1_000_000) as _,
     };
     let timer = libc::itimerval { it_interval: none, it_value: value };
     // SAFETY: the kernel reads the structure, which lives here, and returns no old one.

@@ -8,6 +8,9 @@ use sys::entry::{enter, show_as, RawArguments};
 use upright::options::{self, Asked, Mode};
 use upright::supervisord::{self, front::Front};
 
+#[global_allocator]
+static HEAP: sys::heap::Heap = sys::heap::Heap;
+
 /// Where the C runtime begins. Not the standard library's start-up: it ends the process where
 /// `/dev/null` is missing, which PID 1 must not.
 #[allow(unsafe_code)] // The name, which the C runtime asks for, is all that is unsafe about it.
@@ -18,7 +21,6 @@ extern "C" fn main(_count: c_int, arguments: RawArguments) -> c_int {
 
 /// Runs the role that the arguments ask for, on what is left of them.
 fn role(mut arguments: Vec<CString>) -> i32 {
-    sys::memory::settle();
     let role = arguments.get(1).map(|role| role.as_bytes());
     match role {
         Some(b"--role=daemon") => {

@@ -6,6 +6,9 @@ use std::ffi::{c_int, CString, OsString};
 use std::os::unix::ffi::OsStringExt;
 use sys::entry::{enter, RawArguments};
 
+#[global_allocator]
+static HEAP: sys::heap::Heap = sys::heap::Heap;
+
 /// Where the C runtime begins. Not the standard library's start-up: it prepares for a stack that
 /// overflows by reading the list of our memory, which takes a tenth of a whole `upright status`.
 #[allow(unsafe_code)] // The name, which the C runtime asks for, is all that is unsafe about it.

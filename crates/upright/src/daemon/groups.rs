@@ -6,8 +6,9 @@ use crate::options::Mode;
 use engine::control::answer::Answer;
 use engine::control::fault::Fault;
 use engine::dialect::supervisord::{Config, GroupKind};
-use engine::machine::{Effect, Input, ShutdownKind};
+use engine::machine::{Effect, Input, Level, ShutdownKind};
 use engine::names::JobName;
+use engine::plan::{self, Jobs};
 use engine::spec::JobSpec;
 use engine::text::Text;
 use engine::view::{GroupsView, SupervisorState, SupervisorView};
@@ -156,8 +157,49 @@ impl Daemon {
         Ok(Answer::Done)
     }
 
+    /// Leaves out what has the name of a job that is no program, and says so.
+    pub(super) fn without_those_taken(&self, mut groups: Vec<Group>) -> Vec<Group> {
+        let is_job = |name: &JobName| {
+            self.engine.wanted(name).is_some_and(|spec| spec.policy.order.is_none())
+        };
+        for group in &mut groups {
+            group.jobs.retain(|spec| {
+                let taken = is_job(&spec.name);
+                if taken {
+                    let name = &spec.name;
+                    let line = format!("program {name}: there is a job of that name, which stays; give the program another");
+                    self.say(Level::Error, &line);
+                }
+                !taken
+            });
+        }
+        groups
+    }
+
+    /// Reads configurations that run beside jobs again, as their files are: what is new becomes known and
+    /// starts if it does so by itself, what has changed is in force from its next start, what is gone is
+    /// forgotten once it has ended.
+    pub(super) fn reload_programs(&mut self, effects: &mut Vec<Effect>) {
+        if self.settings.programs.is_empty() || self.settings.options.mode == Mode::Supervisord {
+            return;
+        }
+        let groups = match self.read_groups() {
+            Ok(groups) => self.without_those_taken(groups),
+            Err(fault) => return self.say(Level::Error, &fault.to_string()),
+        };
+        let force = self.groups_in_force().into_values().flatten();
+        let wanted = |name: JobName| Some((name.clone(), self.engine.wanted(&name)?.clone()));
+        let old: Jobs = force.filter_map(wanted).collect();
+        let jobs = groups.iter().flat_map(|group| &group.jobs);
+        let new: Jobs = jobs.map(|spec| (spec.name.clone(), spec.clone())).collect();
+        let plan = plan::diff(&old, &new);
+        plan.steps.iter().for_each(|step| self.say(Level::Debug, &step.to_string()));
+        plan.inputs().for_each(|input| self.handle(input, effects));
+        self.programs.pending = Some(groups);
+    }
+
     fn read_groups(&self) -> Result<Vec<Group>, Fault> {
-        let given = &self.settings.options.programs;
+        let given = &self.settings.programs;
         if given.is_empty() {
             return Err(none());
         }

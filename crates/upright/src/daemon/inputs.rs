@@ -262,6 +262,7 @@ impl Daemon {
         let event = match signal {
             HUP => {
                 self.reload();
+                self.reload_programs(effects);
                 return;
             }
             TERM | HALT => None,
@@ -408,6 +409,7 @@ impl Daemon {
             Call::NotifyCgroupManagerAddress(_) => Ok(Answer::Done),
             Call::ReloadConfiguration => {
                 self.reload();
+                self.reload_programs(effects);
                 return self.connections.await_files(id);
             }
             Call::Supervisor => self.supervisor(),

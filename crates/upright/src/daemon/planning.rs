@@ -198,6 +198,15 @@ fn chdir(settings: &Settings, attrs: &Attrs) -> Result<Option<Chdir>, Refusal> {
     Ok(directory.map(|path| Chdir { path, refused: Refused::Fails }))
 }
 
+/// Finds a user by name, or by number where nobody is called so.
+fn user_of(root: &Path, name: &[u8]) -> Result<users::User, Unknown> {
+    let number = std::str::from_utf8(name).ok().and_then(|name| name.parse().ok());
+    match (users::user(root, name), number) {
+        (Err(Unknown::Absent { .. }), Some(uid)) => users::user_by_id(root, uid),
+        (found, _) => found,
+    }
+}
+
 /// Looks the user and the group up, in the new root's files where there is one, then asks its name
 /// service. `setuid` alone also takes the user's group and groups. Source: spec 15, row 14.
 fn identity(settings: &Settings, attrs: &Attrs, answers: &Answers) -> Result<Identity, Unready> {
@@ -212,7 +221,7 @@ fn identity(settings: &Settings, attrs: &Attrs, answers: &Answers) -> Result<Ide
     };
     let refused = |step: Step, errno: Errno| Unready::from(Refusal(step, errno));
     let user = match &attrs.setuid {
-        Some(name) => Some(match users::user(root, name.bytes()) {
+        Some(name) => Some(match user_of(root, name.bytes()) {
             Ok(user) => (user, Known::ByFile),
             Err(Unknown::Unreadable { errno, .. }) => return Err(refused(Step::User, errno)),
             Err(Unknown::Absent { .. }) => match answers.user(name.bytes()) {

@@ -55,15 +55,21 @@ impl Daemon {
         let mut pending: Vec<Group> = Vec::new();
         let mut servers: Vec<Server> = Vec::new();
         let mut identifier = None;
-        for given in self.settings.options.programs.clone() {
+        let alone = self.settings.options.mode == Mode::Supervisord;
+        for given in self.settings.programs.clone() {
             let config = match given.read() {
                 Ok(config) => config,
+                Err(mistake) if !alone => {
+                    self.say(Level::Error, &mistake);
+                    continue;
+                }
                 Err(mistake) => return Err(self.refuse(&mistake)),
             };
             self.stand_in(&config);
             self.say_what_is_not_served(&config);
             let (groups, wrong) = groups_of(&config);
             wrong.iter().for_each(|line| self.say(Level::Error, line));
+            let groups = self.without_those_taken(groups);
             for spec in groups.iter().flat_map(|group| &group.jobs) {
                 self.handle(Input::Define(spec.clone()), effects);
             }
@@ -74,7 +80,11 @@ impl Daemon {
         self.programs.pending = Some(pending);
         if let Some(identifier) = identifier {
             let served = self.serve_http(&identifier, &servers, effects);
-            served.map_err(|mistake| self.refuse(&mistake))?;
+            match served {
+                Err(mistake) if alone => return Err(self.refuse(&mistake)),
+                Err(mistake) => self.say(Level::Error, &mistake),
+                Ok(()) => {}
+            }
             self.say_who_asks_nobody(&servers);
         }
         self.write_pidfile();
@@ -166,7 +176,7 @@ impl Daemon {
 
     /// Returns a path of `[supervisord]` as it was meant when everything began.
     pub(super) fn path(&self, path: &str) -> PathBuf {
-        let given = self.settings.options.programs.first();
+        let given = self.settings.programs.first();
         given.map_or_else(|| PathBuf::from(path), |given| plain(&given.directory.join(path)))
     }
 

@@ -4,6 +4,7 @@ use super::autologs::AutoLogs;
 use crate::keeper::handover::Kin;
 use crate::options::{Inherit, Mode, Options};
 use crate::session::{self, FIRST};
+use crate::supervisord::options::Given;
 use engine::machine::{Config, Level};
 use engine::process::Pid;
 use engine::spec::Console;
@@ -45,6 +46,8 @@ pub struct Settings {
     pub kin: Kin,
     /// The directories of job files, the first wins.
     pub sources: Vec<PathBuf>,
+    /// Supervisor's configurations.
+    pub programs: Vec<Given>,
     /// The user's directory of configurations, where job files of his are looked for in it.
     pub config_home: Option<PathBuf>,
     /// Where output goes; none: it is forwarded only.
@@ -81,8 +84,12 @@ impl Settings {
                 runtime.map(|runtime| runtime.join("upright/control"))
             }
         });
+        let (configurations, sources) = sources(&options)
+            .into_iter()
+            .partition(|path: &PathBuf| crate::supervisord::is_configuration(path));
         Settings {
-            sources: sources(&options),
+            programs: programs(&options, configurations),
+            sources,
             logdir: logdir(&options, keeper),
             autologs: None,
             config_home: looks_in_user_sources(&options).then(config_home),
@@ -195,6 +202,13 @@ fn sources(options: &Options) -> Vec<PathBuf> {
         Mode::User => variable("UPSTART_CONFDIR").into_iter().map(PathBuf::from).collect(),
     };
     [&options.prepended, &own, &options.appended].into_iter().flatten().cloned().collect()
+}
+
+/// Returns Supervisor's configurations: the one of `supervisord`, or those among the sources.
+fn programs(options: &Options, configurations: Vec<PathBuf>) -> Vec<Given> {
+    let directory = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
+    let others = configurations.iter().map(|path| Given::among_others(path, &directory));
+    options.programs.iter().cloned().chain(others).collect()
 }
 
 fn looks_in_user_sources(options: &Options) -> bool {

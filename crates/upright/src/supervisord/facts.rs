@@ -52,6 +52,33 @@ pub fn complete(file: &[u8], mut facts: Facts) -> Config {
     supervisord::read(file, &facts)
 }
 
+/// Reports whether the first line that says something opens a section, as no job file's does.
+pub fn begins_with_section(file: &[u8]) -> bool {
+    let lines = file.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    let mut lines = lines.filter(|line| !line.is_empty() && !line.starts_with(b"#"));
+    lines.find(|line| !line.starts_with(b";")).is_some_and(|line| line.starts_with(b"["))
+}
+
+/// Reports whether a file is one of Supervisor's configurations: by its name, or by its content.
+pub fn is_configuration(path: &Path) -> bool {
+    let extension = path.extension().map(OsStr::as_bytes);
+    path.is_file()
+        && match extension {
+            Some(b"ini") => true,
+            Some(b"conf") => bytes(path).is_some_and(|bytes| begins_with_section(&bytes)),
+            Some(_) | None => false,
+        }
+}
+
+/// Returns how much of a configuration a file is that nobody names as the whole.
+pub fn extent_of(file: &[u8]) -> Extent {
+    let section = |line: &[u8]| line.trim_ascii_start().starts_with(b"[supervisord]");
+    match file.split(|byte| *byte == b'\n').any(section) {
+        true => Extent::Whole,
+        false => Extent::Part,
+    }
+}
+
 /// Returns what is known before anything is asked for; paths are relative to `directory`.
 pub fn start(directory: &Path, path: &Path, extent: Extent) -> Facts {
     let here = plain(&directory.join(path.parent().unwrap_or(Path::new(""))));

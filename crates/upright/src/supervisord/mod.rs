@@ -5,4 +5,6 @@ mod facts;
 pub mod front;
 pub mod options;
 
-pub use facts::{complete, judge, plain, read, start, Extent};
+pub use facts::{
+    begins_with_section, complete, extent_of, is_configuration, judge, plain, read, start, Extent,
+};

@@ -88,6 +88,18 @@ pub struct Given {
     pub directory: PathBuf,
     /// Keys of `[supervisord]`, each with its value.
     pub values: Vec<(String, String)>,
+    /// Whether it is all that there is.
+    pub named: Named,
+}
+
+/// Whether a configuration is all that there is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Named {
+    /// It is: `supervisord` runs it.
+    #[default]
+    Alone,
+    /// It is one of several things that run together, and need not have `[supervisord]`.
+    AmongOthers,
 }
 
 /// What the command line asks for.
@@ -166,6 +178,13 @@ impl Row {
 }
 
 impl Given {
+    /// Returns a configuration that is run beside others, and beside jobs.
+    pub fn among_others(path: &Path, directory: &Path) -> Given {
+        let file = Some(path.to_string_lossy().into_owned());
+        let directory = directory.to_owned();
+        Given { file, directory, values: Vec::new(), named: Named::AmongOthers }
+    }
+
     /// Returns the arguments that the daemons are given: the same, whatever directory and name this
     /// process has later.
     pub fn arguments(&self) -> Vec<CString> {
@@ -205,7 +224,11 @@ impl Given {
             return Err(format!("could not find config file {file}"));
         }
         let bytes = facts::bytes(&path).ok_or(format!("could not read config file {file}"))?;
-        let mut facts = facts::start(&self.directory, Path::new(file), Extent::Whole);
+        let extent = match self.named {
+            Named::Alone => Extent::Whole,
+            Named::AmongOthers => facts::extent_of(&bytes),
+        };
+        let mut facts = facts::start(&self.directory, Path::new(file), extent);
         facts.given.clone_from(&self.values);
         let config = facts::complete(&bytes, facts);
         match config.refusal {

@@ -155,7 +155,10 @@ fn all_run(world: &World) -> BTreeMap<String, Pid> {
         let running = running(world);
         let steady = jobs::steady();
         let wrote = |name: &String| !world.lines(&format!("count/{name}")).is_empty();
-        let all = steady.iter().all(|name| running.contains_key(name) && wrote(name));
+        // Only then has the logger opened everything that it will have open.
+        let logged = |name: &String| !world.lines(&format!("log/{name}.log")).is_empty();
+        let all = steady.iter().all(|name| running.contains_key(name) && wrote(name))
+            && steady.iter().chain(&jobs::crashing()).all(logged);
         all.then(|| running.into_iter().filter(|(name, _)| steady.contains(name)).collect())
     })
 }

@@ -89,10 +89,37 @@ impl Place {
         self.start_with(&["-n", "-c", "x.conf"])
     }
 
+    /// Starts it in the foreground with more variables.
+    pub fn start_in(&self, variables: &[(&str, &str)]) -> Running<'_> {
+        let mut command = self.command(&["-n", "-c", "x.conf"]);
+        let child = command.envs(variables.iter().copied()).spawn().unwrap();
+        let running = Running { place: self, child };
+        eventually("it answers", || running.try_client());
+        running
+    }
+
     /// Starts it with these arguments, in the foreground.
     pub fn start_with(&self, arguments: &[&str]) -> Running<'_> {
         let child = self.command(arguments).spawn().unwrap();
         let running = Running { place: self, child };
+        eventually("it answers", || running.try_client());
+        running
+    }
+
+    /// Starts `upright up` with these arguments.
+    pub fn up(&self, arguments: &[&str]) -> Running<'_> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_upright"));
+        command
+            .arg("up")
+            .args(arguments)
+            .current_dir(&self.dir)
+            .env("XDG_RUNTIME_DIR", self.dir.join("run"))
+            .env("XDG_CACHE_HOME", self.dir.join("run"))
+            .env_remove("UPSTART_SESSION")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let running = Running { place: self, child: command.spawn().unwrap() };
         eventually("it answers", || running.try_client());
         running
     }
@@ -167,6 +194,12 @@ impl Running<'_> {
     /// Asks; what is refused is no failure of the test.
     pub fn try_ask(&self, call: Call) -> Result<Answer, Trouble> {
         eventually("a connection", || self.try_client()).ask(call)
+    }
+
+    /// Starts a job and waits until it runs.
+    pub fn start(&self, job: &str) {
+        let target = Target { job: Text::from(job), which: Which::Env(Vec::new()) };
+        self.ask(Call::Ask(Request::Start(target, Wait::Settled), None));
     }
 
     /// Stops a job and waits until it has.

@@ -202,3 +202,61 @@ fn what_has_changed_is_named_first_and_put_in_force_by_group() {
     assert_eq!(supervisord.program("same").pid, same);
     assert!(supervisord.programs().iter().all(|view| view.job.to_string() != "g:gone"));
 }
+
+#[test]
+fn jobs_and_programs_run_side_by_side_and_are_read_again_together() {
+    let place = Place::new("[program:ignored]\ncommand=none\n");
+    let jobs = place.dir.join("jobs");
+    std::fs::create_dir(&jobs).unwrap();
+    std::fs::write(jobs.join("after.conf"), "start on started web\nexec sleep 1000\n").unwrap();
+    std::fs::write(jobs.join("taken.conf"), "exec sleep 1000\n").unwrap();
+    let web = "[program:web]\ncommand=sleep 1000\nstartsecs=0\n";
+    let write = |text: &str| std::fs::write(place.dir.join("web.ini"), text).unwrap();
+    write(&format!("{web}[program:taken]\ncommand=false\n"));
+    let upright = place.up(&["jobs", "web.ini"]);
+    let first = upright.comes_to("web", ProgramState::Running);
+    upright.comes_to("after", ProgramState::Running);
+    assert_eq!(upright.program("taken").state, ProgramState::Stopped, "the job stays");
+    write(&format!("{web}[program:more]\ncommand=sleep 1000\nstartsecs=0\n"));
+    upright.ask(Call::ReloadConfiguration);
+    upright.comes_to("more", ProgramState::Running);
+    assert_eq!(upright.program("web").pid, first.pid);
+    write(web);
+    upright.signal(Signal::HUP);
+    upright.stop("more");
+    eventually("it is forgotten", || {
+        upright.programs().iter().all(|view| view.job.to_string() != "more").then_some(())
+    });
+    upright.signal(Signal::TERM);
+    let (code, _, err) = upright.end();
+    assert_eq!(code, Some(0));
+    let said = "program taken: there is a job of that name, which stays; give the program another";
+    assert!(err.contains(said), "{err}");
+}
+
+#[test]
+fn a_program_says_what_a_job_file_can_say() {
+    let place = Place::new(
+        "[program:db]\ncommand=sleep 1000\nstartsecs=0\nautostart=false\n\
+         [program:web]\ncommand=sleep 1000\nstartsecs=0\nautostart=false\n\
+         start_on = started db\nstop_on = stopping db\npre_start = touch prepared\nnice = 5\n\
+         limit = nofile 100 200\n  core 0 0\nuser = %(ENV_OWN_UID)s\n",
+    );
+    let uid = sys::peer::own_uid().to_string();
+    let supervisord = place.start_in(&[("OWN_UID", &uid)]);
+    supervisord.start("db");
+    let web = supervisord.comes_to("web", ProgramState::Running).pid.unwrap();
+    assert!(place.dir.join("prepared").exists());
+    let stat = std::fs::read_to_string(format!("/proc/{web}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    assert_eq!(fields[16], "5", "its priority");
+    let limits = std::fs::read_to_string(format!("/proc/{web}/limits")).unwrap();
+    let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    assert!(files.contains("100") && files.contains("200"), "{files}");
+    supervisord.stop("db");
+    supervisord.comes_to("web", ProgramState::Stopped);
+    place.configure("[program:web]\ncommand=web\nnice = 40\n");
+    let (code, _, err) = place.refuses(&["-n", "-c", "x.conf"]);
+    assert_eq!(code, Some(2));
+    assert!(err.starts_with("Error: `nice 40`: Illegal nice value, expected -20 to 19"), "{err}");
+}

@@ -363,6 +363,9 @@ pub struct Program {
     pub environment: Vec<(String, String)>,
     /// What it is told as the daemon's address; none: the first server.
     pub serverurl: Option<String>,
+    /// What it says in the words of job files, a stanza on each line.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub stanzas: String,
     /// The template of its name, and how many processes there are from which number on.
     #[serde(skip)]
     pub(super) process_name: String,

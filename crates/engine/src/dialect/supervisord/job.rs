@@ -4,6 +4,7 @@ use super::config::{
     Config, Daemon, Group, GroupKind, Listen, LogFile, Output, Program, Restart, Socket,
     SocketPlace,
 };
+use crate::dialect::upstart;
 use crate::names::{JobName, NameError};
 use crate::process::{Role, Stream};
 use crate::signal::Signal;
@@ -128,7 +129,11 @@ fn job(
         group: Text::from(&*group.name),
         priority: program.priority,
     });
-    Ok(spec)
+    if program.stanzas.is_empty() {
+        return Ok(spec);
+    }
+    // Each was judged alone when it was read.
+    Ok(upstart::apply_override(&spec, program.stanzas.as_bytes()).spec)
 }
 
 /// How an output is kept. Source: Supervisor 4.3.0: files that are named have the mode that the daemon's

@@ -5,8 +5,12 @@
 
 use super::config::{Access, Daemon, Group, Listen, Owner, Pool, Program, Server};
 use super::value::{self, Given};
+use crate::dialect::upstart;
+use crate::names::JobName;
+use crate::spec::JobSpec;
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 
 /// A kind of section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -801,6 +805,236 @@ pub const OPTIONS: &[Key] = &[
     },
     Key {
         section: Kind::Program,
+        key: "start_on",
+        value: "EVENT [KEY=VALUE]... [and|or ...]",
+        default: None,
+        scope: Scope::Program,
+        help: "starts the program by itself when that comes true",
+        source: OURS,
+        read: Read::Program(|p, v| stanza(p, v, "start on", Lines::One)),
+    },
+    Key {
+        section: Kind::Program,
+        key: "stop_on",
+        value: "EVENT [KEY=VALUE]... [and|or ...]",
+        default: None,
+        scope: Scope::Program,
+        help: "stops the program by itself when that comes true",
+        source: OURS,
+        read: Read::Program(|p, v| stanza(p, v, "stop on", Lines::One)),
+    },
+    Key {
+        section: Kind::Program,
+        key: "emits",
+        value: "EVENT...",
+        default: None,
+        scope: Scope::Program,
+        help: "names events that the program emits; globs",
+        source: OURS,
+        read: Read::Program(|p, v| stanza(p, v, "emits", Lines::Each)),
+    },
+    Key {
+        section: Kind::Program,
+        key: "description",
+        value: "TEXT",
+        default: None,
+        scope: Scope::Program,
+        help: "says what the program is",
+        source: OURS,
+        read: Read::Program(|p, v| stanza(p, v, "description", Lines::One)),
+    },
+    Key {
+        section: Kind::Program,
+        key: "essential",
+        value: "BOOLEAN",
+        default: None,
+        scope: Scope::Program,
+        help: "ends everything with its code when it ended for good",
+        source: OURS,
+        read: Read::Program(|p, v| stanza(p, v, "essential", Lines::Flag)),
+    },
+    Key {
+        section: Kind::Program,
+        key: "task",
+        value: "BOOLEAN",
+        default: None,
+        scope: Scope::Program,
+        help: "means the start is done when the program ended",
+        source: OURS,
+        read: Read::Program(|p, v| stanza(p, v, "task", Lines::Flag)),
+    },
+    Key {
+        section: Kind::Program,
+        key: "pre_start",
+        value: "COMMAND",
+        default: None,
+        scope: Scope::Program,
+        help: "prepares; the program starts if it succeeds",
+        source: OURS,
+        read: Read::Program(|p, v| stanza(p, v, "pre-start exec", Lines::One)),
+    },
+    Key {
+        section: Kind::Program,
+        key: "post_start",
+        value: "COMMAND",
+        default: None,
+        scope: Scope::Program,
+        help: "runs after the program; completes the start",
+        source: OURS,
+        read: Read::Program(|p, v| stanza(p, v, "post-start exec", Lines::One)),
+    },
+    Key {
+        section: Kind::Program,
+        key: "pre_stop",
+        value: "COMMAND",
+        default: None,
+        scope: Scope::Program,
+        help: "runs before the program is told to stop",
+        source: OURS,
+        read: Read::Program(|p, v| stanza(p, v, "pre-stop exec", Lines::One)),
+    },
+    Key {
+        section: Kind::Program,
+        key: "post_stop",
+        value: "COMMAND",
+        default: None,
+        scope: Scope::Program,
+        help: "cleans up when the program is gone",
+        source: OURS,
+        read: Read::Program(|p, v| stanza(p, v, "post-stop exec", Lines::One)),
+    },
+    Key {
+        section: Kind::Program,
+        key: "expect",
+        value: "none|stop|fork|daemon",
+        default: None,
+        scope: Scope::Program,
+        help: "says how it tells that it is ready; up for startsecs",
+        source: OURS,
+        read: Read::Program(|p, v| stanza(p, v, "expect", Lines::One)),
+    },
+    Key {
+        section: Kind::Program,
+        key: "expect_timeout",
+        value: "SECONDS",
+        default: None,
+        scope: Scope::Program,
+        help: "takes the original for the program after it; 5",
+        source: OURS,
+        read: Read::Program(|p, v| stanza(p, v, "expect timeout", Lines::One)),
+    },
+    Key {
+        section: Kind::Program,
+        key: "respawn_limit",
+        value: "COUNT SECONDS|unlimited",
+        default: None,
+        scope: Scope::Program,
+        help: "bounds how often it is started again; unlimited",
+        source: OURS,
+        read: Read::Program(|p, v| stanza(p, v, "respawn limit", Lines::One)),
+    },
+    Key {
+        section: Kind::Program,
+        key: "kill_mode",
+        value: "process|group|mixed|tree",
+        default: None,
+        scope: Scope::Program,
+        help: "chooses who is signalled; as the two asgroup keys say",
+        source: OURS,
+        read: Read::Program(|p, v| stanza(p, v, "kill mode", Lines::One)),
+    },
+    Key {
+        section: Kind::Program,
+        key: "reload_signal",
+        value: "SIGNAL",
+        default: None,
+        scope: Scope::Program,
+        help: "asks it to reload with it; HUP, 0 is none",
+        source: OURS,
+        read: Read::Program(|p, v| stanza(p, v, "reload signal", Lines::One)),
+    },
+    Key {
+        section: Kind::Program,
+        key: "nice",
+        value: "NUMBER",
+        default: None,
+        scope: Scope::Program,
+        help: "sets the priority, -20 (high) to 19 (low)",
+        source: OURS,
+        read: Read::Program(|p, v| stanza(p, v, "nice", Lines::One)),
+    },
+    Key {
+        section: Kind::Program,
+        key: "oom_score",
+        value: "NUMBER|never",
+        default: None,
+        scope: Scope::Program,
+        help: "adjusts the OOM killer, -1000 to 1000",
+        source: OURS,
+        read: Read::Program(|p, v| stanza(p, v, "oom score", Lines::One)),
+    },
+    Key {
+        section: Kind::Program,
+        key: "limit",
+        value: "RESOURCE SOFT HARD",
+        default: None,
+        scope: Scope::Program,
+        help: "sets a resource limit; one on each line",
+        source: OURS,
+        read: Read::Program(|p, v| stanza(p, v, "limit", Lines::Each)),
+    },
+    Key {
+        section: Kind::Program,
+        key: "chroot",
+        value: "DIRECTORY",
+        default: None,
+        scope: Scope::Program,
+        help: "changes the root directory",
+        source: OURS,
+        read: Read::Program(|p, v| stanza(p, v, "chroot", Lines::One)),
+    },
+    Key {
+        section: Kind::Program,
+        key: "group",
+        value: "GROUP",
+        default: None,
+        scope: Scope::Program,
+        help: "runs the program as this group; that of user",
+        source: OURS,
+        read: Read::Program(|p, v| stanza(p, v, "setgid", Lines::One)),
+    },
+    Key {
+        section: Kind::Program,
+        key: "log_mode",
+        value: "OCTAL",
+        default: None,
+        scope: Scope::Program,
+        help: "sets the permission bits of a new log",
+        source: OURS,
+        read: Read::Program(|p, v| stanza(p, v, "log mode", Lines::One)),
+    },
+    Key {
+        section: Kind::Program,
+        key: "log_owner",
+        value: "USER[:GROUP]",
+        default: None,
+        scope: Scope::Program,
+        help: "sets the owner of a new log",
+        source: OURS,
+        read: Read::Program(|p, v| stanza(p, v, "log owner", Lines::One)),
+    },
+    Key {
+        section: Kind::Program,
+        key: "log_on_full",
+        value: "block|drop",
+        default: None,
+        scope: Scope::Program,
+        help: "says what a full disk does to output; drop",
+        source: OURS,
+        read: Read::Program(|p, v| stanza(p, v, "log on-full", Lines::One)),
+    },
+    Key {
+        section: Kind::Program,
         key: "cgroup",
         value: "CONTROLLER [NAME] [KEY VALUE],...",
         default: Some(""),
@@ -1153,6 +1387,42 @@ pub fn help() -> String {
         }
     }
     out
+}
+
+/// How the lines of a value become stanzas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lines {
+    /// All of them together are one.
+    One,
+    /// Each is one.
+    Each,
+    /// It is there, or not.
+    Flag,
+}
+
+/// Takes what a job file's stanza says; the stanza's own reader judges it.
+fn stanza(
+    program: &mut Program,
+    v: &mut Given<'_, '_>,
+    stanza: &'static str,
+    lines: Lines,
+) -> Result<(), String> {
+    let all = v.text.lines().map(super::python::strip).filter(|line| !line.is_empty());
+    let said: Vec<String> = match lines {
+        Lines::One => Vec::from([all.collect::<Vec<_>>().join(" ")]),
+        Lines::Each => all.map(String::from).collect(),
+        Lines::Flag if v.boolean()? => Vec::from([String::new()]),
+        Lines::Flag => Vec::new(),
+    };
+    for value in said {
+        let line = format!("{stanza} {value}\n");
+        let spec = JobSpec::new(JobName::try_from("program").map_err(|error| error.to_string())?);
+        if let Some(error) = upstart::apply_override(&spec, line.as_bytes()).error() {
+            return Err(format!("`{}`: {}", line.trim_end(), error.message));
+        }
+        program.stanzas.push_str(&line);
+    }
+    Ok(())
 }
 
 fn buffer_size(pool: &mut Pool, v: &mut Given<'_, '_>) -> Result<(), String> {

@@ -480,6 +480,7 @@ impl Program {
             autorestart: Restart::Never,
             startsecs: 0,
             startretries: 0,
+            stanzas: String::new(),
             backoff_delay: 0,
             backoff_cap: 0,
             restart_pace: 0,

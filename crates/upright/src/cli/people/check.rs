@@ -3,7 +3,7 @@
 
 use super::{texts, Exit, Form, Session};
 use crate::cli::connect;
-use crate::supervisord::{self, Extent};
+use crate::supervisord;
 use clap::ArgMatches;
 use engine::dialect::{self, Diagnostic, Parsed, Severity};
 use engine::names::JobName;
@@ -125,7 +125,7 @@ fn read(path: &Path) -> Result<Vec<Judged>, String> {
             "is no job file: its name must end in .conf or .override, or in .ini for programs",
         ));
     };
-    if kind == Kind::Ini || (kind == Kind::Conf && begins_with_section(&bytes)) {
+    if kind == Kind::Ini || (kind == Kind::Conf && supervisord::begins_with_section(&bytes)) {
         return Ok(programs(path, &bytes));
     }
     let parsed = parse(path, &bytes)?;
@@ -154,21 +154,10 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Parsed, String> {
     Ok(dialect::upstart::parse(name, bytes))
 }
 
-/// Reports whether the first line that says something opens a section, as no job file's does.
-fn begins_with_section(file: &[u8]) -> bool {
-    let lines = file.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
-    let mut lines = lines.filter(|line| !line.is_empty() && !line.starts_with(b"#"));
-    lines.find(|line| !line.starts_with(b";")).is_some_and(|line| line.starts_with(b"["))
-}
-
 /// Returns what is to be said of Supervisor's programs, for each file that was read. A file without
 /// `[supervisord]` is looked at as one that another includes.
 fn programs(path: &Path, bytes: &[u8]) -> Vec<Judged> {
-    let mut extent = Extent::Part;
-    let section = |line: &[u8]| line.trim_ascii_start().starts_with(b"[supervisord]");
-    if bytes.split(|byte| *byte == b'\n').any(section) {
-        extent = Extent::Whole;
-    }
+    let extent = supervisord::extent_of(bytes);
     let config = supervisord::read(path, bytes, extent);
     let mut files: Vec<Judged> = Vec::new();
     for source in config.files {

@@ -41,7 +41,7 @@ pub(super) const COMMANDS: &[CommandRow] = &[
                     "As a user's session: job files of ~/.config/upstart, a session file, logs in files",
                 ),
                 socket("Make the control socket there"),
-                many("dir", "DIR", "Directories of job files [default: ., of a session the user's own]")
+                many("dir", "DIR", "Directories of job files, and configurations of Supervisor [default: ., of a session the user's own]")
                     .value_hint(ValueHint::DirPath),
             ];
             passed.chain(own).collect()
