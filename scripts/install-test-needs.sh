@@ -24,6 +24,7 @@ gdbus            libglib2.0-bin
 cron             cron
 haproxy          haproxy
 ip               iproute2
+chromium         chromium
 "
 
 # The original that supervisorctl is tested with, as PyPI has it: Debian's is older.

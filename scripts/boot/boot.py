@@ -178,6 +178,21 @@ def look(machine, name, kills):
     machine.ok("logger -t test hello 2> /dev/null; echo written > /srv/file; echo written > /var/tmp/file")
 
 
+def limit(machine, name):
+    """The kernel keeps a job within its limits, and its end for want of memory is told as one."""
+    machine.ok("start test-limited")
+    for file, wanted in (("memory.max", "67108864"), ("cpu.weight", "50"), ("cpu.max", "50000 100000"),
+                         ("pids.max", "20")):
+        is_now = machine.ok(f"cat /sys/fs/cgroup/upright/test-limited.job/{file}").strip()
+        if is_now != wanted:
+            raise Wrong(f"{file} is {is_now}, not {wanted}")
+    machine.ok("stop test-limited")
+    machine.ssh("start test-memory")
+    machine.until("an end for want of memory is told",
+                  lambda: "out of memory" in machine.ssh("upright why test-memory").stdout)
+    row(name, "limits are kept, and their reason is told", machine.age())
+
+
 def clean(image):
     """The file system was unmounted, and nothing is wrong with it."""
     head = subprocess.run(["dumpe2fs", "-h", image], capture_output=True, text=True).stdout
@@ -248,6 +263,8 @@ def boot(directory, name):
 
     def course(machine):
         look(machine, name, kills)
+        if name == "plain":
+            limit(machine, name)
         asked = time.monotonic()
         machine.ssh(end)
         while machine.hear(5):

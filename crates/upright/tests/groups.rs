@@ -33,8 +33,15 @@ impl World {
             let text = text.replace("DIR", &dir.display().to_string());
             fs::write(dir.join("conf").join(format!("{job}.conf")), text).unwrap();
         }
+        let keeper = World::launch(&dir, &group, options);
+        let world = World { dir, group, keeper };
+        until("Upright answers", || world.ask(&["status"]).is_some());
+        Some(world)
+    }
+
+    fn launch(dir: &Path, group: &Path, options: &[&str]) -> Child {
         let said = fs::File::create(dir.join("said")).unwrap();
-        let keeper = Command::new("/bin/sh")
+        Command::new("/bin/sh")
             .args(["-c", "echo $$ > \"$GROUP/cgroup.procs\" && exec \"$0\" \"$@\""])
             .arg(env!("CARGO_BIN_EXE_upright-core"))
             .args(["--user", "--no-inherit-env", "--confdir"])
@@ -43,15 +50,12 @@ impl World {
             .arg(dir.join("log"))
             .args(options)
             .env("XDG_RUNTIME_DIR", dir.join("run"))
-            .env("GROUP", &group)
+            .env("GROUP", group)
             .stdin(Stdio::null())
             .stdout(said.try_clone().unwrap())
             .stderr(said)
             .spawn()
-            .unwrap();
-        let world = World { dir, group, keeper };
-        until("Upright answers", || world.ask(&["status"]).is_some());
-        Some(world)
+            .unwrap()
     }
 
     /// What the command line prints; nothing where it fails.
@@ -237,4 +241,30 @@ fn without_apparmor_a_profile_that_is_loaded_is_warned_of_and_one_that_is_switch
     let refused = world.answer(&["start", "switch"]).unwrap_err();
     assert!(refused.contains("unable to switch security profile"), "{refused}");
     assert!(world.said().contains("switch: cannot start: `apparmor switch` wants a profile"));
+}
+
+#[test]
+fn what_an_upright_left_that_was_killed_as_a_whole_is_named_and_left_alone() {
+    let Some(mut world) = World::start("dead", &[("web", "exec sleep 1000")], &[]) else { return };
+    world.must(&["start", "web"]);
+    let web = world.main_of("web");
+    let own =
+        [world.keeper.id() as i32, world.child("upright-daemon"), world.child("upright-logger")];
+    // None of them may take another's place.
+    for name in ["STOP", "KILL"] {
+        let signal = engine::signal::Signal::from_name(name).unwrap();
+        own.iter().for_each(|pid| sys::signals::send(*pid, signal).unwrap());
+    }
+    world.keeper.wait().unwrap();
+    until("all are gone", || own.iter().all(|pid| !lives(*pid)));
+    world.keeper = World::launch(&world.dir, &world.group, &[]);
+    until("the next one answers", || world.ask(&["status"]).is_some());
+    world.must(&["start", "web"]);
+    let said = world.said();
+    let line = format!("an Upright that was killed has left processes: web ({web})");
+    assert!(said.contains(&line), "{said}");
+    assert!(lives(web), "it is left alone");
+    assert!(world.group.join("upright.2/web.job").exists(), "the next one has its own");
+    world.must(&["stop", "web"]);
+    assert!(lives(web));
 }

@@ -1,5 +1,7 @@
 //! The gateway before a real Upright that runs jobs.
 
+mod browser;
+mod chromium;
 mod http;
 mod pages;
 mod web;

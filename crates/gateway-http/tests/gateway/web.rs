@@ -49,7 +49,7 @@ fn metrics_tell_what_jobs_do_and_use() {
 }
 
 /// Sends a call as JSON; returns the status and the answer.
-fn post(client: &mut crate::world::Client, method: &str, body: &str) -> (u16, String) {
+pub fn post(client: &mut crate::world::Client, method: &str, body: &str) -> (u16, String) {
     client.send(&format!(
         "POST /api/{method} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
          Content-Length: {}\r\n\r\n{body}",

@@ -34,6 +34,9 @@ const REMOVED_AT_ONCE: usize = 128;
 /// How long PID 1 waits before it looks again for a hierarchy that was not mounted yet.
 const LOOKS_AGAIN: Span = Span::secs(1);
 
+/// How many of those that a dead Upright left are named.
+const LEFT_MAX: usize = 20;
+
 /// The group of our own processes, where they must not be in the one above ours.
 const OWN: &str = "upright.own";
 
@@ -209,10 +212,18 @@ fn make_room(above: &Path, base: &Path) -> bool {
             .all(|pid| sys::cgroup::write(&own, "cgroup.procs", &pid.to_string()).is_ok())
 }
 
+/// A directory for our groups, locked, and those whose Uprights are dead while their services live.
+struct Found {
+    lock: OwnedFd,
+    base: PathBuf,
+    left: Vec<PathBuf>,
+}
+
 /// Finds a directory for our groups below the group that we are in: one that nobody uses.
-fn found() -> io::Result<(OwnedFd, PathBuf)> {
+fn found() -> io::Result<Found> {
     let none = || io::Error::other("no hierarchy of version 2 is mounted here");
     let above = sys::cgroup::own().ok_or_else(none)?;
+    let mut populated = Vec::new();
     for number in 1..=UPRIGHTS_MAX {
         let name = match number {
             1 => String::from("upright"),
@@ -223,6 +234,7 @@ fn found() -> io::Result<(OwnedFd, PathBuf)> {
         sys::cgroup::make(&base).map_err(naming)?;
         let Ok(Some(lock)) = sys::cgroup::lock(&base) else { continue };
         if sys::cgroup::is_populated(&base) {
+            populated.push(base);
             continue;
         }
         // What a dead one has left.
@@ -230,7 +242,7 @@ fn found() -> io::Result<(OwnedFd, PathBuf)> {
         left.filter(|entry| entry.path().is_dir()).for_each(|entry| {
             let _ = sys::cgroup::remove(&entry.path());
         });
-        return Ok((lock, base));
+        return Ok(Found { lock, base, left: populated });
     }
     Err(io::Error::other(format!("{} Uprights are in {}", UPRIGHTS_MAX, above.display())))
 }
@@ -312,7 +324,10 @@ impl Daemon {
         };
         if looks {
             self.groups.tree = match found() {
-                Ok((lock, path)) => Tree::Own(path, Some(lock)),
+                Ok(Found { lock, base, left }) => {
+                    left.iter().for_each(|dead| self.say_left(dead));
+                    Tree::Own(base, Some(lock))
+                }
                 Err(error) => Tree::None(error.to_string(), now),
             };
         }
@@ -324,6 +339,27 @@ impl Daemon {
             }
         }
         Some(path.clone())
+    }
+
+    /// Says what an Upright has left that was killed with all of its own processes at once.
+    fn say_left(&self, dead: &Path) {
+        let inner = std::fs::read_dir(dead).into_iter().flatten().flatten();
+        let named = inner.filter_map(|entry| {
+            let members = sys::cgroup::members(&entry.path());
+            let pids: Vec<String> = members.iter().take(LEFT_MAX).map(Pid::to_string).collect();
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let name = name.strip_suffix(".job").unwrap_or(&name).to_owned();
+            (!pids.is_empty()).then(|| format!("{name} ({})", pids.join(", ")))
+        });
+        let named: Vec<String> = named.take(LEFT_MAX).collect();
+        let shown = dead.display();
+        self.say(
+            Level::Warn,
+            &format!(
+                "an Upright that was killed has left processes: {}; they are nobody's now and are left alone: `echo 1 > {shown}/cgroup.kill' ends them all",
+                named.join(", ")
+            ),
+        );
     }
 
     /// A job runs without a group; who wanted something of one is told once why there is none.

@@ -17,7 +17,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::Read;
 use std::rc::Rc;
-use xmlrpc::Value;
+use xmlrpc::{Code, Value};
 
 /// How many messages are kept until the page that shows them is asked for.
 const MESSAGES_MAX: usize = 64;
@@ -173,12 +173,22 @@ pub async fn submit(
 async fn done(gateway: &Rc<Gateway>, act: Act, name: &str) -> Message {
     let told = match act {
         Act::Refresh => Ok("Page refreshed".to_owned()),
-        Act::StartAll => all(acts::start_all(gateway, Wait::Settled).await, "started"),
-        Act::StopAll => all(acts::stop_all(gateway, Wait::Settled).await, "stopped"),
-        Act::RestartAll => match all(acts::stop_all(gateway, Wait::Settled).await, "stopped") {
-            Ok(_) => all(acts::start_all(gateway, Wait::Settled).await, "restarted"),
-            Err(why) => Err(why),
-        },
+        Act::StartAll => {
+            all(acts::start_all(gateway, Wait::Settled).await, Code::AlreadyStarted, "started")
+        }
+        Act::StopAll => {
+            all(acts::stop_all(gateway, Wait::Settled).await, Code::NotRunning, "stopped")
+        }
+        Act::RestartAll => {
+            match all(acts::stop_all(gateway, Wait::Settled).await, Code::NotRunning, "stopped") {
+                Ok(_) => all(
+                    acts::start_all(gateway, Wait::Settled).await,
+                    Code::AlreadyStarted,
+                    "restarted",
+                ),
+                Err(why) => Err(why),
+            }
+        }
         Act::Start | Act::Stop | Act::Restart | Act::Clear => one(gateway, act, name).await,
     };
     match told {
@@ -211,8 +221,9 @@ async fn one(gateway: &Rc<Gateway>, act: Act, name: &str) -> Result<String, Stri
     }
 }
 
-/// Reads what is said of many: those that failed are named.
-fn all(told: Result<Value, xmlrpc::Fault>, words: &str) -> Result<String, String> {
+/// Reads what is said of many: those that failed are named. What another of them has brought about already
+/// is no failure.
+fn all(told: Result<Value, xmlrpc::Fault>, needless: Code, words: &str) -> Result<String, String> {
     let results = told.map_err(|fault| fault.text)?;
     let text = |row: &Value, name: &str| {
         row.member(name).and_then(Value::text).unwrap_or_default().to_owned()
@@ -220,7 +231,7 @@ fn all(told: Result<Value, xmlrpc::Fault>, words: &str) -> Result<String, String
     let results = results.list().unwrap_or_default();
     let failed = results.iter().filter(|row| {
         let status = row.member("status").and_then(Value::int);
-        status.is_some_and(|status| status != xmlrpc::Code::Success.number())
+        status.is_some_and(|status| status != Code::Success.number() && status != needless.number())
     });
     let failed: Vec<String> = failed.map(|row| text(row, "description")).collect();
     match (failed.is_empty(), results.is_empty()) {

@@ -20,7 +20,7 @@ use xmlrpc::Value;
 const LOG: i64 = 2048;
 
 /// Deeper lines of a condition stand no further right.
-const DEPTH_MAX: u32 = 8;
+const DEPTH_MAX: u32 = 4;
 
 /// Returns the page.
 pub async fn job(gateway: &Gateway, query: &Query) -> Response<Page> {
@@ -112,9 +112,9 @@ fn needs(html: &mut Html, head: &str, rows: &[Need]) {
     html.within("ul", &[("class", "needs")], |html| {
         for Need { depth, words, met, by, note } in rows {
             let (class, mark) = if *met { ("met", '✓') } else { ("open", '○') };
-            let deep = "\u{2003}".repeat((*depth).min(DEPTH_MAX) as usize);
-            html.within("li", &[("class", class)], |html| {
-                html.text(&format!("{deep}{mark} {words}"));
+            let class = format!("{class} deep-{}", (*depth).min(DEPTH_MAX));
+            html.within("li", &[("class", &class)], |html| {
+                html.text(&format!("{mark} {words}"));
                 for more in by.iter().chain([note]).filter(|more| !more.is_empty()) {
                     html.element("small", &[], &format!(" {more}"));
                 }

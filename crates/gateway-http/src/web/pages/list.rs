@@ -63,14 +63,17 @@ fn row(html: &mut Html, instance: &Instance, token: &str) {
     html.within("tr", &[("id", &id)], |html| {
         html.within("td", &[("class", "is")], |html| state(html, instance));
         html.within("th", &[("scope", "row")], |html| {
-            html.element("a", &[("href", &about("job.html", instance))], &instance.name);
+            let id = format!("about {}", instance.name).replace(' ', "-");
+            let to = about("job.html", instance);
+            html.element("a", &[("id", &id), ("href", &to)], &instance.name);
         });
         html.within("td", &[("class", "description")], |html| describe(html, instance));
         html.within("td", &[("class", "actions")], |html| {
             buttons(html, instance, token, "");
             let label = format!("Log of {}", instance.name);
+            let id = format!("log {}", instance.name).replace(' ', "-");
             let to = about("tail.html", instance);
-            html.element("a", &[("href", to.as_str()), ("aria-label", &label)], "Log");
+            html.element("a", &[("id", &id), ("href", &to), ("aria-label", &label)], "Log");
         });
     });
     html.raw("\n");

@@ -21,6 +21,7 @@ use crate::processes::Process;
 use crate::serve::Page;
 use crate::web::query::escaped;
 use engine::control::fault::Fault;
+use engine::view::{LastExit, ProgramState as State};
 use forms::{Message, Tone};
 use html::Html;
 use hyper::header::{self, HeaderValue};
@@ -143,7 +144,12 @@ fn respond(status: StatusCode, text: String) -> Response<Page> {
 
 /// Adds what an instance is, as a coloured word.
 fn state(html: &mut Html, instance: &Instance) {
-    let word = instance.state().name().to_ascii_lowercase();
+    // What could not be executed has not exited.
+    let never = matches!(&instance.view.last_exit, Some((LastExit::NotSpawned { .. }, _)));
+    let word = match instance.state() {
+        State::Exited if never => "failed".to_owned(),
+        state => state.name().to_ascii_lowercase(),
+    };
     let class = format!("state {}", health(instance.health()));
     html.element("span", &[("class", &class)], &word);
 }

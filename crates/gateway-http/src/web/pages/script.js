@@ -36,10 +36,13 @@ function source(element) {
   return element.outerHTML.replace(/ data-up="\d+">[^<]*/g, ">");
 }
 
+function isKeyed(element) {
+  return element.children.length > 0 && [...element.children].every((child) => child.id);
+}
+
 // Puts what is new in the place of what was. What has not changed stays.
 function swap(old, now) {
-  const keyed = now.children.length > 0 && [...now.children].every((child) => child.id);
-  if (!keyed) {
+  if (!isKeyed(now)) {
     const [left, top] = [old.scrollLeft, old.scrollTop];
     old.replaceChildren(...now.childNodes);
     [old.scrollLeft, old.scrollTop] = [left, top];
@@ -79,22 +82,31 @@ function put(text, alsoMessage) {
 }
 
 let waiting = false;
+let missed = false;
 let took = 0;
 
 // However much happens, the page is fetched at most once in a while: the longer it takes, the rarer.
 function later() {
+  missed = waiting;
   if (waiting || document.hidden || !document.querySelector("[data-live]")) return;
   waiting = true;
   setTimeout(async () => {
     const begun = performance.now();
+    missed = false;
     try {
       const answer = await fetch(address(), { cache: "no-store" });
-      if (answer.ok) put(await answer.text(), false);
+      const text = await answer.text();
+      // A button that is just being pressed must not be taken away.
+      while (document.querySelector("button:active, a:active")) {
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+      if (answer.ok) put(text, false);
     } catch {
       say("not connected");
     }
     took = performance.now() - begun;
     waiting = false;
+    if (missed) later();
   }, Math.max(150, took * 5));
 }
 
@@ -123,7 +135,8 @@ document.addEventListener("submit", async (event) => {
   const body = new URLSearchParams(new FormData(form, button));
   if (button) button.disabled = true;
   try {
-    const answer = await fetch(form.action, { method: "POST", body });
+    // Not `form.action`, which is the button of that name.
+    const answer = await fetch(form.getAttribute("action"), { method: "POST", body });
     put(await answer.text(), true);
   } catch {
     say("not connected");
@@ -169,6 +182,9 @@ if (log) {
   log.scrollTop = log.scrollHeight;
   follow(log);
 } else if (document.querySelector("[data-live]")) {
+  for (const element of document.querySelectorAll("[data-live]")) {
+    if (isKeyed(element)) [...element.children].forEach((child) => sources.set(child, source(child)));
+  }
   setInterval(age, 1000);
   document.addEventListener("visibilitychange", later);
   listen();
