@@ -337,6 +337,7 @@ impl Daemon {
             }
             // Of use only once there is no keeper, and heard then in `succession`.
             FromLogger::Succeeded => {}
+            FromLogger::Stored { number, errno } => self.stored(number, errno),
         }
     }
 
@@ -407,11 +408,7 @@ impl Daemon {
             Call::NotifyDbusAddress(address) => self.notify_dbus_address(&address, effects),
             // Control groups are made without anybody's help.
             Call::NotifyCgroupManagerAddress(_) => Ok(Answer::Done),
-            Call::ReloadConfiguration => {
-                self.reload();
-                self.reload_programs(effects);
-                return self.connections.await_files(id);
-            }
+            Call::ReloadConfiguration => return self.reload_configuration(id, effects),
             Call::Supervisor => self.supervisor(),
             Call::Reread => self.reread(),
             Call::AddGroup(name) => self.add_group(&name, effects),
@@ -423,6 +420,7 @@ impl Daemon {
             Call::Upgrade => return self.upgrade(id),
             Call::NotifyDiskWriteable => {
                 self.tell_logger(&ToLogger::Writable);
+                self.recall_intents_late(effects);
                 Ok(Answer::Done)
             }
             Call::GetEnv(..)
@@ -444,6 +442,12 @@ impl Daemon {
             | Call::LogPath(..) => self.look(call),
         };
         self.connections.answer(id, answer);
+    }
+
+    fn reload_configuration(&mut self, id: ConnectionId, effects: &mut Vec<Effect>) {
+        self.reload();
+        self.reload_programs(effects);
+        self.connections.await_files(id);
     }
 
     fn subscribe(&mut self, id: ConnectionId, after: Option<u64>, follow: Follow) {

@@ -23,6 +23,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use sys::{background, memfd, seqpacket};
 
+/// The value of `logfile` that is no file.
+const SYSLOG: &str = "syslog";
+
 /// What is known of Supervisor's configuration.
 #[derive(Debug, Default)]
 pub struct Programs {
@@ -155,6 +158,21 @@ impl Daemon {
         let (Some(own), Some(log)) = (&self.programs.own, &self.programs.log) else { return };
         let Some(logger) = &self.logger else { return };
         let path = self.path(&own.logfile);
+        let foreground = own.nodaemon && !own.silent;
+        let (kept, forward) = match path.to_str() {
+            // Both at once would be each line twice.
+            Some("/dev/stdout" | "/dev/fd/1" | "/proc/self/fd/1") => {
+                (false, Forward::Bare(Stream::Stdout))
+            }
+            Some("/dev/stderr" | "/dev/fd/2" | "/proc/self/fd/2") => {
+                (false, Forward::Bare(Stream::Stderr))
+            }
+            Some("/dev/null") if foreground => (false, Forward::Bare(Stream::Stdout)),
+            Some("/dev/null") => (false, Forward::No),
+            _ if own.logfile == SYSLOG => (false, Forward::Bare(Stream::Stdout)),
+            _ if foreground => (true, Forward::Bare(Stream::Stdout)),
+            _ => (true, Forward::No),
+        };
         let file = LogFile {
             path: Text::from(path.as_os_str().as_bytes()),
             rotate_size: u64::try_from(own.logfile_maxbytes).unwrap_or(0),
@@ -164,12 +182,8 @@ impl Daemon {
             gid: None,
             on_full: OnFull::Drop,
         };
-        let forward = match own.nodaemon && !own.silent {
-            true => Forward::Bare(Stream::Stdout),
-            false => Forward::No,
-        };
         let label = String::from(NAME);
-        let route = LogRoute { label, file: Some(file), forward };
+        let route = LogRoute { label, file: kept.then_some(file), forward };
         // A logger that does not listen is ended, and the next one told.
         let _ = seqpacket::send(logger, &[&encode(&ToLogger::Own { route })], &[log.as_fd()]);
     }
@@ -195,8 +209,29 @@ impl Daemon {
             let uid = self.settings.uid;
             log.write(Grade::Info, &format!("Set uid to user {uid} succeeded"));
         }
+        if config.daemon.logfile == SYSLOG {
+            log.write(Grade::Warn, "logfile=syslog is not followed by this version: these lines are on standard output");
+        }
         if !config.daemon.nodaemon {
             log.write(Grade::Info, "daemonizing the supervisord process");
+            self.say_where(log, config.daemon.directory.as_deref());
+        }
+    }
+
+    /// Says whether the front could go where the configuration wants us to be.
+    fn say_where(&self, log: &Chronicle, directory: Option<&str>) {
+        let Some(directory) = directory else { return };
+        let shown = supervisord::repr(directory);
+        let there = fs::canonicalize(self.path(directory));
+        let here = std::env::current_dir();
+        match (there, here) {
+            (Ok(there), Ok(here)) if there == here => {
+                log.write(Grade::Info, &format!("set current directory: {shown}"));
+            }
+            (Ok(_), _) => log.write(Grade::Critical, &format!("can't chdir into {shown}")),
+            (Err(error), _) => {
+                log.write(Grade::Critical, &format!("can't chdir into {shown}: {error}"));
+            }
         }
     }
 

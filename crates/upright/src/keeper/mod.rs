@@ -15,6 +15,7 @@ mod streams;
 mod table;
 mod telling;
 
+use crate::supervisord::options::NAME;
 use engine::keeper::{End, LogWire, Replaced, ToKeeper, ANEW, MESSAGE_MAX};
 use engine::process::{Exit, Pid, Slot};
 use engine::time::{Mono, Span};
@@ -86,6 +87,7 @@ pub fn run(arguments: Vec<CString>) -> i32 {
     sys::entry::close_from(3);
     let inherited = Inherited::capture();
     prepare();
+    show(&arguments);
     begin(&inherited, &arguments)
 }
 
@@ -108,7 +110,7 @@ pub fn go_on(arguments: &[CString]) -> i32 {
     prepare();
     let left = arguments.get(2).map_or(c"", CString::as_c_str);
     match Keeper::resume(left) {
-        Ok(Some(mut keeper)) => match keeper.run() {
+        Ok(Some(mut keeper)) => match keeper.shown().run() {
             ANEW => {
                 let (inherited, own) = (keeper.inherited.clone(), keeper.identity.clone());
                 drop(keeper);
@@ -137,7 +139,15 @@ fn prepare() {
             sys::say::Why(errno)
         ));
     }
-    sys::entry::show_as(c"upright-keeper");
+}
+
+/// Shows the process under its name: what looks for `supervisord` finds it.
+fn show(arguments: &[CString]) {
+    const SUPERVISORD: &[u8] = NAME.as_bytes();
+    match arguments.first().map(|name| name.as_bytes()) {
+        Some(SUPERVISORD) => sys::entry::show_as(c"supervisord"),
+        Some(_) | None => sys::entry::show_as(c"upright-keeper"),
+    }
 }
 
 struct Keeper {
@@ -256,6 +266,11 @@ impl Keeper {
             bulky: false,
             now: sys::clock::monotonic(),
         })
+    }
+
+    fn shown(&mut self) -> &mut Keeper {
+        show(&self.identity.arguments);
+        self
     }
 
     fn run(&mut self) -> i32 {

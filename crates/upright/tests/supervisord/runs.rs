@@ -260,3 +260,105 @@ fn a_program_says_what_a_job_file_can_say() {
     assert_eq!(code, Some(2));
     assert!(err.starts_with("Error: `nice 40`: Illegal nice value, expected -20 to 19"), "{err}");
 }
+
+#[test]
+fn it_is_found_by_its_name_where_it_was_told_to_be() {
+    let place = Place::new(&format!("directory=%(here)s/run\n{WEB}"));
+    let (code, _, err) = place.refuses(&["-c", "x.conf"]);
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    let pid = place.pid().expect("a pid file");
+    let read = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap();
+    assert_eq!(read("comm"), "supervisord\n");
+    assert!(read("cmdline").starts_with("supervisord\0"));
+    let here = std::fs::read_link(format!("/proc/{pid}/cwd")).unwrap();
+    assert_eq!(here, std::fs::canonicalize(place.dir.join("run")).unwrap());
+    place.says("INFO set current directory: '");
+    place.signal(pid, Signal::TERM);
+    eventually("it ends", || (!lives(pid)).then_some(()));
+}
+
+#[test]
+fn a_log_at_standard_output_is_there_once() {
+    let place = Place::new(&format!("logfile=/dev/stdout\nlogfile_maxbytes=0\n{WEB}"));
+    let supervisord = place.start();
+    supervisord.comes_to("web", ProgramState::Running);
+    supervisord.signal(Signal::TERM);
+    let (code, out, _) = supervisord.end();
+    assert_eq!(code, Some(0));
+    assert_eq!(out.matches("supervisord started with pid").count(), 1, "{out}");
+    assert!(!place.dir.join("log").exists());
+}
+
+/// Says what it was given, then serves.
+const RECORD: &str =
+    "#!/bin/sh\nprintf '%s\\n' \"$@\" \"egg=$PYTHON_EGG_CACHE\" \"in=$PWD\" > \"$0.$SUPERVISOR_PROCESS_NAME\"\nexec sleep 1000\n";
+
+/// Configurations as people have them: a directory of included files without a suffix, groups of programs,
+/// commands over several lines, escaped percent signs, `True`.
+#[test]
+fn configurations_of_the_wild_run_as_they_are() {
+    let place = Place::new(
+        "logfile_maxbytes=50MB\nlogfile_backups=10\nloglevel=info\n\
+         nodaemon=false               ; (start in foreground if true;default false)\n\
+         minfds=1024\nminprocs=200\n\n\
+         [rpcinterface:supervisor]\n\
+         supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface\n\n\
+         [include]\nfiles = %(here)s/programs.d/*\n",
+    );
+    let programs = place.dir.join("programs.d");
+    std::fs::create_dir(&programs).unwrap();
+    let record = place.dir.join("record");
+    std::fs::write(&record, RECORD).unwrap();
+    std::fs::set_permissions(&record, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let record = record.display();
+    let here = place.dir.display();
+    let write = |name: &str, text: String| std::fs::write(programs.join(name), text).unwrap();
+    write(
+        "fourfold",
+        format!(
+            "[program:fourfold-queue-worker]\ndirectory={here}/run\ncommand={record} redis_queue_worker\nautorestart=true\n\n\
+             [program:fourfold-rails-8001]\ndirectory={here}/run\ncommand={record} start -p 8001 -e production\n\n\
+             [program:fourfold-rails-8002]\ndirectory={here}/run\ncommand={record} start -p 8002 -e production\n\n\
+             [group:fourfold-rails]\nprograms=fourfold-queue-worker,fourfold-rails-8001,fourfold-rails-8002\n\n\n\
+             [program:fourfold-node]\ndirectory={here}/run\ncommand={record} server.js\n\n\
+             [group:fourfold-public]\nprograms=fourfold-node\n\n"
+        ),
+    );
+    write(
+        "confrm.org",
+        format!(
+            "[program:confrm.org]\ndirectory={here}/run\ncommand={record} /www/confrm.org gunicorn\n    -c gunicorn-prod.py --log-level=DEBUG app-prod\n\
+             autorestart=true\nredirect_stderr=True\nenvironment=PYTHON_EGG_CACHE=/www/confrm.org/tmp\n"
+        ),
+    );
+    write(
+        "twitter",
+        format!(
+            "[program:saidnooneever]\ncommand={record}\n    --filter \"track=saidnooneever,%%F0%%9F%%91%%8F,butiam\"\n    --timeout 86400\n    --ttv2\n"
+        ),
+    );
+    let supervisord = place.start();
+    let jobs = [
+        "fourfold-rails:fourfold-queue-worker",
+        "fourfold-rails:fourfold-rails-8001",
+        "fourfold-rails:fourfold-rails-8002",
+        "fourfold-public:fourfold-node",
+        "confrm.org",
+        "saidnooneever",
+    ];
+    for job in jobs {
+        supervisord.comes_to(job, ProgramState::Running);
+    }
+    assert_eq!(supervisord.programs().len(), jobs.len());
+    assert_eq!(
+        place.read("record.saidnooneever").lines().take(5).collect::<Vec<_>>(),
+        ["--filter", "track=saidnooneever,%F0%9F%91%8F,butiam", "--timeout", "86400", "--ttv2"]
+    );
+    let confrm = place.read("record.confrm.org");
+    assert!(confrm.starts_with("/www/confrm.org\ngunicorn\n-c\ngunicorn-prod.py\n"), "{confrm}");
+    assert!(confrm.contains("egg=/www/confrm.org/tmp\n"), "{confrm}");
+    assert!(place.read("record.fourfold-rails-8002").contains("start\n-p\n8002\n"));
+    place.says("INFO Included extra file");
+    supervisord.signal(Signal::TERM);
+    assert_eq!(supervisord.end().0, Some(0));
+}

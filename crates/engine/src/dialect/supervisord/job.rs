@@ -129,11 +129,23 @@ fn job(
         group: Text::from(&*group.name),
         priority: program.priority,
     });
-    if program.stanzas.is_empty() {
-        return Ok(spec);
+    Ok(with_stanzas(spec, &program.stanzas))
+}
+
+/// Returns the job with what its program says in the words of job files, each judged when it was read.
+fn with_stanzas(spec: JobSpec, stanzas: &str) -> JobSpec {
+    if stanzas.is_empty() {
+        return spec;
     }
-    // Each was judged alone when it was read.
-    Ok(upstart::apply_override(&spec, program.stanzas.as_bytes()).spec)
+    let mut spec = upstart::apply_override(&spec, stanzas.as_bytes()).spec;
+    let said = spec.attrs.log.clone();
+    if let Some(errors) = &mut spec.attrs.log.errors {
+        // Said of the program, so of both of its files.
+        errors.mode = if stanzas.contains("log mode ") { said.mode } else { errors.mode };
+        errors.owner = said.owner;
+        errors.on_full = said.on_full;
+    }
+    spec
 }
 
 /// How an output is kept. Source: Supervisor 4.3.0: files that are named have the mode that the daemon's
