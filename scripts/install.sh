@@ -17,12 +17,14 @@ root=$2$3
 case $3 in /*) ;; *) echo "install: PREFIX=$3: give an absolute path" >&2; exit 2 ;; esac
 lib=$root/lib/upright
 doc=$root/share/doc/upright
+man=$root/share/man/man5
+vim=$root/share/vim/vimfiles/syntax
 policy=$root/share/dbus-1/system.d/com.ubuntu.Upstart.conf
 
 if [ "$bin" = --remove ]; then
     rm -f "$root/bin/upright"
     rm -rf "$lib" "$doc"
-    rm -f "$policy"
+    rm -f "$policy" "$man/upright-job.5" "$man/upright-supervisord.conf.5" "$vim/upright-job.vim"
     echo "removed Upright from $root"
     exit
 fi
@@ -55,6 +57,9 @@ if [ -e "$bin/upright-dbus" ]; then
 fi
 install -m 644 README.md ARCHITECTURE.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE "$doc/"
 install -m 644 docs/*.md "$doc/docs/"
+install -d "$man" "$vim"
+install -m 644 dist/man/*.5 "$man/"
+install -m 644 dist/vim/syntax/upright-job.vim "$vim/"
 cat << TXT
 installed Upright in $root
   bin/upright              the command line

@@ -19,6 +19,7 @@ mod expect;
 pub mod few;
 pub mod glob;
 pub mod handover;
+pub mod intent;
 pub mod journal;
 pub mod keeper;
 pub mod list;

@@ -83,7 +83,7 @@ impl From<Row> for LogRoute {
 }
 
 /// The slot of what the daemon itself writes: that of no process, as instances count from 1.
-pub const OWN: Slot = Slot { instance: InstanceId(0), role: Role::Main, generation: 0 };
+pub const OWN: Slot = Slot { instance: InstanceId::NONE, role: Role::Main, generation: 0 };
 
 /// What the daemon asks of the logger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,6 +111,14 @@ pub enum ToLogger {
     Own {
         /// Where it goes.
         route: LogRoute,
+    },
+    /// Replace this file as a whole by what is in the attached memfd, and answer `Stored` when it is safe
+    /// on the disk.
+    Store {
+        /// The number of the answer.
+        number: u64,
+        /// Absolute path; the directory is made.
+        path: Text,
     },
 }
 
@@ -143,6 +151,13 @@ pub enum FromLogger {
         slot: Slot,
         /// Bytes of this slot dropped so far.
         dropped: u64,
+    },
+    /// The answer to [`ToLogger::Store`].
+    Stored {
+        /// Its number.
+        number: u64,
+        /// Why it could not be; 0: it is on the disk.
+        errno: i32,
     },
 }
 

@@ -186,10 +186,8 @@ fn reconcile(engine: &Engine, table: &Table, undone: &[Effect]) -> Catching {
             catching.effects.push(again);
         }
     }
-    if let Some(again) = engine.strays().map(Effect::SweepAll) {
-        if !undone.contains(&again) {
-            catching.effects.push(again);
-        }
+    for again in [engine.strays().map(Effect::SweepAll), engine.unkept().map(Effect::Keep)] {
+        catching.effects.extend(again.filter(|again| !undone.contains(again)));
     }
     catching
 }
@@ -198,7 +196,7 @@ fn reconcile(engine: &Engine, table: &Table, undone: &[Effect]) -> Catching {
 fn catch_up(slot: Slot, belief: Belief, phase: Phase, catching: &mut Catching) {
     let inputs = &mut catching.inputs;
     let ran = match belief {
-        Belief::Asked | Belief::Adopting(_) => false,
+        Belief::Asked | Belief::Overdue | Belief::Adopting(_) => false,
         Belief::Runs(_) | Belief::Left => true,
     };
     match phase {
@@ -225,6 +223,11 @@ fn catch_up(slot: Slot, belief: Belief, phase: Phase, catching: &mut Catching) {
 fn miss(slot: Slot, belief: Belief, table: &Table, undone: &[Effect], catching: &mut Catching) {
     let again = match belief {
         Belief::Asked => Effect::Spawn(slot),
+        Belief::Overdue => {
+            // Asked again it would be killed again.
+            catching.inputs.push(Input::SpawnFailed(slot, Step::Timeout, 0));
+            return;
+        }
         Belief::Adopting(pid) => Effect::Adopt(slot, pid),
         Belief::Runs(pid) => {
             let exit = table.orphan(pid).unwrap_or(Exit::Unknown);
@@ -252,6 +255,7 @@ fn to_redo(effect: &Effect, table: &Table) -> bool {
         | Effect::Reply(..)
         | Effect::Notice(..)
         | Effect::Say(..)
+        | Effect::Keep(_)
         | Effect::Quit(_) => true,
     }
 }

@@ -1,6 +1,7 @@
 //! What a person or a client is shown of a job: plain values, taken at one moment.
 
 use crate::dialect::upstart::show;
+use crate::intent::Intended;
 use crate::machine::state::{Goal, State};
 use crate::names::{InstanceName, JobName};
 use crate::process::{Exit, Pid, Role, Step};
@@ -44,6 +45,9 @@ pub struct InstanceView {
     /// How often main was started again, by why, for as long as anything is remembered of it.
     #[serde(default)]
     pub restarts: Restarts,
+    /// What an operator has decided of the job.
+    #[serde(default)]
+    pub intended: Option<Intended>,
 }
 
 /// How often a main process was started again, by why.

@@ -42,6 +42,7 @@ mod tests {
             last_exit: None,
             respawns: 0,
             restarts: Default::default(),
+            intended: None,
             warnings: Vec::new(),
         };
         assert_eq!(status_line(&view), expected);

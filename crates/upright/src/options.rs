@@ -73,6 +73,8 @@ pub struct Options {
     pub appended: Vec<PathBuf>,
     /// Where output goes.
     pub logdir: Option<PathBuf>,
+    /// Where what operators have decided is kept.
+    pub statedir: Option<PathBuf>,
     /// Size and count of rotated log files.
     pub log_rotate: Option<(u64, u32)>,
     /// Permission bits of log files.
@@ -119,6 +121,7 @@ impl Default for Options {
             prepended: Vec::new(),
             appended: Vec::new(),
             logdir: None,
+            statedir: None,
             log_rotate: None,
             log_mode: None,
             log_owner: None,
@@ -307,6 +310,15 @@ const OPTIONS: &[Row] = &[
             Ok(())
         }),
         help: "emit this event at the start in place of startup",
+    },
+    Row {
+        long: "statedir",
+        short: None,
+        effect: Effect::Value("DIR", |o, v| {
+            o.statedir = Some(v.into());
+            Ok(())
+        }),
+        help: "keep there what is disabled, masked or stopped for good",
     },
     Row {
         long: "stop-timeout",

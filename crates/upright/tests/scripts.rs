@@ -151,7 +151,8 @@ fn what_is_installed_runs_under_the_originals_names_and_can_be_removed() {
     let scratch = Scratch::new("install");
     make("install", &scratch.0);
     let usr = scratch.0.join("usr");
-    for file in ["bin/upright", "lib/upright/upright-core", "share/doc/upright/LICENSE-MIT"] {
+    let page = "share/man/man5/upright-job.5";
+    for file in ["bin/upright", "lib/upright/upright-core", "share/doc/upright/LICENSE-MIT", page] {
         assert!(usr.join(file).is_file(), "{file}");
     }
     let policy = usr.join("share/dbus-1/system.d/com.ubuntu.Upstart.conf");
@@ -194,7 +195,7 @@ fn what_is_installed_runs_under_the_originals_names_and_can_be_removed() {
         assert!(fs::read_link(&link).unwrap().is_relative(), "a stage must be movable");
     }
     make("uninstall", &scratch.0);
-    for gone in [&usr.join("bin/upright"), &usr.join("lib/upright"), &policy] {
+    for gone in [&usr.join("bin/upright"), &usr.join("lib/upright"), &usr.join(page), &policy] {
         assert!(!gone.exists(), "{}", gone.display());
     }
 }

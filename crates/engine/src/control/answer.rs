@@ -264,6 +264,7 @@ fn body(command: Command, message: &[u8]) -> Result<Answer, Fault> {
         | Command::Restart
         | Command::Reload
         | Command::Signal
+        | Command::Intend
         | Command::Emit
         | Command::EmitFile
         | Command::Status => {

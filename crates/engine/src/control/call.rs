@@ -5,6 +5,7 @@ use super::command::{self, Command};
 use super::fault::Fault;
 use super::params::Params;
 use super::priority;
+use crate::intent::{Intent, Lasting};
 use crate::machine::request::{Request, Target, Wait, Which};
 use crate::machine::{Level, ShutdownKind};
 use crate::names::InstanceName;
@@ -165,7 +166,8 @@ impl Call {
     /// Returns the command that this is a call of.
     pub fn command(&self) -> Command {
         match self {
-            Call::Ask(Request::Start(..), _) => Command::Start,
+            Call::Ask(Request::Start(..) | Request::StartOnce(..), _) => Command::Start,
+            Call::Ask(Request::Intend(..), _) => Command::Intend,
             Call::Ask(Request::Stop(..), _) => Command::Stop,
             Call::Ask(Request::Restart(..), _) => Command::Restart,
             Call::Ask(Request::Reload(..), _) => Command::Reload,
@@ -289,6 +291,15 @@ fn ask_params(request: &Request) -> Params {
         Wait::Accepted => Some(false),
     };
     match request {
+        Request::StartOnce(target, wait) => {
+            Params { once: Some(true), wait: no_wait(wait), ..target_params(target) }
+        }
+        Request::Intend(job, intent, lasting) => Params {
+            job: Some(job.clone()),
+            intent: intent.map(|intent| String::from(intent.word())),
+            runtime: (*lasting == Lasting::Runtime).then_some(true),
+            ..Params::default()
+        },
         Request::Start(target, wait)
         | Request::Stop(target, wait)
         | Request::Restart(target, wait) => Params { wait: no_wait(wait), ..target_params(target) },
@@ -319,13 +330,18 @@ fn scope_params(scope: &EnvScope) -> Params {
 /// Turns parameters into the call of a row, whose `decode` this is for most.
 pub(super) mod decode {
     use super::{
-        needed, priority, scope, stream, target, wait, Call, Clash, Fault, Follow, Listed, Params,
-        Request, ShutdownKind, Signal,
+        needed, priority, scope, stream, target, wait, Call, Clash, Fault, Follow, Intent, Lasting,
+        Listed, Params, Request, ShutdownKind, Signal,
     };
     use alloc::format;
 
     pub(crate) fn start(p: Params) -> Result<Call, Fault> {
-        Ok(Call::Ask(Request::Start(target(&p)?, wait(&p)), p.token))
+        let (target, wait) = (target(&p)?, wait(&p));
+        let request = match p.once {
+            Some(true) => Request::StartOnce(target, wait),
+            Some(false) | None => Request::Start(target, wait),
+        };
+        Ok(Call::Ask(request, p.token))
     }
 
     pub(crate) fn stop(p: Params) -> Result<Call, Fault> {
@@ -345,6 +361,16 @@ pub(super) mod decode {
         let wrong = || Fault::parameter("signal", "is a number from 1 to 64");
         let signal = Signal::new(number).ok_or_else(wrong)?;
         Ok(Call::Ask(Request::Signal(target(&p)?, signal), p.token))
+    }
+
+    pub(crate) fn intend(p: Params) -> Result<Call, Fault> {
+        let intent = p.intent.map(|word| {
+            let wrong = || Fault::parameter("intent", "is none of disabled, stopped, masked");
+            Intent::from_word(&word).ok_or_else(wrong)
+        });
+        let lasting = if p.runtime == Some(true) { Lasting::Runtime } else { Lasting::Kept };
+        let request = Request::Intend(needed("job", p.job)?, intent.transpose()?, lasting);
+        Ok(Call::Ask(request, p.token))
     }
 
     pub(crate) fn send_input(p: Params) -> Result<Call, Fault> {

@@ -18,6 +18,8 @@ pub enum Command {
     Reload,
     /// Send an instance any signal.
     Signal,
+    /// Decide what becomes of a job beyond the present run.
+    Intend,
     /// Write to an instance's standard input.
     SendInput,
     /// Emit an event.
@@ -170,7 +172,7 @@ pub const COMMANDS: &[Row] = &[
         privilege: Privilege::Act,
         right: "start jobs",
         replies: Replies::Settled,
-        parameters: CHANGE,
+        parameters: &[JOB, ENV, INSTANCE, Parameter { name: "once", needed: false }, WAIT, TOKEN],
         help: "Starts a job and waits until it runs; a task, until it is done.",
         decode: decode::start,
     },
@@ -213,6 +215,21 @@ pub const COMMANDS: &[Row] = &[
         parameters: &[JOB, ENV, INSTANCE, Parameter { name: "signal", needed: true }, TOKEN],
         help: "Sends a job's main process a signal.",
         decode: decode::signal,
+    },
+    Row {
+        command: Command::Intend,
+        method: "Intend",
+        privilege: Privilege::Act,
+        right: "enable, disable or mask jobs",
+        replies: Replies::AtOnce,
+        parameters: &[
+            JOB,
+            Parameter { name: "intent", needed: false },
+            Parameter { name: "runtime", needed: false },
+            TOKEN,
+        ],
+        help: "Disables, stops for good or masks a job; without an intent, enables it.",
+        decode: decode::intend,
     },
     Row {
         command: Command::SendInput,

@@ -125,6 +125,8 @@ pub fn code(refusal: &Refusal) -> &'static str {
         Refusal::Expansion(..) => "expansion",
         Refusal::ShuttingDown => "shutting-down",
         Refusal::TooMuch(..) => "too-much",
+        Refusal::Masked(..) => "masked",
+        Refusal::NotKept(..) => "not-kept",
     }
 }
 
@@ -165,7 +167,9 @@ impl From<&Refusal> for Refused {
             | Refusal::BadName(_)
             | Refusal::Expansion(..)
             | Refusal::ShuttingDown
+            | Refusal::NotKept(_)
             | Refusal::TooMuch(_) => plain,
+            Refusal::Masked(job) => Refused { job: Some(job.text().clone()), ..plain },
         }
     }
 }

@@ -53,6 +53,12 @@ pub(super) struct Params {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) signal: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) once: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) intent: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) runtime: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) stream: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) input: Option<Text>,
@@ -85,6 +91,9 @@ impl Params {
             ("session", self.session.is_some()),
             ("restart", self.restart.is_some()),
             ("signal", self.signal.is_some()),
+            ("once", self.once.is_some()),
+            ("intent", self.intent.is_some()),
+            ("runtime", self.runtime.is_some()),
             ("stream", self.stream.is_some()),
             ("input", self.input.is_some()),
             ("interface", self.interface.is_some()),
@@ -126,6 +135,9 @@ impl Params {
             "session" => self.session = map.next_value()?,
             "restart" => self.restart = map.next_value()?,
             "signal" => self.signal = map.next_value()?,
+            "once" => self.once = map.next_value()?,
+            "intent" => self.intent = map.next_value()?,
+            "runtime" => self.runtime = map.next_value()?,
             "stream" => self.stream = map.next_value()?,
             "input" => self.input = map.next_value()?,
             "interface" => self.interface = map.next_value()?,

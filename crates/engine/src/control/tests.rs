@@ -9,6 +9,7 @@ use super::conversation::{Conversation, OUT_MAX};
 use super::fault::{Fault, Refused};
 use super::notice::Notice;
 use super::rights::{Caller, Peer, Rights};
+use crate::intent::{Intended, Intent, Keeping, Lasting};
 use crate::machine::request::{
     Asked, Failure, Refusal, Reply, Request, Superseder, Target, Wait, Which,
 };
@@ -73,6 +74,7 @@ fn instance(job: &str) -> InstanceView {
         last_exit: None,
         respawns: 0,
         restarts: Default::default(),
+        intended: None,
         warnings: Vec::new(),
     }
 }
@@ -124,6 +126,9 @@ fn sample_calls() -> Vec<Call> {
         Call::LogPath(by_env, Stream::Stderr),
         Call::Shutdown(ShutdownKind::Shutdown),
         Call::Shutdown(ShutdownKind::Logout),
+        Call::Ask(Request::StartOnce(target("a"), Wait::Accepted), None),
+        Call::Ask(Request::Intend(Text::from("web"), Some(Intent::Masked), Lasting::Runtime), None),
+        Call::Ask(Request::Intend(Text::from("web"), None, Lasting::Kept), None),
         Call::Shutdown(ShutdownKind::Restart),
         Call::Supervisor,
         Call::Reread,
@@ -163,6 +168,7 @@ fn sample_answers() -> Vec<(Command, Answer)> {
     full.instance = InstanceName::try_from("tty 1").unwrap();
     full.waits_for = String::from("event net-up");
     full.respawns = 3;
+    full.intended = Some(Intended { intent: Intent::Stopped, lasting: Lasting::Runtime });
     full.warnings = vec![String::from("nice -5: not permitted")];
     let exits = [
         LastExit::Ended { process: Role::Main, exit: Exit::Status(0) },
@@ -432,6 +438,8 @@ fn sample_refusals() -> Vec<Refusal> {
         Refusal::Expansion(String::from("Unknown parameter: A"), Some(Text::from("web A=a"))),
         Refusal::ShuttingDown,
         Refusal::TooMuch(String::from("requests")),
+        Refusal::Masked(JobName::try_from("web").unwrap()),
+        Refusal::NotKept(Keeping::Nowhere),
     ]);
     refusals
 }

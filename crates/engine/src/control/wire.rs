@@ -4,6 +4,7 @@
 
 use super::notice::Notice;
 use crate::dialect::upstart::show;
+use crate::intent::Intended;
 use crate::machine;
 use crate::machine::request::Failure;
 use crate::machine::state::{Goal, State};
@@ -195,6 +196,8 @@ pub(super) struct WireInstance {
     warnings: Vec<String>,
     #[serde(default, skip_serializing_if = "Restarts::is_none")]
     restarts: Restarts,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    intended: Option<Intended>,
 }
 
 impl From<InstanceView> for WireInstance {
@@ -212,6 +215,7 @@ impl From<InstanceView> for WireInstance {
             respawns,
             warnings,
             restarts,
+            intended,
         } = view;
         let (last_exit, last_exit_age) = match last_exit {
             Some((exit, ago)) => (Some(exit.into()), Some(millis(ago))),
@@ -234,6 +238,7 @@ impl From<InstanceView> for WireInstance {
             respawns,
             warnings,
             restarts,
+            intended,
         }
     }
 }
@@ -254,6 +259,7 @@ impl From<WireInstance> for InstanceView {
             respawns: wire.respawns,
             warnings: wire.warnings,
             restarts: wire.restarts,
+            intended: wire.intended,
         }
     }
 }

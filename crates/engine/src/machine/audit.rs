@@ -134,6 +134,9 @@ impl Engine {
                 }
             }
         }
+        for request in &self.globals.keeping {
+            *waiting.entry(*request).or_default() += 1;
+        }
         for (request, _) in self.requests.iter() {
             let times = waiting.get(request).copied().unwrap_or(0);
             if times != 1 {

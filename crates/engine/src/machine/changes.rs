@@ -6,6 +6,7 @@ use super::job::Job;
 use super::request::RequestId;
 use super::requests::{Answered, Pending};
 use super::{Config, Engine, EventId, Globals, History, Remembering};
+use crate::intent::Intended;
 use crate::names::{InstanceName, JobName};
 use crate::process::InstanceId;
 use crate::text::Text;
@@ -27,6 +28,8 @@ pub struct Changes {
     variables: Touched<(), Vec<Text>>,
     remembered: Vec<Remembering>,
     histories: Vec<((JobName, InstanceName), History)>,
+    #[serde(default)]
+    intents: Touched<JobName, Intended>,
 }
 
 impl Changes {
@@ -41,6 +44,7 @@ impl Changes {
             && self.variables.is_empty()
             && self.remembered.is_empty()
             && self.histories.is_empty()
+            && self.intents.is_empty()
     }
 }
 
@@ -68,6 +72,7 @@ impl Engine {
             variables: self.variables.take_touched(),
             remembered: core::mem::take(&mut self.remembered),
             histories: Vec::new(),
+            intents: self.intents.take_touched(),
         }
     }
 
@@ -83,6 +88,7 @@ impl Engine {
             variables: self.variables.everything(),
             remembered: Vec::new(),
             histories: self.histories.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
+            intents: self.intents.everything(),
         }
     }
 
@@ -97,6 +103,7 @@ impl Engine {
             engine.requests.apply(changes.requests);
             engine.answers.apply(changes.answers);
             engine.variables.apply(changes.variables);
+            engine.intents.apply(changes.intents);
             engine.histories.extend(changes.histories);
             for remembering in changes.remembered {
                 match remembering {

@@ -3,6 +3,7 @@
 use super::instance::Remaining;
 use super::state::{Goal, State};
 use super::variables::{Variation, Whose};
+use crate::intent::{Intent, Keeping};
 use crate::machine::request::{Failure, Reply, Request, RequestId};
 use crate::names::{EventName, InstanceName, JobName};
 use crate::process::{Exit, Pid, Slot, Step};
@@ -10,6 +11,7 @@ use crate::signal::Signal;
 use crate::spec::JobSpec;
 use crate::text::Text;
 use crate::view::{Asker, ProgramState};
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -59,6 +61,10 @@ pub enum Input {
     Interrupt,
     /// Nothing happened but time.
     Tick,
+    /// What operators had decided of jobs, as the disk has it.
+    Recalled(BTreeMap<JobName, Intent>),
+    /// The answer to [`Effect::Keep`] of that number.
+    Kept(u64, Keeping),
 }
 
 /// Why everything stops.
@@ -133,6 +139,9 @@ pub enum Effect {
     Say(Level, String),
     /// Everything has stopped: end with this code. Redo: ending twice is ending.
     Quit(i32),
+    /// Write down [`crate::machine::Engine::intents`] and answer with `Kept` and this number. Redo: the
+    /// same text again.
+    Keep(u64),
 }
 
 impl Effect {
@@ -152,6 +161,7 @@ impl Effect {
             | Effect::Sweep(..)
             | Effect::SweepAll(_) => 0,
             Effect::Release(_) => 1,
+            Effect::Keep(_) => 2,
             Effect::Say(..) => 2,
             Effect::Reply(..) | Effect::Notice(..) => 3,
             Effect::Quit(_) => 4,

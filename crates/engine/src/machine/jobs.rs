@@ -36,7 +36,9 @@ impl Engine {
             Some(job) if runs => job.next = Next::Changed(spec),
             Some(_) => self.put_in_force(&name, spec),
             None => {
-                let starts = spec.policy.autostart && self.globals.shutdown.is_none();
+                let starts = spec.policy.autostart
+                    && self.globals.shutdown.is_none()
+                    && !self.is_left_alone(&name);
                 self.index_start(&spec);
                 self.jobs.insert(name.clone(), Job::new(spec));
                 self.notice(Notice::Job { job: name.clone(), change: JobChange::Added });

@@ -39,6 +39,7 @@ impl Engine {
             respawns: u64::from(self.respawned(job, name)),
             warnings: Vec::new(),
             restarts: self.restarts(job, name),
+            intended: self.intended(job),
             instance: name.clone(),
         }
     }
@@ -240,6 +241,7 @@ impl Engine {
             respawns: instance.respawn.total,
             warnings: instance.warnings.iter().map(warning_words).collect(),
             restarts: self.restarts(&instance.job, &instance.name),
+            intended: self.intended(&instance.job),
         }
     }
 

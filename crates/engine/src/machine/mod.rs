@@ -16,6 +16,7 @@ mod exits;
 mod history;
 mod input;
 mod instance;
+mod intents;
 mod job;
 mod jobs;
 mod ledger;
@@ -54,6 +55,7 @@ pub use planted::Bug;
 pub use requests::Found;
 pub use variables::{Variation, Whose};
 
+use crate::intent::Intended;
 use crate::list::List;
 use crate::names::{EventName, InstanceName, JobName};
 use crate::process::{InstanceId, Slot};
@@ -129,6 +131,14 @@ pub(crate) struct Globals {
     work: VecDeque<Work>,
     /// Instances with clients that wait only until their request is on its way.
     accepting: BTreeSet<InstanceId>,
+    /// How often what is intended was to be written down, and the last time that it was.
+    #[serde(default)]
+    to_keep: u64,
+    #[serde(default)]
+    kept: u64,
+    /// Who waits for that.
+    #[serde(default)]
+    keeping: Vec<RequestId>,
 }
 
 /// A step of [`Engine::handle`].
@@ -150,6 +160,8 @@ pub struct Engine {
     answers: Ledger<u64, Answered>,
     /// The table of variables, where it is not the one of the beginning.
     variables: Ledger<(), Vec<Text>>,
+    /// What operators have decided of jobs.
+    intents: Ledger<JobName, Intended>,
     histories: BTreeMap<(JobName, InstanceName), History>,
     /// History entries since the last record.
     remembered: Vec<Remembering>,
@@ -193,6 +205,9 @@ impl Engine {
                 shutdown: None,
                 work: VecDeque::new(),
                 accepting: BTreeSet::new(),
+                to_keep: 0,
+                kept: 0,
+                keeping: Vec::new(),
             },
             jobs: Ledger::new(),
             instances: Ledger::new(),
@@ -200,6 +215,7 @@ impl Engine {
             requests: Ledger::new(),
             answers: Ledger::new(),
             variables: Ledger::new(),
+            intents: Ledger::new(),
             histories: BTreeMap::new(),
             remembered: Vec::new(),
             names: BTreeMap::new(),
@@ -247,6 +263,8 @@ impl Engine {
             Input::Pass(signal) => self.pass(signal),
             Input::Remains(slot, remaining) => self.remains(slot, remaining),
             Input::Vary(whose, variation) => self.vary(whose, &variation),
+            Input::Recalled(intents) => self.recall(intents),
+            Input::Kept(number, keeping) => self.kept(number, keeping),
             Input::Interrupt => self.interrupt(),
             Input::OomKills(slot, kills) => self.oom_kills(slot, kills),
             Input::Tick => self.pass_deadlines(),

@@ -135,6 +135,9 @@ impl Engine {
 
     /// Returns which operands of a job's start condition an event would newly match.
     fn start_places(&self, id: EventId, name: &JobName) -> Vec<usize> {
+        if self.is_left_alone(name) {
+            return Vec::new();
+        }
         let Some(job) = self.jobs.look(name) else { return Vec::new() };
         let (Some(condition), Some(event)) = (&job.spec.start_on, self.events.look(&id)) else {
             return Vec::new();

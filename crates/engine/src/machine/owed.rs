@@ -17,6 +17,8 @@ use alloc::vec::Vec;
 pub(crate) enum Belief {
     /// Its spawn has been asked for and not answered.
     Asked,
+    /// As `Asked`, but it took so long that it was killed.
+    Overdue,
     /// The keeper has been asked to make this process the slot's, and has not answered.
     Adopting(Pid),
     /// It runs under this number.
@@ -34,6 +36,7 @@ impl Engine {
                 (Some(_), _, _) => Belief::Left,
                 (None, Some(pid), _) => Belief::Runs(pid),
                 (None, None, Some(pid)) => Belief::Adopting(pid),
+                (None, None, None) if process.overdue => Belief::Overdue,
                 (None, None, None) => Belief::Asked,
             };
             (process.slot, belief)
@@ -61,7 +64,7 @@ impl Engine {
     pub fn followed(&self) -> impl Iterator<Item = Slot> + '_ {
         let beliefs = self.beliefs().filter(|(_, belief)| match belief {
             Belief::Left | Belief::Adopting(_) => true,
-            Belief::Asked | Belief::Runs(_) => false,
+            Belief::Asked | Belief::Overdue | Belief::Runs(_) => false,
         });
         beliefs.map(|(slot, _)| slot)
     }

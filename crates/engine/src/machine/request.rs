@@ -1,6 +1,7 @@
 //! What a client may ask the machine to do, and the one reply each request gets.
 
 use crate::errno::Errno;
+use crate::intent::{Intent, Keeping, Lasting};
 use crate::names::{EventName, InstanceName, JobName};
 use crate::process::{Exit, Role, Step};
 use crate::signal::Signal;
@@ -64,6 +65,10 @@ pub enum Request {
     Signal(Target, Signal),
     /// Emit an event with these `KEY=VALUE`s.
     Emit(Text, Vec<Text>, Wait),
+    /// As `Start`, but what was intended with the job stays.
+    StartOnce(Target, Wait),
+    /// Let this be intended with a job, or nothing but what its file says.
+    Intend(Text, Option<Intent>, Lasting),
 }
 
 /// The one reply to a request.
@@ -111,6 +116,10 @@ pub enum Refusal {
     ShuttingDown,
     /// A bound of the engine is reached; which.
     TooMuch(String),
+    /// Nothing starts this job.
+    Masked(JobName),
+    /// What is intended holds, but could not be kept.
+    NotKept(Keeping),
 }
 
 /// What had been asked.
@@ -251,6 +260,18 @@ impl fmt::Display for Refusal {
             Refusal::Expansion(why, Some(usage)) => write!(f, "{why}\nUsage: {usage}"),
             Refusal::ShuttingDown => f.write_str("Upright is shutting down"),
             Refusal::TooMuch(what) => write!(f, "Too much at once: {what}"),
+            Refusal::Masked(job) => {
+                write!(f, "Job is masked: {job}: nothing starts it until `upright unmask {job}`")
+            }
+            Refusal::NotKept(Keeping::Failed(errno)) => write!(
+                f,
+                "It holds, but only until the next boot, as it cannot be written down: {}",
+                Errno(*errno)
+            ),
+            Refusal::NotKept(Keeping::Nowhere | Keeping::Done) => f.write_str(
+                "It holds, but only until Upright ends, which has no directory to write it down \
+                 (--statedir DIR). Say --runtime to mean that",
+            ),
         }
     }
 }

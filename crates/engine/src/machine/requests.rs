@@ -5,6 +5,7 @@ use super::instance::{Hold, Waiter};
 use super::request::{Asked, Refusal, Reply, Request, RequestId, Superseder, Target, Wait, Which};
 use super::state::{Goal, State};
 use super::{Effect, Engine, Note, SignalScope, EVENTS_MAX, REQUESTS_MAX};
+use crate::intent::Lasting;
 use crate::list::List;
 use crate::names::{EventName, InstanceName, JobName, NameError};
 use crate::process::{InstanceId, Role, Slot};
@@ -78,9 +79,12 @@ impl Engine {
         let asked = match &request {
             Request::Stop(..) => Asked::Stop,
             Request::Restart(..) => Asked::Restart,
-            Request::Start(..) | Request::Reload(_) | Request::Signal(..) | Request::Emit(..) => {
-                Asked::Start
-            }
+            Request::Start(..)
+            | Request::StartOnce(..)
+            | Request::Reload(_)
+            | Request::Signal(..)
+            | Request::Intend(..)
+            | Request::Emit(..) => Asked::Start,
         };
         let full = self.requests.len() >= REQUESTS_MAX;
         self.requests.insert(id, Pending { asked, token });
@@ -88,12 +92,14 @@ impl Engine {
             Err(Refusal::TooMuch(format!("{REQUESTS_MAX} requests are waiting; try again later")))
         } else {
             match request {
-                Request::Start(target, wait) => self.start(id, &target, wait),
+                Request::Start(target, wait) => self.start(id, &target, wait, Lasting::Kept),
+                Request::StartOnce(target, wait) => self.start(id, &target, wait, Lasting::Runtime),
                 Request::Stop(target, wait) => self.stop(id, &target, wait),
                 Request::Restart(target, wait) => self.restart(id, &target, wait),
                 Request::Reload(target) => self.reload(id, &target),
                 Request::Signal(target, signal) => self.signal_asked(id, &target, signal),
                 Request::Emit(name, env, wait) => self.emit_asked(id, name, env, wait),
+                Request::Intend(job, intent, lasting) => self.intend(id, &job, intent, lasting),
             }
         };
         if let Err(refusal) = carried_out {
@@ -204,8 +210,15 @@ impl Engine {
         id.ok_or(Refusal::UnknownInstance(name))
     }
 
-    fn start(&mut self, request: RequestId, target: &Target, wait: Wait) -> Result<(), Refusal> {
+    fn start(
+        &mut self,
+        request: RequestId,
+        target: &Target,
+        wait: Wait,
+        meant: Lasting,
+    ) -> Result<(), Refusal> {
         let job = self.known_job(target)?;
+        self.unmasked(&job)?;
         let name = self.named(&job, target)?;
         if self.globals.shutdown.is_some() {
             return Err(Refusal::ShuttingDown);
@@ -219,6 +232,10 @@ impl Engine {
         let Some(instance) = self.instances.look(&id) else { return Ok(()) };
         if instance.goal == Goal::Start || instance.restart {
             return Err(Refusal::AlreadyRunning(job, instance.name.clone()));
+        }
+        match meant {
+            Lasting::Kept => self.lift(&job),
+            Lasting::Runtime => {}
         }
         self.supersede(id, &Superseder::Request(Asked::Start));
         self.remember(id, self.asked_note(Asked::Start));
@@ -264,10 +281,11 @@ impl Engine {
             return Err(Refusal::ShuttingDown);
         }
         let Some(instance) = self.instances.look(&id) else { return Ok(()) };
+        let (job, name) = (instance.job.clone(), instance.name.clone());
         if instance.goal == Goal::Stop && !instance.restart {
-            let (job, name) = (instance.job.clone(), instance.name.clone());
             return Err(Refusal::AlreadyStopped(job, name));
         }
+        self.unmasked(&job)?;
         self.supersede(id, &Superseder::Request(Asked::Restart));
         self.remember(id, self.asked_note(Asked::Restart));
         let changed = self.has_changed(id);

@@ -106,6 +106,9 @@ impl Engine {
             };
             return words;
         }
+        if let Some(intended) = self.intended(&job.spec.name) {
+            return intended.words(&job.spec.name);
+        }
         let run = entries.get(begun.map_or(0, |at| at + 1)..).unwrap_or_default();
         if let Some(entry) = run.iter().find(|entry| ends(&entry.note)) {
             return ending_words(job, run, entry);

@@ -3,6 +3,7 @@
 use crate::bytes::Bytes;
 use crate::keeper;
 use engine::dialect::upstart::parse;
+use engine::intent::{Intent, Keeping, Lasting};
 use engine::machine::request::{Request, RequestId, Target, Wait, Which};
 use engine::machine::{Candidate, Config, Effect, Engine, Input, Level, Remaining, ShutdownKind};
 use engine::names::{EventName, InstanceName, JobName};
@@ -42,6 +43,8 @@ pub struct Driver {
     pub requests: Vec<(RequestId, bool)>,
     /// The slot that the last news told of, though it never was asked for.
     pub stranger: Option<Slot>,
+    /// What is intended was last to be written down under this number.
+    pub keep: Option<u64>,
 }
 
 /// Returns what every machine here is told at its start.
@@ -93,6 +96,11 @@ impl Driver {
             ])),
             26 if bytes.below(4) == 0 => Input::SweptAll(bytes.below(3) as u32),
             26 => Input::Pass(engine::signal::Signal::USR1),
+            28 => Input::Kept(
+                self.keep.unwrap_or_else(|| u64::from(bytes.byte())),
+                bytes.pick(&[Keeping::Done, Keeping::Failed(28), Keeping::Nowhere]),
+            ),
+            29 if bytes.below(4) == 0 => Input::Recalled(engine::intent::read(bytes.piece()).0),
             27 => Input::Define(Arc::new(parse(job(bytes), bytes.piece()).spec)),
             _ => {
                 self.now = self.now.max(engine.next_deadline().unwrap_or(self.now));
@@ -122,6 +130,7 @@ impl Driver {
                     let known = self.slots.contains(slot) || self.stranger == Some(*slot);
                     assert!(known, "{slot} was never asked for");
                 }
+                Effect::Keep(number) => self.keep = Some(*number),
                 Effect::SweepAll(_) | Effect::Notice(..) | Effect::Say(..) | Effect::Quit(_) => {}
             }
         }
@@ -187,7 +196,16 @@ fn request(bytes: &mut Bytes<'_>) -> Request {
         2..=4 => Request::Start(target, wait),
         5 => Request::Stop(target, wait),
         6 => Request::Restart(target, wait),
-        _ => Request::Reload(target),
+        _ => match bytes.below(6) {
+            0..=2 => Request::Reload(target),
+            3 => Request::StartOnce(target, wait),
+            _ => {
+                let intents =
+                    [None, Some(Intent::Disabled), Some(Intent::Stopped), Some(Intent::Masked)];
+                let lasting = bytes.pick(&[Lasting::Kept, Lasting::Runtime]);
+                Request::Intend(target.job, bytes.pick(&intents), lasting)
+            }
+        },
     }
 }
 

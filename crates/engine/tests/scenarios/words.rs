@@ -67,7 +67,7 @@ impl Kind {
             Effect::Spawn(_) | Effect::Adopt(..) | Effect::Survey(..) => Kind::Spawns,
             Effect::Signal(..) | Effect::Sweep(..) | Effect::SweepAll(_) => Kind::Signals,
             Effect::Release(_) => Kind::Releases,
-            Effect::Reply(..) | Effect::Quit(_) => Kind::Replies,
+            Effect::Reply(..) | Effect::Quit(_) | Effect::Keep(_) => Kind::Replies,
             Effect::Notice(_, Notice::Event { .. }) => Kind::Events,
             Effect::Notice(_, Notice::State { .. }) => Kind::States,
             Effect::Notice(_, Notice::Program(_)) => Kind::Programs,

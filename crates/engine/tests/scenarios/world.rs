@@ -5,6 +5,7 @@ use crate::words::{self, Kind};
 use crate::Memory;
 use engine::dialect::supervisord::{self, Facts, Want};
 use engine::dialect::upstart;
+use engine::intent::{Intent, Keeping, Lasting};
 use engine::machine::request::{Reply, Request, RequestId, Target, Wait, Which};
 use engine::machine::{Candidate, Changes, Config, Effect, Engine, Found};
 use engine::machine::{Input, Level, Remaining, ShutdownKind};
@@ -34,6 +35,10 @@ const INPUTS: &[(&str, &str, Do)] = &[
     ("stop", "JOB [KEY=VALUE]... [no-wait] [token=T]", |w, r| w.ask("stop", r)),
     ("restart", "JOB [KEY=VALUE]... [no-wait] [token=T]", |w, r| w.ask("restart", r)),
     ("reload", "JOB [KEY=VALUE]...", |w, r| w.ask("reload", r)),
+    ("start-once", "JOB [KEY=VALUE]... [no-wait] [token=T]", |w, r| w.ask("start-once", r)),
+    ("intend", "JOB [disabled|stopped|masked] [runtime] [token=T]", |w, r| w.ask("intend", r)),
+    ("kept", "N [no-room|nowhere]", World::kept),
+    ("recalled", "WORD JOB...", World::recalled),
     ("usr1", "JOB [KEY=VALUE]...", |w, r| w.ask("usr1", r)),
     ("emit", "EVENT [KEY=VALUE]... [no-wait] [token=T]", |w, r| w.ask("emit", r)),
     ("by", "UID PROGRAM", World::by),
@@ -306,6 +311,12 @@ impl World {
             Effect::Notice(_, notice) => words::notice(notice),
             Effect::Say(level, what) => format!("say {} {what}", words::level(*level)),
             Effect::Quit(code) => format!("quit {code}"),
+            Effect::Keep(number) => {
+                let all = self.engine.intents().filter(|(_, of)| of.lasting == Lasting::Kept);
+                let all: Vec<String> =
+                    all.map(|(job, of)| format!("{} {job}", of.intent)).collect();
+                format!("keep {number}: {}", all.join(", "))
+            }
         };
         self.show.contains(&Kind::of(effect)).then_some(words)
     }
@@ -380,6 +391,13 @@ impl World {
             "stop" => Request::Stop(target(subject, &env)?, wait),
             "restart" => Request::Restart(target(subject, &env)?, wait),
             "reload" => Request::Reload(target(subject, &env)?),
+            "start-once" => Request::StartOnce(target(subject, &env)?, wait),
+            "intend" => {
+                let runtime = env.contains(&"runtime");
+                let lasting = if runtime { Lasting::Runtime } else { Lasting::Kept };
+                let intent = env.iter().find_map(|word| Intent::from_word(word));
+                Request::Intend(Text::from(*subject), intent, lasting)
+            }
             "usr1" => Request::Signal(target(subject, &env)?, Signal::USR1),
             _ => Request::Emit(Text::from(*subject), texts(&env), wait),
         };
@@ -394,6 +412,29 @@ impl World {
         let uid = uid.parse().map_err(|_| "no user")?;
         self.asker = Some(Asker { uid, pid: 77, program: Text::from(*program) });
         Ok(Vec::new())
+    }
+
+    fn kept(&mut self, words: &[&str]) -> Followed {
+        let (number, rest) = words.split_first().ok_or("which?")?;
+        let number = number.parse().map_err(|_| "no number")?;
+        self.tell(Input::Kept(
+            number,
+            match rest {
+                [] => Keeping::Done,
+                ["no-room"] => Keeping::Failed(28),
+                _ => Keeping::Nowhere,
+            },
+        ))
+    }
+
+    fn recalled(&mut self, words: &[&str]) -> Followed {
+        let lines = words.chunks(2).map(|line| line.join(" ") + "\n");
+        let text = format!("upright intents 1\n{}", lines.collect::<String>());
+        let (intents, wrong) = engine::intent::read(text.as_bytes());
+        match wrong.first() {
+            Some(wrong) => Err(wrong.clone()),
+            None => self.tell(Input::Recalled(intents)),
+        }
     }
 
     fn gone(&mut self, words: &[&str]) -> Followed {

@@ -89,6 +89,8 @@ impl Books {
             }
             Input::Shutdown(_) => self.shutdown = true,
             Input::Define(_)
+            | Input::Recalled(_)
+            | Input::Kept(..)
             | Input::Remove(_)
             | Input::Happened(..)
             | Input::Spawned(..)
@@ -173,6 +175,7 @@ impl Books {
             | Effect::Survey(..)
             | Effect::Sweep(..)
             | Effect::SweepAll(_)
+            | Effect::Keep(_)
             | Effect::Quit(_) => {}
         }
     }
@@ -267,10 +270,12 @@ impl Books {
             self.wrong.push(format!("request {} is answered twice", id.0));
         }
         let (asked, settled) = match &asking.request {
-            Request::Start(_, wait) => (Asked::Start, wait),
+            Request::Start(_, wait) | Request::StartOnce(_, wait) => (Asked::Start, wait),
             Request::Restart(_, wait) => (Asked::Restart, wait),
             Request::Stop(_, wait) => (Asked::Stop, wait),
-            Request::Reload(_) | Request::Signal(..) | Request::Emit(..) => return,
+            Request::Reload(_) | Request::Signal(..) | Request::Emit(..) | Request::Intend(..) => {
+                return;
+            }
         };
         let Reply::Done(Some(view)) = reply else { return };
         if *settled != engine::machine::request::Wait::Settled {
@@ -294,7 +299,7 @@ impl Books {
 
 /// Reports whether what a start asks for goes on with a run of the instance that has begun.
 fn joins(engine: &Engine, request: &Request) -> bool {
-    let Request::Start(target, _) = request else { return false };
+    let (Request::Start(target, _) | Request::StartOnce(target, _)) = request else { return false };
     let view = engine.find(target).ok().and_then(|(_, id)| engine.view_of(id?));
     view.is_some_and(|view| {
         !matches!(view.state, State::Stopping | State::Killed | State::PostStop | State::Waiting)
@@ -303,10 +308,13 @@ fn joins(engine: &Engine, request: &Request) -> bool {
 
 fn shown(engine: &Engine, request: &Request) -> String {
     let target = match request {
-        Request::Start(target, _) | Request::Stop(target, _) | Request::Restart(target, _) => {
-            target
+        Request::Start(target, _)
+        | Request::StartOnce(target, _)
+        | Request::Stop(target, _)
+        | Request::Restart(target, _) => target,
+        Request::Reload(_) | Request::Signal(..) | Request::Emit(..) | Request::Intend(..) => {
+            return String::new();
         }
-        Request::Reload(_) | Request::Signal(..) | Request::Emit(..) => return String::new(),
     };
     let name = engine.find(target).ok().and_then(|(_, id)| engine.name_of(id?));
     name.map_or_else(String::new, |(job, name)| job.with_instance(name))

@@ -2,6 +2,7 @@
 
 use crate::rng::Rng;
 use crate::specs;
+use engine::intent::{Intent, Lasting};
 use engine::machine::request::{Reply, Request, RequestId, Target, Wait, Which};
 use engine::names::{InstanceName, JobName};
 use engine::text::Text;
@@ -45,11 +46,19 @@ impl Client {
 
 fn request(rng: &mut Rng, jobs: &[JobName]) -> Request {
     let wait = rng.pick(&[Wait::Settled, Wait::Settled, Wait::Accepted]);
-    match rng.weighted(&[(4, 0), (3, 1), (3, 2), (1, 3), (5, 4)]) {
+    match rng.weighted(&[(4, 0), (3, 1), (3, 2), (1, 3), (5, 6), (1, 4), (1, 5)]) {
         0 => Request::Start(target(rng, jobs), wait),
         1 => Request::Stop(target(rng, jobs), wait),
         2 => Request::Restart(target(rng, jobs), wait),
         3 => Request::Reload(target(rng, jobs)),
+        4 => Request::StartOnce(target(rng, jobs), wait),
+        5 => {
+            // Seldom for long: what is masked does nothing that could go wrong.
+            let intents =
+                [None, None, Some(Intent::Disabled), Some(Intent::Stopped), Some(Intent::Masked)];
+            let lasting = rng.pick(&[Lasting::Kept, Lasting::Runtime]);
+            Request::Intend(target(rng, jobs).job, rng.pick(&intents), lasting)
+        }
         _ => Request::Emit(Text::from(specs::event(rng.below(specs::EVENTS))), given(rng), wait),
     }
 }

@@ -9,6 +9,7 @@ use crate::plant::Plant;
 use crate::program::Mood;
 use crate::rng::Rng;
 use crate::specs::{self, Ring};
+use engine::intent::Keeping;
 use engine::journal::Record;
 use engine::keeper::{FromKeeper, Replaced};
 use engine::machine::request::RequestId;
@@ -48,6 +49,8 @@ enum Errand {
     LookAll(u32),
     /// The rest of a main's group has ended.
     GroupEnds(Slot),
+    /// What is intended has been written down, or could not be.
+    Kept(u64, Keeping),
 }
 
 /// Where the daemon dies in a turn.
@@ -428,6 +431,12 @@ impl World {
                 }
                 Ok(())
             }
+            Some(Errand::Kept(number, keeping)) => {
+                if self.daemon.is_some() {
+                    self.inner.push_back(Input::Kept(number, keeping));
+                }
+                Ok(())
+            }
             Some(Errand::GroupEnds(slot)) => {
                 if self.daemon.is_some() {
                     self.inner.push_back(Input::Remains(slot, Remaining::of(&[])));
@@ -715,6 +724,11 @@ impl World {
             }
             Effect::Notice(..) | Effect::Say(..) => {}
             Effect::Quit(_) => self.quit = true,
+            Effect::Keep(number) => {
+                let keepings = [Keeping::Done, Keeping::Failed(28), Keeping::Nowhere];
+                let at = self.now + Span::millis(self.rng.below(200) as u64);
+                self.errands.add(at, Errand::Kept(*number, self.rng.pick(&keepings)));
+            }
         }
         Ok(())
     }

@@ -40,6 +40,7 @@ fn state(name: &str, goal: Goal, state: State, exit: Option<Exit>) -> InstanceVi
         last_exit: exit.map(|exit| (LastExit::Ended { process: Role::Main, exit }, Span::ZERO)),
         respawns: 0,
         restarts: Default::default(),
+        intended: None,
         warnings: Vec::new(),
     }
 }

@@ -349,6 +349,7 @@ mod tests {
             last_exit: None,
             respawns: 0,
             restarts: Default::default(),
+            intended: None,
             warnings: Vec::new(),
         }
     }

@@ -51,6 +51,7 @@ fn request(effect: &Effect) -> Option<ToKeeper<'static>> {
         | Effect::Reply(..)
         | Effect::Notice(..)
         | Effect::Say(..)
+        | Effect::Keep(_)
         | Effect::Quit(_) => None,
     }
 }
@@ -247,6 +248,7 @@ impl Daemon {
             Effect::Reply(request, reply, output) => self.reply(*request, reply.clone(), *output),
             Effect::Notice(sequence, notice) => self.publish(*sequence, notice),
             Effect::Say(level, line) => self.say(*level, line),
+            Effect::Keep(number) => self.keep_intents(*number),
             Effect::Quit(code) => return self.quit(*code),
         }
         Done::Yes

@@ -338,6 +338,7 @@ impl Daemon {
             }
             // Of use only once there is no keeper, and heard then in `succession`.
             FromLogger::Succeeded => {}
+            FromLogger::Stored { number, errno } => self.stored(number, errno),
         }
     }
 
@@ -420,6 +421,7 @@ impl Daemon {
             Call::Upgrade => return self.upgrade(id),
             Call::NotifyDiskWriteable => {
                 self.tell_logger(&ToLogger::Writable);
+                self.recall_intents_late(effects);
                 Ok(Answer::Done)
             }
             Call::GetEnv(..)

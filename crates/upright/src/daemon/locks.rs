@@ -9,38 +9,76 @@ use std::collections::BTreeMap;
 use std::fs::DirBuilder;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
 use sys::lock::{take, Refused};
+
+/// Why a directory is not locked.
+enum NotLocked {
+    Keeper,
+    By(Refused),
+}
 
 impl Daemon {
     /// Takes the log directory, unless the keeper holds it for us already. An error where another
     /// Upright has it; a directory that cannot be locked (a read-only disk) is used without.
     pub(super) fn lock_logs(&mut self, held: &mut BTreeMap<u32, OwnedFd>) -> Result<(), String> {
-        let Some(directory) = &self.settings.logdir else { return Ok(()) };
-        if held.remove(&held::LOG_LOCK).is_some() {
-            return Ok(());
-        }
-        let mode = if self.settings.options.mode == Mode::System { 0o755 } else { 0o700 };
-        // Where it cannot be made the lock says so.
-        let _ = DirBuilder::new().recursive(true).mode(mode).create(directory);
+        let Some(directory) = self.settings.logdir.clone() else { return Ok(()) };
         let shown = directory.display();
-        match take(directory, self.settings.named) {
-            Ok(lock) => {
-                let message = ToKeeper::Hold { key: held::LOG_LOCK };
-                match self.link.send(&message, &[lock.as_fd()]) {
-                    Sent::Yes => Ok(()),
-                    Sent::Full | Sent::Gone => Err(String::from("the keeper does not listen")),
-                }
-            }
-            Err(Refused::Taken(owner)) => {
+        match self.lock(&directory, held::LOG_LOCK, held) {
+            Ok(()) => Ok(()),
+            Err(NotLocked::Keeper) => Err(String::from("the keeper does not listen")),
+            Err(NotLocked::By(Refused::Taken(owner))) => {
                 let who = owner.map_or_else(String::new, |pid| format!(" (process {pid})"));
                 Err(format!(
                     "log directory {shown}: another Upright{who} writes there; end it, or give this one another directory with --logdir"
                 ))
             }
-            Err(Refused::Failed(errno)) => {
+            Err(NotLocked::By(Refused::Failed(errno))) => {
                 self.say(Level::Info, &format!("log directory {shown}: not locked: {errno}"));
                 Ok(())
             }
+        }
+    }
+
+    /// Takes the state directory as the log directory. Where another Upright has it, this one keeps
+    /// nothing.
+    pub(super) fn lock_state(&mut self, held: &mut BTreeMap<u32, OwnedFd>) {
+        let Some(directory) = self.settings.statedir.clone() else { return };
+        if self.state_locked {
+            return;
+        }
+        let shown = directory.display();
+        match self.lock(&directory, held::STATE_LOCK, held) {
+            Ok(()) => self.state_locked = true,
+            Err(NotLocked::By(Refused::Taken(owner))) => {
+                let who = owner.map_or_else(String::new, |pid| format!(" (process {pid})"));
+                let line = format!(
+                    "state directory {shown}: another Upright{who} has it: what is disabled or masked here holds until this one ends; give it another directory with --statedir"
+                );
+                self.say(Level::Warn, &line);
+                self.settings.statedir = None;
+            }
+            // It is read all the same; who wants something kept is told why it cannot be.
+            Err(NotLocked::Keeper | NotLocked::By(Refused::Failed(_))) => {}
+        }
+    }
+
+    fn lock(
+        &mut self,
+        directory: &Path,
+        key: u32,
+        held: &mut BTreeMap<u32, OwnedFd>,
+    ) -> Result<(), NotLocked> {
+        if held.remove(&key).is_some() {
+            return Ok(());
+        }
+        let mode = if self.settings.options.mode == Mode::System { 0o755 } else { 0o700 };
+        // Where it cannot be made the lock says so.
+        let _ = DirBuilder::new().recursive(true).mode(mode).create(directory);
+        let lock = take(directory, self.settings.named).map_err(NotLocked::By)?;
+        match self.link.send(&ToKeeper::Hold { key }, &[lock.as_fd()]) {
+            Sent::Yes => Ok(()),
+            Sent::Full | Sent::Gone => Err(NotLocked::Keeper),
         }
     }
 }

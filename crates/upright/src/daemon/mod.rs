@@ -17,6 +17,7 @@ mod gateway;
 mod groups;
 mod http;
 mod inputs;
+mod intents;
 mod journal;
 mod lending;
 mod link;
@@ -135,6 +136,8 @@ struct Daemon {
     drains: Vec<Drain>,
     /// Ends of processes' pipes that the keeper has lent or is asked for.
     lending: Lending,
+    /// Whether the state directory is this Upright's.
+    state_locked: bool,
     /// Users and groups that a name service is asked for.
     lookups: Lookups,
     /// What the keeper was started with.

@@ -86,7 +86,11 @@ impl Daemon {
         self.programs.pending = Some(pending);
         if let Some(identifier) = identifier {
             let served = self.serve_http(&identifier, &servers, effects);
-            served.map_err(|mistake| self.refuse(&mistake))?;
+            match served {
+                Err(mistake) if alone => return Err(self.refuse(&mistake)),
+                Err(mistake) => self.say(Level::Error, &mistake),
+                Ok(()) => {}
+            }
             self.say_who_asks_nobody(&servers);
         }
         self.write_pidfile();

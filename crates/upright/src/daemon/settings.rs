@@ -52,6 +52,8 @@ pub struct Settings {
     pub config_home: Option<PathBuf>,
     /// Where output goes; none: it is forwarded only.
     pub logdir: Option<PathBuf>,
+    /// Where what operators have decided is kept; none: nowhere.
+    pub statedir: Option<PathBuf>,
     /// What log files are called that are named by nobody; none: there is no place for such.
     pub autologs: Option<AutoLogs>,
     /// The control socket in the file system; none: there is no place for one.
@@ -91,6 +93,7 @@ impl Settings {
             programs: programs(&options, configurations),
             sources,
             logdir: logdir(&options, keeper),
+            statedir: statedir(&options),
             autologs: None,
             config_home: looks_in_user_sources(&options).then(config_home),
             debugs: options.level == Level::Debug,
@@ -233,6 +236,20 @@ fn user_sources() -> Vec<PathBuf> {
 }
 
 /// Returns the directory of log files. Source: spec 9.
+fn statedir(options: &Options) -> Option<PathBuf> {
+    let said = options.statedir.clone().or_else(|| variable("UPRIGHT_STATEDIR").map(PathBuf::from));
+    said.or_else(|| match options.mode {
+        Mode::System => Some(PathBuf::from("/var/lib/upright")),
+        Mode::User if looks_in_user_sources(options) => {
+            let all = variable("XDG_STATE_HOME");
+            let all = all.map_or_else(|| home().join(".local/state"), PathBuf::from);
+            Some(all.join("upright"))
+        }
+        // What runs for a moment, or in a container, keeps nothing that it was not told to.
+        Mode::User | Mode::Up | Mode::Supervisord => None,
+    })
+}
+
 fn logdir(options: &Options, keeper: Pid) -> Option<PathBuf> {
     let said = options.logdir.clone().or_else(|| variable("UPSTART_LOGDIR").map(PathBuf::from));
     // In a container standard output is the log, and files would fill a layer that nobody looks at.

@@ -92,6 +92,7 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, Refused>
     let journal = told.held.remove(&held::JOURNAL);
     let anew = journal.is_none() && told.table.rows().next().is_none();
     daemon.take_programs(&mut told.held);
+    daemon.lock_state(&mut told.held);
     daemon.take_gateways(&mut told.held);
     daemon.take_pools(&mut told.held);
     match anew {
@@ -136,6 +137,7 @@ fn nothing_yet(settings: Settings, link: Link, epoll: Epoll) -> Daemon {
         news: VecDeque::new(),
         touched: BTreeSet::new(),
         drains: Vec::new(),
+        state_locked: false,
         lookups: Lookups::default(),
         arguments: Vec::new(),
         trial: None,
@@ -291,6 +293,7 @@ impl Past {
             | Effect::SweepAll(_)
             | Effect::Reply(..)
             | Effect::Say(..)
+            | Effect::Keep(_)
             | Effect::Quit(_) => None,
         });
         notices.collect()
@@ -304,6 +307,7 @@ impl Daemon {
         self.engine.hear(self.settings.options.level);
         self.make_user_directories();
         let mut effects = Vec::new();
+        self.recall_intents(&mut effects);
         self.reload();
         self.read_all_files(&mut effects);
         // Nobody was there yet to be told of the jobs.
@@ -459,6 +463,9 @@ impl Daemon {
         self.drop_logger();
         if self.epoll.add(&fd, LOGGER, Interest::Read).is_ok() {
             self.logger = Some(fd);
+            if let Some(number) = self.engine.unkept() {
+                self.keep_intents(number);
+            }
             self.pass_chronicle();
         }
     }

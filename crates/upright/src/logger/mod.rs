@@ -31,6 +31,7 @@ mod run;
 mod serve;
 mod slab;
 mod source;
+mod store;
 mod succession;
 mod tail;
 

@@ -7,6 +7,7 @@ use super::routes::Gone;
 use super::say;
 use super::slab::Slab;
 use super::source::{Source, Watch};
+use super::store::store;
 use crate::heir::Estate;
 use engine::keeper::LogWire;
 use engine::logroute::{decode, ToLogger, OWN};
@@ -14,7 +15,10 @@ use engine::process::{Slot, Stream};
 use engine::text::Text;
 use engine::time::{Mono, Span};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::time::Instant;
 use sys::epoll::{Epoll, Interest, Ready};
 use sys::pipe::Peek;
@@ -378,6 +382,13 @@ impl Logger {
                 Some(ToLogger::Held { key }) => self.inherit(key, fd),
                 Some(ToLogger::Succeed) => self.succeed_now(),
                 Some(ToLogger::Own { route }) => self.add_route((OWN, Stream::Stdout), route, fd),
+                Some(ToLogger::Store { number, path }) => {
+                    let path = Path::new(OsStr::from_bytes(path.bytes()));
+                    let answer = store(number, path, fd.as_ref());
+                    if let Some(daemon) = &mut self.daemon {
+                        daemon.tell(&answer);
+                    }
+                }
                 None => say("logger: the daemon sent a message that is not understood"),
             }
             buffer = self.buffer();

@@ -7,6 +7,7 @@ mod machine;
 mod complaints;
 mod directory;
 mod events;
+mod intents;
 mod leavings;
 mod nagios;
 mod node;
@@ -81,6 +82,12 @@ const TESTS: &[Test] = &[
         name: "a_name_service_that_hangs_holds_up_nobody_else",
         needs: &[EXTRA_USERS],
         run: directory::hangs,
+    },
+    Test { name: "what_is_decided_of_jobs_holds_over_boots", needs: &[], run: intents::kept },
+    Test {
+        name: "a_decision_that_cannot_be_written_down_holds_and_is_told",
+        needs: &[],
+        run: intents::refused,
     },
     Test { name: "what_a_stop_leaves_alone_is_named", needs: &[], run: leavings::named },
     Test { name: "kill_mode_tree_ends_what_main_left", needs: &[], run: leavings::ended },

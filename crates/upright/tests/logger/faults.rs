@@ -34,7 +34,10 @@ fn recovered(keeper: &Keeper) -> u64 {
     loop {
         match keeper.told() {
             FromLogger::Recovered { dropped, .. } => return dropped,
-            FromLogger::Trouble { .. } | FromLogger::Drained { .. } | FromLogger::Succeeded => {}
+            FromLogger::Trouble { .. }
+            | FromLogger::Drained { .. }
+            | FromLogger::Succeeded
+            | FromLogger::Stored { .. } => {}
         }
     }
 }

@@ -63,6 +63,7 @@ fn view(job: &str, state: State, processes: &[(Role, i32)]) -> InstanceView {
         last_exit: None,
         respawns: 0,
         restarts: Default::default(),
+        intended: None,
         warnings: Vec::new(),
     }
 }

@@ -1,11 +1,16 @@
 //! Commands that change something.
 
 use super::{target, text, texts, About, Exit, Form, Session};
+use crate::cli::client::Trouble;
 use clap::ArgMatches;
 use engine::control::answer::Answer;
-use engine::control::call::Call;
-use engine::machine::request::{Request, Wait};
+use engine::control::call::{Call, Listed};
+use engine::control::fault::Fault;
+use engine::intent::{Intent, Lasting};
+use engine::machine::request::{Request, Target, Wait, Which};
+use engine::machine::state::Goal;
 use engine::machine::ShutdownKind;
+use engine::text::Text;
 use shown::statusline::status_line;
 use shown::words::printable;
 
@@ -33,12 +38,118 @@ fn request(session: &mut Session<'_, '_>, request: Request) -> Result<(), Exit> 
 
 pub(super) fn start(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result<(), Exit> {
     let target = target(session, matches)?;
-    request(session, Request::Start(target, wait(matches)))
+    request(
+        session,
+        match matches.get_flag("once") {
+            true => Request::StartOnce(target, wait(matches)),
+            false => Request::Start(target, wait(matches)),
+        },
+    )
 }
 
 pub(super) fn stop(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result<(), Exit> {
     let target = target(session, matches)?;
-    request(session, Request::Stop(target, wait(matches)))
+    if !matches.get_flag("persist") {
+        return request(session, Request::Stop(target, wait(matches)));
+    }
+    // First what is intended: were it the other way round, an event could start it between the two.
+    intend(session, target.job.clone(), Some(Intent::Stopped), Lasting::Kept)?;
+    stop_if_running(session, target, wait(matches))
+}
+
+pub(super) fn enable(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result<(), Exit> {
+    for job in texts(matches, "job") {
+        intend(session, job.clone(), None, lasting(matches))?;
+        if matches.get_flag("now") {
+            let started = Request::Start(whole(job), Wait::Settled);
+            unless(session, started, "already-running")?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn disable(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result<(), Exit> {
+    keep_from(session, matches, Intent::Disabled)
+}
+
+pub(super) fn mask(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result<(), Exit> {
+    keep_from(session, matches, Intent::Masked)
+}
+
+/// Keeps jobs from being started; those that run are left alone, but with `--now`.
+fn keep_from(
+    session: &mut Session<'_, '_>,
+    matches: &ArgMatches,
+    intent: Intent,
+) -> Result<(), Exit> {
+    for job in texts(matches, "job") {
+        intend(session, job.clone(), Some(intent), lasting(matches))?;
+        let Answer::Instances(views) = session.ask(Call::List(Some(job), Listed::Own))? else {
+            continue;
+        };
+        for view in views.iter().filter(|view| view.goal == Goal::Start) {
+            let shown = printable(&view.job.with_instance(&view.instance));
+            let which = Which::Named(view.instance.clone());
+            let target = Target { job: view.job.text().clone(), which };
+            match matches.get_flag("now") {
+                true => stop_if_running(session, target, Wait::Settled)?,
+                false => session.world.say(&format!("{shown} runs on; --now stops it, too.")),
+            }
+        }
+    }
+    Ok(())
+}
+
+fn lasting(matches: &ArgMatches) -> Lasting {
+    match matches.get_flag("runtime") {
+        true => Lasting::Runtime,
+        false => Lasting::Kept,
+    }
+}
+
+fn whole(job: Text) -> Target {
+    Target { job, which: Which::Env(Vec::new()) }
+}
+
+fn intend(
+    session: &mut Session<'_, '_>,
+    job: Text,
+    intent: Option<Intent>,
+    lasting: Lasting,
+) -> Result<(), Exit> {
+    let said =
+        format!("{} is {}\n", printable(&job.lossy()), intent.map_or("enabled", Intent::word));
+    if session.ask_in_words(Call::Ask(Request::Intend(job, intent, lasting), None))?.is_some() {
+        session.world.print(&said);
+    }
+    Ok(())
+}
+
+fn stop_if_running(session: &mut Session<'_, '_>, target: Target, wait: Wait) -> Result<(), Exit> {
+    let known = Call::List(Some(target.job.clone()), Listed::Own);
+    let runs = match session.ask(known)? {
+        Answer::Instances(views) => views.iter().any(|view| view.goal == Goal::Start),
+        _ => true,
+    };
+    match runs {
+        true => request(session, Request::Stop(target, wait)),
+        false => Ok(()),
+    }
+}
+
+/// Does something unless it is done already.
+fn unless(session: &mut Session<'_, '_>, wanted: Request, already: &str) -> Result<(), Exit> {
+    let call = Call::Ask(wanted.clone(), None);
+    let about = About::of(&call);
+    match session.client()?.ask(call) {
+        Err(Trouble::Fault(Fault::Refused(refused))) if refused.code == already => Ok(()),
+        Err(trouble) => Err(session.trouble(trouble, &about)),
+        Ok(Answer::Instance(Some(view))) => {
+            session.world.print(&format!("{}\n", printable(&status_line(&view))));
+            Ok(())
+        }
+        Ok(_) => Ok(()),
+    }
 }
 
 pub(super) fn restart(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result<(), Exit> {

@@ -69,14 +69,28 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     CommandRow {
         name: "start",
         about: "Start a job and wait until it runs; a task, until it is done",
-        arguments: change,
+        arguments: || {
+            let mut all = vec![Arg::new("once")
+                .long("once")
+                .action(ArgAction::SetTrue)
+                .help("This time only: a job that is stopped for good stays so")];
+            all.extend(change());
+            all
+        },
         talks: Talks::Daemon,
         run: changes::start,
     },
     CommandRow {
         name: "stop",
         about: "Stop a job and wait until it is gone",
-        arguments: change,
+        arguments: || {
+            let mut all =
+                vec![Arg::new("persist").long("persist").action(ArgAction::SetTrue).help(
+                    "For good: nothing starts it by itself until somebody does, not even a boot",
+                )];
+            all.extend(change());
+            all
+        },
         talks: Talks::Daemon,
         run: changes::stop,
     },
@@ -93,6 +107,34 @@ pub(super) const COMMANDS: &[CommandRow] = &[
         arguments: which,
         talks: Talks::Daemon,
         run: changes::reload,
+    },
+    CommandRow {
+        name: "enable",
+        about: "Let jobs be started by events again, as their files say",
+        arguments: || intended("Start them now, too"),
+        talks: Talks::Daemon,
+        run: changes::enable,
+    },
+    CommandRow {
+        name: "disable",
+        about: "Let events start jobs no more, over reboots too; who asks still does",
+        arguments: || intended("Stop them now, too"),
+        talks: Talks::Daemon,
+        run: changes::disable,
+    },
+    CommandRow {
+        name: "mask",
+        about: "Let nothing start jobs, over reboots too",
+        arguments: || intended("Stop them now, too"),
+        talks: Talks::Daemon,
+        run: changes::mask,
+    },
+    CommandRow {
+        name: "unmask",
+        about: "Let jobs be started again, as their files say",
+        arguments: || intended("Start them now, too"),
+        talks: Talks::Daemon,
+        run: changes::enable,
     },
     CommandRow {
         name: "emit",
@@ -319,6 +361,17 @@ fn which() -> Vec<Arg> {
         job("The job"),
         env("Variables, which also say which instance of the job is meant"),
         one("instance", "NAME", "The instance of that name").long("instance").conflicts_with("env"),
+    ]
+}
+
+fn intended(now: &'static str) -> Vec<Arg> {
+    let set = |name: &'static str, help: &'static str| {
+        Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
+    };
+    vec![
+        set("now", now),
+        set("runtime", "Only as long as this Upright runs"),
+        many("job", "JOB", "The jobs").required(true),
     ]
 }
 

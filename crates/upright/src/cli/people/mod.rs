@@ -232,7 +232,10 @@ impl About {
     fn of(call: &Call) -> About {
         use engine::machine::request::Request;
         let (job, verb) = match call {
-            Call::Ask(Request::Start(target, _), _) => (Some(&target.job), "start"),
+            Call::Ask(Request::Start(target, _) | Request::StartOnce(target, _), _) => {
+                (Some(&target.job), "start")
+            }
+            Call::Ask(Request::Intend(job, ..), _) => (Some(job), "do that"),
             Call::Ask(Request::Stop(target, _), _) => (Some(&target.job), "stop"),
             Call::Ask(Request::Restart(target, _), _) => (Some(&target.job), "restart"),
             Call::Ask(Request::Reload(target), _) => (Some(&target.job), "reload"),

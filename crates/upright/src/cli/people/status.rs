@@ -4,6 +4,7 @@ use super::{text, tree, Exit, Form, Session};
 use clap::ArgMatches;
 use engine::control::answer::{Answer, Version};
 use engine::control::call::{Call, Listed};
+use engine::intent::Intent;
 use engine::machine::state::{Goal, State};
 use engine::process::{Exit as End, Role};
 use engine::text::Text;
@@ -142,7 +143,15 @@ fn row(view: &InstanceView) -> [String; 7] {
         view.last_exit
             .as_ref()
             .map_or(String::from("-"), |(exit, ago)| format!("{}, {} ago", end(exit), time(*ago))),
-        if view.waits_for.is_empty() { String::from("-") } else { printable(&view.waits_for) },
+        match (view.waits_for.is_empty(), &view.intended) {
+            (false, _) => printable(&view.waits_for),
+            (true, Some(intended)) if at_rest => match intended.intent {
+                Intent::Disabled => String::from("enable, or start (it is disabled)"),
+                Intent::Stopped => String::from("start (it is stopped for good)"),
+                Intent::Masked => String::from("unmask (it is masked)"),
+            },
+            (true, Some(_) | None) => String::from("-"),
+        },
     ]
 }
 

@@ -70,6 +70,7 @@ fn view(job: &str, state: State) -> InstanceView {
         last_exit: None,
         respawns: 0,
         restarts: Default::default(),
+        intended: None,
         warnings: Vec::new(),
     }
 }

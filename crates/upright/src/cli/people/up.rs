@@ -21,6 +21,11 @@ pub(super) const OPTIONS: &[(&str, &str, &str)] = &[
         "Stop everything within this time [default: 10 as PID 1, else none]",
     ),
     ("logdir", "DIR", "Keep what jobs write in files there [default: none as PID 1]"),
+    (
+        "statedir",
+        "DIR",
+        "Keep what is disabled, masked or stopped for good there [default: nowhere]",
+    ),
     ("default-console", "VALUE", "Where output goes by default: log, stdout, none, output, owner"),
 ];
 

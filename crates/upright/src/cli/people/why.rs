@@ -6,6 +6,7 @@ use super::{target, Exit, Form, Session};
 use clap::ArgMatches;
 use engine::control::answer::Answer;
 use engine::control::call::Call;
+use engine::intent::Intent;
 use engine::machine::request::Target;
 use engine::machine::state::{Goal, State};
 use engine::process::Stream;
@@ -216,6 +217,8 @@ fn missing(view: &WhyView) -> String {
         out += "That cannot come by itself, for these wait for each other:\n";
         view.ring.iter().for_each(|link| out += &format!("  {}\n", printable(link)));
     }
-    out += &format!("`upright start {name}` starts it now.\n");
+    if status.intended.is_none_or(|intended| intended.intent != Intent::Masked) {
+        out += &format!("`upright start {name}` starts it now.\n");
+    }
     out
 }
