@@ -525,7 +525,7 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::Reread,
         method: "Reread",
-        privilege: Privilege::Admin,
+        privilege: Privilege::Manage,
         right: "reload configuration",
         replies: Replies::AtOnce,
         parameters: &[],
@@ -535,7 +535,7 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::AddGroup,
         method: "AddGroup",
-        privilege: Privilege::Admin,
+        privilege: Privilege::Manage,
         right: "reload configuration",
         replies: Replies::AtOnce,
         parameters: &[Parameter { name: "name", needed: true }],
@@ -545,7 +545,7 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::RemoveGroup,
         method: "RemoveGroup",
-        privilege: Privilege::Admin,
+        privilege: Privilege::Manage,
         right: "reload configuration",
         replies: Replies::AtOnce,
         parameters: &[Parameter { name: "name", needed: true }],

@@ -184,13 +184,8 @@ impl Drop for Browser {
         // So that its children end with it.
         let close = format!("{}\0", json!({ "id": 0, "method": "Browser.close" }));
         let _ = self.input.write_all(close.as_bytes());
-        let begun = std::time::Instant::now();
-        while begun.elapsed() < Duration::from_secs(20) {
-            if matches!(self.process.try_wait(), Ok(Some(_)) | Err(_)) {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        // The pipe is at its end when they have.
+        while self.output.recv_timeout(Duration::from_secs(20)).is_ok() {}
         let _ = self.process.kill();
         let _ = self.process.wait();
         let _ = std::fs::remove_dir_all(&self.profile);

@@ -112,7 +112,7 @@ fn every_page_is_there_and_lets_nothing_foreign_in() {
     client.of("startProcess", "web");
     client.refused("startProcess", &["bad".into()]);
     for (path, part) in [
-        ("/", "<a href=\"job.html?processname=bad\">bad</a>"),
+        ("/", " href=\"job.html?processname=bad\">bad</a>"),
         ("/index.html", "<caption class=\"aside\">All jobs and programs</caption>"),
         ("/job.html?processname=bad", "unable to execute: No such file or directory"),
         ("/job.html?processname=web", "<svg "),

@@ -11,6 +11,10 @@ fn metrics_tell_what_jobs_do_and_use() {
     let mut client = world.client();
     client.of("startProcess", "fragile");
     client.refused("startProcess", &["bad".into()]);
+    until("the first run has written", || {
+        let body = client.ask("GET", "/metrics", "").2;
+        body.contains("upright_job_log_size_bytes{job=\"fragile\",instance=\"\"} 3\n")
+    });
     client.call("supervisor.signalProcess", &["fragile".into(), "KILL".into()]).unwrap();
     let mut text = String::new();
     let mut value = |line: &str| {
