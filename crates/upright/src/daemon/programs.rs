@@ -8,13 +8,14 @@ use super::Daemon;
 use crate::options::Mode;
 use crate::supervisord::options::NAME;
 use crate::supervisord::{front, plain};
-use engine::dialect::supervisord::{self, Config, Output, Server};
+use engine::dialect::supervisord::{self, Config, Server};
 use engine::keeper::{held, ToKeeper};
 use engine::logroute::{encode, Forward, LogFile, LogRoute, ToLogger};
 use engine::machine::{Effect, Input, Level};
 use engine::process::Stream;
 use engine::spec::OnFull;
 use engine::text::Text;
+use engine::treat::Treatment;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
@@ -69,7 +70,6 @@ impl Daemon {
                 Err(mistake) => return Err(self.refuse(&mistake)),
             };
             self.stand_in(&config);
-            self.say_what_is_not_served(&config);
             self.warn_of_wants(&config);
             let (groups, wrong) = groups_of(&config);
             wrong.iter().for_each(|line| self.say(Level::Error, line));
@@ -186,7 +186,8 @@ impl Daemon {
             on_full: OnFull::Drop,
         };
         let label = String::from(NAME);
-        let route = LogRoute { label, file: kept.then_some(file), forward };
+        let route =
+            LogRoute { label, file: kept.then_some(file), forward, treat: Treatment::default() };
         // A logger that does not listen is ended, and the next one told.
         let _ = seqpacket::send(logger, &[&encode(&ToLogger::Own { route })], &[log.as_fd()]);
     }
@@ -268,20 +269,6 @@ impl Daemon {
         let ours = format!("{}\n", self.settings.named);
         if fs::read(&path).is_ok_and(|there| there == ours.as_bytes()) {
             let _ = fs::remove_file(path);
-        }
-    }
-
-    /// Warns of what the configuration wants and this version does not do.
-    fn say_what_is_not_served(&self, config: &Config) {
-        let outputs = config.groups.iter().flat_map(|group| &group.programs);
-        let mut outputs = outputs.flat_map(|program| [&program.stdout, &program.stderr]);
-        let treated =
-            |output: &Output| output.syslog || output.events_enabled || output.capture_maxbytes > 0;
-        if config.daemon.strip_ansi || outputs.any(treated) {
-            self.say(
-                Level::Warn,
-                "strip_ansi, _syslog, _capture_maxbytes and _events_enabled are not followed by this version: outputs are written as they are",
-            );
         }
     }
 }
