@@ -35,4 +35,5 @@ pub mod signal;
 pub mod spec;
 pub mod text;
 pub mod time;
+pub mod treat;
 pub mod view;

@@ -4,6 +4,7 @@ use crate::pack::{pack, unpack};
 use crate::process::{InstanceId, Role, Slot, Stream};
 use crate::spec::OnFull;
 use crate::text::Text;
+use crate::treat::Treatment;
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,8 @@ pub struct LogRoute {
     pub file: Option<LogFile>,
     /// Which of Upright's own outputs lines are written to.
     pub forward: Forward,
+    /// What is made of it before.
+    pub treat: Treatment,
 }
 
 /// Which of Upright's own outputs the lines of a process are written to.
@@ -52,23 +55,43 @@ pub struct LogFile {
     pub on_full: OnFull,
 }
 
-/// The last was a truth value once, which is written as the first two of its variants are.
-type Row = (String, Option<FileRow>, Forward);
+type Row = (String, Option<FileRow>, Tail);
+
+/// Was a truth value once, which is written as the first two of its variants are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Tail {
+    No,
+    Labelled,
+    Bare(Stream),
+    Treated(Forward, Treatment),
+}
 type FileRow = (Text, u64, u32, u16, Option<u32>, Option<u32>, OnFull);
 
 impl From<LogRoute> for Row {
     fn from(route: LogRoute) -> Row {
-        let LogRoute { label, file, forward } = route;
+        let LogRoute { label, file, forward, treat } = route;
+        let tail = match (treat.is_none(), forward) {
+            (false, _) => Tail::Treated(forward, treat),
+            (true, Forward::No) => Tail::No,
+            (true, Forward::Labelled) => Tail::Labelled,
+            (true, Forward::Bare(stream)) => Tail::Bare(stream),
+        };
         let row = |file: LogFile| {
             let LogFile { path, rotate_size, rotate_count, mode, uid, gid, on_full } = file;
             (path, rotate_size, rotate_count, mode, uid, gid, on_full)
         };
-        (label, file.map(row), forward)
+        (label, file.map(row), tail)
     }
 }
 
 impl From<Row> for LogRoute {
-    fn from((label, file, forward): Row) -> LogRoute {
+    fn from((label, file, tail): Row) -> LogRoute {
+        let (forward, treat) = match tail {
+            Tail::No => (Forward::No, Treatment::default()),
+            Tail::Labelled => (Forward::Labelled, Treatment::default()),
+            Tail::Bare(stream) => (Forward::Bare(stream), Treatment::default()),
+            Tail::Treated(forward, treat) => (forward, treat),
+        };
         let file = file.map(|(path, rotate_size, rotate_count, mode, uid, gid, on_full)| LogFile {
             path,
             rotate_size,
@@ -78,7 +101,7 @@ impl From<Row> for LogRoute {
             gid,
             on_full,
         });
-        LogRoute { label, file, forward }
+        LogRoute { label, file, forward, treat }
     }
 }
 
@@ -152,6 +175,17 @@ pub enum FromLogger {
         /// Bytes of this slot dropped so far.
         dropped: u64,
     },
+    /// An output said something that watchers are told of.
+    Said {
+        /// Whose.
+        slot: Slot,
+        /// Which output.
+        stream: Stream,
+        /// What, or a part of it.
+        said: Text,
+        /// What it is.
+        kind: Said,
+    },
     /// The answer to [`ToLogger::Store`].
     Stored {
         /// Its number.
@@ -159,6 +193,17 @@ pub enum FromLogger {
         /// Why it could not be; 0: it is on the disk.
         errno: i32,
     },
+}
+
+/// What an output said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Said {
+    /// Something that is written.
+    Log,
+    /// A part of a message between the signs of capture mode; more follows.
+    Part,
+    /// The last part of one.
+    Message,
 }
 
 /// Encodes a message between daemon and logger, or a route.

@@ -8,6 +8,7 @@ use crate::shared::Shared;
 use crate::signal::Signal;
 use crate::text::Text;
 use crate::time::Span;
+use crate::treat::Treatment;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
@@ -362,6 +363,9 @@ pub struct LogPolicy {
     /// Where it goes.
     #[serde(default)]
     pub place: LogPlace,
+    /// What is made of it before.
+    #[serde(default)]
+    pub treat: Treatment,
     /// How main's standard error is kept, where it does not go where standard output goes. What is
     /// not said there is as here.
     #[serde(default)]

@@ -3,7 +3,7 @@
 use super::codec::{self, Continues, FRAME_MAX, MESSAGE_MAX};
 use super::command::Command;
 use super::fault::Fault;
-use super::notice::Notice;
+use super::notice::{Notice, Speech};
 use super::wire::{
     WireInstance, WireJob, WireNotice, WireProgram, WireSettings, WireTimeline, WireWhy,
 };
@@ -50,6 +50,8 @@ pub enum Answer {
     Notice(Notice),
     /// SendInput: so many bytes of it were taken, at least one unless there was none.
     Taken(u64),
+    /// Outputs: one of many.
+    Speech(Speech),
     /// LogPath.
     Path(Text),
     /// GetEnv.
@@ -215,6 +217,7 @@ impl Answer {
             Answer::Version(version) => codec::encoded(&version),
             Answer::Priority(priority) => codec::encoded(&PriorityBody { priority }),
             Answer::Notice(notice) => codec::encoded(&WireNotice::from(notice)),
+            Answer::Speech(speech) => codec::encoded(&speech),
             Answer::Taken(taken) => codec::encoded(&TakenBody { taken }),
             Answer::Path(path) => codec::encoded(&PathBody { path }),
             Answer::Value(value) => codec::encoded(&ValueBody { value }),
@@ -296,6 +299,7 @@ fn body(command: Command, message: &[u8]) -> Result<Answer, Fault> {
             Some(notice) => Answer::Notice(notice),
             None => Answer::Done,
         },
+        Command::Outputs => Answer::Speech(read_body(message)?),
         Command::SendInput => Answer::Taken(read_body::<TakenBody>(message)?.taken),
         Command::LogPath => Answer::Path(read_body::<PathBody>(message)?.path),
         Command::GetEnv => Answer::Value(read_body::<ValueBody>(message)?.value),

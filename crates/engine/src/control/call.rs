@@ -138,6 +138,8 @@ pub enum Call {
     /// What happens, after the notice of that number as far back as it is kept; without one, from
     /// now on.
     Events(Option<u64>, Follow),
+    /// What programs say from now on, as far as their configuration wants others to hear of it.
+    Outputs,
     /// The file of one of an instance's outputs.
     LogPath(Target, Stream),
     /// Stop everything, then end; why.
@@ -192,6 +194,7 @@ impl Call {
             Call::NotifyDbusAddress(..) => Command::NotifyDbusAddress,
             Call::NotifyCgroupManagerAddress(..) => Command::NotifyCgroupManagerAddress,
             Call::Events(..) => Command::Events,
+            Call::Outputs => Command::Outputs,
             Call::LogPath(..) => Command::LogPath,
             Call::Shutdown(..) => Command::Shutdown,
             Call::GetEnv(..) => Command::GetEnv,
@@ -238,6 +241,7 @@ impl Call {
             Call::ShowConfig(job) | Call::Programs(job) => Params { job: job.clone(), ..none },
             Call::Settings(job) | Call::Usage(job) => Params { job: Some(job.clone()), ..none },
             Call::ReloadConfiguration
+            | Call::Outputs
             | Call::Version
             | Call::Timeline
             | Call::GetLogPriority
@@ -457,6 +461,10 @@ pub(super) mod decode {
     pub(crate) fn events(p: Params) -> Result<Call, Fault> {
         let follow = if p.follow == Some(false) { Follow::Off } else { Follow::On };
         Ok(Call::Events(p.after, follow))
+    }
+
+    pub(crate) fn outputs(_: Params) -> Result<Call, Fault> {
+        Ok(Call::Outputs)
     }
 
     pub(crate) fn log_path(p: Params) -> Result<Call, Fault> {

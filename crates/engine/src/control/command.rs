@@ -60,6 +60,8 @@ pub enum Command {
     NotifyCgroupManagerAddress,
     /// What happens, as it happens.
     Events,
+    /// What programs say that watchers are told of.
+    Outputs,
     /// The file of an instance's output.
     LogPath,
     /// Stop everything and end.
@@ -433,6 +435,16 @@ pub const COMMANDS: &[Row] = &[
         ],
         help: "Shows what happens, as it happens.",
         decode: decode::events,
+    },
+    Row {
+        command: Command::Outputs,
+        method: "Outputs",
+        privilege: Privilege::Logs,
+        right: "read the output of jobs",
+        replies: Replies::Stream,
+        parameters: &[],
+        help: "Shows what programs say for listeners, as they say it.",
+        decode: decode::outputs,
     },
     Row {
         command: Command::LogPath,

@@ -6,9 +6,9 @@
 use super::answer::{self, Answer};
 use super::call::{self, Call};
 use super::codec::{self, Continues, Envelope, Inbox, MESSAGE_MAX};
-use super::command::{self, Replies, Row};
+use super::command::{self, Command, Replies, Row};
 use super::fault::Fault;
-use super::notice::Notice;
+use super::notice::{Notice, Speech};
 use super::rights::{Caller, Rights, Sight};
 use super::{INTERFACE, SERVICE};
 use alloc::format;
@@ -147,6 +147,14 @@ impl Conversation {
         };
         let body = codec::encoded(&super::wire::WireNotice::from(seen));
         codec::write_frame(&body, Continues::Yes, out);
+    }
+
+    /// Sends what a program said to whoever asked for that. Nothing happens where nobody did.
+    pub fn speech(&mut self, speech: &Speech, out: &mut Vec<u8>) {
+        let asked = self.open.as_ref().map(|open| open.row.command);
+        if asked == Some(Command::Outputs) {
+            codec::write_frame(&codec::encoded(speech), Continues::Yes, out);
+        }
     }
 
     /// Understands one message: a call for the daemon, or nothing where it is answered already.

@@ -6,7 +6,7 @@ use super::job::{Job, Next};
 use super::state::{Goal, State};
 use super::{Engine, EventId};
 use crate::names::{InstanceName, JobName};
-use crate::process::{InstanceId, Role, Slot};
+use crate::process::{InstanceId, Pid, Role, Slot};
 use crate::spec::{Attrs, Command, Expect, NormalExit, Respawn};
 use crate::text::Text;
 use crate::time::{Mono, Span};
@@ -173,6 +173,13 @@ impl Engine {
     pub fn processes(&self) -> impl Iterator<Item = (Slot, Option<crate::process::Pid>)> + '_ {
         let all = self.instances.iter().flat_map(|(_, instance)| instance.processes.values());
         all.map(|process| (process.slot, process.pid))
+    }
+
+    /// Returns the process of a slot, where it lives.
+    pub fn pid_of(&self, slot: Slot) -> Option<Pid> {
+        let instance = self.instances.look(&slot.instance)?;
+        let process = instance.processes.get(&slot.role).filter(|process| process.slot == slot)?;
+        process.pid
     }
 
     /// Returns the slot of an instance's main process, where that lives, and how it was started.

@@ -250,6 +250,7 @@ impl Daemon {
             Call::GetEnv(EnvScope::Instance(..), _) => Answer::Value(text),
             Call::ListEnv(_) => Answer::Variables(vec![text; usize::from(choice & 7)]),
             Call::Events(..)
+            | Call::Outputs
             | Call::ReloadConfiguration
             | Call::SetLogPriority(_)
             | Call::NotifyDiskWriteable

@@ -4,7 +4,7 @@ use engine::control::answer::Answer;
 use engine::control::call::{Call, Follow};
 use engine::control::conversation::{Conversation, OUT_MAX};
 use engine::control::fault::Fault;
-use engine::control::notice::Notice;
+use engine::control::notice::{self, Notice};
 use engine::control::rights::{Caller, Rights};
 use engine::machine;
 use engine::machine::request::RequestId;
@@ -86,6 +86,8 @@ pub enum Awaits {
     Upgrade,
     /// A process's standard input to be written to.
     Input,
+    /// What programs say; so much of it was lost.
+    Outputs(u64),
 }
 
 /// What became of a connection that was read from.
@@ -147,7 +149,7 @@ impl Connection {
             | Awaits::Files
             | Awaits::Upgrade
             | Awaits::Input => false,
-            Awaits::Reply(_) | Awaits::Notices(_) => true,
+            Awaits::Reply(_) | Awaits::Notices(_) | Awaits::Outputs(_) => true,
         }
     }
 
@@ -449,6 +451,7 @@ impl Connections {
             | Awaits::Notices(_)
             | Awaits::Files
             | Awaits::Upgrade
+            | Awaits::Outputs(_)
             | Awaits::Input => None,
         }
     }
@@ -475,6 +478,30 @@ impl Connections {
     pub fn await_upgrade(&mut self, id: ConnectionId) {
         if let Some(connection) = self.open.get_mut(&id) {
             connection.awaits = Awaits::Upgrade;
+        }
+    }
+
+    /// Lets a client hear what programs say from now on.
+    pub fn await_outputs(&mut self, id: ConnectionId) {
+        if let Err(fault) = self.may_wait(id) {
+            return self.answer(id, Err(fault));
+        }
+        if let Some(connection) = self.open.get_mut(&id) {
+            connection.awaits = Awaits::Outputs(0);
+        }
+    }
+
+    /// Tells whoever listens what a program said. Who does not read loses it, and is told how much.
+    pub fn tell_speech(&mut self, speech: &notice::Speech) {
+        for connection in self.open.values_mut() {
+            let Awaits::Outputs(missed) = connection.awaits else { continue };
+            if connection.out.len() > BACKLOG_MAX {
+                connection.awaits = Awaits::Outputs(missed.saturating_add(1));
+                continue;
+            }
+            let speech = notice::Speech { missed, ..speech.clone() };
+            connection.conversation.speech(&speech, &mut connection.out);
+            connection.awaits = Awaits::Outputs(0);
         }
     }
 
@@ -561,6 +588,7 @@ impl Connections {
             | Awaits::Pages(_)
             | Awaits::Files
             | Awaits::Upgrade
+            | Awaits::Outputs(_)
             | Awaits::Input => false,
         });
         let ids: Vec<ConnectionId> = subscribed.map(|(id, _)| *id).collect();

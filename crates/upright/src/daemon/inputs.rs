@@ -156,6 +156,7 @@ impl Daemon {
         match message {
             FromKeeper::Spawned { slot, pid, warnings } => {
                 self.note_original(slot, pid);
+                self.tell_early(slot, pid);
                 let warnings = self.with_group_refusals(slot, warnings);
                 self.chronicle_spawned(slot, pid);
                 self.handle(Input::Spawned(slot, pid, warnings), effects);
@@ -170,6 +171,8 @@ impl Daemon {
                 self.note_gateway_gone(slot);
                 self.note_end(slot, exit, effects);
                 self.lending.forget(slot);
+                self.note_speaker(slot, pid);
+                self.tell_early(slot, pid);
                 if self.engine.leaves_its_group(slot) && sys::signals::group_exists(pid) {
                     self.note_group(slot, pid, effects);
                 }
@@ -335,6 +338,7 @@ impl Daemon {
                 );
                 self.troubles.remove(&slot);
             }
+            FromLogger::Said { slot, stream, said, kind } => self.said(slot, stream, &said, kind),
             // Of use only once there is no keeper, and heard then in `succession`.
             FromLogger::Succeeded => {}
             FromLogger::Stored { number, errno } => self.stored(number, errno),
@@ -388,6 +392,7 @@ impl Daemon {
                     Err(fault) => Err(fault),
                 }
             }
+            Call::Outputs => return self.connections.await_outputs(id),
             Call::Events(after, follow) => match self.connections.may_wait(id) {
                 Ok(()) => return self.subscribe(id, after, follow),
                 Err(fault) => Err(fault),
@@ -400,10 +405,7 @@ impl Daemon {
             Call::ShowConfig(None) if self.connections.begin_list(id, Cursor::Jobs(None)) => {
                 return;
             }
-            Call::SendInput(target, input) => match self.send_input(id, &target, input) {
-                Some(answer) => answer,
-                None => return,
-            },
+            Call::SendInput(target, input) => return self.send_input(id, &target, input),
             Call::Shutdown(kind) => self.shut_down(kind, effects),
             Call::NotifyDbusAddress(address) => self.notify_dbus_address(&address, effects),
             // Control groups are made without anybody's help.
@@ -573,6 +575,7 @@ impl Daemon {
             | Call::SendInput(..)
             | Call::EmitFile(..)
             | Call::Events(..)
+            | Call::Outputs
             | Call::NotifyDbusAddress(_)
             | Call::NotifyCgroupManagerAddress(_)
             | Call::Shutdown(_)

@@ -58,9 +58,15 @@ impl Lending {
 }
 
 impl Daemon {
-    /// Writes to the standard input of an instance's main process. Nothing is returned where the
-    /// keeper has to lend it first: the client is answered then.
-    pub(super) fn send_input(
+    /// Writes to the standard input of an instance's main process.
+    pub(super) fn send_input(&mut self, client: ConnectionId, target: &Target, input: Text) {
+        if let Some(answer) = self.try_input(client, target, input) {
+            self.connections.answer(client, answer);
+        }
+    }
+
+    /// Returns nothing where the keeper has to lend it first: the client is answered then.
+    fn try_input(
         &mut self,
         client: ConnectionId,
         target: &Target,

@@ -34,6 +34,7 @@ mod settings;
 mod shared;
 mod sockets;
 mod sources;
+mod speeches;
 mod startup;
 mod succession;
 mod talk;
@@ -65,6 +66,7 @@ use lookup::Lookups;
 use programs::Programs;
 use settings::Settings;
 use shared::Shared;
+use speeches::Speeches;
 use startup::Refused;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::CString;
@@ -138,6 +140,8 @@ struct Daemon {
     state_locked: bool,
     /// Users and groups that a name service is asked for.
     lookups: Lookups,
+    /// What programs say for others to hear.
+    speeches: Speeches,
     /// What the keeper was started with.
     arguments: Vec<CString>,
     /// Another binary that is being tried.

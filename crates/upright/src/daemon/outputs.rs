@@ -39,7 +39,7 @@ pub fn route(settings: &Settings, order: &SpawnOrder, stream: Stream) -> Vec<u8>
             }
         }
     };
-    logroute::encode(&LogRoute { label, file, forward })
+    logroute::encode(&LogRoute { label, file, forward, treat: policy.treat.clone() })
 }
 
 /// Returns the encoded route of an output of a process that runs already; none where it has no pipe of

@@ -8,13 +8,14 @@ use super::Daemon;
 use crate::options::Mode;
 use crate::supervisord::options::NAME;
 use crate::supervisord::{front, plain};
-use engine::dialect::supervisord::{self, Config, GroupKind, Output, Server};
+use engine::dialect::supervisord::{self, Config, GroupKind, Server};
 use engine::keeper::{held, ToKeeper};
 use engine::logroute::{encode, Forward, LogFile, LogRoute, ToLogger};
 use engine::machine::{Effect, Input, Level};
 use engine::process::Stream;
 use engine::spec::OnFull;
 use engine::text::Text;
+use engine::treat::Treatment;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
@@ -183,7 +184,8 @@ impl Daemon {
             on_full: OnFull::Drop,
         };
         let label = String::from(NAME);
-        let route = LogRoute { label, file: kept.then_some(file), forward };
+        let route =
+            LogRoute { label, file: kept.then_some(file), forward, treat: Treatment::default() };
         // A logger that does not listen is ended, and the next one told.
         let _ = seqpacket::send(logger, &[&encode(&ToLogger::Own { route })], &[log.as_fd()]);
     }
@@ -280,16 +282,6 @@ impl Daemon {
             self.say(
                 Level::Warn,
                 &format!("[{kind}:{name}]: is not started, as this version does not serve it"),
-            );
-        }
-        let outputs = config.groups.iter().flat_map(|group| &group.programs);
-        let mut outputs = outputs.flat_map(|program| [&program.stdout, &program.stderr]);
-        let treated =
-            |output: &Output| output.syslog || output.events_enabled || output.capture_maxbytes > 0;
-        if config.daemon.strip_ansi || outputs.any(treated) {
-            self.say(
-                Level::Warn,
-                "strip_ansi, _syslog, _capture_maxbytes and _events_enabled are not followed by this version: outputs are written as they are",
             );
         }
     }

@@ -145,6 +145,7 @@ fn nothing_yet(settings: Settings, link: Link, epoll: Epoll) -> Daemon {
         stacks: BTreeMap::new(),
         troubles: BTreeMap::new(),
         lending: Default::default(),
+        speeches: Default::default(),
         armed: Mono(0),
         bulky: true,
         seen: Seen::default(),

@@ -57,6 +57,7 @@ impl Daemon {
             | Call::NotifyDiskWriteable
             | Call::Upgrade
             | Call::Events(..)
+            | Call::Outputs
             | Call::LogPath(..)
             | Call::NotifyDbusAddress(_)
             | Call::NotifyCgroupManagerAddress(_)

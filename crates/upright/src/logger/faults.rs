@@ -69,6 +69,9 @@ impl Logger {
                 if let Some(partial) = &mut source.partial {
                     partial.ahead = partial.ahead.saturating_sub(dropped);
                 }
+                if let Some(treat) = &mut source.treat {
+                    treat.dropped(dropped);
+                }
             }
             (OnFull::Drop, Kind::Terminal) if there > 0 => {
                 source.dropped += source.pending.len() as u64;

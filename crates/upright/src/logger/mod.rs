@@ -34,6 +34,7 @@ mod source;
 mod store;
 mod succession;
 mod tail;
+mod treat;
 
 pub use run::run;
 

@@ -7,9 +7,11 @@ use super::run::Logger;
 use super::say;
 use super::source::{Kind, Source, Watch, PIPE_DEFAULT};
 use super::tail::Tail;
+use super::treat::Treat;
 use engine::logroute::{decode, Forward, LogFile, LogRoute};
 use engine::process::{Slot, Stream};
 use engine::text::Text;
+use engine::treat::Treatment;
 use std::os::fd::OwnedFd;
 use sys::epoll::Interest;
 use sys::{logfile, pipe};
@@ -40,7 +42,12 @@ impl Logger {
         let slot = of.0;
         let route = decode(route).unwrap_or_else(|| {
             say(&format!("slot {slot}: its log route cannot be read; its output is thrown away"));
-            LogRoute { label: slot.to_string(), file: None, forward: Forward::No }
+            LogRoute {
+                label: slot.to_string(),
+                file: None,
+                forward: Forward::No,
+                treat: Treatment::default(),
+            }
         });
         self.add_route(of, route, fd);
     }
@@ -80,6 +87,7 @@ impl Logger {
         if let Some(source) = self.sources.row_mut(id) {
             source.label = route.label.into();
             source.forward = route.forward;
+            Treat::change(&mut source.treat, route.treat);
             match (route.forward, &source.partial) {
                 (Forward::Labelled | Forward::Bare(_), None) => {
                     source.partial = Some(Box::default());
@@ -258,6 +266,7 @@ fn source((slot, stream): (Slot, Stream), route: &LogRoute, fd: OwnedFd) -> Sour
         tail: Tail::default(),
         forward: route.forward,
         partial: (route.forward != Forward::No).then(|| Box::new(Partial::default())),
+        treat: Treat::new(route.treat.clone()),
         pending: Vec::new(),
     }
 }

@@ -6,6 +6,7 @@ use super::pace::Next;
 use super::run::{Logger, Timer};
 use super::source::{Kind, Source, Watch, PIPE_DEFAULT, PIPE_GROWN};
 use super::tail::TAIL_MAX;
+use super::treat::treated;
 use engine::time::{Mono, Span};
 use std::os::fd::AsFd;
 use sys::pipe::{self, PEEK_MAX};
@@ -76,6 +77,12 @@ impl Logger {
         let Some(source) = sources.row_mut(id) else { return Step::Waits };
         let forwarder = forwarders.of(source.forward);
         let number = source.file;
+        if source.treat.is_some() && source.kind == Kind::Pipe {
+            let file = number.and_then(|number| files.row_mut(number));
+            let was_open = file.as_ref().is_some_and(|file| file.is_open());
+            let step = treated(source, file, forwarder, look, *now);
+            return self.after_treating(id, number, was_open, step);
+        }
         let Some(file) = number.and_then(|number| files.row_mut(number)) else {
             return match (source.kind, source.partial.take()) {
                 (Kind::Pipe, None) => throw_away(source, look, most),
@@ -109,6 +116,20 @@ impl Logger {
         if let (true, Some(number)) = (opened, number) {
             self.note_opened(number);
         }
+        if step == Step::Waits {
+            self.hold(id);
+        }
+        step
+    }
+
+    fn after_treating(&mut self, id: u32, number: Option<u32>, was_open: bool, step: Step) -> Step {
+        let file = number.and_then(|number| self.files.row(number));
+        if let (Some(number), false, Some(true)) =
+            (number, was_open, file.map(|file| file.is_open()))
+        {
+            self.note_opened(number);
+        }
+        self.tell_said(id);
         if step == Step::Waits {
             self.hold(id);
         }
@@ -244,7 +265,8 @@ fn write_pipe(
     }
 }
 
-fn note(source: &mut Source, taken: Taken) {
+/// Notes where bytes of a source were written.
+pub fn note(source: &mut Source, taken: Taken) {
     source.tail.wrote(taken.device, taken.inode, taken.at, taken.length as u64);
     if let Some(partial) = &mut source.partial {
         partial.ahead = partial.ahead.saturating_sub(taken.length);

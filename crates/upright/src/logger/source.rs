@@ -3,6 +3,7 @@
 use super::forward::Partial;
 use super::pace::Pace;
 use super::tail::Tail;
+use super::treat::Treat;
 use engine::logroute::Forward;
 use engine::process::{Slot, Stream};
 use std::os::fd::OwnedFd;
@@ -66,6 +67,8 @@ pub struct Source {
     pub forward: Forward,
     /// Its unfinished line, where lines are forwarded.
     pub partial: Option<Box<Partial>>,
+    /// What is made of what comes, where something is.
+    pub treat: Option<Box<Treat>>,
     /// What was read from a terminal and is not written yet.
     pub pending: Vec<u8>,
 }

@@ -42,6 +42,7 @@ impl Logger {
                 label: String::from(&*source.label),
                 file: file.map(|file| file.file.clone()),
                 forward: source.forward,
+                treat: source.treat.as_ref().map(|treat| treat.how.clone()).unwrap_or_default(),
             };
             outputs.push(Output {
                 slot: source.slot,

@@ -10,6 +10,7 @@ mod heirs;
 mod input;
 mod jobs;
 mod kills;
+mod outputs;
 mod poison;
 mod program;
 mod sockets;
@@ -73,6 +74,10 @@ const TESTS: &[(&str, fn())] = &[
     (
         "a_shared_socket_outlives_everybody_but_the_last_job",
         sockets::a_shared_socket_outlives_everybody_but_the_last_job,
+    ),
+    (
+        "both_outputs_lose_and_double_nothing_when_daemon_and_logger_are_killed",
+        outputs::both_outputs_lose_and_double_nothing_when_daemon_and_logger_are_killed,
     ),
     (
         "a_standard_input_stays_open_whoever_is_killed_and_gets_each_line_once",

@@ -36,6 +36,7 @@ fn recovered(keeper: &Keeper) -> u64 {
             FromLogger::Recovered { dropped, .. } => return dropped,
             FromLogger::Trouble { .. }
             | FromLogger::Drained { .. }
+            | FromLogger::Said { .. }
             | FromLogger::Succeeded
             | FromLogger::Stored { .. } => {}
         }

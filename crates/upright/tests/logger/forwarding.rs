@@ -1,5 +1,6 @@
 use crate::keeper::{file, route, slot, wait, Keeper};
 use engine::logroute::{Forward, LogRoute};
+use engine::treat::Treatment;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read, Write};
@@ -7,7 +8,12 @@ use std::time::Duration;
 use sys::pipe;
 
 fn forwarded(label: &str) -> LogRoute {
-    LogRoute { label: String::from(label), file: None, forward: Forward::Labelled }
+    LogRoute {
+        label: String::from(label),
+        file: None,
+        forward: Forward::Labelled,
+        treat: Treatment::default(),
+    }
 }
 
 /// Reads standard output of the logger until it ends with this.

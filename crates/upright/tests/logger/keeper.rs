@@ -5,6 +5,7 @@ use engine::logroute::{decode, encode, Forward, FromLogger, LogFile, LogRoute, T
 use engine::process::{InstanceId, Role, Slot, Stream};
 use engine::spec::OnFull;
 use engine::text::Text;
+use engine::treat::Treatment;
 use std::fs::{self, File};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -77,7 +78,12 @@ pub fn file(path: &Path) -> LogFile {
 }
 
 pub fn route(file: LogFile) -> LogRoute {
-    LogRoute { label: String::from("web"), file: Some(file), forward: Forward::No }
+    LogRoute {
+        label: String::from("web"),
+        file: Some(file),
+        forward: Forward::No,
+        treat: Treatment::default(),
+    }
 }
 
 struct Held {

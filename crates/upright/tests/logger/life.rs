@@ -1,5 +1,6 @@
 use crate::keeper::{file, route, slot, Keeper};
 use engine::logroute::{Forward, LogFile, LogRoute};
+use engine::treat::Treatment;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
@@ -82,7 +83,12 @@ fn a_logger_whose_keeper_died_serves_its_pipes_to_their_end() {
 #[test]
 fn output_without_a_route_is_taken_and_thrown_away() {
     let mut keeper = Keeper::new();
-    let nowhere = LogRoute { label: String::from("web"), file: None, forward: Forward::No };
+    let nowhere = LogRoute {
+        label: String::from("web"),
+        file: None,
+        forward: Forward::No,
+        treat: Treatment::default(),
+    };
     let mut pipe = keeper.pipe(slot(1), &nowhere);
     pipe.write_all(&vec![b'x'; 1 << 20]).unwrap();
     drop(pipe);

@@ -3,13 +3,53 @@
 use crate::daemon::{eventually, Place};
 use engine::control::answer::Answer;
 use engine::control::call::Call;
+use engine::control::command::Command;
+use engine::control::notice::Speech;
 use engine::machine::request::{Target, Which};
 use engine::process::Stream;
 use engine::signal::Signal;
 use engine::text::Text;
 use engine::view::ProgramState;
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::Duration;
+use upright::cli::connect::{self, Address};
+
+/// Listens to what programs say.
+struct Listener {
+    stream: UnixStream,
+    read: Vec<u8>,
+}
+
+impl Listener {
+    fn new(place: &Place) -> Listener {
+        let address = Address::Path(place.dir.join("run/upright/control"));
+        let mut stream = connect::connect(&address, sys::peer::own_uid()).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        let mut call = Vec::new();
+        Call::Outputs.encode(&mut call);
+        stream.write_all(&call).unwrap();
+        Listener { stream, read: Vec::new() }
+    }
+
+    fn next(&mut self) -> Speech {
+        loop {
+            if let Some(end) = self.read.iter().position(|byte| *byte == 0) {
+                let frame: Vec<u8> = self.read.drain(..=end).collect();
+                match Answer::decode(Command::Outputs, &frame[..end]).unwrap().0 {
+                    Answer::Speech(speech) => return speech,
+                    other => panic!("{other:?}"),
+                }
+            }
+            let mut buffer = [0; 4096];
+            let length = self.stream.read(&mut buffer).unwrap();
+            assert!(length > 0, "it goes on");
+            self.read.extend_from_slice(&buffer[..length]);
+        }
+    }
+}
 
 fn target(job: &str) -> Target {
     Target { job: Text::from(job), which: Which::Env(Vec::new()) }
@@ -104,4 +144,44 @@ fn names_that_are_made_up_stay_the_same_and_are_cleaned_up_only_when_nobody_live
     assert!(!Path::new(&log).exists(), "nobody lives whose it was");
     third.signal(Signal::TERM);
     third.end();
+}
+
+#[test]
+fn what_stands_between_the_signs_is_told_and_not_written_and_colours_are_taken_out() {
+    let long = "x".repeat(40_000);
+    let place = Place::new(&format!(
+        "strip_ansi=true\n[program:web]\ncommand=sh %(here)s/talk\nstartsecs=0\nautorestart=false\n\
+         autostart=false\nstdout_logfile=out\nstdout_capture_maxbytes=1MB\n\
+         stdout_events_enabled=true\nstderr_logfile=err\n{}",
+        "[program:other]\ncommand=echo unheard\nstartsecs=0\nautorestart=false\n"
+    ));
+    let talk = format!(
+        "printf 'a\\033[31mb\\n'; printf '<!--XSUPERVISOR:BEGIN-->{long}<!--XSUPERVISOR:END-->'\n\
+         sleep 0.2; printf 'c\\n'; printf 'wrong\\n' >&2\n"
+    );
+    std::fs::write(place.dir.join("talk"), talk).unwrap();
+    let supervisord = place.start();
+    supervisord.comes_to("other", ProgramState::Exited);
+    let mut listener = Listener::new(&place);
+    let wait = engine::machine::request::Wait::Accepted;
+    let start = engine::machine::request::Request::Start(target("web"), wait);
+    supervisord.ask(Call::Ask(start, None));
+    let (mut written, mut captured, mut pids) = (Vec::new(), Vec::new(), Vec::new());
+    while written.len() < 5 || captured.is_empty() {
+        let speech = listener.next();
+        assert_eq!((speech.job.to_string().as_str(), speech.missed), ("web", 0));
+        assert_eq!(speech.stream, Stream::Stdout);
+        pids.push(speech.pid);
+        match speech.captured {
+            true => captured.push(speech.said),
+            false => written.extend_from_slice(speech.said.bytes()),
+        }
+    }
+    assert_eq!(captured, [Text::from(long.as_str())]);
+    assert_eq!(written, b"ab\nc\n");
+    assert!(pids.iter().all(|pid| *pid == pids[0] && *pid > 0), "{pids:?}");
+    eventually("the log", || (place.read("out") == "ab\nc\n").then_some(()));
+    eventually("the other log", || (place.read("err") == "wrong\n").then_some(()));
+    supervisord.signal(Signal::TERM);
+    assert_eq!(supervisord.end().0, Some(0));
 }

@@ -14,6 +14,7 @@ use crate::spec::{
 };
 use crate::text::Text;
 use crate::time::Span;
+use crate::treat::Treatment;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
@@ -166,6 +167,12 @@ fn log(output: &Output, daemon: &Daemon) -> LogPolicy {
         rotate_count: Some(clamped(output.backups)),
         mode,
         place,
+        treat: Treatment {
+            strip_ansi: daemon.strip_ansi,
+            capture: u64::try_from(output.capture_maxbytes).unwrap_or(0),
+            events: output.events_enabled,
+            syslog: output.syslog,
+        },
         ..LogPolicy::default()
     }
 }

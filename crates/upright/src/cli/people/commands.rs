@@ -180,6 +180,9 @@ pub(super) const COMMANDS: &[CommandRow] = &[
                     .value_name("NUMBER")
                     .value_parser(clap::value_parser!(u64))
                     .help("Begin after the one of this number"),
+                one("since", "TIME", "Only what happened within this time: 90, 90s, 5m, 2h, 1d").long("since"),
+                one("job", "PATTERN", "Only of jobs whose names match").long("job"),
+                one("kind", "KIND", "Only these: event, state, goal, failed, job or program").long("kind"),
             ]
         },
         talks: Talks::Daemon,
@@ -187,7 +190,7 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     },
     CommandRow {
         name: "why",
-        about: "Tell why a job is in the state it is in, and what happened to it",
+        about: "Tell why a job is in the state it is in, and what happened to it; or whom an event starts",
         arguments: which,
         talks: Talks::Daemon,
         run: why::why,

@@ -12,6 +12,7 @@ mod status;
 mod tree;
 mod up;
 mod why;
+mod why_event;
 
 use super::client::{Client, Trouble};
 use super::connect;
@@ -258,6 +259,7 @@ impl About {
             | Call::NotifyDiskWriteable
             | Call::Upgrade
             | Call::Events(..)
+            | Call::Outputs
             | Call::NotifyDbusAddress(_)
             | Call::NotifyCgroupManagerAddress(_)
             | Call::Shutdown(_)

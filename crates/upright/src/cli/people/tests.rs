@@ -11,9 +11,11 @@ use engine::machine::request::{Asked, Failure, Refusal, Request, Wait};
 use engine::machine::state::{Goal, State};
 use engine::names::{EventName, JobName};
 use engine::process::{Exit as End, Role, Step};
+use engine::spec::{Condition, Node, Operand};
 use engine::time::Span;
 use engine::view::{
-    InstanceView, LastExit, Mark, MarkKind, Need, Remembered, RunView, TimelineView, WhyView,
+    InstanceView, JobView, LastExit, Mark, MarkKind, Need, Remembered, RunView, TimelineView,
+    WhyView,
 };
 
 /// What a command printed.
@@ -192,7 +194,8 @@ Look at `upright why db` and `upright log db`.
 #[test]
 fn other_refusals_are_told_with_the_way_on() {
     let unknown = Refusal::UnknownJob(Text::from("nosuch"));
-    let ran = talk("upright why nosuch", vec![Act::Answer(Err(Fault::refused(&unknown, None)))]);
+    let ran =
+        talk("upright history nosuch", vec![Act::Answer(Err(Fault::refused(&unknown, None)))]);
     let expected = "upright: Unknown job: nosuch\n`upright status` shows all jobs.\n";
     assert_eq!((ran.code, ran.err.as_str()), (1, expected));
     let gone = Refusal::UnknownInstance(InstanceName::default());
@@ -328,6 +331,80 @@ fn a_start_up_is_told_as_blame_as_a_chain_and_as_a_picture() {
     let by_hand = ask("upright blame", "uid 0 (upright, process 7)");
     assert_eq!((by_hand.code, by_hand.out.as_str()), (0, ""));
     assert!(ask("upright blame -a", "uid 0").out.contains("web"), "--all has it");
+}
+
+fn happened(sequence: u64, age: u64, name: &str, row: &str) -> Notice {
+    let name = EventName::try_from(name).unwrap();
+    let what = machine::Notice::Event { name, env: vec![Text::from(row)], failed: false };
+    Notice { sequence, missed: 0, age: Some(Span::secs(age)), what }
+}
+
+#[test]
+fn why_of_an_event_tells_whom_it_starts_who_waits_and_when_it_last_came() {
+    let nodes = vec![Node::Event(Operand {
+        event: EventName::try_from("net-up").unwrap(),
+        args: Vec::new(),
+    })];
+    let job = JobView {
+        name: JobName::try_from("web").unwrap(),
+        usage: None,
+        description: None,
+        author: None,
+        version: None,
+        emits: Vec::new(),
+        start_on: Some(Condition { nodes }),
+        stop_on: None,
+    };
+    let mut held = view("db", State::Starting);
+    held.waits_for = String::from("event net-up, which waits for x");
+    let unknown = || {
+        let refusal = Refusal::UnknownJob(Text::from("net-up"));
+        Act::Answer(Err(Fault::refused(&refusal, None)))
+    };
+    let script = |jobs, views| {
+        vec![
+            unknown(),
+            Act::Answer(Ok(Answer::Jobs(jobs))),
+            Act::Answer(Ok(Answer::Instances(views))),
+            Act::Tell(vec![happened(7, 3, "net-up", "IFACE=lo"), happened(8, 2, "other", "A=1")]),
+            Act::Answer(Ok(Answer::Done)),
+        ]
+    };
+    let views = vec![held, view("web", State::Running)];
+    let ran = talk("upright why net-up", script(vec![job.clone()], views.clone()));
+    let expected = "net-up is an event, and no job.\n\
+        It last came to its end 3s ago: IFACE=lo.\n\
+        It is on its way:\n  db waits for event net-up, which waits for x\n\
+        It starts, alone or with others:\n  web (start/running): on net-up\n";
+    assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (0, expected, ""));
+    let ran = talk("upright why net-up --json", script(vec![job], views));
+    let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((&json["last"]["age"], &json["starts"][0]["on"]), (&3000.into(), &"net-up".into()));
+    let ran = talk("upright why nobody", script(Vec::new(), Vec::new()));
+    assert_eq!((ran.code, ran.out.as_str()), (1, ""));
+    assert!(ran.err.contains("Unknown job"), "{}", ran.err);
+}
+
+#[test]
+fn events_are_shown_by_age_job_and_kind() {
+    let told = || {
+        let all = vec![
+            happened(1, 500, "old", "JOB=web"),
+            happened(2, 50, "young", "JOB=web"),
+            happened(3, 40, "other", "JOB=db"),
+        ];
+        vec![Act::Tell(all), Act::Answer(Ok(Answer::Done))]
+    };
+    let ask = |line| talk(line, told()).out;
+    assert_eq!(ask("upright events --since 1m --job w*"), "2 event young JOB=web\n");
+    assert_eq!(ask("upright events --since 1h --kind event").lines().count(), 3);
+    assert_eq!(ask("upright events --kind state"), "");
+    for wrong in
+        ["upright events --since soon", "upright events --kind x", "upright events --since 9y"]
+    {
+        let (code, _, err) = run_with(wrong, &[], Look::Plain);
+        assert_eq!(code, 2, "{err}");
+    }
 }
 
 #[test]

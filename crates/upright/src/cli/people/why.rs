@@ -2,10 +2,12 @@
 
 use super::log;
 use super::origin;
-use super::{target, Exit, Form, Session};
+use super::{target, why_event, About, Exit, Form, Session};
+use crate::cli::client::Trouble;
 use clap::ArgMatches;
 use engine::control::answer::Answer;
 use engine::control::call::Call;
+use engine::control::fault::Fault;
 use engine::intent::Intent;
 use engine::machine::request::Target;
 use engine::machine::state::{Goal, State};
@@ -22,7 +24,20 @@ const LINES: usize = 8;
 
 pub(super) fn why(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result<(), Exit> {
     let target = target(session, matches)?;
-    let Some(view) = ask(session, &target)? else { return Ok(()) };
+    let call = Call::Why(target.clone());
+    let about = About::of(&call);
+    // The connection is over before another one is made.
+    let asked = session.client()?.ask(call);
+    let view = match asked {
+        Ok(Answer::Why(view)) => *view,
+        Ok(_) => return Ok(()),
+        Err(trouble) => {
+            if is_unknown(&trouble) && why_event::tell(session, &target.job)? {
+                return Ok(());
+            }
+            return Err(session.trouble(trouble, &about));
+        }
+    };
     let output = output(session, target);
     if session.form == Form::Json {
         let json = Answer::Why(Box::new(view)).to_json();
@@ -39,6 +54,11 @@ pub(super) fn why(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result
     told += &origin::tell(&view);
     session.world.print(&told);
     Ok(())
+}
+
+fn is_unknown(trouble: &Trouble) -> bool {
+    let Trouble::Fault(Fault::Refused(refused)) = trouble else { return false };
+    refused.code == "unknown-job"
 }
 
 /// Tells what must still happen for a job to start.
