@@ -42,9 +42,9 @@ pub mod held {
     /// The lock on the log directory.
     pub const LOG_LOCK: u32 = 3;
     /// The daemon's end of the channel to the D-Bus gateway.
-    pub const GATEWAY: u32 = 8;
+    pub const DBUS: u32 = 8;
     /// The gateway's end, for the next one.
-    pub const GATEWAY_OWN: u32 = 9;
+    pub const DBUS_OWN: u32 = 9;
     /// A file with the address of the bus that the gateway is on.
     pub const BUS: u32 = 10;
     /// The writing end of the pipe of the daemon's own log.
@@ -53,12 +53,24 @@ pub mod held {
     pub const LOG_READ: u32 = 12;
     /// What `[supervisord]` said when it began.
     pub const PROGRAMS: u32 = 13;
+    /// The daemon's end of the channel to the HTTP gateway.
+    pub const HTTP: u32 = 26;
+    /// The gateway's end, for the next one.
+    pub const HTTP_OWN: u32 = 27;
+    /// A file that says which servers there are.
+    pub const SERVERS: u32 = 25;
+    /// The socket of the first server; those of the others follow.
+    pub const SERVER: u32 = 64;
     /// The first of the descriptors that came with events; 3 to 8 are added.
     pub const FILES: u32 = 16;
+    /// A file that says which pools of event listeners there are.
+    pub const POOLS: u32 = 200;
+    /// What the gateway knows of them.
+    pub const POOLS_MEMORY: u32 = 201;
     /// The lock that says that logs whose names were made up are of somebody who lives.
     pub const AUTO_LOCK: u32 = 15;
     /// A file that says which sockets jobs share.
-    pub const SHARED_NOTE: u32 = 14;
+    pub const SHARED_NOTE: u32 = 202;
     /// The first of the sockets that jobs share.
     pub const SHARED: u32 = 128;
     /// How many of those there may be.

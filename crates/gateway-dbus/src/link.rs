@@ -144,7 +144,15 @@ impl Link {
                     before.abort();
                 }
             }
-            (ToGateway::Client { .. } | ToGateway::Bus { .. }, _) => {}
+            (
+                ToGateway::Client { .. }
+                | ToGateway::Bus { .. }
+                | ToGateway::Server { .. }
+                | ToGateway::Listeners { .. }
+                | ToGateway::Pool { .. }
+                | ToGateway::Listener { .. },
+                _,
+            ) => {}
         }
     }
 

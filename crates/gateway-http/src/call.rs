@@ -2,6 +2,7 @@
 
 use crate::acts::{self, Wait};
 use crate::control::Control;
+use crate::listeners::Listeners;
 use crate::logs::{self, Channel};
 use crate::methods::{self, Act, Daemon, Method, Row, System, METHODS};
 use crate::processes::{self, Process};
@@ -36,6 +37,8 @@ pub struct Gateway {
     pub identifier: String,
     /// What is for people, and for collectors of numbers.
     pub web: Web,
+    /// Who is told what clients send to event listeners.
+    pub listeners: Rc<Listeners>,
 }
 
 type Told = Result<Value, Fault>;
@@ -128,7 +131,7 @@ async fn about_the_daemon(gateway: &Rc<Gateway>, what: Daemon, given: &[Value]) 
         Daemon::Reload => reload(control).await,
         Daemon::AddGroup => add(control, text(given, 0)?).await,
         Daemon::RemoveGroup => remove(control, text(given, 0)?).await,
-        Daemon::SendEvent => send_event(control, text(given, 0)?, text(given, 1)?).await,
+        Daemon::SendEvent => send_event(gateway, text(given, 0)?, text(given, 1)?).await,
     }
 }
 
@@ -308,10 +311,13 @@ fn unwritten(name: &str, refused: &engine::control::fault::Fault) -> Fault {
     }
 }
 
-async fn send_event(control: &Control, kind: &str, data: &str) -> Told {
+/// Event listeners are told, and an event is emitted, on which jobs may start.
+async fn send_event(gateway: &Gateway, kind: &str, data: &str) -> Told {
     let env = vec![Text::from(format!("TYPE={kind}")), Text::from(format!("DATA={data}"))];
     let request = Request::Emit(Text::from(REMOTE), env, engine::machine::request::Wait::Accepted);
-    done(control, Call::Ask(request, None), "sendRemoteCommEvent").await
+    let done = done(&gateway.control, Call::Ask(request, None), "sendRemoteCommEvent").await?;
+    gateway.listeners.remote(kind, data);
+    Ok(done)
 }
 
 fn described(given: &[Value]) -> Result<&'static Row, Fault> {

@@ -1,17 +1,15 @@
 //! Control: connections to the daemon, and calls over them.
 
+use crate::link::Link;
 use engine::control::answer::Answer;
 use engine::control::call::{Call, Follow, Token};
 use engine::control::codec::{Continues, Inbox};
 use engine::control::command::Command;
 use engine::control::fault::Fault;
 use engine::control::notice::Notice;
-use engine::control::rights::OVERFLOW_UID;
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::SocketAddr;
-use std::path::Path;
+use std::rc::Rc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
@@ -29,18 +27,10 @@ const KEPT_MAX: usize = 16;
 /// How many calls are sent before the first answer is read: few enough for the sockets to hold both.
 const AHEAD: usize = 32;
 
-/// Where an Upright listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Address {
-    /// In the file system.
-    Path(String),
-    /// Under a name that no file has.
-    Abstract(String),
-}
-
-/// The daemon, as this process may use it.
+/// The daemon, as whoever one server lets in may use it.
 pub struct Control {
-    address: Address,
+    link: Rc<Link>,
+    server: u16,
     kept: RefCell<Vec<Line>>,
     ending: Cell<bool>,
     tokens: Cell<u64>,
@@ -49,23 +39,11 @@ pub struct Control {
 }
 
 impl Control {
-    /// Makes one for an address, or for where an Upright usually is.
-    pub fn new(address: Option<&str>) -> Control {
-        let address = match address {
-            Some(text) => match text.strip_prefix('@') {
-                Some(name) => Address::Abstract(name.to_owned()),
-                None => Address::Path(text.to_owned()),
-            },
-            None => usual(),
-        };
+    /// Makes one for a server.
+    pub fn new(link: Rc<Link>, server: u16) -> Control {
         let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
         let (kept, ending) = (RefCell::default(), Cell::new(false));
-        Control { address, kept, ending, tokens: Cell::new(0), begun: since.as_nanos() }
-    }
-
-    /// Returns where the daemon is.
-    pub fn address(&self) -> &Address {
-        &self.address
+        Control { link, server, kept, ending, tokens: Cell::new(0), begun: since.as_nanos() }
     }
 
     /// Reports whether the daemon is known to end.
@@ -106,8 +84,8 @@ impl Control {
 
     /// Begins to listen to what happens, after the notice of that number or from now on.
     pub async fn events(&self, after: Option<u64>, follow: Follow) -> Result<Events, Fault> {
-        let address = self.address.clone();
-        let mut events = Events { address, line: None, seen: after, follow };
+        let (link, server) = (Rc::clone(&self.link), self.server);
+        let mut events = Events { link, server, line: None, seen: after, follow };
         events.connect().await?;
         Ok(events)
     }
@@ -117,8 +95,24 @@ impl Control {
         let kept = self.kept.borrow_mut().pop();
         let mut line = match kept {
             Some(line) => line,
-            None => Line::connect(&self.address).await?,
+            None => Line::new(self.link.line(self.server).await?)?,
         };
+        let answers = self.exchange_over(&mut line, calls).await;
+        let mut kept = self.kept.borrow_mut();
+        match &answers {
+            Ok(_) if kept.len() < KEPT_MAX => kept.push(line),
+            Ok(_) => {}
+            // The others have ended with the daemon that had them, too.
+            Err(_) => kept.clear(),
+        }
+        answers
+    }
+
+    async fn exchange_over(
+        &self,
+        line: &mut Line,
+        calls: &[Call],
+    ) -> io::Result<Vec<Result<Answer, Fault>>> {
         let mut bytes = Vec::new();
         calls.iter().for_each(|call| call.encode(&mut bytes));
         line.stream.write_all(&bytes).await?;
@@ -134,10 +128,6 @@ impl Control {
                 }
             }
             answers.push(answer);
-        }
-        let mut kept = self.kept.borrow_mut();
-        if kept.len() < KEPT_MAX {
-            kept.push(line);
         }
         Ok(answers)
     }
@@ -155,18 +145,10 @@ impl Control {
     }
 }
 
-/// Where an Upright usually is: root's first, else the user's own.
-fn usual() -> Address {
-    let user = std::env::var("XDG_RUNTIME_DIR").map(|path| format!("{path}/upright/control"));
-    match user {
-        Ok(path) if sys::peer::own_uid() != 0 && Path::new(&path).exists() => Address::Path(path),
-        Ok(_) | Err(_) => Address::Path("/run/upright/control".to_owned()),
-    }
-}
-
 /// What happens, as it happens.
 pub struct Events {
-    address: Address,
+    link: Rc<Link>,
+    server: u16,
     line: Option<Line>,
     seen: Option<u64>,
     follow: Follow,
@@ -198,7 +180,8 @@ impl Events {
     async fn connect(&mut self) -> Result<(), Fault> {
         let until = Instant::now() + PATIENCE;
         loop {
-            let connected = match Line::connect(&self.address).await {
+            let opened = self.link.line(self.server).await.and_then(Line::new);
+            let connected = match opened {
                 Ok(mut line) => {
                     let mut bytes = Vec::new();
                     Call::Events(self.seen, self.follow).encode(&mut bytes);
@@ -233,23 +216,9 @@ struct Line {
 }
 
 impl Line {
-    /// Connects, and trusts only root and the own user.
-    async fn connect(address: &Address) -> io::Result<Line> {
-        let stream = match address {
-            Address::Path(path) => UnixStream::connect(path).await?,
-            Address::Abstract(name) => {
-                let address = SocketAddr::from_abstract_name(name.as_bytes())?;
-                let stream = std::os::unix::net::UnixStream::connect_addr(&address)?;
-                stream.set_nonblocking(true)?;
-                UnixStream::from_std(stream)?
-            }
-        };
-        let peer = sys::peer::of(&stream).map_err(io::Error::from)?;
-        if peer.uid == OVERFLOW_UID || (peer.uid != 0 && peer.uid != sys::peer::own_uid()) {
-            let why = format!("uid {} listens there, who is neither root nor we", peer.uid);
-            return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
-        }
-        Ok(Line { stream, inbox: Inbox::default() })
+    fn new(stream: std::os::unix::net::UnixStream) -> io::Result<Line> {
+        stream.set_nonblocking(true)?;
+        Ok(Line { stream: UnixStream::from_std(stream)?, inbox: Inbox::default() })
     }
 
     /// Returns the whole answer to a call of this command, however many frames it takes.

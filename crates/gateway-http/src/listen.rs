@@ -2,11 +2,8 @@
 
 use crate::auth::Login;
 use crate::call::Gateway;
-use crate::control::{Address, Control};
 use crate::guard::Via;
-use crate::options::{Options, Place};
 use crate::serve::answer;
-use crate::web::Web;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -14,15 +11,12 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
-use std::os::unix::fs::{chown, FileTypeExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
-use sys::users;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener, UnixStream};
-use tokio::task::{AbortHandle, LocalSet};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::task::AbortHandle;
 use tokio::time::{sleep, Instant};
 
 /// How many connections there are at once. One more ends the one that has been idle for the longest.
@@ -44,32 +38,28 @@ enum Listener {
     Tcp(TcpListener),
 }
 
-/// Serves for ever.
-pub fn run(options: Options) -> Result<(), String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| format!("cannot begin: {error}"))?;
-    LocalSet::new().block_on(&runtime, serve(options))
+/// Begins to serve at a socket that listens, in tasks of their own.
+pub fn begin(
+    socket: OwnedFd,
+    gateway: Gateway,
+    login: Option<(String, String)>,
+    crowd: &Rc<Crowd>,
+) -> io::Result<()> {
+    let login = login.map(|(name, password)| Login::new(&name, &password));
+    let listener = listener(socket)?;
+    let (gateway, login, crowd) = (Rc::new(gateway), Rc::new(login), Rc::clone(crowd));
+    tokio::task::spawn_local(accept(listener, gateway, login, crowd));
+    Ok(())
 }
 
-async fn serve(options: Options) -> Result<(), String> {
-    let control = Control::new(options.control.as_deref());
-    let mut listeners = Vec::new();
-    for place in &options.places {
-        listeners.push(open(place, options.login.is_some()).await?);
+fn listener(socket: OwnedFd) -> io::Result<Listener> {
+    let socket = std::net::TcpListener::from(socket);
+    socket.set_nonblocking(true)?;
+    if socket.local_addr().is_ok() {
+        return TcpListener::from_std(socket).map(Listener::Tcp);
     }
-    match control.address() {
-        Address::Path(path) => eprintln!("upright-http: serves the Upright at {path}"),
-        Address::Abstract(name) => eprintln!("upright-http: serves the Upright at @{name}"),
-    }
-    let gateway = Rc::new(Gateway { control, identifier: options.identifier, web: Web::default() });
-    let crowd = Rc::new(Crowd::default());
-    let login = Rc::new(options.login);
-    let mut tasks = tokio::task::JoinSet::new();
-    for listener in listeners {
-        tasks.spawn_local(accept(listener, gateway.clone(), login.clone(), crowd.clone()));
-    }
-    while tasks.join_next().await.is_some() {}
-    Ok(())
+    let socket = std::os::unix::net::UnixListener::from(OwnedFd::from(socket));
+    UnixListener::from_std(socket).map(Listener::Unix)
 }
 
 async fn accept(
@@ -115,9 +105,9 @@ fn attend<S>(
             async move {
                 crowd.note(id, Mood::Busy);
                 let answered = answer(gateway, login, via, request).await;
-                if answered.as_ref().is_ok_and(|answered| answered.body().is_whole()) {
-                    crowd.note(id, Mood::Idle(Instant::now()));
-                }
+                let whole = answered.as_ref().is_ok_and(|answered| answered.body().is_whole());
+                let mood = if whole { Mood::Idle(Instant::now()) } else { Mood::Following };
+                crowd.note(id, mood);
                 answered
             }
         });
@@ -133,7 +123,7 @@ fn attend<S>(
 
 /// All connections.
 #[derive(Default)]
-struct Crowd {
+pub struct Crowd {
     guests: RefCell<BTreeMap<u64, Guest>>,
     next: std::cell::Cell<u64>,
 }
@@ -150,6 +140,8 @@ enum Mood {
     Idle(Instant),
     /// A request of it is carried out.
     Busy,
+    /// Somebody reads a log as it grows.
+    Following,
 }
 
 impl Crowd {
@@ -162,7 +154,7 @@ impl Crowd {
         if guests.len() >= CONNECTIONS_MAX {
             let idle = guests.iter().filter_map(|(id, guest)| match guest.mood {
                 Mood::Idle(since) => Some((since, *id)),
-                Mood::Busy => None,
+                Mood::Busy | Mood::Following => None,
             });
             let Some((_, oldest)) = idle.min() else { return };
             if let Some(guest) = guests.remove(&oldest) {
@@ -180,91 +172,14 @@ impl Crowd {
         guests.insert(id, Guest { mood, task: task.abort_handle() });
     }
 
+    /// Reports whether a request is being carried out that will have an end.
+    pub fn is_busy(&self) -> bool {
+        self.guests.borrow().values().any(|guest| guest.mood == Mood::Busy)
+    }
+
     fn note(&self, id: u64, mood: Mood) {
         if let Some(guest) = self.guests.borrow_mut().get_mut(&id) {
             guest.mood = mood;
         }
     }
-}
-
-async fn open(place: &Place, guarded: bool) -> Result<Listener, String> {
-    match place {
-        Place::Unix { path, mode, owner } => {
-            let listener = open_unix(path, *mode, owner.as_deref()).await;
-            listener.map(Listener::Unix).map_err(|why| format!("{}: {why}", path.display()))
-        }
-        Place::Inet(host, port) => {
-            let shown = format!("{}:{port}", host.as_deref().unwrap_or("*"));
-            let places: Vec<SocketAddr> = match host {
-                Some(host) => (host.as_str(), *port)
-                    .to_socket_addrs()
-                    .map_err(|error| format!("{shown}: {error}"))?
-                    .collect(),
-                None => vec![(Ipv4Addr::UNSPECIFIED, *port).into()],
-            };
-            if !guarded && places.iter().any(|place| !place.ip().is_loopback()) {
-                eprintln!(
-                    "upright-http: {shown}: open to other machines without a password; give \
-                     --username and --password-file, or listen at 127.0.0.1"
-                );
-            }
-            let listener = TcpListener::bind(places.as_slice()).await;
-            listener.map(Listener::Tcp).map_err(|error| format!("{shown}: {error}"))
-        }
-    }
-}
-
-/// Makes a socket under another name, so that nobody meets it before it has its mode and owner. One
-/// that nobody listens at any more is replaced, any other file is left alone.
-async fn open_unix(path: &Path, mode: u32, owner: Option<&str>) -> Result<UnixListener, String> {
-    let words = |error: io::Error| error.to_string();
-    match std::fs::symlink_metadata(path) {
-        Ok(about) if !about.file_type().is_socket() => {
-            return Err("there is a file of that name, which is no socket".to_owned());
-        }
-        Ok(_) if UnixStream::connect(path).await.is_ok() => {
-            return Err("somebody listens there already; end that first".to_owned());
-        }
-        Ok(_) | Err(_) => {}
-    }
-    let mut new = path.as_os_str().to_owned();
-    new.push(format!(".{}", std::process::id()));
-    let new = PathBuf::from(new);
-    let made = || {
-        let listener = std::os::unix::net::UnixListener::bind(&new).map_err(words)?;
-        listener.set_nonblocking(true).map_err(words)?;
-        std::fs::set_permissions(&new, std::fs::Permissions::from_mode(mode)).map_err(words)?;
-        if let Some(owner) = owner {
-            let (uid, gid) = who(owner)?;
-            chown(&new, uid, gid).map_err(|error| format!("chown {owner}: {error}"))?;
-        }
-        std::fs::rename(&new, path).map_err(words)?;
-        UnixListener::from_std(listener).map_err(words)
-    };
-    let made = made();
-    if made.is_err() {
-        // The reason has been told; a half-made socket helps nobody.
-        let _ = std::fs::remove_file(&new);
-    }
-    made
-}
-
-/// Reads `USER[:GROUP]`, each a name or a number.
-fn who(owner: &str) -> Result<(Option<u32>, Option<u32>), String> {
-    let (user, group) = match owner.split_once(':') {
-        Some((user, group)) => (user, Some(group)),
-        None => (owner, None),
-    };
-    let root = Path::new("/");
-    let number = |text: &str| text.parse::<u32>().ok();
-    let uid = number(user).or_else(|| users::user(root, user.as_bytes()).ok().map(|user| user.uid));
-    let uid = uid.ok_or_else(|| format!("chown {owner}: no such user: {user}"))?;
-    let gid = match group {
-        None => None,
-        Some(name) => {
-            let gid = number(name).or_else(|| users::group(root, name.as_bytes()).ok());
-            Some(gid.ok_or_else(|| format!("chown {owner}: no such group: {name}"))?)
-        }
-    };
-    Ok((Some(uid), gid))
 }

@@ -19,6 +19,11 @@ pub fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
     socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
 }
 
+/// Reports whether a descriptor is a socket of this kind.
+pub fn is_one(fd: impl AsFd) -> bool {
+    rustix::net::sockopt::socket_type(fd).is_ok_and(|kind| kind == SocketType::SEQPACKET)
+}
+
 /// Sends one datagram made of `parts`, with at most [`FDS_MAX`] descriptors. `Errno::AGAIN` where the
 /// other side does not read; nothing is sent then.
 pub fn send(to: impl AsFd, parts: &[&[u8]], fds: &[BorrowedFd<'_>]) -> Result<(), Errno> {

@@ -85,6 +85,8 @@ pub struct Options {
     pub stop_timeout: Option<Span>,
     /// Where the control socket is made.
     pub socket: Option<PathBuf>,
+    /// The file whose server sections say where Supervisor's clients are served.
+    pub servers: Option<PathBuf>,
     /// The first event.
     pub startup: Startup,
     /// What a user's jobs inherit.
@@ -125,6 +127,7 @@ impl Default for Options {
             log_owner: None,
             stop_timeout: None,
             socket: None,
+            servers: None,
             startup: Startup::Event(String::from("startup")),
             inherit: Inherit::All,
             console: Console::Log,
@@ -273,6 +276,15 @@ const OPTIONS: &[Row] = &[
             Ok(())
         }),
         help: "add a directory of job files before all others",
+    },
+    Row {
+        long: "servers",
+        short: None,
+        effect: Effect::Value("FILE", |o, v| {
+            o.servers = Some(v.into());
+            Ok(())
+        }),
+        help: "serve Supervisor's clients as the [..._http_server] sections of this file say",
     },
     Row {
         long: "session",

@@ -95,14 +95,16 @@ pub enum Privilege {
     Logs,
     /// Start and stop jobs and emit events.
     Act,
+    /// Read the configuration again, and end everything.
+    Manage,
     /// Change Upright itself.
     Admin,
 }
 
 impl Privilege {
     /// Every privilege, the least first.
-    pub const ALL: [Privilege; 4] =
-        [Privilege::See, Privilege::Logs, Privilege::Act, Privilege::Admin];
+    pub const ALL: [Privilege; 5] =
+        [Privilege::See, Privilege::Logs, Privilege::Act, Privilege::Manage, Privilege::Admin];
 }
 
 /// How a command is answered.
@@ -344,7 +346,7 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::ReloadConfiguration,
         method: "ReloadConfiguration",
-        privilege: Privilege::Admin,
+        privilege: Privilege::Manage,
         right: "reload configuration",
         replies: Replies::AtOnce,
         parameters: &[],
@@ -457,7 +459,7 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::Shutdown,
         method: "Shutdown",
-        privilege: Privilege::Admin,
+        privilege: Privilege::Manage,
         right: "shut down",
         replies: Replies::AtOnce,
         parameters: &[
@@ -535,7 +537,7 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::Reread,
         method: "Reread",
-        privilege: Privilege::Admin,
+        privilege: Privilege::Manage,
         right: "reload configuration",
         replies: Replies::AtOnce,
         parameters: &[],
@@ -545,7 +547,7 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::AddGroup,
         method: "AddGroup",
-        privilege: Privilege::Admin,
+        privilege: Privilege::Manage,
         right: "reload configuration",
         replies: Replies::AtOnce,
         parameters: &[Parameter { name: "name", needed: true }],
@@ -555,7 +557,7 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::RemoveGroup,
         method: "RemoveGroup",
-        privilege: Privilege::Admin,
+        privilege: Privilege::Manage,
         right: "reload configuration",
         replies: Replies::AtOnce,
         parameters: &[Parameter { name: "name", needed: true }],

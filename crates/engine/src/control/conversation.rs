@@ -9,7 +9,7 @@ use super::codec::{self, Continues, Envelope, Inbox, MESSAGE_MAX};
 use super::command::{self, Command, Replies, Row};
 use super::fault::Fault;
 use super::notice::{Notice, Speech};
-use super::rights::{Peer, Rights, Sight};
+use super::rights::{Caller, Rights, Sight};
 use super::{INTERFACE, SERVICE};
 use alloc::format;
 use alloc::string::String;
@@ -21,7 +21,7 @@ pub const OUT_MAX: usize = 256 * 1024;
 /// One connection.
 #[derive(Debug)]
 pub struct Conversation {
-    peer: Peer,
+    caller: Caller,
     rights: Rights,
     inbox: Inbox,
     open: Option<Open>,
@@ -37,19 +37,19 @@ struct Open {
 }
 
 impl Conversation {
-    /// Returns the conversation with a peer that has just connected.
-    pub fn new(peer: Peer, rights: Rights) -> Conversation {
-        Conversation { peer, rights, inbox: Inbox::default(), open: None, closing: false }
+    /// Returns the conversation with somebody who has just connected.
+    pub fn new(caller: Caller, rights: Rights) -> Conversation {
+        Conversation { caller, rights, inbox: Inbox::default(), open: None, closing: false }
     }
 
-    /// Returns who is at the other end.
-    pub fn peer(&self) -> Peer {
-        self.peer
+    /// Returns in whose name the connection speaks.
+    pub fn caller(&self) -> Caller {
+        self.caller
     }
 
-    /// Reports how much this peer may see: whether an answer may quote a job's output.
+    /// Reports how much the caller may see: whether an answer may quote a job's output.
     pub fn sight(&self) -> Sight {
-        self.rights.sight(self.peer)
+        self.rights.sight(self.caller)
     }
 
     /// Reports whether the caller should read from the socket: not while a whole message of the
@@ -161,7 +161,7 @@ impl Conversation {
     fn understand(&mut self, envelope: Envelope, out: &mut Vec<u8>) -> Result<Option<Call>, Fault> {
         let Envelope { method, params, more, oneway, upgrade } = envelope;
         let known =
-            understand(&method, params, more, upgrade, |row| self.rights.decide(self.peer, row));
+            understand(&method, params, more, upgrade, |row| self.rights.decide(self.caller, row));
         match known {
             Err(fault) if fault_ends_nothing(&fault) && oneway => Ok(None),
             Err(fault) => Err(fault),

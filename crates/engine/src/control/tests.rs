@@ -8,7 +8,7 @@ use super::command::{Command, Replies, COMMANDS};
 use super::conversation::{Conversation, OUT_MAX};
 use super::fault::{Fault, Refused};
 use super::notice::Notice;
-use super::rights::{Peer, Rights};
+use super::rights::{Caller, Peer, Rights};
 use crate::intent::{Intended, Intent, Keeping, Lasting};
 use crate::machine::request::{
     Asked, Failure, Refusal, Reply, Request, Superseder, Target, Wait, Which,
@@ -31,8 +31,8 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
-const OWNER: Peer = Peer { uid: 1000, gid: 1000, pid: 7 };
-const STRANGER: Peer = Peer { uid: 1001, gid: 1001, pid: 8 };
+const OWNER: Caller = Caller::Peer(Peer { uid: 1000, gid: 1000, pid: 7 });
+const STRANGER: Caller = Caller::Peer(Peer { uid: 1001, gid: 1001, pid: 8 });
 const RIGHTS: Rights = Rights { owner: 1000 };
 
 /// Small pseudo-random numbers from a seed (xorshift), the same on every run.
@@ -47,13 +47,13 @@ impl Dice {
     }
 }
 
-fn conversation(peer: Peer) -> Conversation {
-    Conversation::new(peer, RIGHTS)
+fn conversation(caller: Caller) -> Conversation {
+    Conversation::new(caller, RIGHTS)
 }
 
 /// Returns what is answered to one message that needs no daemon.
-fn answered(peer: Peer, message: &str) -> String {
-    let mut conversation = conversation(peer);
+fn answered(caller: Caller, message: &str) -> String {
+    let mut conversation = conversation(caller);
     let mut out = Vec::new();
     conversation.feed(message.as_bytes());
     conversation.feed(b"\0");

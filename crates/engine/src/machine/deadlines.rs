@@ -75,6 +75,10 @@ impl Engine {
                     instance.hold = None;
                 }
                 self.begin_starting(id);
+                // Upright's own jobs have no such event: nothing holds them now.
+                if self.instances.look(&id).is_some_and(|instance| instance.hold.is_none()) {
+                    self.advance(id);
+                }
             }
             Due::Retry(role) => self.spawn_again(id, role),
             Due::Spawn(role) => self.spawn_hangs(id, role),

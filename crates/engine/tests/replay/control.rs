@@ -8,7 +8,7 @@ use engine::control::command::{Command, Replies, COMMANDS};
 use engine::control::conversation::{Conversation, OUT_MAX};
 use engine::control::fault::Fault;
 use engine::control::notice::Notice;
-use engine::control::rights::{Peer, Rights, OVERFLOW_UID};
+use engine::control::rights::{Caller, Peer, Rights, OVERFLOW_UID};
 use engine::dialect::upstart::parse;
 use engine::machine::request::{Failure, Refusal, Reply, RequestId};
 use engine::machine::state::{Goal, State};
@@ -58,7 +58,8 @@ struct Sent {
 }
 
 fn converse(uid: u32, pieces: &[&[u8]], choices: &[u8]) -> Sent {
-    let mut conversation = Conversation::new(Peer { uid, gid: 7, pid: 9 }, Rights { owner: 1000 });
+    let mut conversation =
+        Conversation::new(Caller::Peer(Peer { uid, gid: 7, pid: 9 }), Rights { owner: 1000 });
     let mut daemon = Daemon::new();
     let mut sent = Sent { calls: Vec::new(), frames: Vec::new(), closing: false };
     let mut out = Vec::new();
@@ -107,7 +108,8 @@ fn frames(out: &[u8]) {
 fn understood(call: &Call) {
     let (mut wire, mut out) = (Vec::new(), Vec::new());
     call.encode(&mut wire);
-    let mut other = Conversation::new(Peer { uid: 0, gid: 0, pid: 1 }, Rights { owner: 0 });
+    let mut other =
+        Conversation::new(Caller::Peer(Peer { uid: 0, gid: 0, pid: 1 }), Rights { owner: 0 });
     other.feed(&wire);
     let again = other.take(&mut out);
     let said = String::from_utf8_lossy(&out).into_owned();

@@ -28,10 +28,10 @@ struct Desk {
 
 impl Desk {
     fn new(jobs: &[(&str, &str)]) -> Option<Desk> {
-        let mut world = World::new(jobs)?;
         let browser = Browser::start()?;
         let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        world.gateway(&["--inet", &free.to_string()]);
+        let unix = "[unix_http_server]\nfile = %(here)s/s.sock\n";
+        let world = World::with(jobs, &format!("{unix}[inet_http_server]\nport = {free}\n"))?;
         until("the port is open", || std::net::TcpStream::connect(free).is_ok());
         let (client, address) = (world.client(), format!("http://{free}/"));
         Some(Desk { browser, client, address, world })
@@ -128,7 +128,7 @@ fn what_happens_elsewhere_is_seen_without_reloading() {
     desk.row_is("db", "running");
     desk.client.of("stopProcess", "db");
     desk.row_is("db", "stopped");
-    assert!(desk.world.kill_daemon());
+    desk.world.kill("daemon");
     desk.client.of("startProcess", "db");
     desk.row_is("db", "running");
     assert_eq!(desk.browser.run("window.stays"), true);

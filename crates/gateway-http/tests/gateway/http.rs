@@ -1,11 +1,12 @@
 //! What is not a call: who may ask, what is bounded, what sockets look like.
 
-use crate::world::{until, Client, World};
+use crate::world::{until, Client, World, PATIENCE};
 use crate::WEB;
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::process::Command;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
 
 #[test]
 fn each_mistake_has_its_status_and_the_connection_stays() {
@@ -34,61 +35,86 @@ fn each_mistake_has_its_status_and_the_connection_stays() {
 
 #[test]
 fn a_server_with_a_password_lets_in_who_knows_it() {
-    let Some(mut world) = World::new(&[WEB]) else { return };
-    let folder = world.folder.clone();
-    let secret = folder.join("secret").display().to_string();
-    // Of `sekrit`.
-    std::fs::write(&secret, "{SHA}8d42e738c7adee551324955458b5e2c0b49ee655\n").unwrap();
-    let socket = folder.join("g.sock").display().to_string();
-    world.gateway(&["--unix", &socket, "--username", "bob", "--password-file", &secret]);
-    for (login, status) in [
-        (None, 401),
-        (Some("Ym9iOndyb25n"), 401), // bob:wrong
-        (Some("Ym9iOnNla3JpdA=="), 404),
+    // Of `sekrit`, and a password that none of argv, environment and files of the gateway has.
+    let servers = "[unix_http_server]\nfile = %(here)s/s.sock\nusername = bob\n\
+                   password = {SHA}8d42e738c7adee551324955458b5e2c0b49ee655\n\
+                   [unix_http_server:other]\nfile = %(here)s/o.sock\nusername = al\n\
+                   password = do:re:mi\n";
+    let Some(world) = World::with(&[WEB], servers) else { return };
+    let other = world.folder.join("o.sock").display().to_string();
+    for (socket, login, status) in [
+        (world.socket(), None, 401),
+        (world.socket(), Some("bob:wrong"), 401),
+        (world.socket(), Some("bob:sekrit"), 404),
+        (world.socket(), Some("al:do:re:mi"), 401),
+        (other, Some("al:do:re:mi"), 404),
     ] {
         let mut client = Client::new(&socket);
-        client.authorization = login.map(|login| format!("Basic {login}"));
+        let code = |login: &str| engine::text::base64_encode(login.as_bytes());
+        client.authorization = login.map(|login| format!("Basic {}", code(login)));
         let (got, head, _) = client.ask("GET", "/nosuch", "");
-        assert_eq!(got, status);
+        assert_eq!(got, status, "{socket} {login:?}");
         let asks = head.contains("www-authenticate: Basic realm=\"default\"");
         assert_eq!(asks, status == 401, "{head}");
+    }
+    let gateway = world.process("upright-http").unwrap();
+    for file in ["cmdline", "environ"] {
+        let bytes = std::fs::read(format!("/proc/{gateway}/{file}")).unwrap();
+        let text = String::from_utf8_lossy(&bytes);
+        assert!(!text.contains("do:re:mi") && !text.contains("8d42e738"), "{file}: {text}");
     }
 }
 
 #[test]
 fn a_socket_has_its_mode_replaces_what_is_stale_and_nothing_else() {
-    let Some(mut world) = World::new(&[WEB]) else { return };
-    let mode = |path: &str| std::fs::metadata(path).unwrap().mode() & 0o7777;
-    assert_eq!(mode(&world.socket()), 0o700);
-    let path = world.folder.join("stale.sock").display().to_string();
-    drop(UnixListener::bind(&path).unwrap());
-    assert!(UnixStream::connect(&path).is_err());
-    world.gateway(&["--unix", &path, "--chmod", "0770"]);
-    assert_eq!(mode(&path), 0o770);
-    let file = world.folder.join("file").display().to_string();
-    std::fs::write(&file, "precious").unwrap();
-    for (place, wanted) in [(&file, "no socket"), (&path, "somebody listens")] {
-        let ran = Command::new(env!("CARGO_BIN_EXE_upright-http")).args(["--unix", place]).output();
-        let ran = ran.unwrap();
-        let said = String::from_utf8(ran.stderr).unwrap();
-        assert!(!ran.status.success() && said.contains(wanted), "{said}");
-    }
-    assert_eq!(std::fs::read_to_string(&file).unwrap(), "precious");
-    assert!(std::fs::metadata(&path).unwrap().file_type().is_socket());
+    let servers = "[unix_http_server]\nfile = %(here)s/s.sock\nchmod = 0770\n";
+    let stale = |folder: &Path| drop(UnixListener::bind(folder.join("s.sock")).unwrap());
+    let Some(world) = World::prepared(&[WEB], servers, stale) else { return };
+    assert_eq!(world.client().state("web"), "STOPPED");
+    assert_eq!(std::fs::metadata(world.socket()).unwrap().mode() & 0o7777, 0o770);
+    assert!(world.said().contains("Unlinking stale socket"), "{}", world.said());
+
+    let file = |folder: &Path| std::fs::write(folder.join("s.sock"), "precious").unwrap();
+    let Some(world) = World::prepared(&[WEB], servers, file) else { return };
+    until("it is said", || world.said().contains("which is no socket"));
+    assert_eq!(std::fs::read_to_string(world.socket()).unwrap(), "precious");
+    assert_eq!(world.process("upright-http"), None);
 }
 
 #[test]
-fn a_port_is_served_too() {
-    let Some(mut world) = World::new(&[WEB]) else { return };
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    world.gateway(&["--inet", &free.to_string()]);
-    until("the port is open", || TcpStream::connect(free).is_ok());
-    let mut stream = TcpStream::connect(free).unwrap();
-    let request = "GET /nosuch HTTP/1.0\r\n\r\n";
-    std::io::Write::write_all(&mut stream, request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    std::io::Read::read_to_string(&mut stream, &mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.0 404 Not Found\r\n"), "{answer}");
+fn a_port_is_served_too_and_strangers_without_a_password_are_warned_of() {
+    let port = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let (open, local) = (port(), port());
+    let servers = format!(
+        "[inet_http_server]\nport = *:{open}\naccess = read-only\n\
+         [inet_http_server:local]\nport = *:{local}\naccess = local\n"
+    );
+    let Some(world) = World::with(&[WEB], &servers) else { return };
+    let ask = |port: u16, request: &str| {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let call = |port: u16, method: &str| {
+        let body = xmlrpc::write::call(method, &["web".into()]);
+        let head = format!("POST /RPC2 HTTP/1.0\r\nContent-Length: {}\r\n\r\n", body.len());
+        let answer = ask(port, &(head + &body));
+        xmlrpc::read::answer(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+    };
+    let missing = ask(open, "GET /nosuch HTTP/1.0\r\n\r\n");
+    assert!(missing.starts_with("HTTP/1.0 404 Not Found\r\n"), "{missing}");
+    assert!(call(open, "supervisor.getProcessInfo").is_ok());
+    let refused = call(open, "supervisor.startProcess").unwrap_err();
+    assert!(refused.text.contains("`access = read-only'"), "{}", refused.text);
+    assert!(call(local, "supervisor.startProcess").is_ok());
+    let listens = |line: &str| world.said().contains(line);
+    assert!(listens("[inet_http_server]: open to other machines without a password"));
+    assert!(!listens("[inet_http_server:local]"), "{}", world.said());
+    let shown = world.upright(&["status", "upright/http"]);
+    assert!(shown.contains("open to other machines without a password"), "{shown}");
 }
 
 #[test]
@@ -113,37 +139,6 @@ fn a_crowd_garbage_and_those_who_never_finish_keep_nobody_out() {
 }
 
 #[test]
-fn a_gateway_of_another_user_may_look_and_nothing_else() {
-    if sys::peer::own_uid() != 0 {
-        println!("passed over: only root can run a gateway as somebody else");
-        return;
-    }
-    let Some(mut world) = World::new(&[WEB]) else { return };
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    // Somebody who may reach the control socket.
-    for folder in ["", "run", "run/upright"] {
-        let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        std::fs::set_permissions(world.folder.join(folder), open).unwrap();
-    }
-    let control: std::fs::Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o666);
-    std::fs::set_permissions(world.control(), control).unwrap();
-    world.gateway_as(23456, &["--inet", &free.to_string()]);
-    until("the port is open", || TcpStream::connect(free).is_ok());
-    let ask = |method: &str| {
-        let body = xmlrpc::write::call(method, &["web".into()]);
-        let mut stream = TcpStream::connect(free).unwrap();
-        let head = format!("POST /RPC2 HTTP/1.0\r\nContent-Length: {}\r\n\r\n", body.len());
-        std::io::Write::write_all(&mut stream, (head + &body).as_bytes()).unwrap();
-        let mut answer = String::new();
-        std::io::Read::read_to_string(&mut stream, &mut answer).unwrap();
-        xmlrpc::read::answer(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
-    };
-    assert!(ask("supervisor.getProcessInfo").is_ok());
-    let refused = ask("supervisor.startProcess").unwrap_err();
-    assert!(refused.text.contains("permission to start jobs"), "{}", refused.text);
-}
-
-#[test]
 fn what_a_page_of_another_site_sends_is_not_done() {
     let Some(world) = World::new(&[WEB]) else { return };
     let call = xmlrpc::write::call("supervisor.startProcess", &["web".into()]);
@@ -164,14 +159,13 @@ fn what_a_page_of_another_site_sends_is_not_done() {
 
 #[test]
 fn a_name_that_was_made_to_lead_here_is_answered_only_where_a_password_is_asked_for() {
-    let Some(mut world) = World::new(&[WEB]) else { return };
-    let secret = world.folder.join("secret").display().to_string();
-    std::fs::write(&secret, "sekrit\n").unwrap();
     let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (open, closed) = (free(), free());
-    world.gateway(&["--inet", &open.to_string()]);
-    let guarded = ["--inet", &closed.to_string(), "--username", "bob", "--password-file", &secret];
-    world.gateway(&guarded);
+    let servers = format!(
+        "[inet_http_server]\nport = {open}\n\
+         [inet_http_server:closed]\nport = {closed}\nusername = bob\npassword = sekrit\n"
+    );
+    let Some(_world) = World::with(&[WEB], &servers) else { return };
     let ask = |place: std::net::SocketAddr, host: &str| {
         until("the port is open", || TcpStream::connect(place).is_ok());
         let mut stream = TcpStream::connect(place).unwrap();

@@ -70,14 +70,7 @@ fn starts_that_fail_have_the_originals_faults() {
 fn groups_are_jobs_with_instances_and_all_is_what_has_run_and_is_no_task() {
     let Some(world) = World::new(&[WEB, PAIR, ONCE, BAD]) else { return };
     let mut client = world.client();
-    let start = |n: &str| {
-        let target = format!("N={n}");
-        let upright = std::path::Path::new(env!("CARGO_BIN_EXE_upright-http"));
-        let ran = std::process::Command::new(upright.with_file_name("upright"))
-            .args(["start", "pair", &target, "--socket", &world.control()])
-            .output();
-        assert!(ran.unwrap().status.success());
-    };
+    let start = |n: &str| world.upright(&["start", "pair", &format!("N={n}")]);
     start("a");
     start("b");
     assert_eq!(client.state("pair:a"), "RUNNING");
@@ -222,13 +215,40 @@ fn an_event_of_a_client_starts_a_job() {
 
 #[test]
 fn a_daemon_that_is_killed_is_waited_for_and_a_shutdown_is_told() {
-    let Some(world) = World::new(&[WEB]) else { return };
+    let gate = std::env::temp_dir().join(format!("uhttp-gate-{}", std::process::id()));
+    let _ = std::fs::remove_file(&gate);
+    let wait = format!("until [ -e {} ]; do sleep 0.02; done", gate.display());
+    let slow = format!("exec sleep 1000\npost-stop exec sh -c '{wait}'\n");
+    let Some(world) = World::new(&[("slow", &slow)]) else { return };
     let mut client = world.client();
-    client.of("startProcess", "web");
-    let pid = client.of("getProcessInfo", "web").member("pid").cloned();
-    assert!(world.kill_daemon(), "there is a daemon");
-    assert_eq!(client.of("getProcessInfo", "web").member("pid").cloned(), pid);
+    client.of("startProcess", "slow");
+    let pid = client.of("getProcessInfo", "slow").member("pid").cloned();
+    world.kill("daemon");
+    assert_eq!(client.of("getProcessInfo", "slow").member("pid").cloned(), pid);
     assert_eq!(client.call("supervisor.shutdown", &[]), Ok(true.into()));
     assert_eq!(client.refused("getState", &[]), "SHUTDOWN_STATE");
     assert!(client.call("system.listMethods", &[]).is_ok());
+    std::fs::write(&gate, "").unwrap();
+    until("the socket is gone", || !std::path::Path::new(&world.socket()).exists());
+    std::fs::remove_file(gate).unwrap();
+}
+
+#[test]
+fn a_gateway_that_is_killed_comes_back_and_who_connects_meanwhile_waits() {
+    let Some(world) = World::new(&[WEB]) else { return };
+    world.client().of("startProcess", "web");
+    let mut killed = Vec::new();
+    for round in 0..3 {
+        killed.push(world.kill("upright-http"));
+        // Whether it is there again or not: the socket is open.
+        assert_eq!(world.client().state("web"), "RUNNING", "round {round}");
+        if round == 1 {
+            // Of one that is gone, too.
+            world.kill("daemon");
+            assert_eq!(world.client().state("web"), "RUNNING", "round {round}");
+        }
+    }
+    assert!(world.process("upright-http").is_some_and(|now| !killed.contains(&now)));
+    let shown = world.upright(&["status", "upright/http"]);
+    assert!(shown.contains("running"), "{shown}");
 }

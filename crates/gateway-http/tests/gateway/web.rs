@@ -146,7 +146,7 @@ fn a_stream_of_events_is_resumed_where_it_was_left_also_after_the_daemon_died() 
             break;
         }
     }
-    assert!(world.kill_daemon());
+    world.kill("daemon");
     loop {
         let (id, kind, _) = next(&mut stream);
         assert!(id > seen, "{id} {seen}");

@@ -1,8 +1,7 @@
-//! An Upright of the test's own with a gateway before it, and a small client.
+//! An Upright of the test's own with a server, and a small client.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,31 +13,34 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 
 const GATEWAY: &str = env!("CARGO_BIN_EXE_upright-http");
 
-/// Ends its process with itself.
-pub struct Running(pub Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 pub struct World {
     pub folder: PathBuf,
-    upright: Child,
-    gateways: Vec<Running>,
+    core: Child,
 }
 
 impl World {
-    /// Starts an Upright with these jobs and a gateway at `s.sock`. Nothing where `upright` was not
-    /// built with it.
+    /// Starts an Upright with these jobs and a server at `s.sock`. Nothing where the core was not built
+    /// with the gateway.
     pub fn new(jobs: &[(&str, &str)]) -> Option<World> {
+        World::with(jobs, "[unix_http_server]\nfile = %(here)s/s.sock\n")
+    }
+
+    /// The same with these server sections.
+    pub fn with(jobs: &[(&str, &str)], servers: &str) -> Option<World> {
+        World::prepared(jobs, servers, |_| {})
+    }
+
+    /// The same after something has been done with the folder.
+    pub fn prepared(
+        jobs: &[(&str, &str)],
+        servers: &str,
+        prepare: impl FnOnce(&Path),
+    ) -> Option<World> {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let upright = Path::new(GATEWAY).with_file_name("upright");
-        if !upright.exists() || !upright.with_file_name("upright-core").exists() {
-            println!("passed over: {} is not built", upright.display());
+        let core = Path::new(GATEWAY).with_file_name("upright-core");
+        if !core.exists() || !core.with_file_name("upright").exists() {
+            println!("passed over: {} is not built", core.display());
             return None;
         }
         let folder = std::env::temp_dir().join(format!("uhttp{}-{number}", std::process::id()));
@@ -48,21 +50,25 @@ impl World {
         for (name, text) in jobs {
             std::fs::write(folder.join("jobs").join(format!("{name}.conf")), text).unwrap();
         }
-        let child = Command::new(upright)
-            .arg("up")
+        let file = folder.join("servers.ini");
+        std::fs::write(&file, format!("[supervisord]\n{servers}")).unwrap();
+        prepare(&folder);
+        let said = std::fs::File::create(folder.join("said")).unwrap();
+        let core = Command::new(core)
+            .arg("--up")
+            .arg("--servers")
+            .arg(file)
             .arg(folder.join("jobs"))
             .env("XDG_RUNTIME_DIR", folder.join("run"))
             .env("XDG_CACHE_HOME", folder.join("cache"))
             .env("HOME", &folder)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(said)
             .spawn()
             .unwrap();
-        let mut world = World { folder, upright: child, gateways: Vec::new() };
-        let control = world.control();
-        until("Upright listens", || UnixStream::connect(&control).is_ok());
-        world.gateway(&["--unix", &world.socket()]);
+        let world = World { folder, core };
+        until("Upright listens", || UnixStream::connect(world.control()).is_ok());
         Some(world)
     }
 
@@ -74,70 +80,48 @@ impl World {
         self.folder.join("s.sock").display().to_string()
     }
 
-    /// Starts a gateway with these options, and waits until it listens at the socket among them.
-    pub fn gateway(&mut self, options: &[&str]) {
-        let mut command = Command::new(GATEWAY);
-        command.args(["--control", &self.control()]).args(options).stderr(Stdio::null());
-        self.gateways.push(Running(command.spawn().unwrap()));
-        let socket = options.iter().skip_while(|option| **option != "--unix").nth(1);
-        if let Some(socket) = socket {
-            until("the gateway listens", || UnixStream::connect(socket).is_ok());
-        }
+    /// Returns what Upright has said.
+    pub fn said(&self) -> String {
+        std::fs::read_to_string(self.folder.join("said")).unwrap()
     }
 
-    /// The same as another user.
-    pub fn gateway_as(&mut self, uid: u32, options: &[&str]) {
-        let mut command = Command::new(GATEWAY);
-        command.args(["--control", &self.control()]).args(options).uid(uid).gid(uid);
-        self.gateways.push(Running(command.stderr(Stdio::null()).spawn().unwrap()));
-    }
-
-    /// Starts a gateway of somebody who has no rights; returns its socket.
-    pub fn stranger(&mut self) -> String {
-        use std::os::unix::fs::PermissionsExt;
-        let open = |path: PathBuf, mode: u32| {
-            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
-        };
-        for folder in ["", "run", "run/upright"] {
-            open(self.folder.join(folder), 0o755);
-        }
-        open(self.control().into(), 0o666);
-        let place = self.folder.join("strange");
-        std::fs::create_dir(&place).unwrap();
-        open(place.clone(), 0o777);
-        let socket = place.join("s.sock").display().to_string();
-        self.gateway_as(23456, &["--unix", &socket]);
-        until("the gateway listens", || UnixStream::connect(&socket).is_ok());
-        socket
+    /// Runs `upright` with these words; returns what it says.
+    pub fn upright(&self, words: &[&str]) -> String {
+        let upright = Path::new(GATEWAY).with_file_name("upright");
+        let ran = Command::new(upright).args(words).args(["--socket", &self.control()]).output();
+        let ran = ran.unwrap();
+        let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+        assert!(ran.status.success(), "{words:?}: {said}");
+        String::from_utf8_lossy(&ran.stdout).into_owned()
     }
 
     pub fn client(&self) -> Client {
         Client::new(&self.socket())
     }
 
-    /// Kills the daemon, not the keeper. Returns whether there was one.
-    pub fn kill_daemon(&self) -> bool {
-        let keeper = i32::try_from(self.upright.id()).unwrap();
-        let daemons = sys::procfs::children_of(keeper).into_iter().filter(|pid| {
+    /// Kills the process of ours of this name; returns which it was.
+    pub fn kill(&self, name: &str) -> i32 {
+        let pid = self.process(name).expect("it runs");
+        let process = sys::pidfd::open(pid).unwrap();
+        sys::pidfd::send(process, engine::signal::Signal::KILL).unwrap();
+        pid
+    }
+
+    /// Returns the process of ours whose program is called so.
+    pub fn process(&self, name: &str) -> Option<i32> {
+        let keeper = i32::try_from(self.core.id()).unwrap();
+        sys::procfs::children_of(keeper).into_iter().find(|pid| {
             let arguments = sys::procfs::arguments(*pid).unwrap_or_default();
-            arguments.first().is_some_and(|name| name.ends_with(b"daemon"))
-        });
-        let mut killed = false;
-        for pid in daemons {
-            let process = sys::pidfd::open(pid).unwrap();
-            sys::pidfd::send(process, engine::signal::Signal::KILL).unwrap();
-            killed = true;
-        }
-        killed
+            arguments.first().is_some_and(|first| first.ends_with(name.as_bytes()))
+        })
     }
 }
 
 impl Drop for World {
     fn drop(&mut self) {
-        self.gateways.clear();
-        let pid = i32::try_from(self.upright.id()).unwrap();
+        let pid = i32::try_from(self.core.id()).unwrap();
         let _ = sys::signals::send(pid, engine::signal::Signal::TERM);
-        let _ = self.upright.wait();
+        let _ = self.core.wait();
         let _ = std::fs::remove_dir_all(&self.folder);
     }
 }

@@ -224,7 +224,7 @@ pub mod fake {
     use engine::control::conversation::Conversation;
     use engine::control::fault::Fault;
     use engine::control::notice::Notice;
-    use engine::control::rights::{Peer, Rights};
+    use engine::control::rights::{Caller, Peer, Rights};
     use std::io::{Read, Write};
     use std::os::linux::net::SocketAddrExt;
     use std::os::unix::net::{SocketAddr, UnixListener};
@@ -275,7 +275,7 @@ pub mod fake {
         let mut script = script.into_iter().peekable();
         while script.peek().is_some() {
             let (mut stream, _) = listener.accept().unwrap();
-            let own = Peer { uid: 0, gid: 0, pid: 1 };
+            let own = Caller::Peer(Peer { uid: 0, gid: 0, pid: 1 });
             let mut conversation = Conversation::new(own, Rights { owner: 0 });
             let mut buffer = [0; 4096];
             'connection: while script.peek().is_some() {

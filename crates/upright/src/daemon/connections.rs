@@ -5,7 +5,7 @@ use engine::control::call::{Call, Follow};
 use engine::control::conversation::{Conversation, OUT_MAX};
 use engine::control::fault::Fault;
 use engine::control::notice::{self, Notice};
-use engine::control::rights::{Peer, Rights};
+use engine::control::rights::{Caller, Rights};
 use engine::machine;
 use engine::machine::request::RequestId;
 use engine::names::{InstanceName, JobName};
@@ -24,7 +24,7 @@ const CONNECTIONS_MAX: usize = 1024;
 /// somebody new.
 const WAITING_MAX: usize = CONNECTIONS_MAX - 128;
 
-/// How many of each may be of one user that is neither root nor the owner.
+/// How many of each may be of one user that is neither root nor the owner, or of one server.
 const STRANGERS_MAX: usize = 128;
 const STRANGERS_WAITING_MAX: usize = STRANGERS_MAX - 32;
 
@@ -257,22 +257,22 @@ impl Connections {
                 },
             };
             if let Ok(peer) = sys::peer::of(&stream) {
-                comers.extend(self.take_in(stream, peer, tongue, epoll));
+                comers.extend(self.take_in(stream, Caller::Peer(peer), tongue, epoll));
             }
         }
         Accepting::Yes
     }
 
-    /// Takes in a connection of which it is known who is at the other end.
+    /// Takes in a connection of which it is known in whose name it speaks.
     pub fn take_in(
         &mut self,
         stream: UnixStream,
-        peer: Peer,
+        caller: Caller,
         tongue: Tongue,
         epoll: &Epoll,
     ) -> Option<ConnectionId> {
         stream.set_nonblocking(true).ok()?;
-        if self.full_for(peer) && !self.let_idle_go(Some(peer), epoll) {
+        if self.full_for(caller) && !self.let_idle_go(Some(caller), epoll) {
             refuse(&stream, "too many connections, and all of them wait; try again later");
             return None;
         }
@@ -282,7 +282,7 @@ impl Connections {
             return None;
         }
         self.next = self.next.wrapping_add(1).max(1);
-        let conversation = Conversation::new(peer, self.rights);
+        let conversation = Conversation::new(caller, self.rights);
         let connection = Connection {
             stream,
             conversation,
@@ -298,26 +298,30 @@ impl Connections {
         Some(id)
     }
 
-    fn owns(&self, peer: Peer) -> bool {
-        peer.uid == 0 || peer.uid == self.rights.owner
+    fn owns(&self, caller: Caller) -> bool {
+        match caller {
+            Caller::Peer(peer) => peer.uid == 0 || peer.uid == self.rights.owner,
+            // Whoever is behind it must leave room for the others.
+            Caller::Server(_) => false,
+        }
     }
 
-    fn full_for(&self, peer: Peer) -> bool {
-        let same = |connection: &&Connection| connection.conversation.peer().uid == peer.uid;
+    fn full_for(&self, caller: Caller) -> bool {
+        let same = |connection: &&Connection| connection.conversation.caller().is_same(caller);
         self.open.len() >= CONNECTIONS_MAX
-            || (!self.owns(peer) && self.open.values().filter(same).count() >= STRANGERS_MAX)
+            || (!self.owns(caller) && self.open.values().filter(same).count() >= STRANGERS_MAX)
     }
 
     /// Lets the connection go that has been idle longest: strangers first, and for a stranger only
     /// one of the same user. Reports whether there was one.
-    fn let_idle_go(&mut self, comer: Option<Peer>, epoll: &Epoll) -> bool {
+    fn let_idle_go(&mut self, comer: Option<Caller>, epoll: &Epoll) -> bool {
         let idle = self.open.iter().filter(|(_, connection)| {
-            let peer = connection.conversation.peer();
+            let caller = connection.conversation.caller();
             !connection.waits()
-                && comer.is_none_or(|comer| self.owns(comer) || comer.uid == peer.uid)
+                && comer.is_none_or(|comer| self.owns(comer) || comer.is_same(caller))
         });
         let first = idle.min_by_key(|(id, connection)| {
-            let stranger = !self.owns(connection.conversation.peer());
+            let stranger = !self.owns(connection.conversation.caller());
             let silent = connection.out.is_empty() && connection.begun.is_none();
             (!stranger, !silent, **id)
         });
@@ -331,15 +335,15 @@ impl Connections {
 
     /// Reports whether one more client of this connection's user may wait.
     pub fn may_wait(&self, id: ConnectionId) -> Result<(), Fault> {
-        let Some(peer) = self.open.get(&id).map(|one| one.conversation.peer()) else {
+        let Some(caller) = self.open.get(&id).map(|one| one.conversation.caller()) else {
             return Ok(());
         };
         let mut waiting = (0, 0);
         for connection in self.open.values().filter(|connection| connection.waits()) {
             waiting.0 += 1;
-            waiting.1 += usize::from(connection.conversation.peer().uid == peer.uid);
+            waiting.1 += usize::from(connection.conversation.caller().is_same(caller));
         }
-        let stranger = !self.owns(peer) && waiting.1 >= STRANGERS_WAITING_MAX;
+        let stranger = !self.owns(caller) && waiting.1 >= STRANGERS_WAITING_MAX;
         if waiting.0 < WAITING_MAX && !stranger {
             return Ok(());
         }
@@ -391,9 +395,9 @@ impl Connections {
         connection.conversation.take(&mut connection.out)
     }
 
-    /// Returns who is at the other end.
-    pub fn peer(&self, id: ConnectionId) -> Option<Peer> {
-        self.open.get(&id).map(|connection| connection.conversation.peer())
+    /// Returns in whose name a connection speaks.
+    pub fn caller(&self, id: ConnectionId) -> Option<Caller> {
+        self.open.get(&id).map(|connection| connection.conversation.caller())
     }
 
     /// Takes the descriptor that came with a client's call; another call has none.
@@ -659,10 +663,10 @@ impl Connections {
     }
 
     /// Gives a connection away, to be served by somebody else.
-    pub fn give_away(&mut self, id: ConnectionId, epoll: &Epoll) -> Option<(UnixStream, Peer)> {
+    pub fn give_away(&mut self, id: ConnectionId, epoll: &Epoll) -> Option<(UnixStream, Caller)> {
         let connection = self.open.remove(&id)?;
         let _ = epoll.delete(connection.stream.as_fd());
-        Some((connection.stream, connection.conversation.peer()))
+        Some((connection.stream, connection.conversation.caller()))
     }
 
     /// Returns connections that have not finished a message in time; they are told.

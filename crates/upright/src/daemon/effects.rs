@@ -282,7 +282,7 @@ impl Daemon {
             Ok(shared) => shared,
             Err(errno) => return self.refuse_spawn(slot, Step::Socket, errno),
         };
-        let given = self.gateway.given(&order).and(self.files.given(&order)).and(shared);
+        let given = self.given_to_gateway(&order).and(self.files.given(&order)).and(shared);
         let born = self.group_of(&order);
         let (group, procs) = born.map(|born| (born.directory, born.procs)).unzip();
         let none = Answers::default();
@@ -504,6 +504,7 @@ impl Daemon {
         waiting.into_iter().for_each(|slot| self.drained(slot, None));
         self.connections.ids().into_iter().for_each(|id| self.flush(id));
         super::startup::remove_files(&self.settings);
+        self.http.remove_files();
         self.end_programs();
         self.leave_groups();
         let done = self.send(&ToKeeper::Quit { code }, &[]);

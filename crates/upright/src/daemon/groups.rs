@@ -1,11 +1,12 @@
 //! Groups of Supervisor's configuration: what there is, what is in force, and from one to the other.
 //! Source: Supervisor 4.3.0, reloadConfig, addProcessGroup, removeProcessGroup.
 
+use super::pools::{pool_of, Pool};
 use super::Daemon;
 use crate::options::Mode;
 use engine::control::answer::Answer;
 use engine::control::fault::Fault;
-use engine::dialect::supervisord::{Config, GroupKind};
+use engine::dialect::supervisord::Config;
 use engine::machine::{Effect, Input, Level, ShutdownKind};
 use engine::names::JobName;
 use engine::plan::{self, Jobs};
@@ -23,14 +24,14 @@ pub struct Group {
     pub name: String,
     /// Its jobs in the order in which they are started.
     pub jobs: Vec<Arc<JobSpec>>,
+    /// What its programs are told, where they are event listeners.
+    pub pool: Option<Pool>,
 }
 
 /// Returns the groups of a configuration that are served, in their order, and what is wrong with
 /// programs that cannot be jobs.
 pub fn groups_of(config: &Config) -> (Vec<Group>, Vec<String>) {
-    let mut served = config.clone();
-    served.groups.retain(|group| group.kind == GroupKind::Programs);
-    let (jobs, wrong) = served.jobs();
+    let (jobs, wrong) = config.jobs();
     let mut groups: Vec<Group> = Vec::new();
     for spec in jobs {
         let order = spec.policy.order.as_ref();
@@ -38,7 +39,10 @@ pub fn groups_of(config: &Config) -> (Vec<Group>, Vec<String>) {
         let spec = Arc::new(spec);
         match groups.last_mut().filter(|group| group.name == name) {
             Some(group) => group.jobs.push(spec),
-            None => groups.push(Group { name, jobs: vec![spec] }),
+            None => {
+                let pool = pool_of(config, &name);
+                groups.push(Group { name, jobs: vec![spec], pool });
+            }
         }
     }
     let wrong = wrong.into_iter().map(|(name, why)| format!("{name}: cannot be run: {why}"));
@@ -137,6 +141,9 @@ impl Daemon {
         for spec in group.jobs {
             self.handle(Input::Define(spec), effects);
         }
+        if let Some(pool) = group.pool {
+            self.add_pools(vec![pool], effects);
+        }
         Ok(Answer::Done)
     }
 
@@ -154,6 +161,7 @@ impl Daemon {
         for job in jobs {
             self.handle(Input::Remove(job), effects);
         }
+        self.remove_pool(&name);
         Ok(Answer::Done)
     }
 

@@ -1,14 +1,16 @@
 //! News of the world becomes inputs of the engine. The only file that makes them.
 
 use super::connections::{of_token, Accepting, ConnectionId, Cursor, Heard, Tongue};
+use super::gateway::Kind;
 use super::orphans::Census;
-use super::{outputs, Daemon, Standing, CONTROL, GATEWAY, KEEPER, LOGGER, SESSION, TRIAL, WATCH};
+use super::{outputs, Daemon, Standing, CONTROL, KEEPER, LOGGER, SESSION, TRIAL, WATCH};
 use crate::keeper::handover::Kin;
 use crate::options::Mode;
 use crate::session::FIRST;
 use engine::control::answer::{Answer, Version};
 use engine::control::call::{Call, Follow, Listed};
 use engine::control::fault::Fault;
+use engine::control::rights::Caller;
 use engine::keeper::FromKeeper;
 use engine::logroute::{self, FromLogger};
 use engine::machine::request::{Refusal, Request, Target};
@@ -50,9 +52,12 @@ impl Daemon {
             match event.token {
                 KEEPER => told = self.hear_keeper(&mut effects),
                 LOGGER => self.hear_logger(),
-                GATEWAY => self.hear_gateway(&mut effects),
                 TRIAL => self.hear_trial(),
-                _ => {}
+                token => {
+                    if let Some(kind) = Kind::of_token(token) {
+                        self.hear_gateway(kind, &mut effects);
+                    }
+                }
             }
         }
         self.count_again();
@@ -155,6 +160,7 @@ impl Daemon {
                 let warnings = self.with_group_refusals(slot, warnings);
                 self.chronicle_spawned(slot, pid);
                 self.handle(Input::Spawned(slot, pid, warnings), effects);
+                self.begin_listener(slot);
             }
             FromKeeper::SpawnFailed { slot, step, errno } => {
                 self.handle(Input::SpawnFailed(slot, step, errno), effects);
@@ -506,10 +512,13 @@ impl Daemon {
             None => {
                 let number = self.engine.next_request();
                 self.connections.await_reply(id, number);
-                let by = self.connections.peer(id).map(|peer| Asker {
-                    uid: peer.uid,
-                    pid: peer.pid,
-                    program: sys::procfs::name(peer.pid).unwrap_or_default().into(),
+                let by = self.connections.caller(id).map(|caller| match caller {
+                    Caller::Peer(peer) => Asker {
+                        uid: peer.uid,
+                        pid: peer.pid,
+                        program: sys::procfs::name(peer.pid).unwrap_or_default().into(),
+                    },
+                    Caller::Server(grant) => self.asker_at(grant.server),
                 });
                 self.handle(Input::Ask(number, token, request, by), effects);
             }
@@ -546,11 +555,7 @@ impl Daemon {
                 Ok(Answer::Jobs(self.engine.job_view(&name).into_iter().collect()))
             }
             Call::Timeline => Ok(Answer::Timeline(self.engine.timeline())),
-            Call::Programs(None) => Ok(Answer::Programs(self.engine.programs())),
-            Call::Programs(Some(job)) => {
-                let name = self.known(&job).map_err(refused)?;
-                Ok(Answer::Programs(self.engine.program(&name).into_iter().collect()))
-            }
+            Call::Programs(job) => self.programs(job.as_ref()),
             Call::Settings(job) => {
                 let view = self.settings_of(&self.known(&job).map_err(refused)?);
                 let view = view.ok_or(Refusal::UnknownJob(job)).map_err(refused)?;
@@ -585,6 +590,12 @@ impl Daemon {
             | Call::RemoveGroup(_)
             | Call::ResetEnv(..) => Ok(Answer::Done),
         }
+    }
+
+    fn programs(&self, job: Option<&Text>) -> Result<Answer, Fault> {
+        let Some(job) = job else { return Ok(Answer::Programs(self.engine.programs())) };
+        let name = self.known(job).map_err(|refusal| Fault::refused(&refusal, None))?;
+        Ok(Answer::Programs(self.engine.program(&name).into_iter().collect()))
     }
 
     fn why(&self, target: &Target) -> Result<Answer, Refusal> {
@@ -627,6 +638,9 @@ impl Daemon {
         }
         if let Some(trouble) = self.catalogue.trouble(&view.job) {
             view.warnings.push(format!("its file cannot be used, the last good one is: {trouble}"));
+        }
+        if view.job.text().bytes() == Kind::Http.row().job.as_bytes() {
+            view.warnings.extend(self.http.warnings());
         }
         view
     }

@@ -43,7 +43,14 @@ struct Waiting {
 impl Lending {
     /// Closes what was lent of a process that is gone.
     pub fn forget(&mut self, slot: Slot) {
-        self.lent.remove(&(slot, End::Input));
+        for end in End::ALL {
+            self.lent.remove(&(slot, end));
+        }
+    }
+
+    /// Returns an end that was lent.
+    pub fn end(&self, slot: Slot, end: End) -> Option<&OwnedFd> {
+        self.lent.get(&(slot, end))
     }
 
     /// Returns when somebody has waited too long.
@@ -139,6 +146,10 @@ impl Daemon {
         let lives = self.engine.main_of(slot.instance).is_some_and(|(main, _)| main == slot);
         if let Some(fd) = fd.filter(|_| lives) {
             self.lending.lent.insert((slot, end), fd);
+        }
+        if end != End::Input {
+            self.pass_listener(slot);
+            return;
         }
         let waiting = std::mem::take(&mut self.lending.waiting);
         let (served, rest) = waiting.into_iter().partition(|waiting| waiting.slot == slot);

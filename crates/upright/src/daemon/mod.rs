@@ -10,10 +10,12 @@ mod catalogue;
 mod cgroups;
 mod chronicle;
 mod connections;
+mod dbus;
 mod effects;
 mod files;
 mod gateway;
 mod groups;
+mod http;
 mod inputs;
 mod intents;
 mod journal;
@@ -25,11 +27,13 @@ mod lookup;
 mod orphans;
 mod outputs;
 mod planning;
+mod pools;
 mod programs;
 mod reloading;
 mod rescue;
 mod settings;
 mod shared;
+mod sockets;
 mod sources;
 mod speeches;
 mod startup;
@@ -46,6 +50,7 @@ use catalogue::Catalogue;
 use cgroups::Groups;
 use chronicle::Chronicle;
 use connections::{ConnectionId, Connections};
+use dbus::Dbus;
 use engine::control::rights::Rights;
 use engine::machine::request::{Reply, RequestId};
 use engine::machine::{Effect, Engine, Input, Level};
@@ -53,11 +58,13 @@ use engine::process::{Pid, Slot};
 use engine::signal::Signal;
 use engine::time::{Mono, Span};
 use files::Files;
-use gateway::Gateway;
+use gateway::Gateways;
+use http::Http;
 use journal::Journal;
 use lending::Lending;
 use link::Link;
 use lookup::Lookups;
+use pools::Pools;
 use programs::Programs;
 use settings::Settings;
 use shared::Shared;
@@ -102,8 +109,9 @@ const LOGGER: u64 = 2;
 const CONTROL: u64 = 3;
 const SESSION: u64 = 4;
 const WATCH: u64 = 5;
-const GATEWAY: u64 = 6;
+const DBUS: u64 = 6;
 const TRIAL: u64 = 7;
+const HTTP: u64 = 8;
 
 /// The daemon's state beside the engine's. None of it needs to survive.
 struct Daemon {
@@ -165,10 +173,16 @@ struct Daemon {
     again: BTreeSet<ConnectionId>,
     /// Descriptors that came with events.
     files: Files,
+    /// Pools of event listeners.
+    pools: Pools,
     /// Sockets that jobs share.
     shared: Shared,
-    /// Who answers D-Bus clients.
-    gateway: Gateway,
+    /// Who answers clients that do not speak our own protocol.
+    gateways: Gateways,
+    /// D-Bus clients.
+    dbus: Dbus,
+    /// Servers for Supervisor's clients.
+    http: Http,
     /// The control groups of instances.
     groups: Groups,
     /// Every job with its files.
@@ -308,7 +322,7 @@ impl Daemon {
             self.keep_journal();
         }
         self.say_ready();
-        self.give_up_gateway();
+        self.give_up_gateways();
         self.forget_files();
         self.close_shared();
         self.connections.send_all_notices();

@@ -8,7 +8,7 @@ use super::Daemon;
 use crate::options::Mode;
 use crate::supervisord::options::NAME;
 use crate::supervisord::{front, plain};
-use engine::dialect::supervisord::{self, Config, GroupKind};
+use engine::dialect::supervisord::{self, Config, Server};
 use engine::keeper::{held, ToKeeper};
 use engine::logroute::{encode, Forward, LogFile, LogRoute, ToLogger};
 use engine::machine::{Effect, Input, Level};
@@ -57,6 +57,8 @@ impl Daemon {
     /// everything ends, as nothing has begun.
     pub(super) fn begin_programs(&mut self, effects: &mut Vec<Effect>) -> Result<(), Refused> {
         let mut pending: Vec<Group> = Vec::new();
+        let mut servers: Vec<Server> = Vec::new();
+        let mut identifier = None;
         let alone = self.settings.options.mode == Mode::Supervisord;
         for given in self.settings.programs.clone() {
             let config = match given.read() {
@@ -65,14 +67,10 @@ impl Daemon {
                     self.say(Level::Error, &mistake);
                     continue;
                 }
-                Err(mistake) => {
-                    front::complain(&mistake, NAME);
-                    self.link.send(&ToKeeper::Quit { code: front::USAGE }, &[]);
-                    return Err(Refused::Usage);
-                }
+                Err(mistake) => return Err(self.refuse(&mistake)),
             };
             self.stand_in(&config);
-            self.say_what_is_not_served(&config);
+            self.warn_of_wants(&config);
             let (groups, wrong) = groups_of(&config);
             wrong.iter().for_each(|line| self.say(Level::Error, line));
             let groups = self.without_those_taken(groups);
@@ -80,8 +78,22 @@ impl Daemon {
                 self.handle(Input::Define(spec.clone()), effects);
             }
             pending.extend(groups);
+            servers.extend(config.servers);
+            identifier.get_or_insert(config.daemon.identifier);
         }
+        let pools = pending.iter().filter_map(|group| group.pool.clone()).collect();
+        self.add_pools(pools, effects);
         self.programs.pending = Some(pending);
+        if let Some(identifier) = identifier {
+            let served = self.serve_http(&identifier, &servers, effects);
+            match served {
+                Err(mistake) if alone => return Err(self.refuse(&mistake)),
+                Err(mistake) => self.say(Level::Error, &mistake),
+                Ok(()) => {}
+            }
+            self.say_who_asks_nobody(&servers);
+        }
+        self.write_pidfile();
         Ok(())
     }
 
@@ -93,13 +105,29 @@ impl Daemon {
             self.begin_chronicle();
             self.begin_autologs(&config.daemon);
             self.say_what_was_read(config);
-            self.write_pidfile();
         }
     }
 
     /// Returns what `[supervisord]` said when everything began, where we stand in for its daemon.
     pub(super) fn own_settings(&self) -> Option<&supervisord::Daemon> {
         self.programs.own.as_ref()
+    }
+
+    /// Source: Supervisor 4.3.0, http.py, make_http_servers.
+    fn say_who_asks_nobody(&self, servers: &[Server]) {
+        let Some(log) = &self.chronicle else { return };
+        for server in servers.iter().filter(|server| server.login.is_none()) {
+            let section = &server.section;
+            let line =
+                format!("Server '{section}' running without any HTTP authentication checking");
+            log.write(Grade::Critical, &line);
+        }
+    }
+
+    fn refuse(&self, mistake: &str) -> Refused {
+        front::complain(mistake, NAME);
+        self.link.send(&ToKeeper::Quit { code: front::USAGE }, &[]);
+        Refused::Usage
     }
 
     /// Keeps what `[supervisord]` says for the daemons after this one.
@@ -241,29 +269,6 @@ impl Daemon {
         let ours = format!("{}\n", self.settings.named);
         if fs::read(&path).is_ok_and(|there| there == ours.as_bytes()) {
             let _ = fs::remove_file(path);
-        }
-    }
-
-    /// Warns of what the configuration wants and this version does not do.
-    fn say_what_is_not_served(&self, config: &Config) {
-        for server in &config.servers {
-            let section = &server.section;
-            self.say(
-                Level::Warn,
-                &format!("[{section}]: nobody listens there, as this version does not serve it; `upright status` asks without it"),
-            );
-        }
-        for group in &config.groups {
-            let kind = match &group.kind {
-                GroupKind::Programs => continue,
-                GroupKind::Listeners(_) => "eventlistener",
-                GroupKind::FastCgi(_) => "fcgi-program",
-            };
-            let name = &group.name;
-            self.say(
-                Level::Warn,
-                &format!("[{kind}:{name}]: is not started, as this version does not serve it"),
-            );
         }
     }
 }

@@ -3,8 +3,10 @@
 use super::catalogue::Catalogue;
 use super::cgroups::Groups;
 use super::connections::Connections;
+use super::dbus::Dbus;
 use super::files::Files;
-use super::gateway::Gateway;
+use super::gateway::Gateways;
+use super::http::Http;
 use super::journal;
 use super::link::{Link, Sent};
 use super::lookup::Lookups;
@@ -91,12 +93,15 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, Refused>
     let anew = journal.is_none() && told.table.rows().next().is_none();
     daemon.take_programs(&mut told.held);
     daemon.lock_state(&mut told.held);
+    daemon.take_gateways(&mut told.held);
+    daemon.take_pools(&mut told.held);
     match anew {
         true => daemon.begin_anew()?,
         false => daemon.go_on(&mut told, journal.as_ref())?,
     }
+    daemon.pass_listeners();
     told.logger.take().into_iter().for_each(|logger| daemon.take_logger(logger));
-    daemon.take_gateway(&mut told.held);
+    daemon.take_files(&mut told.held);
     daemon.take_groups(&mut told.held);
     daemon.take_shared(&mut told.held);
     daemon.wait_for_changes()?;
@@ -105,6 +110,7 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, Refused>
         if anew {
             // Nothing runs yet: the keeper need not try again what cannot be.
             daemon.end_programs();
+            daemon.http.remove_files();
             daemon.link.send(&ToKeeper::Quit { code: 1 }, &[]);
         }
         return Err(Refused::Start(why));
@@ -149,8 +155,11 @@ fn nothing_yet(settings: Settings, link: Link, epoll: Epoll) -> Daemon {
         journal_lost: false,
         again: BTreeSet::new(),
         files: Files::default(),
+        pools: Default::default(),
         shared: Shared::default(),
-        gateway: Gateway::new(),
+        gateways: Gateways::default(),
+        dbus: Dbus::default(),
+        http: Http::default(),
         groups: Groups::new(settings.options.grouping),
         catalogue: Catalogue::new(settings.sources.clone()),
         watching: Watching::new(),
@@ -313,6 +322,7 @@ impl Daemon {
             }
         }
         self.join_bus_at_start(&mut effects);
+        self.serve_at_start(&mut effects);
         self.todo.extend(effects);
         Ok(())
     }

@@ -101,6 +101,7 @@ impl Daemon {
             ),
         );
         startup::remove_files(&self.settings);
+        self.http.remove_files();
         1
     }
 }

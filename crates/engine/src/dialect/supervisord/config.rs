@@ -92,7 +92,7 @@ pub struct Daemon {
 }
 
 /// A section that opens a socket.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Server {
     /// The section's whole name.
     pub section: String,
@@ -102,10 +102,38 @@ pub struct Server {
     pub listen: Listen,
     /// User and password, where they are wanted.
     pub login: Option<(String, String)>,
+    /// What may be done through it.
+    #[serde(default)]
+    pub access: Access,
+}
+
+/// What may be done through a server. Not of the original, whose servers let everything be done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Access {
+    /// Everything.
+    #[default]
+    Full,
+    /// Whoever gets in may look, and read logs.
+    ReadOnly,
+    /// Everything, but from this machine alone: a port is opened at its loopback address.
+    Local,
+}
+
+impl Access {
+    /// Returns the one of that name.
+    pub fn named(name: &str) -> Option<Access> {
+        match name {
+            "full" => Some(Access::Full),
+            "read-only" => Some(Access::ReadOnly),
+            "local" => Some(Access::Local),
+            _ => None,
+        }
+    }
 }
 
 /// Where a server listens.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Listen {
     /// A TCP socket of IPv4.
     Inet {
@@ -126,7 +154,7 @@ pub enum Listen {
 }
 
 /// A user and perhaps a group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
     /// Number of the user.
     pub uid: u32,

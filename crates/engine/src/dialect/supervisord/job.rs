@@ -10,7 +10,7 @@ use crate::process::{Role, Stream};
 use crate::signal::Signal;
 use crate::spec::{
     self, Backoff, Command, Console, EnvRow, Expect, JobSpec, KillMode, LogPlace, LogPolicy,
-    NormalExit, Order, Respawn, RespawnLimit, StandardInput,
+    NormalExit, Order, Reader, Respawn, RespawnLimit, StandardInput,
 };
 use crate::text::Text;
 use crate::time::Span;
@@ -92,9 +92,13 @@ fn job(
     if !program.redirect_stderr {
         attrs.log.errors = Some(Box::new(log(&program.stderr, daemon)));
     }
-    if let GroupKind::FastCgi(socket) = &group.kind {
-        attrs.socket = Some(Box::new(shared(socket)));
-        attrs.input = StandardInput::Null;
+    match &group.kind {
+        GroupKind::Programs => {}
+        GroupKind::Listeners(_) => attrs.reader = Reader::Gateway,
+        GroupKind::FastCgi(socket) => {
+            attrs.socket = Some(Box::new(shared(socket)));
+            attrs.input = StandardInput::Null;
+        }
     }
     let policy = &mut spec.policy;
     policy.respawn = match program.autorestart {

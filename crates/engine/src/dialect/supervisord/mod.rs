@@ -16,8 +16,8 @@ mod unknown;
 mod value;
 
 pub use config::{
-    Config, Daemon, Group, GroupKind, Listen, LogFile, Output, Owner, Plugin, Pool, Program,
-    Remark, Restart, Server, Socket, SocketPlace, Source, EVENTS,
+    Access, Config, Daemon, Group, GroupKind, Listen, LogFile, Output, Owner, Plugin, Pool,
+    Program, Remark, Restart, Server, Socket, SocketPlace, Source, EVENTS,
 };
 pub use expand::{expand, Names, Word};
 pub use facts::{Extent, Facts, File, User, Want};

@@ -3,7 +3,7 @@
 //! mean", help listings and documentation all come from this table. Within a section the rows are in
 //! the order in which the original reads them, so that the first error is the same one.
 
-use super::config::{Daemon, Group, Listen, Owner, Pool, Program, Server};
+use super::config::{Access, Daemon, Group, Listen, Owner, Pool, Program, Server};
 use super::value::{self, Given};
 use crate::dialect::upstart;
 use crate::names::JobName;
@@ -1233,6 +1233,16 @@ pub const OPTIONS: &[Key] = &[
         read: Read::Server(port),
     },
     Key {
+        section: Kind::Inet,
+        key: "access",
+        value: "full|read-only|local",
+        default: Some("full"),
+        scope: Scope::Environment,
+        help: "what may be done there; local: from this machine alone",
+        source: OURS,
+        read: Read::Server(access),
+    },
+    Key {
         section: Kind::Unix,
         key: "file",
         value: "PATH",
@@ -1281,6 +1291,16 @@ pub const OPTIONS: &[Key] = &[
         help: "sets the permission bits of the socket",
         source: SUPERVISOR,
         read: Read::Server(chmod),
+    },
+    Key {
+        section: Kind::Unix,
+        key: "access",
+        value: "full|read-only|local",
+        default: Some("full"),
+        scope: Scope::Environment,
+        help: "what may be done there; local: from this machine alone",
+        source: OURS,
+        read: Read::Server(access),
     },
     Key {
         section: Kind::Client,
@@ -1479,6 +1499,12 @@ fn chmod(server: &mut Server, v: &mut Given<'_, '_>) -> Result<(), String> {
     if let Listen::Unix { chmod, .. } = &mut server.listen {
         *chmod = bits;
     }
+    Ok(())
+}
+
+fn access(server: &mut Server, v: &mut Given<'_, '_>) -> Result<(), String> {
+    server.access = Access::named(super::python::strip(v.text))
+        .ok_or_else(|| format!("Invalid access value {}: give full, read-only or local", v.text))?;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! From files to a configuration: the order of the original's own reading, so that the first error
 //! is the one it stops at; behind an error reading goes on.
 
-use super::config::{Config, Daemon, Listen, Plugin, Remark, Server, Source};
+use super::config::{Access, Config, Daemon, Listen, Plugin, Remark, Server, Source};
 use super::expand::{expand, Names, Word};
 use super::facts::{join, parent, Extent, Facts, Inquiry, Want};
 use super::ini::{Ini, Section, Spot};
@@ -451,6 +451,7 @@ impl<'a> Reading<'a> {
             name: name.split_once(':').map(|parts| parts.1.to_string()),
             listen: Listen::Inet { host: String::new(), port: 0 },
             login: None,
+            access: Access::default(),
         };
         let (mut username, mut password) = (None, None);
         for key in OPTIONS.iter().filter(|key| key.section == kind) {
