@@ -8,8 +8,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// Makes the text of a file.
+type Make = fn() -> String;
+
 /// Every file that is made, below the repository, and how.
-const PAGES: &[(&str, fn() -> String)] = &[
+const PAGES: &[(&str, Make)] = &[
     ("dist/man/upright-job.5", job),
     ("dist/man/upright-supervisord.conf.5", supervisord),
     ("dist/vim/syntax/upright-job.vim", vim),
