@@ -119,11 +119,7 @@ async fn about_the_daemon(gateway: &Rc<Gateway>, what: Daemon, given: &[Value]) 
             ("statename".to_owned(), "RUNNING".into()),
         ])),
         Daemon::Pid => pid(control).await,
-        Daemon::ReadMainLog => {
-            int(given, 0)?;
-            int(given, 1)?;
-            Err(Code::NoFile.about("this Upright keeps no log of its own in a file"))
-        }
+        Daemon::ReadMainLog => logs::read_main(control, int(given, 0)?, int(given, 1)?).await,
         Daemon::ClearMainLog => Err(Code::NoFile.fault()),
         Daemon::Shutdown => done(control, Call::Shutdown(ShutdownKind::Shutdown), "shutdown").await,
         Daemon::Restart => done(control, Call::Shutdown(ShutdownKind::Restart), "restart").await,

@@ -69,10 +69,41 @@ pub async fn read(
     offset: i64,
     length: i64,
 ) -> Result<Value, Fault> {
-    if length < 0 || (offset < 0 && length != 0) {
+    if is_wrong(offset, length) {
         return Err(Code::BadArguments.about(process.shown()));
     }
-    let path = path(control, process, channel).await?;
+    part_of(path(control, process, channel).await?, offset, length).await
+}
+
+/// Returns a part of the daemon's own log, as [`read`] does; `NO_FILE` where it has none.
+pub async fn read_main(control: &Control, offset: i64, length: i64) -> Result<Value, Fault> {
+    if is_wrong(offset, length) {
+        return Err(Code::BadArguments.fault());
+    }
+    part_of(main_path(control).await?, offset, length).await
+}
+
+/// Returns where the daemon's own log is; `NO_FILE` where it has none.
+pub async fn main_path(control: &Control) -> Result<String, Fault> {
+    let none = || Code::NoFile.about("this Upright keeps no log of its own in a file");
+    let path = match control.ask(Call::Supervisor).await {
+        Ok(Answer::Supervisor(view)) => view.logfile.lossy().into_owned(),
+        Ok(_) | Err(engine::control::fault::Fault::Unavailable(_)) => return Err(none()),
+        Err(fault) => return Err(processes::refusal(&fault, "log")),
+    };
+    // It may be /dev/stdout: who reads from a pipe waits for ever.
+    elsewhere(move || match std::fs::metadata(&path) {
+        Ok(about) if about.is_file() => Ok(path),
+        Ok(_) | Err(_) => Err(none()),
+    })
+    .await
+}
+
+fn is_wrong(offset: i64, length: i64) -> bool {
+    length < 0 || (offset < 0 && length != 0)
+}
+
+async fn part_of(path: String, offset: i64, length: i64) -> Result<Value, Fault> {
     let part = elsewhere(move || {
         let (mut file, size) = open(&path).map_err(|error| no_file(&path, &error))?;
         let start = match u64::try_from(offset) {

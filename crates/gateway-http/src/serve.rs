@@ -94,10 +94,11 @@ async fn route(
     if request.method() != Method::GET {
         return Err(StatusCode::BAD_REQUEST);
     }
-    // The daemon's own log is in no file.
-    let log = log.ok_or(StatusCode::NOT_FOUND)?;
     let from = Query::of(request.uri()).value("from").and_then(|text| text.parse().ok());
-    tail(gateway, log, from).await
+    match log {
+        Some(log) => tail(gateway, log, from).await,
+        None => followed(logs::main_path(&gateway.control).await.map_err(status)?, from).await,
+    }
 }
 
 /// A call of XML-RPC. One that is not understood is answered with 400, one that is refused with 200
@@ -157,13 +158,21 @@ async fn tail(
         // A job may have a slash in its name.
         Some(_) | None => (path, Channel::Stdout),
     };
-    let status = |fault: Fault| match fault.code() {
+    let process = processes::one(&gateway.control, name).await.map_err(status)?;
+    let file = logs::path(&gateway.control, &process, channel).await.map_err(status)?;
+    followed(file, from).await
+}
+
+fn status(fault: Fault) -> StatusCode {
+    match fault.code() {
         Some(xmlrpc::Code::BadName | xmlrpc::Code::NoFile) => StatusCode::NOT_FOUND,
         Some(xmlrpc::Code::ShutdownState) => StatusCode::SERVICE_UNAVAILABLE,
         Some(_) | None => StatusCode::FORBIDDEN,
-    };
-    let process = processes::one(&gateway.control, name).await.map_err(status)?;
-    let file = logs::path(&gateway.control, &process, channel).await.map_err(status)?;
+    }
+}
+
+/// A file as it grows.
+async fn followed(file: String, from: Option<u64>) -> Result<Response<Page>, StatusCode> {
     let there = file.clone();
     let there = logs::elsewhere(move || Ok(logs::open(&there).map_err(|error| error.kind())));
     match there.await.map_err(status)? {

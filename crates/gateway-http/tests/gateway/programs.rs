@@ -97,6 +97,25 @@ fn programs_are_called_by_group_and_name_in_their_states_with_their_logs() {
     assert_eq!((text(two, "group"), text(two, "command")), ("app".into(), "sleep 1000".into()));
 }
 
+#[test]
+fn the_daemons_own_log_is_read_and_followed() {
+    let Some(world) = World::supervisord(PROGRAMS) else { return };
+    until("all run", || is_up(&world));
+    let mut client = world.client();
+    let read = |client: &mut crate::Client, offset: i64, length: i64| {
+        client.call("supervisor.readLog", &[Value::Int(offset), Value::Int(length)])
+    };
+    let all = read(&mut client, 0, 0).unwrap();
+    assert!(all.text().unwrap().contains("supervisord started with pid"), "{all:?}");
+    assert_eq!(read(&mut client, 0, 10).unwrap().text().unwrap().len(), 10);
+    assert!(read(&mut client, -1, 1).unwrap_err().text.starts_with("BAD_ARGUMENTS"));
+    let mut follower = world.client();
+    follower.send("GET /mainlogtail HTTP/1.1\r\nHost: x\r\n\r\n");
+    client.of("stopProcess", "plain");
+    let said = String::from_utf8(follower.read_until(b"stopped: plain")).unwrap();
+    assert!(said.starts_with("HTTP/1.1 200") && said.ends_with("stopped: plain"), "{said}");
+}
+
 fn text_of(tail: &Value) -> String {
     tail.list().unwrap()[0].text().unwrap().to_owned()
 }
@@ -118,6 +137,7 @@ fn supervisorctl_shows_starts_stops_and_tails_programs() {
         assert_eq!(run("start bad"), "bad: ERROR (no such file)");
         assert_eq!(run("start nosuch"), "nosuch: ERROR (no such process)");
         assert_eq!(run("stop plain"), "plain: stopped");
+        until("the log tells of it", || run("maintail").contains("stopped: plain"));
         assert_eq!(run("restart app:two"), "app:two: stopped\napp:two: started");
         assert_eq!(run("signal CONT app:two"), "app:two: signalled");
         until("it has said err", || run("tail web:web_01 stderr") == "err");
