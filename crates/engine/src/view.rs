@@ -132,6 +132,9 @@ pub struct ProgramView {
     pub group: Text,
     /// The process: its name within the group.
     pub process: Text,
+    /// The priorities of the group and of the process in it; none: a job that is no program of
+    /// Supervisor's configuration.
+    pub priorities: Option<(i64, i64)>,
     /// Where it is.
     pub state: ProgramState,
     /// Number of the main process; none: there is none.

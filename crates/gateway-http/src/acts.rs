@@ -6,7 +6,6 @@ use engine::control::answer::Answer;
 use engine::control::call::Call;
 use engine::control::fault::Fault as Refusal;
 use engine::machine::request::{Failure, Request};
-use engine::process::Step;
 use engine::signal::Signal;
 use std::rc::Rc;
 use tokio::sync::Semaphore;
@@ -40,10 +39,11 @@ pub async fn start_group(gateway: &Rc<Gateway>, name: &str, wait: Wait) -> Told 
     Ok(many(gateway, all, Act::Start(wait)).await)
 }
 
-/// Starts again what has run before, and is no task.
+/// Starts every program, and again what else has run before and is no task.
 pub async fn start_all(gateway: &Rc<Gateway>, wait: Wait) -> Told {
     let mut all = processes::all(&gateway.control).await?;
-    all.retain(Process::has_run);
+    all.retain(|process| process.is_program() || process.has_run());
+    all.sort_by_key(Process::priority);
     Ok(many(gateway, without_tasks(gateway, all).await?, Act::Start(wait)).await)
 }
 
@@ -62,6 +62,7 @@ pub async fn stop_group(gateway: &Rc<Gateway>, name: &str, wait: Wait) -> Told {
 pub async fn stop_all(gateway: &Rc<Gateway>, wait: Wait) -> Told {
     let mut all = processes::all(&gateway.control).await?;
     all.retain(Process::is_up);
+    all.sort_by_key(Process::priority);
     Ok(many(gateway, without_tasks(gateway, all).await?, Act::Stop(wait)).await)
 }
 
@@ -82,6 +83,7 @@ pub async fn signal_all(gateway: &Rc<Gateway>, signal: &Value) -> Told {
     let act = Act::Signal(read_signal(signal)?);
     let mut all = processes::all(&gateway.control).await?;
     all.retain(Process::is_alive);
+    all.sort_by_key(Process::priority);
     Ok(many(gateway, without_tasks(gateway, all).await?, act).await)
 }
 
@@ -121,24 +123,26 @@ async fn one_or_group(gateway: &Rc<Gateway>, name: &str, act: Act) -> Told {
     perform(gateway, &process, act, name).await.map(|()| Value::Bool(true))
 }
 
-/// Does it to all that it concerns; the results stand in the order in which they came.
+/// Does it to all that it concerns; the results stand in the order of these.
 async fn many(gateway: &Rc<Gateway>, all: Vec<Process>, act: Act) -> Value {
     let room = Rc::new(Semaphore::new(AT_ONCE));
     let mut running = JoinSet::new();
-    for process in all.into_iter().filter(|process| act.concerns(process)) {
+    let concerned = all.into_iter().filter(|process| act.concerns(process));
+    for (place, process) in concerned.enumerate() {
         let (gateway, room) = (Rc::clone(gateway), Rc::clone(&room));
         running.spawn_local(async move {
             // It is never closed.
             let _permit = room.acquire().await;
             let told = perform(&gateway, &process, act, &process.shown()).await;
-            process.result(told)
+            (place, process.result(told))
         });
     }
     let mut results = Vec::new();
     while let Some(result) = running.join_next().await {
         results.extend(result);
     }
-    Value::List(results)
+    results.sort_by_key(|(place, _)| *place);
+    Value::List(results.into_iter().map(|(_, result)| result).collect())
 }
 
 async fn without_tasks(gateway: &Rc<Gateway>, all: Vec<Process>) -> Result<Vec<Process>, Fault> {
@@ -148,7 +152,7 @@ async fn without_tasks(gateway: &Rc<Gateway>, all: Vec<Process>) -> Result<Vec<P
     let mut left = Vec::new();
     for (process, answer) in all.into_iter().zip(answers) {
         match answer {
-            Ok(Answer::Settings(view)) if view.task => {}
+            Ok(Answer::Settings(view)) if view.task && !process.is_program() => {}
             Ok(_) => left.push(process),
             Err(fault) => return Err(processes::refusal(&fault, &process.shown())),
         }
@@ -188,7 +192,21 @@ async fn perform(
     };
     match gateway.control.ask(Call::Ask(request, None)).await {
         Ok(_) => Ok(()),
-        Err(fault) => Err(failed(&fault, act, name)),
+        Err(fault) => {
+            let told = failed(&fault, act, name);
+            Err(by_last_end(gateway, process, told).await)
+        }
+    }
+}
+
+/// A program whose last try was no process has the fault of that, whichever try it was.
+async fn by_last_end(gateway: &Gateway, process: &Process, told: Fault) -> Fault {
+    if !process.is_program() || told.code() != Some(Code::AbnormalTermination) {
+        return told;
+    }
+    match processes::one(&gateway.control, &process.shown()).await {
+        Ok(now) => now.not_spawned().unwrap_or(told),
+        Err(_) => told,
     }
 }
 
@@ -203,14 +221,9 @@ fn failed(fault: &Refusal, act: Act, name: &str) -> Fault {
         return processes::refusal(fault, name);
     }
     match refused.failure() {
-        Some(Failure::NotSpawned(_, Step::Exec, errno)) => {
-            match std::io::Error::from_raw_os_error(errno).kind() {
-                std::io::ErrorKind::NotFound => Code::NoFile.about(name),
-                std::io::ErrorKind::PermissionDenied => Code::NotExecutable.about(name),
-                _ => Code::SpawnError.about(name),
-            }
+        Some(Failure::NotSpawned(_, step, errno)) => {
+            processes::code_of_no_process(step, errno).about(name)
         }
-        Some(Failure::NotSpawned(..)) => Code::SpawnError.about(name),
         Some(
             Failure::Ended(..)
             | Failure::RespawnLimit

@@ -3,17 +3,18 @@
 use crate::acts::{self, Wait};
 use crate::control::Control;
 use crate::listeners::Listeners;
-use crate::logs::{self, Channel};
+use crate::logs::{self, Channel, Paths};
 use crate::methods::{self, Act, Daemon, Method, Row, System, METHODS};
 use crate::processes::{self, Process};
 use crate::web::Web;
 use engine::control::answer::Answer;
 use engine::control::call::Call;
+use engine::control::fault::Fault as Refusal;
 use engine::machine::request::Request;
 use engine::machine::ShutdownKind;
 use engine::spec::KillMode;
 use engine::text::Text;
-use engine::view::SettingsView;
+use engine::view::{GroupsView, SettingsView};
 use std::rc::Rc;
 use xmlrpc::{write, Code, Fault, Value};
 
@@ -125,9 +126,7 @@ async fn about_the_daemon(gateway: &Rc<Gateway>, what: Daemon, given: &[Value]) 
         }
         Daemon::ClearMainLog => Err(Code::NoFile.fault()),
         Daemon::Shutdown => done(control, Call::Shutdown(ShutdownKind::Shutdown), "shutdown").await,
-        Daemon::Restart => {
-            Err(Code::Failed.about("Upright cannot begin anew by itself; stop it and start it"))
-        }
+        Daemon::Restart => done(control, Call::Shutdown(ShutdownKind::Restart), "restart").await,
         Daemon::Reload => reload(control).await,
         Daemon::AddGroup => add(control, text(given, 0)?).await,
         Daemon::RemoveGroup => remove(control, text(given, 0)?).await,
@@ -234,23 +233,46 @@ async fn pid(control: &Control) -> Told {
     }
 }
 
-/// Job files are in force as soon as they have been read: nothing is left to be added or removed.
+/// Reads Supervisor's configuration, else the job files: these are in force as soon as they have been
+/// read, nothing is left to be added or removed.
 async fn reload(control: &Control) -> Told {
-    match control.ask(Call::ReloadConfiguration).await {
-        Ok(_) => {
-            let none = || Value::List(Vec::new());
-            Ok(Value::List(vec![Value::List(vec![none(), none(), none()])]))
-        }
-        Err(fault) => Err(Code::CantReread.about(fault)),
-    }
+    let groups = match control.ask(Call::Reread).await {
+        Ok(Answer::Groups(groups)) => groups,
+        Ok(_) => GroupsView::default(),
+        Err(Refusal::Unavailable(_)) => match control.ask(Call::ReloadConfiguration).await {
+            Ok(_) => GroupsView::default(),
+            Err(fault) => return Err(Code::CantReread.about(fault)),
+        },
+        Err(fault) => return Err(processes::refusal(&fault, "reloadConfig")),
+    };
+    let names = |names: Vec<String>| Value::List(names.into_iter().map(Value::Text).collect());
+    let all = [groups.added, groups.changed, groups.removed].map(names);
+    Ok(Value::List(vec![Value::List(all.into())]))
+}
+
+/// Reports whether a fault says that there is no such group in a configuration of Supervisor's: it
+/// may be a job.
+fn may_be_a_job(fault: &Refusal) -> bool {
+    let unknown = |fault: &Refusal| matches!(fault, Refusal::Refused(refused) if refused.code == "unknown-group");
+    matches!(fault, Refusal::Unavailable(_)) || unknown(fault)
 }
 
 async fn add(control: &Control, name: &str) -> Told {
+    match control.ask(Call::AddGroup(name.into())).await {
+        Ok(_) => return Ok(Value::Bool(true)),
+        Err(fault) if may_be_a_job(&fault) => {}
+        Err(fault) => return Err(processes::refusal(&fault, name)),
+    }
     processes::group(control, name).await?;
     Err(Code::AlreadyAdded.about(name))
 }
 
 async fn remove(control: &Control, name: &str) -> Told {
+    match control.ask(Call::RemoveGroup(name.into())).await {
+        Ok(_) => return Ok(Value::Bool(true)),
+        Err(fault) if may_be_a_job(&fault) => {}
+        Err(fault) => return Err(processes::refusal(&fault, name)),
+    }
     let all = processes::group(control, name).await?;
     if all.iter().any(|process| !process.state().is_stopped()) {
         return Err(Code::StillRunning.about(name));
@@ -262,8 +284,7 @@ async fn remove(control: &Control, name: &str) -> Told {
 async fn reports(control: &Control, all: Vec<Process>) -> Result<Vec<Value>, Fault> {
     let paths = logs::paths(control, &all).await?;
     let now = i64::try_from(sys::clock::wall().0 / 1_000_000_000).unwrap_or(i64::MAX);
-    let paths = paths.iter().map(|path| path.as_deref().unwrap_or_default());
-    Ok(all.iter().zip(paths).map(|(process, path)| process.report(now, path)).collect())
+    Ok(all.iter().zip(&paths).map(|(process, paths)| process.report(now, paths)).collect())
 }
 
 async fn read(control: &Control, channel: Channel, given: &[Value]) -> Told {
@@ -326,11 +347,11 @@ fn described(given: &[Value]) -> Result<&'static Row, Fault> {
 
 async fn configuration(control: &Control) -> Told {
     let all = processes::all(control).await?;
-    let mut jobs: Vec<&str> = all.iter().map(|process| process.group.as_str()).collect();
+    let mut jobs: Vec<Text> = all.iter().map(|process| process.target().job).collect();
     jobs.dedup();
     let asked: Vec<Call> = jobs
         .iter()
-        .flat_map(|job| [Call::Settings((*job).into()), Call::ShowConfig(Some((*job).into()))])
+        .flat_map(|job| [Call::Settings(job.clone()), Call::ShowConfig(Some(job.clone()))])
         .collect();
     let mut settings = std::collections::BTreeMap::new();
     let mut answers =
@@ -338,19 +359,19 @@ async fn configuration(control: &Control) -> Told {
     for job in jobs {
         let how = match answers.next() {
             Some(Ok(Answer::Settings(view))) => *view,
-            Some(Err(fault)) => return Err(processes::refusal(&fault, job)),
+            Some(Err(fault)) => return Err(processes::refusal(&fault, &job.lossy())),
             Some(Ok(_)) | None => continue,
         };
         let by_itself = match answers.next() {
             Some(Ok(Answer::Jobs(views))) => views.iter().any(|view| view.start_on.is_some()),
             Some(Ok(_) | Err(_)) | None => false,
         };
-        settings.insert(job.to_owned(), (how, by_itself));
+        settings.insert(job, (how, by_itself));
     }
     let paths = logs::paths(control, &all).await?;
-    let rows = all.iter().zip(&paths).filter_map(|(process, path)| {
-        let (how, by_itself) = settings.get(&process.group)?;
-        Some(configured(process, how, *by_itself, path.as_deref()))
+    let rows = all.iter().zip(&paths).filter_map(|(process, paths)| {
+        let (how, by_itself) = settings.get(&process.target().job)?;
+        Some(configured(process, how, *by_itself, paths))
     });
     let mut rows: Vec<Value> = rows.collect();
     rows.sort_by_cached_key(|row| {
@@ -363,7 +384,7 @@ async fn configuration(control: &Control) -> Told {
 
 /// Returns a job's settings in the words of a program's: what a job has nothing of is as a program
 /// that does without.
-fn configured(process: &Process, how: &SettingsView, by_itself: bool, log: Option<&str>) -> Value {
+fn configured(process: &Process, how: &SettingsView, by_itself: bool, logs: &Paths) -> Value {
     let text = |text: &Option<Text>| match text {
         Some(text) => Value::Text(String::from_utf8_lossy(text.bytes()).into_owned()),
         None => "none".into(),
@@ -382,18 +403,18 @@ fn configured(process: &Process, how: &SettingsView, by_itself: bool, log: Optio
         ("uid", text(&how.user)),
         ("command", String::from_utf8_lossy(command.bytes()).into_owned().into()),
         ("exitcodes", Value::List(std::iter::once(0).chain(statuses).map(Value::Int).collect())),
-        ("group_prio", Value::Int(999)),
-        ("process_prio", Value::Int(999)),
+        ("group_prio", Value::Int(process.priority().0)),
+        ("process_prio", Value::Int(process.priority().1)),
         ("inuse", true.into()),
         ("killasgroup", whole_group.into()),
-        ("redirect_stderr", true.into()),
+        ("redirect_stderr", logs.stderr.is_none().into()),
         ("startretries", Value::Int(0)),
         ("startsecs", Value::Int(0)),
         ("stopsignal", i64::from(how.kill_signal.number()).into()),
         ("stopwaitsecs", i64::try_from(seconds).unwrap_or(i64::MAX).into()),
         ("serverurl", "none".into()),
     ];
-    for (names, path) in [(STDOUT, log), (STDERR, None)] {
+    for (names, path) in [(STDOUT, logs.stdout.as_deref()), (STDERR, logs.stderr.as_deref())] {
         let (size, count) = match path {
             Some(_) => (how.rotate_size, u64::from(how.rotate_count)),
             None => (0, 0),

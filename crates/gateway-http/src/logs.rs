@@ -21,17 +21,29 @@ pub enum Channel {
     Stderr,
 }
 
-/// Returns where each process's output is; nothing where it is in no file, or may not be known.
-pub async fn paths(control: &Control, all: &[Process]) -> Result<Vec<Option<String>>, Fault> {
-    let calls: Vec<Call> =
-        all.iter().map(|process| Call::LogPath(process.target(), Stream::Stdout)).collect();
+/// Where the output of a process is; nothing where it is in no file, or may not be known.
+#[derive(Clone, Debug, Default)]
+pub struct Paths {
+    /// Standard output, of a job with standard error in it.
+    pub stdout: Option<String>,
+    /// Standard error, where it has a file of its own.
+    pub stderr: Option<String>,
+}
+
+/// Returns where the output of each is.
+pub async fn paths(control: &Control, all: &[Process]) -> Result<Vec<Paths>, Fault> {
+    let streams = [Stream::Stdout, Stream::Stderr];
+    let both = |process: &Process| streams.map(|stream| Call::LogPath(process.target(), stream));
+    let calls: Vec<Call> = all.iter().flat_map(both).collect();
     let answers = control.ask_all(&calls).await;
     let answers = answers.map_err(|fault| processes::refusal(&fault, "log"))?;
     let path = |answer| match answer {
         Ok(Answer::Path(path)) => Some(String::from_utf8_lossy(path.bytes()).into_owned()),
         Ok(_) | Err(_) => None,
     };
-    Ok(answers.into_iter().map(path).collect())
+    let mut paths = answers.into_iter().map(path);
+    let pair = |_| Paths { stdout: paths.next().flatten(), stderr: paths.next().flatten() };
+    Ok(all.iter().map(pair).collect())
 }
 
 /// Returns where an output is; `NO_FILE` where it is in none.
@@ -113,10 +125,15 @@ fn tail_of(path: &str, offset: i64, length: i64) -> io::Result<(Vec<u8>, i64, bo
     Ok((piece(&mut file, start, most)?, size, overflow))
 }
 
-/// Empties a log. The logger goes on writing at its new end. Source: docs/differences.md.
+/// Empties both logs. The logger goes on writing at their new end. Source: docs/differences.md.
 pub async fn clear(control: &Control, process: &Process) -> Result<(), Fault> {
+    clear_one(control, process, Channel::Stdout).await?;
+    clear_one(control, process, Channel::Stderr).await
+}
+
+async fn clear_one(control: &Control, process: &Process, channel: Channel) -> Result<(), Fault> {
     let shown = process.shown();
-    let path = match path(control, process, Channel::Stdout).await {
+    let path = match path(control, process, channel).await {
         Ok(path) => path,
         // Nothing is kept: nothing is left to clear.
         Err(fault) if fault.code() == Some(Code::NoFile) => return Ok(()),

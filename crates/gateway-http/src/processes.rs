@@ -1,18 +1,23 @@
-//! Instances of jobs as Supervisor's processes: their names, states and words.
+//! Programs, and instances of jobs, as Supervisor's processes: their names, states and words.
 //!
-//! A job is a group, an instance of it a process of that name; the one instance of a job without
-//! instance names is called as the job. So `web` is `web`, and tty1 of getty is `getty:tty1`.
+//! A program of Supervisor's configuration is what that says: `GROUP:PROCESS`, in the state that the
+//! daemon tells. Any other job is a group, an instance of it a process of that name; the one instance
+//! of a job without instance names is called as the job. So `web` is `web`, and tty1 of getty is
+//! `getty:tty1`.
 
 use crate::control::Control;
+use crate::logs::Paths;
 use engine::control::answer::Answer;
 use engine::control::call::{Call, Listed};
 use engine::control::fault::Fault;
 use engine::machine::request::{Ended, Target, Which};
 use engine::machine::state::{Goal, State as Of};
 use engine::names::InstanceName;
-use engine::process::{Exit, Role};
+use engine::process::{Exit, Role, Step};
 use engine::text::Text;
-use engine::view::{InstanceView, LastExit};
+use engine::time::Span;
+use engine::view::{InstanceView, LastExit, ProgramView};
+use std::collections::BTreeMap;
 use sys::clock::{shown_at, Day, Shown};
 use xmlrpc::states::State;
 use xmlrpc::{Code, Value};
@@ -23,20 +28,13 @@ const OWN: &str = "upright/";
 /// A process as Supervisor's clients know it.
 #[derive(Clone, Debug)]
 pub struct Process {
-    /// The job.
+    /// The group; of a job that is no program the job.
     pub group: String,
-    /// The instance, or the job again where it has no name.
+    /// The name within the group; of a job that is no program the instance, or the job again where
+    /// that has no name.
     pub name: String,
     view: InstanceView,
-}
-
-impl From<InstanceView> for Process {
-    fn from(view: InstanceView) -> Process {
-        let group = String::from_utf8_lossy(view.job.text().bytes()).into_owned();
-        let name = String::from_utf8_lossy(view.instance.text().bytes()).into_owned();
-        let name = if name.is_empty() { group.clone() } else { name };
-        Process { group, name, view }
-    }
+    program: Option<ProgramView>,
 }
 
 /// What a client's name for something means.
@@ -61,35 +59,63 @@ pub async fn all(control: &Control) -> Result<Vec<Process>, xmlrpc::Fault> {
     list(control, None).await
 }
 
-/// Returns those of a group; `BAD_NAME` where it is not there.
+/// Returns those of a group, by priority and name; `BAD_NAME` where it is not there. One of a job
+/// that has no instance now is there and empty.
 pub async fn group(control: &Control, name: &str) -> Result<Vec<Process>, xmlrpc::Fault> {
     if name.is_empty() || name.starts_with(OWN) {
         return Err(Code::BadName.about(name));
     }
-    list(control, Some(name)).await
+    let mut all = all(control).await?;
+    all.retain(|process| process.group == name);
+    if all.is_empty() {
+        return list(control, Some(name)).await;
+    }
+    all.sort_by_key(Process::priority);
+    Ok(all)
 }
 
 /// Returns the one of that name; `BAD_NAME` where it is not there, or a group is named.
 pub async fn one(control: &Control, name: &str) -> Result<Process, xmlrpc::Fault> {
     let unknown = || Code::BadName.about(name);
     let Named::One(of, process) = named(name) else { return Err(unknown()) };
-    let all = group(control, of).await.map_err(|fault| match fault.code() {
-        Some(Code::BadName) => unknown(),
-        Some(_) | None => fault,
-    })?;
-    all.into_iter().find(|one| one.name == process).ok_or_else(unknown)
+    if of.is_empty() || of.starts_with(OWN) {
+        return Err(unknown());
+    }
+    // A program is a job of the whole name; an instance has that of its job.
+    let whole = (of != process).then_some(name);
+    for job in whole.into_iter().chain([of]) {
+        let all = match list(control, Some(job)).await {
+            Ok(all) => all,
+            Err(fault) if fault.code() == Some(Code::BadName) => continue,
+            Err(fault) => return Err(fault),
+        };
+        let is_it = |one: &Process| one.group == of && one.name == process;
+        if let Some(found) = all.into_iter().find(is_it) {
+            return Ok(found);
+        }
+    }
+    Err(unknown())
 }
 
 async fn list(control: &Control, job: Option<&str>) -> Result<Vec<Process>, xmlrpc::Fault> {
-    let call = Call::List(job.map(Text::from), Listed::Own);
-    let views = match control.ask(call).await {
-        Ok(Answer::Instances(views)) => views,
-        Ok(_) => Vec::new(),
-        Err(fault) => return Err(refusal(&fault, job.unwrap_or_default())),
+    let calls = [Call::List(job.map(Text::from), Listed::Own), Call::Programs(job.map(Text::from))];
+    let refused = |fault: Fault| refusal(&fault, job.unwrap_or_default());
+    let (mut views, mut programs) = (Vec::new(), BTreeMap::new());
+    for answer in control.ask_all(&calls).await.map_err(refused)? {
+        match answer.map_err(refused)? {
+            Answer::Instances(more) => views.extend(more),
+            Answer::Programs(more) => {
+                programs.extend(more.into_iter().map(|program| (program.job.clone(), program)));
+            }
+            _ => {}
+        }
+    }
+    let process = |view: InstanceView| {
+        let program = programs.get(&view.job).cloned();
+        Process::new(view, program)
     };
-    let processes = views.into_iter().map(Process::from);
-    let mut processes: Vec<Process> =
-        processes.filter(|process| !process.group.starts_with(OWN)).collect();
+    let mut processes: Vec<Process> = views.into_iter().map(process).collect();
+    processes.retain(|process| !process.group.starts_with(OWN));
     processes.sort_by(|a, b| (&a.group, &a.name).cmp(&(&b.group, &b.name)));
     Ok(processes)
 }
@@ -98,7 +124,10 @@ async fn list(control: &Control, job: Option<&str>) -> Result<Vec<Process>, xmlr
 pub fn refusal(fault: &Fault, name: &str) -> xmlrpc::Fault {
     match fault {
         Fault::Refused(refused) => match refused.code.as_str() {
-            "unknown-job" | "unknown-instance" => Code::BadName.about(name),
+            "unknown-job" | "unknown-instance" | "unknown-group" => Code::BadName.about(name),
+            "already-added" => Code::AlreadyAdded.about(name),
+            "still-running" => Code::StillRunning.about(name),
+            "unreadable" => Code::CantReread.about(&refused.message),
             "shutting-down" => Code::ShutdownState.fault(),
             "already-running" => Code::AlreadyStarted.about(name),
             "already-stopped" | "not-running" => Code::NotRunning.about(name),
@@ -117,6 +146,31 @@ pub fn refusal(fault: &Fault, name: &str) -> xmlrpc::Fault {
 }
 
 impl Process {
+    /// Makes one of what control says of an instance and of its job.
+    pub fn new(view: InstanceView, program: Option<ProgramView>) -> Process {
+        // What is no program has states of more words than a program's.
+        let program = program.filter(|program| program.priorities.is_some());
+        let text = |text: &Text| text.lossy().into_owned();
+        let (job, instance) = (text(view.job.text()), text(view.instance.text()));
+        let (group, name) = match &program {
+            Some(program) => (text(&program.group), text(&program.process)),
+            None if instance.is_empty() => (job.clone(), job),
+            None => (job, instance),
+        };
+        Process { group, name, view, program }
+    }
+
+    /// Reports whether it is a program of Supervisor's configuration.
+    pub fn is_program(&self) -> bool {
+        self.program.is_some()
+    }
+
+    /// Returns its place among all: the smaller the earlier, groups first. What is no program has
+    /// that of one that says nothing. Source: Supervisor 4.3.0, the default of `priority`.
+    pub fn priority(&self) -> (i64, i64) {
+        self.program.as_ref().and_then(|program| program.priorities).unwrap_or((999, 999))
+    }
+
     /// Returns what control calls it.
     pub fn target(&self) -> Target {
         let which = if self.view.instance.text().is_empty() {
@@ -141,8 +195,22 @@ impl Process {
         self.view.last_exit.is_some()
     }
 
+    /// Returns the fault of a program that has come to rest as there could be no process.
+    pub fn not_spawned(&self) -> Option<xmlrpc::Fault> {
+        match &self.view.last_exit {
+            Some((LastExit::NotSpawned { step, errno, .. }, _)) => {
+                Some(code_of_no_process(*step, *errno).about(self.error()))
+            }
+            Some((LastExit::Ended { .. }, _)) | None => None,
+        }
+    }
+
     /// Returns the state that Supervisor has for it.
     pub fn state(&self) -> State {
+        if let Some(program) = &self.program {
+            let number = i64::from(program.state.code());
+            return State::from_number(number).unwrap_or(State::Unknown);
+        }
         let held_back = self.view.waits_for.starts_with("its back-off");
         match (self.view.goal, self.view.state) {
             (Goal::Start, _) if held_back => State::Backoff,
@@ -203,12 +271,18 @@ impl Process {
     }
 
     fn pid(&self) -> i64 {
+        if let Some(program) = &self.program {
+            return program.pid.map_or(0, i64::from);
+        }
         let main = self.view.processes.iter().find(|(role, _)| *role == Role::Main);
         main.map_or(0, |(_, pid)| i64::from(*pid))
     }
 
     /// Returns why it does not run, where something went wrong.
     fn error(&self) -> String {
+        if let Some(program) = &self.program {
+            return program.spawn_error.clone();
+        }
         let failed = matches!(self.state(), State::Fatal | State::Backoff);
         match &self.view.last_exit {
             Some((last, _)) if failed => words(last),
@@ -217,18 +291,10 @@ impl Process {
     }
 
     /// Returns what `getProcessInfo` answers, at this moment.
-    pub fn report(&self, second: i64, log: &str) -> Value {
+    pub fn report(&self, second: i64, logs: &Paths) -> Value {
         let state = self.state();
-        let since =
-            |span: engine::time::Span| second - i64::try_from(span.0 / 1_000_000_000).unwrap_or(0);
-        let alive = matches!(state, State::Running | State::Stopping | State::Starting);
-        let start = if alive { since(self.view.since) } else { 0 };
-        let stop = self.view.last_exit.as_ref().map_or(0, |(_, ago)| since(*ago));
-        let status = match &self.view.last_exit {
-            Some((LastExit::Ended { exit: Exit::Status(status), .. }, _)) => i64::from(*status),
-            Some((LastExit::Ended { exit: Exit::Signal { .. } | Exit::OutOfMemory, .. }, _)) => -1,
-            Some(_) | None => 0,
-        };
+        let Past { start, stop, status } = self.past(second);
+        let ran = if self.is_program() { start != 0 } else { stop != 0 };
         let error = self.error();
         let description = match state {
             State::Running => {
@@ -238,7 +304,7 @@ impl Process {
                 format!("unknown error (try \"tail {}\")", self.name)
             }
             State::Fatal | State::Backoff => error.clone(),
-            State::Stopped | State::Exited if stop == 0 => "Not started".to_owned(),
+            State::Stopped | State::Exited if !ran => "Not started".to_owned(),
             State::Stopped | State::Exited => date(stop),
             State::Starting | State::Stopping | State::Unknown => String::new(),
         };
@@ -252,14 +318,40 @@ impl Process {
             member("state", state.number().into()),
             member("statename", state.name().into()),
             member("spawnerr", error.into()),
-            member("exitstatus", if alive { 0 } else { status }.into()),
-            member("logfile", log.into()),
-            member("stdout_logfile", log.into()),
-            // Both go to one file, as with redirect_stderr.
-            member("stderr_logfile", "".into()),
+            member("exitstatus", status.into()),
+            member("logfile", path(&logs.stdout)),
+            member("stdout_logfile", path(&logs.stdout)),
+            member("stderr_logfile", path(&logs.stderr)),
             member("pid", self.pid().into()),
             member("description", description.into()),
         ])
+    }
+
+    /// Returns when it began and ended, in seconds of the clock, 0 for never, and how.
+    fn past(&self, second: i64) -> Past {
+        let since = |span: Span| second - i64::try_from(span.as_secs()).unwrap_or(0);
+        let number = |exit: &Exit| match exit {
+            Exit::Status(status) => i64::from(*status),
+            Exit::Signal { .. } | Exit::OutOfMemory => -1,
+            Exit::Unknown => 0,
+        };
+        if let Some(program) = &self.program {
+            return Past {
+                start: program.started.map_or(0, since),
+                stop: program.stopped.map_or(0, since),
+                status: program.exit.as_ref().map_or(0, number),
+            };
+        }
+        let alive = matches!(self.state(), State::Running | State::Stopping | State::Starting);
+        let last = self.view.last_exit.as_ref();
+        Past {
+            start: if alive { since(self.view.since) } else { 0 },
+            stop: last.map_or(0, |(_, ago)| since(*ago)),
+            status: match last {
+                Some((LastExit::Ended { exit, .. }, _)) if !alive => number(exit),
+                Some(_) | None => 0,
+            },
+        }
     }
 
     /// Returns what a call about many says of this one.
@@ -275,6 +367,28 @@ impl Process {
             ("description".to_owned(), description.into()),
         ])
     }
+}
+
+/// Returns what Supervisor calls it that there was no process.
+pub fn code_of_no_process(step: Step, errno: i32) -> Code {
+    use std::io::ErrorKind::{NotFound, PermissionDenied};
+    match (step, std::io::Error::from_raw_os_error(errno).kind()) {
+        (Step::Exec, NotFound) => Code::NoFile,
+        (Step::Exec, PermissionDenied) => Code::NotExecutable,
+        _ => Code::SpawnError,
+    }
+}
+
+/// When a process began and ended last, and its status.
+struct Past {
+    start: i64,
+    stop: i64,
+    status: i64,
+}
+
+/// What is in no file has none.
+fn path(path: &Option<String>) -> Value {
+    path.as_deref().unwrap_or_default().into()
 }
 
 fn words(last: &LastExit) -> String {
@@ -329,7 +443,7 @@ mod tests {
             r#"{{"parameters":{{"instance":{{"job":"web","goal":"{goal}","state":"{state}","age":90000{more}}}}}}}"#
         );
         match Answer::decode(Command::Status, told.as_bytes()) {
-            Ok((Answer::Instance(Some(view)), _)) => Process::from(*view),
+            Ok((Answer::Instance(Some(view)), _)) => Process::new(*view, None),
             other => panic!("{told}: {other:?}"),
         }
     }
@@ -377,10 +491,11 @@ mod tests {
         }
         let text =
             |value: &Value, name: &str| value.member(name).unwrap().text().unwrap().to_owned();
-        let failed = process("stop", "waiting", FAILED).report(now, "/l");
+        let failed = process("stop", "waiting", FAILED)
+            .report(now, &Paths { stdout: Some("/l".to_owned()), stderr: None });
         assert!(text(&failed, "description").ends_with("No such file or directory"), "{failed:?}");
         assert_eq!(text(&failed, "logfile"), "/l");
-        let never = process("stop", "waiting", "").report(now, "");
+        let never = process("stop", "waiting", "").report(now, &Paths::default());
         assert_eq!(text(&never, "description"), "Not started");
         assert_eq!(never.member("stop").unwrap().int(), Some(0));
     }

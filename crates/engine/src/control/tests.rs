@@ -306,6 +306,7 @@ fn programs() -> Vec<ProgramView> {
         job: JobName::try_from("web:1").unwrap(),
         group: Text::from("web"),
         process: Text::from("1"),
+        priorities: (state != ProgramState::Stopped).then_some((999, -1)),
         state,
         pid: (state == ProgramState::Running).then_some(7),
         started: Some(Span::secs(90_061)),

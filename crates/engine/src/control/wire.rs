@@ -563,6 +563,10 @@ pub(super) struct WireProgram {
     job: JobName,
     group: Text,
     process: Text,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    group_priority: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    priority: Option<i64>,
     state: ProgramState,
     code: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -588,6 +592,8 @@ impl From<ProgramView> for WireProgram {
             job,
             group,
             process,
+            group_priority: view.priorities.map(|both| both.0),
+            priority: view.priorities.map(|both| both.1),
             state,
             code: state.code(),
             description,
@@ -607,6 +613,7 @@ impl From<WireProgram> for ProgramView {
             job: wire.job,
             group: wire.group,
             process: wire.process,
+            priorities: wire.group_priority.zip(wire.priority),
             state: wire.state,
             pid: wire.pid,
             started: wire.started.map(Span::millis),

@@ -43,10 +43,12 @@ impl Engine {
         let ago = |at: Mono| self.now.since(at);
         let failures = instance.map_or(0, |instance| instance.respawn.failures);
         let (group, process) = name(job, spec);
+        let order = spec.policy.order.as_ref();
         Some(ProgramView {
             job: job.clone(),
             group,
             process,
+            priorities: order.map(|order| (order.group_priority, order.priority)),
             state,
             pid: main.and_then(|main| main.pid),
             started: history.and_then(started).map(ago),

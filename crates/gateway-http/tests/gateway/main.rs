@@ -4,6 +4,7 @@ mod browser;
 mod chromium;
 mod http;
 mod pages;
+mod programs;
 mod web;
 mod world;
 

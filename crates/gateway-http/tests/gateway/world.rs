@@ -13,6 +13,14 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 
 const GATEWAY: &str = env!("CARGO_BIN_EXE_upright-http");
 
+/// What every configuration of a `supervisord` has.
+const USUAL: &str = "[unix_http_server]\nfile = %(here)s/s.sock\n\
+    [supervisorctl]\nserverurl = unix://%(here)s/s.sock\n\
+    [rpcinterface:supervisor]\nsupervisor.rpcinterface_factory = \
+    supervisor.rpcinterface:make_main_rpcinterface\n\
+    [supervisord]\nnodaemon = true\nlogfile = %(here)s/log\npidfile = %(here)s/pid\n\
+    childlogdir = %(here)s\nidentifier = tested\n";
+
 pub struct World {
     pub folder: PathBuf,
     core: Child,
@@ -70,6 +78,56 @@ impl World {
         let world = World { folder, core };
         until("Upright listens", || UnixStream::connect(world.control()).is_ok());
         Some(world)
+    }
+
+    /// Starts a `supervisord` with these sections beside the usual ones, with a server at `s.sock` and
+    /// its configuration in `conf`. Nothing where it was not built.
+    pub fn supervisord(sections: &str) -> Option<World> {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let core = Path::new(GATEWAY).with_file_name("upright-core");
+        if !core.exists() {
+            println!("passed over: {} is not built", core.display());
+            return None;
+        }
+        let folder = std::env::temp_dir().join(format!("usupd{}-{number}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(folder.join("run")).unwrap();
+        std::os::unix::fs::symlink(core, folder.join("supervisord")).unwrap();
+        std::fs::write(folder.join("conf"), format!("{USUAL}{sections}")).unwrap();
+        let said = std::fs::File::create(folder.join("said")).unwrap();
+        let core = Command::new(folder.join("supervisord"))
+            .arg("-n")
+            .arg("-c")
+            .arg(folder.join("conf"))
+            .env("XDG_RUNTIME_DIR", folder.join("run"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(said)
+            .spawn()
+            .unwrap();
+        let world = World { folder, core };
+        until("supervisord serves", || UnixStream::connect(world.socket()).is_ok());
+        Some(world)
+    }
+
+    /// Writes other sections.
+    pub fn configure(&self, sections: &str) {
+        std::fs::write(self.folder.join("conf"), format!("{USUAL}{sections}")).unwrap();
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.core.id()
+    }
+
+    /// Waits for its end; reports whether that was one without a fault.
+    pub fn ends(&mut self) -> bool {
+        let mut status = None;
+        until("supervisord ends", || {
+            status = self.core.try_wait().unwrap();
+            status.is_some()
+        });
+        status.is_some_and(|status| status.success())
     }
 
     pub fn control(&self) -> String {

@@ -203,7 +203,7 @@ fn named(all: Vec<Instance>, name: &str) -> Option<Instance> {
 
 /// Returns what logs know an instance by.
 fn process(instance: &Instance) -> Process {
-    Process::from(instance.view.clone())
+    Process::new(instance.view.clone(), instance.program.clone())
 }
 
 #[cfg(test)]
