@@ -6,7 +6,7 @@ use engine::control::call::{Call, Follow, Token};
 use engine::control::codec::{Continues, Inbox};
 use engine::control::command::Command;
 use engine::control::fault::Fault;
-use engine::control::notice::Notice;
+use engine::control::notice::{Notice, Speech};
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
@@ -90,6 +90,15 @@ impl Control {
         Ok(events)
     }
 
+    /// Begins to listen to what programs write and listeners are to be told.
+    pub async fn outputs(&self) -> io::Result<Outputs> {
+        let mut line = Line::new(self.link.line(self.server).await?)?;
+        let mut bytes = Vec::new();
+        Call::Outputs.encode(&mut bytes);
+        line.stream.write_all(&bytes).await?;
+        Ok(Outputs(line))
+    }
+
     /// Sends calls over one connection and reads the answers.
     async fn exchange(&self, calls: &[Call]) -> io::Result<Vec<Result<Answer, Fault>>> {
         let kept = self.kept.borrow_mut().pop();
@@ -141,6 +150,24 @@ impl Control {
                 Call::Ask(request, Token::try_from(token).ok())
             }
             other => other,
+        }
+    }
+}
+
+/// What programs write, as they write it.
+pub struct Outputs(Line);
+
+impl Outputs {
+    /// Waits for what is next; an error where the daemon has died or refuses.
+    pub async fn next(&mut self) -> io::Result<Speech> {
+        loop {
+            let frame = self.0.frame().await?;
+            match Answer::decode(Command::Outputs, &frame) {
+                Ok((Answer::Speech(speech), _)) => return Ok(speech),
+                // One of a later version.
+                Ok((_, Continues::Yes)) => {}
+                Ok((_, Continues::No)) | Err(_) => return Err(io::ErrorKind::Other.into()),
+            }
         }
     }
 }

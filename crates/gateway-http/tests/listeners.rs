@@ -44,7 +44,7 @@ fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
             return found;
         }
         assert!(Instant::now() < end, "did not come about: {what}");
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::sleep(Duration::from_millis(3));
     }
 }
 
@@ -94,6 +94,11 @@ struct World {
 
 impl World {
     fn start(name: &str) -> Option<World> {
+        World::start_with(name, "REMOTE_COMMUNICATION", "")
+    }
+
+    /// As `start`, with a listener to these events, and more sections.
+    fn start_with(name: &str, events: &str, more: &str) -> Option<World> {
         let folder = folder(name)?;
         let text = format!(
             "[unix_http_server]\nfile = %(here)s/s\n[supervisord]\nnodaemon = true\nloglevel = debug\n\
@@ -101,8 +106,8 @@ impl World {
              pidfile = %(here)s/pid\nchildlogdir = %(here)s\n\
              [rpcinterface:supervisor]\nsupervisor.rpcinterface_factory = \
              supervisor.rpcinterface:make_main_rpcinterface\n\
-             [eventlistener:lis]\ncommand = /bin/sh {0}/lis\nevents = REMOTE_COMMUNICATION\n\
-             startsecs = 0\n",
+             [eventlistener:lis]\ncommand = /bin/sh {0}/lis\nevents = {events}\n\
+             startsecs = 0\n{more}",
             folder.display()
         );
         fs::write(folder.join("conf"), text).unwrap();
@@ -223,4 +228,30 @@ fn a_listener_goes_on_where_it_was_whoever_of_upright_is_killed() {
         ["0 type:t a", "1 type:t b", "2 type:t c", "3 type:t d", "4 type:t e", "5 type:t f"];
     assert_eq!(world.told(7)[..6], wanted, "each once, in order");
     assert_eq!(world.told(7)[6], "6 type:t g");
+}
+
+/// Of each output what is written and what stands between the signs, and these not in the file.
+#[test]
+fn a_listener_is_told_what_programs_write_and_what_they_say_for_it() {
+    let program = "[program:talker]\nstdout_events_enabled = true\nstderr_events_enabled = true\n\
+        stdout_capture_maxbytes = 1KB\nstderr_capture_maxbytes = 1KB\n\
+        stdout_logfile = %(here)s/talker.out\nstderr_logfile = %(here)s/talker.err\nstartsecs = 0\n\
+        command = /bin/sh -c 'while :; do echo plain; echo wrong >&2; \
+        printf \"<!--XSUPERVISOR:BEGIN-->said<!--XSUPERVISOR:END-->\"; \
+        printf \"<!--XSUPERVISOR:BEGIN-->sobbed<!--XSUPERVISOR:END-->\" >&2; sleep 0.05; done'\n";
+    let events = "PROCESS_LOG,PROCESS_COMMUNICATION";
+    let Some(world) = World::start_with("outs", events, program) else { return };
+    let of = "processname:talker groupname:talker pid:";
+    for (channel, said) in
+        [(" channel:stdout", "plain"), (" channel:stderr", "wrong"), ("", "said"), ("", "sobbed")]
+    {
+        until(said, || {
+            let told = world.told(1);
+            let told = told.iter().find(|line| line.contains(of) && line.contains(said))?;
+            assert_eq!(told.contains(" channel:"), !channel.is_empty(), "{told}");
+            told.contains(channel).then_some(())
+        });
+    }
+    let out = fs::read_to_string(world.folder.join("talker.out")).unwrap();
+    assert!(out.contains("plain") && !out.contains("said"), "{out}");
 }

@@ -101,6 +101,17 @@ impl Desk {
         }
     }
 
+    /// Reports whether some pool wants to be told what programs write.
+    pub fn wants_outputs(&self) -> bool {
+        let outputs = [
+            "PROCESS_LOG_STDOUT",
+            "PROCESS_LOG_STDERR",
+            "PROCESS_COMMUNICATION_STDOUT",
+            "PROCESS_COMMUNICATION_STDERR",
+        ];
+        outputs.into_iter().any(|name| self.pools.iter().any(|pool| pool.takes(name)))
+    }
+
     /// Says the ticks of which the time has come, at this second since 1970. None is made up for.
     pub fn tick(&mut self, second: u64, lines: &mut Lines) {
         let slices: Vec<u64> =

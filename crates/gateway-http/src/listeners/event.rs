@@ -1,6 +1,8 @@
 //! What listeners are told, in the original's words. Source: Supervisor 4.3.0, events.
 
+use engine::control::notice::Speech;
 use engine::machine::{JobChange, ProgramNews};
+use engine::process::{Pid, Stream};
 use engine::view::ProgramState;
 
 /// One thing that happened.
@@ -8,6 +10,10 @@ use engine::view::ProgramState;
 pub enum Event {
     /// A program has come to another state.
     Program(ProgramNews),
+    /// A program has written something, and its events are enabled.
+    Log(Output),
+    /// A program has written something between the signs of capture mode.
+    Communication(Output),
     /// A client has sent something: its type and what it is.
     Remote(String, String),
     /// Upright itself has changed.
@@ -16,6 +22,28 @@ pub enum Event {
     Tick(Period, u64),
     /// A group has come or gone.
     Group(String, JobChange),
+}
+
+/// What a program has written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// Its job.
+    pub job: String,
+    /// Its process.
+    pub pid: Pid,
+    /// Where it wrote it.
+    pub channel: Channel,
+    /// What.
+    pub data: Vec<u8>,
+}
+
+/// One of the two outputs of a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channel {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
 }
 
 /// What became of Upright itself.
@@ -48,6 +76,20 @@ impl Period {
 }
 
 impl Event {
+    /// Returns the event of what a program has written.
+    pub fn of(speech: Speech) -> Event {
+        let channel = match speech.stream {
+            Stream::Stdout => Channel::Stdout,
+            Stream::Stderr => Channel::Stderr,
+        };
+        let job = speech.job.text().lossy().into_owned();
+        let output = Output { job, pid: speech.pid, channel, data: speech.said.bytes().to_vec() };
+        match speech.captured {
+            true => Event::Communication(output),
+            false => Event::Log(output),
+        }
+    }
+
     /// Returns what kind of event it is: the name of a leaf of the tree that listeners subscribe to.
     pub fn name(&self) -> &'static str {
         match self {
@@ -61,6 +103,14 @@ impl Event {
                 ProgramState::Fatal => "PROCESS_STATE_FATAL",
                 ProgramState::Unknown => "PROCESS_STATE_UNKNOWN",
             },
+            Event::Log(Output { channel: Channel::Stdout, .. }) => "PROCESS_LOG_STDOUT",
+            Event::Log(Output { channel: Channel::Stderr, .. }) => "PROCESS_LOG_STDERR",
+            Event::Communication(Output { channel: Channel::Stdout, .. }) => {
+                "PROCESS_COMMUNICATION_STDOUT"
+            }
+            Event::Communication(Output { channel: Channel::Stderr, .. }) => {
+                "PROCESS_COMMUNICATION_STDERR"
+            }
             Event::Remote(..) => "REMOTE_COMMUNICATION",
             Event::Supervisor(Change::Running) => "SUPERVISOR_STATE_CHANGE_RUNNING",
             Event::Supervisor(Change::Stopping) => "SUPERVISOR_STATE_CHANGE_STOPPING",
@@ -77,6 +127,18 @@ impl Event {
     pub fn payload(&self) -> String {
         match self {
             Event::Program(news) => of_program(news),
+            Event::Log(output) => {
+                let channel = match output.channel {
+                    Channel::Stdout => "stdout",
+                    Channel::Stderr => "stderr",
+                };
+                let of = of_job(&output.job);
+                format!("{of} pid:{} channel:{channel}\n{}", output.pid, text(&output.data))
+            }
+            Event::Communication(output) => {
+                let of = of_job(&output.job);
+                format!("{of} pid:{}\n{}", output.pid, text(&output.data))
+            }
             Event::Remote(kind, data) => format!("type:{kind}\n{data}"),
             Event::Supervisor(_) => String::new(),
             Event::Tick(_, when) => format!("when:{when}"),
@@ -118,6 +180,33 @@ fn of_program(news: &ProgramNews) -> String {
     }
 }
 
+/// Returns output as it stands in an event. Source: Supervisor 4.3.0, ProcessLogEvent.payload.
+fn text(data: &[u8]) -> String {
+    match std::str::from_utf8(data) {
+        Ok(text) => text.to_owned(),
+        Err(_) => format!("Undecodable: {}", represented(data)),
+    }
+}
+
+/// Returns bytes as Python writes them. Source: CPython, bytes.__repr__.
+fn represented(data: &[u8]) -> String {
+    let quote = if data.contains(&b'\'') && !data.contains(&b'"') { '"' } else { '\'' };
+    let mut out = format!("b{quote}");
+    for byte in data {
+        match byte {
+            b'\\' => out.push_str("\\\\"),
+            b'\t' => out.push_str("\\t"),
+            b'\n' => out.push_str("\\n"),
+            b'\r' => out.push_str("\\r"),
+            byte if char::from(*byte) == quote => out.push_str(&format!("\\{quote}")),
+            b' '..=b'~' => out.push(char::from(*byte)),
+            byte => out.push_str(&format!("\\x{byte:02x}")),
+        }
+    }
+    out.push(quote);
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,11 +221,19 @@ mod tests {
         Event::Program(news)
     }
 
+    fn output(channel: Channel, data: &[u8]) -> Output {
+        Output { job: String::from("grp:cat"), pid: 7, channel, data: data.to_vec() }
+    }
+
     /// One event of each kind.
     fn all() -> Vec<Event> {
         let mut all = Vec::new();
         for (to, _, _) in ProgramState::TABLE {
             all.push(news("cat", ProgramState::Stopped, to));
+        }
+        for channel in [Channel::Stdout, Channel::Stderr] {
+            all.push(Event::Log(output(channel, b"x")));
+            all.push(Event::Communication(output(channel, b"x")));
         }
         all.push(Event::Remote(String::from("t"), String::new()));
         all.extend([Change::Running, Change::Stopping].map(Event::Supervisor));
@@ -149,10 +246,7 @@ mod tests {
     #[test]
     fn every_name_that_can_be_subscribed_to_has_an_event_and_every_event_such_a_name() {
         let names: Vec<&str> = all().iter().map(Event::name).collect();
-        // Of output nothing is told yet, which the daemon warns of.
-        let of_output =
-            |name: &str| ["PROCESS_LOG", "PROCESS_COMMUNICATION"].iter().any(|o| includes(o, name));
-        for wanted in EVENTS.into_iter().filter(|wanted| !of_output(wanted)) {
+        for wanted in EVENTS {
             let leaf = !EVENTS.iter().any(|name| *name != wanted && includes(wanted, name));
             let told = names.iter().filter(|name| includes(wanted, name)).count();
             assert_eq!(told == 1, leaf, "{wanted}: {told}");
@@ -196,6 +290,13 @@ mod tests {
             let event = news("cat", S::Running, to);
             assert_eq!(event.payload(), format!("{head}{tail}"));
         }
+        let err = Event::Log(output(Channel::Stderr, "h\u{e9}\n".as_bytes()));
+        let of = "processname:cat groupname:grp pid:7";
+        assert_eq!(err.payload(), format!("{of} channel:stderr\nh\u{e9}\n"));
+        let said = Event::Communication(output(Channel::Stdout, b"it's\xff\n\\\""));
+        assert_eq!(said.payload(), format!(r#"{of}{}Undecodable: b'it\'s\xff\n\\"'"#, '\n'));
+        let said = Event::Communication(output(Channel::Stdout, b"'\x00\xff"));
+        assert_eq!(said.payload(), format!(r#"{of}{}Undecodable: b"'\x00\xff""#, '\n'));
         let remote = Event::Remote(String::from("t"), String::from("a\nb"));
         assert_eq!(remote.payload(), "type:t\na\nb");
         assert_eq!(Event::Supervisor(Change::Stopping).payload(), "");

@@ -72,6 +72,8 @@ impl Listeners {
             let control = Control::new(Rc::clone(link), LISTENERS);
             spawn_local(Rc::clone(self).follow(control));
             spawn_local(Rc::clone(self).tick());
+            let control = Control::new(Rc::clone(link), LISTENERS);
+            spawn_local(Rc::clone(self).follow_outputs(control));
         }
     }
 
@@ -85,7 +87,7 @@ impl Listeners {
         let (count, terms) = self.coming.borrow().clone();
         if terms.len() == count {
             self.change(|desk, _| desk.set_pools(terms));
-            self.pools_changed.notify_one();
+            self.pools_changed.notify_waiters();
         }
     }
 
@@ -238,6 +240,25 @@ impl Listeners {
         }
     }
 
+    /// Tells listeners what programs write, for ever; where nobody wants to know, nobody asks. What is
+    /// written while the daemon is away is not told.
+    async fn follow_outputs(self: Rc<Listeners>, control: Control) {
+        loop {
+            let changed = self.pools_changed.notified();
+            if !self.desk.borrow().wants_outputs() {
+                changed.await;
+                continue;
+            }
+            if let Ok(mut outputs) = control.outputs().await {
+                while let Ok(speech) = outputs.next().await {
+                    let event = Event::of(speech);
+                    self.change(|desk, lines| desk.happened(&event, lines));
+                }
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
     async fn hear(self: &Rc<Listeners>, control: &Control, events: &mut Events) {
         while let Ok(Some(notice)) = events.next().await {
             if notice.missed > 0 {
@@ -295,6 +316,7 @@ impl Listeners {
     /// Tells the time to who wants to know it; sleeps where nobody does.
     async fn tick(self: Rc<Listeners>) {
         loop {
+            let changed = self.pools_changed.notified();
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             self.change(|desk, lines| desk.tick(now.as_secs(), lines));
             let next = self.desk.borrow().next_tick(now.as_secs());
@@ -303,10 +325,10 @@ impl Listeners {
                 Some(seconds) => {
                     tokio::select! {
                         () = sleep(Duration::from_secs(seconds) - begun) => {}
-                        () = self.pools_changed.notified() => {}
+                        () = changed => {}
                     }
                 }
-                None => self.pools_changed.notified().await,
+                None => changed.await,
             }
         }
     }

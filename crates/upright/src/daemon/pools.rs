@@ -19,9 +19,6 @@ use sys::memfd;
 /// The one judge of answers that there is. Source: Supervisor 4.3.0, dispatchers, default_handler.
 const HANDLER: &str = "supervisor.dispatchers:default_handler";
 
-/// Events of what programs write.
-const OF_OUTPUT: [&str; 2] = ["PROCESS_LOG", "PROCESS_COMMUNICATION"];
-
 /// What the daemon knows of pools.
 #[derive(Default)]
 pub struct Pools {
@@ -98,14 +95,6 @@ impl Daemon {
         for group in &config.groups {
             let GroupKind::Listeners(pool) = &group.kind else { continue };
             let name = &group.name;
-            for event in
-                pool.events.iter().filter(|event| OF_OUTPUT.iter().any(|of| event.starts_with(of)))
-            {
-                self.say(
-                    Level::Warn,
-                    &format!("[eventlistener:{name}]: {event}: this version tells nothing of it"),
-                );
-            }
             if pool.result_handler != HANDLER {
                 let handler = &pool.result_handler;
                 self.say(
