@@ -21,10 +21,6 @@ const SUITE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/confor
 /// Where `scripts/install-test-needs.sh` puts Supervisor's clients and superlance.
 const VENV: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/test-needs/supervisor/bin");
 
-/// The parts of the suite that are about listeners alone. `w_formats` also wants what this version does
-/// not have: groups over XML-RPC, files of output, and events of output.
-const PARTS: &str = "w_(superlance|fail|bad|die|overflow|split|pool|stopped|startsecs)";
-
 /// Answers each event, once there is no file `hold`, and writes it down before.
 const LISTENER: &str = r#"
 while echo READY && read -r head; do
@@ -74,7 +70,7 @@ fn listeners_do_in_the_recorded_suite_what_they_did_under_the_original() {
     let server = format!("{}/supervisord -n -c {{conf}}", folder.display());
     let told = Command::new(&python)
         .arg(&suite)
-        .args(["--server-cmd", &server, "--superlance-bin", VENV, "--only", PARTS])
+        .args(["--server-cmd", &server, "--superlance-bin", VENV])
         .arg("--golden")
         .arg(Path::new(SUITE).join("listener_golden.json"))
         .arg("--workdir")
@@ -82,7 +78,7 @@ fn listeners_do_in_the_recorded_suite_what_they_did_under_the_original() {
         .output()
         .unwrap();
     let told = String::from_utf8_lossy(&told.stdout).into_owned();
-    assert!(told.contains("27/27 cases identical"), "{told}");
+    assert!(told.contains("45/45 cases identical"), "{told}");
     fs::remove_dir_all(folder).unwrap();
 }
 
