@@ -15,6 +15,7 @@ mod effects;
 mod files;
 mod gateway;
 mod groups;
+mod hosts;
 mod http;
 mod inputs;
 mod intents;

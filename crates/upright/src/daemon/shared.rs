@@ -1,6 +1,7 @@
 //! Sockets that main processes share: opened before the first of them, held by the keeper, so that
 //! connections only wait while there is nobody to accept them. Source: Supervisor 4.3.0, socket_manager.
 
+use super::hosts::{address, HOSTS};
 use super::Daemon;
 use engine::keeper::{held, ToKeeper};
 use engine::machine::{Level, SpawnOrder};
@@ -14,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::net::TcpListener;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{chown, FileTypeExt, PermissionsExt};
@@ -24,9 +25,6 @@ use sys::{backlog, memfd, users, Errno};
 
 /// The descriptor at which a process finds its socket.
 const PLACE: u8 = 0;
-
-/// Where names of hosts are looked up. Never in the network: the daemon waits for nobody.
-const HOSTS: &str = "/etc/hosts";
 
 /// The sockets that are open.
 #[derive(Default)]
@@ -217,26 +215,6 @@ fn ids(user: &Text, group: Option<&Text>) -> io::Result<(u32, Option<u32>)> {
         number(name).or_else(found).ok_or_else(|| unknown("group", name))
     };
     Ok((uid, group.map(of).transpose()?))
-}
-
-/// Returns the address of a host; the empty one is every address.
-fn address(host: &str) -> Option<IpAddr> {
-    let bare = host.trim_matches(['[', ']']);
-    match bare {
-        "" | "*" => Some(Ipv4Addr::UNSPECIFIED.into()),
-        "localhost" => Some(Ipv4Addr::LOCALHOST.into()),
-        _ => bare.parse().ok().or_else(|| in_hosts(&fs::read_to_string(HOSTS).ok()?, bare)),
-    }
-}
-
-/// Finds a name in a file of hosts, of IPv4 first. Source: hosts(5).
-fn in_hosts(hosts: &str, name: &str) -> Option<IpAddr> {
-    let lines = hosts.lines().filter_map(|line| {
-        let mut words = line.split('#').next()?.split_ascii_whitespace();
-        let address: IpAddr = words.next()?.parse().ok()?;
-        words.any(|word| word.eq_ignore_ascii_case(name)).then_some(address)
-    });
-    lines.min_by_key(|address| address.is_ipv6())
 }
 
 /// Returns the kernel's number of an error, or the nearest that says what is wrong.

@@ -1,6 +1,7 @@
 //! Sockets that servers listen at: opened, given their mode and owner, removed.
 //! Source: Supervisor 4.3.0, http.py.
 
+use super::hosts::{address, HOSTS};
 use engine::dialect::supervisord::{Access, Listen, Server};
 use std::fmt;
 use std::fs::{self, Permissions};
@@ -10,9 +11,6 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{chown, FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-
-/// Where names of hosts are looked up. Never in the network: the daemon waits for nobody.
-const HOSTS: &str = "/etc/hosts";
 
 /// What the original says where somebody listens there already.
 const TAKEN: &str =
@@ -153,26 +151,6 @@ pub fn remove(server: &Server) {
     }
 }
 
-/// Returns the address of a host; the empty one is every address.
-fn address(host: &str) -> Option<IpAddr> {
-    let bare = host.trim_matches(['[', ']']);
-    match bare {
-        "" | "*" => Some(Ipv4Addr::UNSPECIFIED.into()),
-        "localhost" => Some(Ipv4Addr::LOCALHOST.into()),
-        _ => bare.parse().ok().or_else(|| in_hosts(&fs::read_to_string(HOSTS).ok()?, bare)),
-    }
-}
-
-/// Finds a name in a file of hosts, of IPv4 first. Source: hosts(5).
-fn in_hosts(hosts: &str, name: &str) -> Option<IpAddr> {
-    let lines = hosts.lines().filter_map(|line| {
-        let mut words = line.split('#').next()?.split_ascii_whitespace();
-        let address: IpAddr = words.next()?.parse().ok()?;
-        words.any(|word| word.eq_ignore_ascii_case(name)).then_some(address)
-    });
-    lines.min_by_key(|address| address.is_ipv6())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,13 +183,6 @@ mod tests {
         assert!(!is_open_to_all(&Server { login, ..inet("*", Access::Full) }));
         let why = open(&inet("no such host", Access::Full), |_| {}).unwrap_err();
         assert!(why.contains("Could not determine IP address for hostname no such host"), "{why}");
-    }
-
-    #[test]
-    fn names_of_hosts_are_found_in_the_file_without_asking_anybody() {
-        let hosts = "# al\n::1 al\n10.0.0.1 bob Al # eve\n";
-        assert_eq!(in_hosts(hosts, "al"), Some(IpAddr::from([10, 0, 0, 1])));
-        assert_eq!(in_hosts(hosts, "eve"), None);
     }
 
     #[test]
