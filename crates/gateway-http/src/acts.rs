@@ -306,7 +306,7 @@ mod tests {
             let (code, message) = ("unknown-instance".into(), "Unknown instance: web".into());
             Refusal::Refused(Box::new(Refused { code, message, ..Refused::default() }))
         };
-        for act in [Act::Stop(Wait::Settled), Act::Signal(Signal::TERM)] {
+        for act in [Act::Stop(Wait::Settled), Act::Signal(Sign::Real(Signal::TERM))] {
             assert_eq!(failed(&gone(), act, "web").code(), Some(Code::NotRunning), "{act:?}");
         }
         let start = Act::Start(Wait::Settled);
