@@ -143,6 +143,25 @@ pub enum ToLogger {
         /// Absolute path; the directory is made.
         path: Text,
     },
+    /// Write what is in the pipes that lead to this file now, open it for reading and answer `Opened`.
+    Open {
+        /// The number of the answer.
+        number: u64,
+        /// Absolute path.
+        path: Text,
+    },
+    /// Write what is in the pipes that lead to this file now, empty it and answer `Cleared`.
+    Clear {
+        /// The number of the answer.
+        number: u64,
+        /// Absolute path.
+        path: Text,
+    },
+    /// Answer `Counted` with what was taken from each output.
+    Count {
+        /// The number of the answer.
+        number: u64,
+    },
 }
 
 /// What the logger tells the daemon.
@@ -193,6 +212,45 @@ pub enum FromLogger {
         /// Why it could not be; 0: it is on the disk.
         errno: i32,
     },
+    /// The answer to [`ToLogger::Open`]. Attached: the file.
+    Opened {
+        /// Its number.
+        number: u64,
+        /// Why it could not be; 0: it is attached.
+        errno: i32,
+    },
+    /// The answer to [`ToLogger::Clear`].
+    Cleared {
+        /// Its number.
+        number: u64,
+        /// Why it could not be; 0: it is empty, or there is none.
+        errno: i32,
+    },
+    /// A part of the answer to [`ToLogger::Count`]; the one without rows is the last.
+    Counted {
+        /// Its number.
+        number: u64,
+        /// Some of the rows.
+        rows: Vec<Count>,
+    },
+}
+
+/// How many rows one message has at most.
+pub const COUNTS_MAX: usize = 64;
+
+/// How much came through an output.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Count {
+    /// Whose: see [`LogRoute::label`].
+    pub label: String,
+    /// Which output.
+    pub stream: Stream,
+    /// Bytes taken since the logger began.
+    pub taken: u64,
+    /// Bytes dropped since.
+    pub dropped: u64,
+    /// The size of the file now; none: there is none.
+    pub size: Option<u64>,
 }
 
 /// What an output said.

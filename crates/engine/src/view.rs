@@ -4,7 +4,7 @@ use crate::dialect::upstart::show;
 use crate::intent::Intended;
 use crate::machine::state::{Goal, State};
 use crate::names::{InstanceName, JobName};
-use crate::process::{Exit, Pid, Role, Step};
+use crate::process::{Exit, Pid, Role, Step, Stream};
 use crate::shared::Shared;
 use crate::signal::Signal;
 use crate::spec::{About, Condition, JobSpec, KillMode, Node, Operand};
@@ -121,6 +121,110 @@ pub struct GroupsView {
     pub changed: Vec<String>,
     /// Those that are not there any more.
     pub removed: Vec<String>,
+}
+
+/// The file of a log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogView {
+    /// Where it is.
+    pub path: Text,
+    /// Whether it is there.
+    pub state: LogState,
+}
+
+/// Whether a log's file is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogState {
+    /// It is; its descriptor comes with the answer.
+    Open,
+    /// It is made by its first byte, which has not come yet.
+    Empty,
+    /// It is not, and nothing has been written that would be in it.
+    Missing,
+}
+
+/// How much of an output there was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CountView {
+    /// The job.
+    pub job: JobName,
+    /// The instance.
+    #[serde(default)]
+    pub instance: InstanceName,
+    /// Which of its outputs.
+    pub stream: Stream,
+    /// Bytes that were taken since this logger began: written, forwarded, or thrown away where the
+    /// description says so.
+    pub taken: u64,
+    /// Bytes that were dropped since, as they could not be written.
+    pub dropped: u64,
+    /// The size of the file; none: there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+}
+
+/// What Supervisor's configuration, as it was last read, says of a process. Source: Supervisor 4.3.0,
+/// getAllConfigInfo.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfiguredView {
+    /// The group.
+    pub group: Text,
+    /// The process: its name within the group.
+    pub process: Text,
+    /// Whether the group is in force.
+    pub in_force: bool,
+    /// `priority` of the group and of the process.
+    pub priorities: (i64, i64),
+    /// `autostart`.
+    pub autostart: bool,
+    /// `command`, expanded.
+    pub command: Text,
+    /// `directory`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<Text>,
+    /// The number of `user`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<u32>,
+    /// `exitcodes`.
+    pub exitcodes: Vec<u32>,
+    /// `killasgroup`.
+    pub kills_group: bool,
+    /// `startretries`.
+    pub start_retries: u32,
+    /// `startsecs`.
+    pub start_seconds: u64,
+    /// The number of `stopsignal`.
+    pub stop_signal: u8,
+    /// `stopwaitsecs`.
+    pub stop_seconds: u64,
+    /// `serverurl`, where the program has one of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_url: Option<String>,
+    /// `redirect_stderr`.
+    pub redirects_stderr: bool,
+    /// How standard output is kept.
+    pub stdout: OutputView,
+    /// How standard error would be kept where it went nowhere else.
+    pub stderr: OutputView,
+}
+
+/// How an output of a program is kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputView {
+    /// `_logfile`: a path, or `auto` where none has been made up; none: it is not kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<Text>,
+    /// `_logfile_maxbytes`.
+    pub max_bytes: u64,
+    /// `_logfile_backups`.
+    pub backups: u32,
+    /// `_capture_maxbytes`.
+    pub capture: u64,
+    /// `_events_enabled`.
+    pub events: bool,
+    /// `_syslog`.
+    pub syslog: bool,
 }
 
 /// What a client of Supervisor is shown of a process.

@@ -14,7 +14,7 @@ use engine::machine::request::Request;
 use engine::machine::ShutdownKind;
 use engine::spec::KillMode;
 use engine::text::Text;
-use engine::view::{GroupsView, SettingsView};
+use engine::view::{ConfiguredView, GroupsView, SettingsView};
 use std::rc::Rc;
 use xmlrpc::{write, Code, Fault, Value};
 
@@ -120,7 +120,7 @@ async fn about_the_daemon(gateway: &Rc<Gateway>, what: Daemon, given: &[Value]) 
         ])),
         Daemon::Pid => pid(control).await,
         Daemon::ReadMainLog => logs::read_main(control, int(given, 0)?, int(given, 1)?).await,
-        Daemon::ClearMainLog => Err(Code::NoFile.fault()),
+        Daemon::ClearMainLog => logs::clear_main(control).await.map(|()| Value::Bool(true)),
         Daemon::Shutdown => done(control, Call::Shutdown(ShutdownKind::Shutdown), "shutdown").await,
         Daemon::Restart => done(control, Call::Shutdown(ShutdownKind::Restart), "restart").await,
         Daemon::Reload => reload(control).await,
@@ -377,8 +377,15 @@ fn described(given: &[Value]) -> Result<&'static Row, Fault> {
     methods::find(text(given, 0)?).ok_or_else(|| Code::SignatureUnsupported.fault())
 }
 
+/// Programs as the configuration has them, and jobs as they are.
 async fn configuration(control: &Control) -> Told {
-    let all = processes::all(control).await?;
+    let programs = match control.ask(Call::Configured).await {
+        Ok(Answer::Configured(views)) => views,
+        Ok(_) | Err(Refusal::Unavailable(_)) => Vec::new(),
+        Err(fault) => return Err(processes::refusal(&fault, "getAllConfigInfo")),
+    };
+    let mut all = processes::all(control).await?;
+    all.retain(|process| !process.is_program());
     let mut jobs: Vec<Text> = all.iter().map(|process| process.target().job).collect();
     jobs.dedup();
     let asked: Vec<Call> = jobs
@@ -405,7 +412,7 @@ async fn configuration(control: &Control) -> Told {
         let (how, by_itself) = settings.get(&process.target().job)?;
         Some(configured(process, how, *by_itself, paths))
     });
-    let mut rows: Vec<Value> = rows.collect();
+    let mut rows: Vec<Value> = rows.chain(programs.iter().map(program)).collect();
     rows.sort_by_cached_key(|row| {
         let text =
             |name: &str| row.member(name).and_then(Value::text).unwrap_or_default().to_owned();
@@ -459,6 +466,47 @@ fn configured(process: &Process, how: &SettingsView, by_itself: bool, logs: &Pat
             (backups, rotate(count)),
             (bytes, rotate(size)),
             (syslog, false.into()),
+        ]);
+    }
+    Value::Record(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+}
+
+/// Returns what a program's section says.
+fn program(view: &ConfiguredView) -> Value {
+    let text = |text: &Text| Value::Text(text.lossy().into_owned());
+    let or_none = |said: Option<Value>| said.unwrap_or_else(|| "none".into());
+    let number = |number: u64| Value::Int(i64::try_from(number).unwrap_or(i64::MAX));
+    let codes = view.exitcodes.iter().map(|code| Value::Int(i64::from(*code)));
+    let mut members: Vec<(&str, Value)> = vec![
+        ("name", text(&view.process)),
+        ("group", text(&view.group)),
+        ("autostart", view.autostart.into()),
+        ("directory", or_none(view.directory.as_ref().map(text))),
+        ("uid", or_none(view.uid.map(|uid| i64::from(uid).into()))),
+        ("command", text(&view.command)),
+        ("exitcodes", Value::List(codes.collect())),
+        ("group_prio", Value::Int(view.priorities.0)),
+        ("process_prio", Value::Int(view.priorities.1)),
+        ("inuse", view.in_force.into()),
+        ("killasgroup", view.kills_group.into()),
+        ("redirect_stderr", view.redirects_stderr.into()),
+        ("startretries", i64::from(view.start_retries).into()),
+        ("startsecs", number(view.start_seconds)),
+        ("stopsignal", i64::from(view.stop_signal).into()),
+        ("stopwaitsecs", number(view.stop_seconds)),
+        ("serverurl", or_none(view.server_url.as_deref().map(Value::from))),
+    ];
+    for (names, output) in [(STDOUT, &view.stdout), (STDERR, &view.stderr)] {
+        let [capture, events, file, backups, bytes, syslog] = names;
+        // As the original: what goes elsewhere has no file of its own.
+        let own = !(view.redirects_stderr && names == STDERR);
+        members.extend([
+            (capture, number(output.capture)),
+            (events, output.events.into()),
+            (file, or_none(output.file.as_ref().filter(|_| own).map(text))),
+            (backups, i64::from(output.backups).into()),
+            (bytes, number(output.max_bytes)),
+            (syslog, output.syslog.into()),
         ]);
     }
     Value::Record(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())

@@ -2,16 +2,20 @@
 
 use crate::link::Link;
 use engine::control::answer::Answer;
-use engine::control::call::{Call, Follow, Token};
+use engine::control::call::{Call, Follow, Log, Token};
 use engine::control::codec::{Continues, Inbox};
 use engine::control::command::Command;
 use engine::control::fault::Fault;
 use engine::control::notice::{Notice, Speech};
+use engine::view::LogView;
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::fs::File;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 use tokio::time::{sleep, Instant};
 
@@ -58,7 +62,7 @@ impl Control {
         let until = Instant::now() + PATIENCE;
         loop {
             match self.exchange(std::slice::from_ref(&call)).await {
-                Ok(mut answers) => return answers.pop().unwrap_or_else(|| Err(away())),
+                Ok(mut told) => return told.answers.pop().unwrap_or_else(|| Err(away())),
                 Err(error) if Instant::now() >= until => return Err(lost(&error)),
                 Err(_) if matches!(call, Call::Shutdown(_)) => return Ok(Answer::Done),
                 Err(_) => sleep(PAUSE).await,
@@ -73,13 +77,32 @@ impl Control {
         for some in calls.chunks(AHEAD) {
             loop {
                 match self.exchange(some).await {
-                    Ok(more) => break answers.extend(more),
+                    Ok(more) => break answers.extend(more.answers),
                     Err(error) if Instant::now() >= until => return Err(lost(&error)),
                     Err(_) => sleep(PAUSE).await,
                 }
             }
         }
         Ok(answers)
+    }
+
+    /// Asks for a log's file; its descriptor comes along where it is there.
+    pub async fn open_log(&self, log: Log) -> Result<(LogView, Option<File>), Fault> {
+        let call = Call::OpenLog(log);
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match self.exchange(std::slice::from_ref(&call)).await {
+                Ok(Answers { mut answers, mut files }) => match answers.pop() {
+                    Some(Ok(Answer::Log(view))) => {
+                        return Ok((view, files.pop_front().map(File::from)));
+                    }
+                    Some(Err(fault)) => return Err(fault),
+                    Some(Ok(_)) | None => return Err(away()),
+                },
+                Err(error) if Instant::now() >= until => return Err(lost(&error)),
+                Err(_) => sleep(PAUSE).await,
+            }
+        }
     }
 
     /// Begins to listen to what happens, after the notice of that number or from now on.
@@ -100,7 +123,7 @@ impl Control {
     }
 
     /// Sends calls over one connection and reads the answers.
-    async fn exchange(&self, calls: &[Call]) -> io::Result<Vec<Result<Answer, Fault>>> {
+    async fn exchange(&self, calls: &[Call]) -> io::Result<Answers> {
         let kept = self.kept.borrow_mut().pop();
         let mut line = match kept {
             Some(line) => line,
@@ -117,11 +140,7 @@ impl Control {
         answers
     }
 
-    async fn exchange_over(
-        &self,
-        line: &mut Line,
-        calls: &[Call],
-    ) -> io::Result<Vec<Result<Answer, Fault>>> {
+    async fn exchange_over(&self, line: &mut Line, calls: &[Call]) -> io::Result<Answers> {
         let mut bytes = Vec::new();
         calls.iter().for_each(|call| call.encode(&mut bytes));
         line.stream.write_all(&bytes).await?;
@@ -138,7 +157,7 @@ impl Control {
             }
             answers.push(answer);
         }
-        Ok(answers)
+        Ok(Answers { answers, files: std::mem::take(&mut line.files) })
     }
 
     fn with_token(&self, call: Call) -> Call {
@@ -152,6 +171,12 @@ impl Control {
             other => other,
         }
     }
+}
+
+/// What calls were answered with, and the descriptors that came along.
+struct Answers {
+    answers: Vec<Result<Answer, Fault>>,
+    files: VecDeque<OwnedFd>,
 }
 
 /// What programs write, as they write it.
@@ -240,12 +265,15 @@ fn lost(error: &io::Error) -> Fault {
 struct Line {
     stream: UnixStream,
     inbox: Inbox,
+    /// Descriptors that have come, in their order.
+    files: VecDeque<OwnedFd>,
 }
 
 impl Line {
     fn new(stream: std::os::unix::net::UnixStream) -> io::Result<Line> {
         stream.set_nonblocking(true)?;
-        Ok(Line { stream: UnixStream::from_std(stream)?, inbox: Inbox::default() })
+        let stream = UnixStream::from_std(stream)?;
+        Ok(Line { stream, inbox: Inbox::default(), files: VecDeque::new() })
     }
 
     /// Returns the whole answer to a call of this command, however many frames it takes.
@@ -274,13 +302,13 @@ impl Line {
                 Some(Err(_)) => return Err(io::ErrorKind::InvalidData.into()),
                 None => {}
             }
-            self.stream.readable().await?;
-            match self.stream.try_read(&mut buffer) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(length) => self.inbox.feed(buffer.get(..length).unwrap_or(&[])),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error),
+            let read = || sys::peer::read(&self.stream, &mut buffer).map_err(io::Error::from);
+            let (length, file) = self.stream.async_io(Interest::READABLE, read).await?;
+            if length == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
             }
+            self.inbox.feed(buffer.get(..length).unwrap_or(&[]));
+            self.files.extend(file);
         }
     }
 }

@@ -1,10 +1,16 @@
 //! A log as it grows, for who reads along.
 
-use crate::logs::{elsewhere, open, piece};
+use crate::call::Gateway;
+use crate::logs::{elsewhere, open, piece, size, Found};
+use engine::control::call::Log;
 use hyper::body::{Body, Bytes, Frame};
 use std::convert::Infallible;
+use std::fs::File;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::mpsc::{channel, Receiver, Sender};
@@ -22,9 +28,15 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// What is said where the file has become shorter. Source: as above.
 const TRUNCATED: &[u8] = b"==> File truncated <==\n";
 
+/// How long it is waited before a file is asked for again that was not there.
+const AGAIN_MAX: Duration = Duration::from_secs(1);
+
 /// How far a log has been read.
 struct Place {
-    path: String,
+    /// Its file; none: there is none yet.
+    file: Option<File>,
+    /// What the file was called when it was opened.
+    name: Option<PathBuf>,
     /// Which file it was.
     inode: u64,
     at: u64,
@@ -41,40 +53,62 @@ impl From<Receiver<Bytes>> for Following {
     }
 }
 
-/// Follows a file that is there, from that byte on, else from a little before its end.
-pub fn follow(path: String, from: Option<u64>) -> Following {
+/// Follows a log as it was found, from that byte on, else from a little before its end.
+pub fn follow(gateway: &Rc<Gateway>, log: Log, found: Found, from: Option<u64>) -> Following {
     let (sender, receiver) = channel(1);
-    let place = Place { path, inode: 0, at: 0, from };
-    tokio::task::spawn_local(pump(place, sender));
+    let place = Place::new(found.file, from);
+    tokio::task::spawn_local(pump(Rc::clone(gateway), log, place, sender));
     Following(receiver)
 }
 
-async fn pump(mut place: Place, sender: Sender<Bytes>) {
+async fn pump(gateway: Rc<Gateway>, log: Log, mut place: Place, sender: Sender<Bytes>) {
+    let mut wait = PAUSE;
     loop {
         let looked = elsewhere(move || {
             let more = place.more();
-            Ok((place, more))
+            let stays = place.is_in_place();
+            Ok((place, more, stays))
         });
-        let Ok((now, more)) = looked.await else { return };
+        let Ok((now, more, stays)) = looked.await else { return };
         place = now;
-        if more.is_empty() {
-            tokio::select! {
-                () = sleep(PAUSE) => {}
-                () = sender.closed() => return,
+        if !more.is_empty() {
+            wait = PAUSE;
+            if sender.send(Bytes::from(more)).await.is_err() {
+                return;
             }
-        } else if sender.send(Bytes::from(more)).await.is_err() {
-            return;
+            continue;
+        }
+        tokio::select! {
+            () = sleep(wait) => {}
+            () = sender.closed() => return,
+        }
+        if stays {
+            wait = PAUSE;
+            continue;
+        }
+        // Another one may have its place by now.
+        wait = (wait * 2).min(AGAIN_MAX);
+        match open(&gateway.control, &log, "log").await {
+            Ok(Found { file: Some(file), .. }) => place.go_on_in(file),
+            Ok(Found { file: None, .. }) | Err(_) => {}
         }
     }
 }
 
 impl Place {
-    /// Returns what is new. A file that has gone away is waited for.
-    fn more(&mut self) -> Vec<u8> {
-        let Ok((mut file, size)) = open(&self.path) else { return Vec::new() };
+    fn new(file: Option<File>, from: Option<u64>) -> Place {
+        let mut place = Place { file: None, name: None, inode: 0, at: 0, from };
+        if let Some(file) = file {
+            place.go_on_in(file);
+        }
+        place
+    }
+
+    /// Reads another file from its beginning, or the same one on.
+    fn go_on_in(&mut self, file: File) {
         let inode = file.metadata().map(|about| about.ino()).unwrap_or_default();
-        let mut out = Vec::new();
         if self.inode == 0 {
+            let size = size(&file).unwrap_or_default();
             self.at = match self.from {
                 Some(from) if from <= size => from,
                 Some(_) => 0,
@@ -82,16 +116,36 @@ impl Place {
             };
         } else if inode != self.inode {
             self.at = 0;
-        } else if size < self.at {
+        }
+        self.inode = inode;
+        self.name = name(&file);
+        self.file = Some(file);
+    }
+
+    /// Reports whether the file is still called what it was called.
+    fn is_in_place(&self) -> bool {
+        let now = self.file.as_ref().and_then(name);
+        now.is_some() && now == self.name
+    }
+
+    /// Returns what is new.
+    fn more(&mut self) -> Vec<u8> {
+        let Some(file) = &self.file else { return Vec::new() };
+        let mut out = Vec::new();
+        if size(file).unwrap_or_default() < self.at {
             out.extend_from_slice(TRUNCATED);
             self.at = 0;
         }
-        self.inode = inode;
-        let new = piece(&mut file, self.at, PIECE).unwrap_or_default();
+        let new = piece(file, self.at, PIECE).unwrap_or_default();
         self.at += new.len() as u64;
         out.extend(new);
         out
     }
+}
+
+/// Returns what a file is called now: the kernel tells it of a descriptor.
+fn name(file: &File) -> Option<PathBuf> {
+    std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()
 }
 
 impl Body for Following {
@@ -113,23 +167,29 @@ mod tests {
     #[test]
     fn what_is_new_is_told_once_also_of_another_and_of_a_shorter_file() {
         let path = std::env::temp_dir().join(format!("upright-follow-{}", std::process::id()));
-        let shown = path.display().to_string();
-        let mut place = Place { path: shown.clone(), inode: 0, at: 0, from: None };
-        assert_eq!(place.more(), b"");
+        let open = || File::open(&path).unwrap();
+        let mut place = Place::new(None, None);
+        assert!(place.more().is_empty() && !place.is_in_place());
         std::fs::write(&path, [&[b'x'; 2000][..], b"end"].concat()).unwrap();
+        place.go_on_in(open());
         let first = place.more();
         assert!(first.len() == 1024 && first.ends_with(b"end"));
         assert_eq!(place.more(), b"");
         std::fs::write(&path, "new").unwrap();
         assert_eq!(place.more(), [TRUNCATED, b"new"].concat());
-        let mut later = Place { path: shown.clone(), inode: 0, at: 0, from: Some(1) };
-        assert_eq!(later.more(), b"ew");
-        let mut too_late = Place { path: shown.clone(), inode: 0, at: 0, from: Some(100) };
-        assert_eq!(too_late.more(), b"new");
-        let other = format!("{shown}.new");
+        assert_eq!(Place::new(Some(open()), Some(1)).more(), b"ew");
+        assert_eq!(Place::new(Some(open()), Some(100)).more(), b"new", "it came too late");
+        assert!(place.is_in_place());
+        place.go_on_in(open());
+        assert_eq!(place.more(), b"", "it is the same");
+        let other = path.with_extension("new");
         std::fs::write(&other, "other file").unwrap();
         std::fs::rename(&other, &path).unwrap();
+        assert!(!place.is_in_place(), "another one has its name");
+        place.go_on_in(open());
         assert_eq!(place.more(), b"other file");
-        std::fs::remove_file(&path).unwrap();
+        std::fs::rename(&path, &other).unwrap();
+        assert!(!place.is_in_place(), "it was renamed");
+        std::fs::remove_file(&other).unwrap();
     }
 }

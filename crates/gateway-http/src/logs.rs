@@ -1,10 +1,12 @@
-//! Files of output: where they are, and what is in them.
+//! Logs: where they are, and what is in them.
 
 use crate::control::Control;
 use crate::processes::{self, Process};
 use engine::control::answer::Answer;
-use engine::control::call::Call;
+use engine::control::call::{Call, Log};
+use engine::control::fault::Fault as Refusal;
 use engine::process::Stream;
+use engine::view::LogState;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use xmlrpc::{Code, Fault, Value};
@@ -46,17 +48,47 @@ pub async fn paths(control: &Control, all: &[Process]) -> Result<Vec<Paths>, Fau
     Ok(all.iter().map(pair).collect())
 }
 
-/// Returns where an output is; `NO_FILE` where it is in none.
-pub async fn path(control: &Control, process: &Process, channel: Channel) -> Result<String, Fault> {
+/// A log as it was found.
+pub struct Found {
+    /// Where it is.
+    pub path: String,
+    /// Its file; none: it has not been made yet, and there is nothing in it.
+    pub file: Option<File>,
+}
+
+/// Opens a log: the daemon hands it over, for nobody here may open files. `NO_FILE` where it is in none.
+pub async fn open(control: &Control, log: &Log, name: &str) -> Result<Found, Fault> {
+    let opened = control.open_log(log.clone()).await;
+    let (view, file) = opened.map_err(|fault| refused(log, &fault, name))?;
+    let path = view.path.lossy().into_owned();
+    match view.state {
+        LogState::Open => {
+            let file = file.ok_or_else(|| Code::Failed.about("its descriptor was lost"))?;
+            Ok(Found { path, file: Some(file) })
+        }
+        LogState::Empty => Ok(Found { path, file: None }),
+        LogState::Missing => Err(Code::NoFile.about(path)),
+    }
+}
+
+/// Returns which log of a process is meant.
+pub fn of(process: &Process, channel: Channel) -> Log {
     let stream = match channel {
         Channel::Stdout => Stream::Stdout,
         Channel::Stderr => Stream::Stderr,
     };
-    match control.ask(Call::LogPath(process.target(), stream)).await {
-        Ok(Answer::Path(path)) => Ok(String::from_utf8_lossy(path.bytes()).into_owned()),
-        Ok(_) => Err(Code::NoFile.fault()),
-        Err(engine::control::fault::Fault::Unavailable(_)) => Err(Code::NoFile.fault()),
-        Err(fault) => Err(processes::refusal(&fault, &process.shown())),
+    Log::Of(process.target(), stream)
+}
+
+fn refused(log: &Log, fault: &Refusal, name: &str) -> Fault {
+    match (fault, log) {
+        (Refusal::Refused(refused), Log::Own) if refused.code == "no-log" => {
+            Code::NoFile.about(&refused.message)
+        }
+        (Refusal::Refused(refused), Log::Of(..)) if refused.code == "no-log" => {
+            Code::NoFile.fault()
+        }
+        (fault, _) => processes::refusal(fault, name),
     }
 }
 
@@ -69,66 +101,36 @@ pub async fn read(
     offset: i64,
     length: i64,
 ) -> Result<Value, Fault> {
-    if is_wrong(offset, length) {
-        return Err(Code::BadArguments.fault());
-    }
-    let path = path(control, process, channel).await?;
-    match part_of(path, offset, length).await {
-        // A file is made by its first byte: what has run has written none.
-        Err(fault) if fault.code() == Some(Code::NoFile) && process.has_begun() => Ok("".into()),
-        told => told,
-    }
-}
-
-/// Reports by a fault that a process's file cannot be read; one that runs may have written nothing yet.
-pub async fn is_readable(process: &Process, path: &str) -> Result<(), Fault> {
-    let (path, begun) = (path.to_owned(), process.has_begun());
-    elsewhere(move || match open(&path) {
-        Err(error) if begun && error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(no_file(&path, &error)),
-        Ok(_) => Ok(()),
-    })
-    .await
+    part_of(control, &of(process, channel), &process.shown(), offset, length).await
 }
 
 /// Returns a part of the daemon's own log, as [`read`] does; `NO_FILE` where it has none.
 pub async fn read_main(control: &Control, offset: i64, length: i64) -> Result<Value, Fault> {
-    if is_wrong(offset, length) {
+    part_of(control, &Log::Own, "log", offset, length).await
+}
+
+async fn part_of(
+    control: &Control,
+    log: &Log,
+    name: &str,
+    offset: i64,
+    length: i64,
+) -> Result<Value, Fault> {
+    if length < 0 || (offset < 0 && length != 0) {
         return Err(Code::BadArguments.fault());
     }
-    part_of(main_path(control).await?, offset, length).await
-}
-
-/// Returns where the daemon's own log is; `NO_FILE` where it has none.
-pub async fn main_path(control: &Control) -> Result<String, Fault> {
-    let none = || Code::NoFile.about("this Upright keeps no log of its own in a file");
-    let path = match control.ask(Call::Supervisor).await {
-        Ok(Answer::Supervisor(view)) => view.logfile.lossy().into_owned(),
-        Ok(_) | Err(engine::control::fault::Fault::Unavailable(_)) => return Err(none()),
-        Err(fault) => return Err(processes::refusal(&fault, "log")),
-    };
-    // It may be /dev/stdout: who reads from a pipe waits for ever.
-    elsewhere(move || match std::fs::metadata(&path) {
-        Ok(about) if about.is_file() => Ok(path),
-        Ok(_) | Err(_) => Err(none()),
-    })
-    .await
-}
-
-fn is_wrong(offset: i64, length: i64) -> bool {
-    length < 0 || (offset < 0 && length != 0)
-}
-
-async fn part_of(path: String, offset: i64, length: i64) -> Result<Value, Fault> {
+    let Found { path, file } = open(control, log, name).await?;
+    let Some(file) = file else { return Ok("".into()) };
     let part = elsewhere(move || {
-        let (mut file, size) = open(&path).map_err(|error| no_file(&path, &error))?;
-        let start = match u64::try_from(offset) {
-            Ok(start) => start.min(size),
-            Err(_) => size.saturating_sub(offset.unsigned_abs()),
-        };
-        let most = if length == 0 { PART_MAX } else { length.unsigned_abs().min(PART_MAX) };
-        piece(&mut file, start, most)
-            .map_err(|error| Code::Failed.about(format!("{path}: {error}")))
+        let read = size(&file).and_then(|size| {
+            let start = match u64::try_from(offset) {
+                Ok(start) => start.min(size),
+                Err(_) => size.saturating_sub(offset.unsigned_abs()),
+            };
+            let most = if length == 0 { PART_MAX } else { length.unsigned_abs().min(PART_MAX) };
+            piece(&file, start, most)
+        });
+        read.map_err(|error| Code::Failed.about(format!("{path}: {error}")))
     });
     Ok(Value::Text(String::from_utf8_lossy(&part.await?).into_owned()))
 }
@@ -142,21 +144,24 @@ pub async fn tail(
     offset: i64,
     length: i64,
 ) -> Result<Value, Fault> {
-    let told = match path(control, process, channel).await {
-        Ok(path) => {
-            elsewhere(move || Ok(tail_of(&path, offset, length).unwrap_or_default())).await?
-        }
-        Err(fault) if fault.code() == Some(Code::NoFile) => (Vec::new(), 0, false),
+    let found = match open(control, &of(process, channel), &process.shown()).await {
+        Ok(found) => found.file,
+        Err(fault) if fault.code() == Some(Code::NoFile) => None,
         Err(fault) => return Err(fault),
+    };
+    let told = match found {
+        Some(file) => {
+            elsewhere(move || Ok(tail_of(&file, offset, length).unwrap_or_default())).await?
+        }
+        None => (Vec::new(), 0, false),
     };
     let (part, size, overflow) = told;
     let text = String::from_utf8_lossy(&part).into_owned();
     Ok(Value::List(vec![text.into(), size.into(), overflow.into()]))
 }
 
-fn tail_of(path: &str, offset: i64, length: i64) -> io::Result<(Vec<u8>, i64, bool)> {
-    let (mut file, size) = open(path)?;
-    let size = i64::try_from(size).unwrap_or(i64::MAX);
+fn tail_of(file: &File, offset: i64, length: i64) -> io::Result<(Vec<u8>, i64, bool)> {
+    let size = i64::try_from(size(file)?).unwrap_or(i64::MAX);
     let overflow = size > offset.saturating_add(length);
     let start = if overflow {
         size.saturating_sub(length)
@@ -169,43 +174,42 @@ fn tail_of(path: &str, offset: i64, length: i64) -> io::Result<(Vec<u8>, i64, bo
     };
     let most = u64::try_from(length).unwrap_or(0).min(PART_MAX);
     let start = u64::try_from(start.max(0)).unwrap_or(0);
-    Ok((piece(&mut file, start, most)?, size, overflow))
+    Ok((piece(file, start, most)?, size, overflow))
 }
 
 /// Empties both logs. The logger goes on writing at their new end. Source: docs/differences.md.
 pub async fn clear(control: &Control, process: &Process) -> Result<(), Fault> {
-    clear_one(control, process, Channel::Stdout).await?;
-    clear_one(control, process, Channel::Stderr).await
-}
-
-async fn clear_one(control: &Control, process: &Process, channel: Channel) -> Result<(), Fault> {
-    let shown = process.shown();
-    let path = match path(control, process, channel).await {
-        Ok(path) => path,
-        // Nothing is kept: nothing is left to clear.
-        Err(fault) if fault.code() == Some(Code::NoFile) => return Ok(()),
-        Err(fault) => return Err(fault),
-    };
-    elsewhere(move || match File::options().write(true).open(&path) {
-        Ok(file) => {
-            file.set_len(0).map_err(|error| Code::Failed.about(format!("{shown}: {path}: {error}")))
+    for channel in [Channel::Stdout, Channel::Stderr] {
+        match cleared(control, &of(process, channel), &process.shown()).await {
+            Ok(()) => {}
+            // Nothing is kept: nothing is left to clear.
+            Err(fault) if fault.code() == Some(Code::NoFile) => {}
+            Err(fault) => return Err(fault),
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(Code::Failed.about(format!("{shown}: {path}: {error}"))),
-    })
-    .await
+    }
+    Ok(())
 }
 
-/// Opens a file and returns its size.
-pub fn open(path: &str) -> io::Result<(File, u64)> {
-    let file = File::open(path)?;
-    let size = file.metadata()?.len();
-    Ok((file, size))
+/// Empties the daemon's own log; `NO_FILE` where it has none.
+pub async fn clear_main(control: &Control) -> Result<(), Fault> {
+    cleared(control, &Log::Own, "log").await
+}
+
+async fn cleared(control: &Control, log: &Log, name: &str) -> Result<(), Fault> {
+    let told = control.ask(Call::ClearLog(log.clone())).await;
+    told.map(drop).map_err(|fault| refused(log, &fault, name))
+}
+
+/// Returns how long a file is.
+pub fn size(file: &File) -> io::Result<u64> {
+    Ok(file.metadata()?.len())
 }
 
 /// Reads from there on, so many bytes at most.
-pub fn piece(file: &mut File, start: u64, most: u64) -> io::Result<Vec<u8>> {
+pub fn piece(file: &File, start: u64, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
+    // A cursor of its own: nobody else has this descriptor.
+    let mut file = file;
     file.seek(SeekFrom::Start(start))?;
     file.take(most).read_to_end(&mut bytes)?;
     Ok(bytes)
@@ -221,13 +225,6 @@ pub async fn elsewhere<T: Send + 'static>(
     }
 }
 
-fn no_file(path: &str, error: &io::Error) -> Fault {
-    match error.kind() {
-        io::ErrorKind::NotFound => Code::NoFile.about(path),
-        _ => Code::Failed.about(format!("{path}: {error}")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -236,7 +233,7 @@ mod tests {
     fn a_tail_is_what_the_originals_is() {
         let path = std::env::temp_dir().join(format!("upright-http-{}", std::process::id()));
         std::fs::write(&path, "0123456789").unwrap();
-        let path = path.display().to_string();
+        let file = File::open(&path).unwrap();
         for (offset, length, text, overflow) in [
             (0, 4, "6789", true),
             (6, 4, "6789", false),
@@ -248,11 +245,10 @@ mod tests {
             (0, 0, "", true),
             (0, -5, "", true),
         ] {
-            let (part, size, over) = tail_of(&path, offset, length).unwrap();
+            let (part, size, over) = tail_of(&file, offset, length).unwrap();
             let shown = String::from_utf8(part).unwrap();
             assert_eq!((shown.as_str(), size, over), (text, 10, overflow), "{offset} {length}");
         }
         std::fs::remove_file(&path).unwrap();
-        assert!(tail_of(&path, 0, 1).is_err());
     }
 }

@@ -195,11 +195,6 @@ impl Process {
         self.view.last_exit.is_some()
     }
 
-    /// Reports whether it runs, or has run before.
-    pub fn has_begun(&self) -> bool {
-        self.is_alive() || self.has_run()
-    }
-
     /// Returns the fault of a program that has come to rest as there could be no process.
     pub fn not_spawned(&self) -> Option<xmlrpc::Fault> {
         match &self.view.last_exit {

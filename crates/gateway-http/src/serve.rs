@@ -7,6 +7,7 @@ use crate::guard::{self, Via};
 use crate::logs::{self, Channel};
 use crate::web::query::Query;
 use crate::{processes, web};
+use engine::control::call::Log;
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
@@ -97,7 +98,7 @@ async fn route(
     let from = Query::of(request.uri()).value("from").and_then(|text| text.parse().ok());
     match log {
         Some(log) => tail(gateway, log, from).await,
-        None => Ok(followed(logs::main_path(&gateway.control).await.map_err(status)?, from)),
+        None => followed(gateway, Log::Own, "log", from).await,
     }
 }
 
@@ -159,9 +160,7 @@ async fn tail(
         Some(_) | None => (path, Channel::Stdout),
     };
     let process = processes::one(&gateway.control, name).await.map_err(status)?;
-    let file = logs::path(&gateway.control, &process, channel).await.map_err(status)?;
-    logs::is_readable(&process, &file).await.map_err(status)?;
-    let mut response = followed(file, from);
+    let mut response = followed(gateway, logs::of(&process, channel), name, from).await?;
     response.headers_mut().insert("X-Accel-Buffering", HeaderValue::from_static("no"));
     Ok(response)
 }
@@ -174,12 +173,18 @@ fn status(fault: Fault) -> StatusCode {
     }
 }
 
-/// A file as it grows.
-fn followed(file: String, from: Option<u64>) -> Response<Page> {
-    let mut response = Response::new(Page::Following(follow(file, from)));
+/// A log as it grows.
+async fn followed(
+    gateway: &Rc<Gateway>,
+    log: Log,
+    name: &str,
+    from: Option<u64>,
+) -> Result<Response<Page>, StatusCode> {
+    let found = logs::open(&gateway.control, &log, name).await.map_err(status)?;
+    let mut response = Response::new(Page::Following(follow(gateway, log, found, from)));
     let kind = HeaderValue::from_static("text/plain;charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    response
+    Ok(response)
 }
 
 /// Returns a path without its `%XX`; nothing where it is no text then.

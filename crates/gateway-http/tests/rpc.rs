@@ -22,8 +22,6 @@ const PARTS: [&str; 3] = ["main", "shutdown", "auth"];
 /// What is answered in another way, each with its row in docs/differences.md.
 const DELIBERATE: &[(&str, &str)] = &[
     ("main/raw close 1.1", "`Connection: close` is answered by the same"),
-    ("main/inuse false", "what is not in force has no settings here"),
-    ("main/supervisor.clearLog()", "refused"),
     ("main/supervisor.getProcessInfo('bad',)", "a start that cannot be is a start that failed"),
     ("main/supervisor.startProcess('noexec',)", "the reason is the kernel's"),
 ];

@@ -152,6 +152,24 @@ pub fn open_to_read(path: &[u8]) -> Result<(OwnedFd, State), Errno> {
     }
 }
 
+/// Cuts the regular file that a path names to no bytes, not following a symbolic link at its end.
+pub fn clear(path: &[u8]) -> Result<(), Errno> {
+    let flags = OFlags::WRONLY
+        | OFlags::NOFOLLOW
+        | OFlags::NONBLOCK
+        | OFlags::NOCTTY
+        | OFlags::CLOEXEC
+        | OFlags::LARGEFILE;
+    let file = match fs::open(OsStr::from_bytes(path), flags, Mode::empty()) {
+        Err(Errno::NXIO) => return Err(Errno::SPIPE),
+        opened => opened?,
+    };
+    match existing(file) {
+        Ok(opened) => empty(&opened.file),
+        Err(errno) => Err(errno),
+    }
+}
+
 /// Reads bytes from a place and returns how many there were.
 pub fn read_at(file: impl AsFd, buffer: &mut [u8], offset: u64) -> Result<usize, Errno> {
     loop {

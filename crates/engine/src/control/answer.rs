@@ -12,8 +12,8 @@ use crate::machine::Level;
 use crate::process::Pid;
 use crate::text::Text;
 use crate::view::{
-    GroupsView, InstanceView, JobView, ProgramView, SettingsView, SupervisorView, TimelineView,
-    WhyView,
+    ConfiguredView, CountView, GroupsView, InstanceView, JobView, LogView, ProgramView,
+    SettingsView, SupervisorView, TimelineView, WhyView,
 };
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
@@ -62,6 +62,12 @@ pub enum Answer {
     Supervisor(Box<SupervisorView>),
     /// Reread.
     Groups(GroupsView),
+    /// OpenLog; its descriptor travels beside it.
+    Log(LogView),
+    /// LogCounts: sorted by job, instance and output.
+    Counts(Vec<CountView>),
+    /// Configured: in the order of the configuration.
+    Configured(Vec<ConfiguredView>),
     /// Everything else: it has been done.
     Done,
 }
@@ -115,6 +121,16 @@ struct TimelineBody {
 #[derive(Deserialize)]
 struct ProgramsBody {
     programs: Vec<WireProgram>,
+}
+
+#[derive(Deserialize)]
+struct CountsBody {
+    counts: Vec<CountView>,
+}
+
+#[derive(Deserialize)]
+struct ConfiguredBody {
+    configured: Vec<ConfiguredView>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -208,6 +224,14 @@ impl Answer {
                 let items = views.into_iter().map(|view| codec::encoded(&WireProgram::from(view)));
                 return Body::Many("programs", items.collect());
             }
+            Answer::Counts(views) => {
+                let items = views.iter().map(codec::encoded);
+                return Body::Many("counts", items.collect());
+            }
+            Answer::Configured(views) => {
+                let items = views.iter().map(codec::encoded);
+                return Body::Many("configured", items.collect());
+            }
             Answer::Why(view) => why(*view),
             Answer::Instance(view) => codec::encoded(&InstanceBody {
                 instance: view.map(|view| WireInstance::from(*view)),
@@ -224,6 +248,7 @@ impl Answer {
             Answer::Variables(variables) => codec::encoded(&VariablesBody { variables }),
             Answer::Supervisor(view) => codec::encoded(&*view),
             Answer::Groups(view) => codec::encoded(&view),
+            Answer::Log(view) => codec::encoded(&view),
             Answer::Done => codec::encoded(&DoneBody {}),
         })
     }
@@ -254,6 +279,8 @@ impl Answer {
             (Answer::Jobs(all), Answer::Jobs(more)) => all.extend(more),
             (Answer::Programs(all), Answer::Programs(more)) => all.extend(more),
             (Answer::Timeline(all), Answer::Timeline(more)) => all.extend(more),
+            (Answer::Counts(all), Answer::Counts(more)) => all.extend(more),
+            (Answer::Configured(all), Answer::Configured(more)) => all.extend(more),
             (whole, later) => *whole = later,
         }
     }
@@ -306,9 +333,13 @@ fn body(command: Command, message: &[u8]) -> Result<Answer, Fault> {
         Command::ListEnv => Answer::Variables(read_body::<VariablesBody>(message)?.variables),
         Command::Supervisor => Answer::Supervisor(Box::new(read_body(message)?)),
         Command::Reread => Answer::Groups(read_body(message)?),
+        Command::OpenLog => Answer::Log(read_body(message)?),
+        Command::LogCounts => Answer::Counts(read_body::<CountsBody>(message)?.counts),
+        Command::Configured => Answer::Configured(read_body::<ConfiguredBody>(message)?.configured),
         Command::ReloadConfiguration
         | Command::AddGroup
         | Command::RemoveGroup
+        | Command::ClearLog
         | Command::SetLogPriority
         | Command::NotifyDiskWriteable
         | Command::Upgrade

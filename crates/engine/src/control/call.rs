@@ -91,6 +91,15 @@ pub enum EnvScope {
     Instance(Text, InstanceName),
 }
 
+/// Which log is meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Log {
+    /// That of one of an instance's outputs.
+    Of(Target, Stream),
+    /// That of what stands in for Supervisor's daemon.
+    Own,
+}
+
 /// What a client calls, its parameters checked for form only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
@@ -162,6 +171,14 @@ pub enum Call {
     AddGroup(Text),
     /// Forget a group of which nothing runs.
     RemoveGroup(Text),
+    /// The file of a log, opened for reading: the answer brings its descriptor.
+    OpenLog(Log),
+    /// Empty a log.
+    ClearLog(Log),
+    /// How much was written to every log.
+    LogCounts,
+    /// What Supervisor's configuration, as it was last read, says of its programs.
+    Configured,
 }
 
 impl Call {
@@ -206,6 +223,10 @@ impl Call {
             Call::Reread => Command::Reread,
             Call::AddGroup(..) => Command::AddGroup,
             Call::RemoveGroup(..) => Command::RemoveGroup,
+            Call::OpenLog(..) => Command::OpenLog,
+            Call::ClearLog(..) => Command::ClearLog,
+            Call::LogCounts => Command::LogCounts,
+            Call::Configured => Command::Configured,
         }
     }
 
@@ -235,6 +256,9 @@ impl Call {
             Call::LogPath(target, stream) => {
                 Params { stream: stream_param(*stream), ..target_params(target) }
             }
+            Call::OpenLog(Log::Of(target, stream)) | Call::ClearLog(Log::Of(target, stream)) => {
+                Params { stream: stream_param(*stream), ..target_params(target) }
+            }
             Call::List(job, listed) => {
                 Params { job: job.clone(), all: (*listed == Listed::All).then_some(true), ..none }
             }
@@ -248,6 +272,10 @@ impl Call {
             | Call::Supervisor
             | Call::Reread
             | Call::Upgrade
+            | Call::OpenLog(Log::Own)
+            | Call::ClearLog(Log::Own)
+            | Call::LogCounts
+            | Call::Configured
             | Call::NotifyDiskWriteable => none,
             Call::NotifyDbusAddress(address) | Call::NotifyCgroupManagerAddress(address) => {
                 Params { address: Some(address.clone()), ..none }
@@ -334,8 +362,8 @@ fn scope_params(scope: &EnvScope) -> Params {
 /// Turns parameters into the call of a row, whose `decode` this is for most.
 pub(super) mod decode {
     use super::{
-        needed, priority, scope, stream, target, wait, Call, Clash, Fault, Follow, Intent, Lasting,
-        Listed, Params, Request, ShutdownKind, Signal,
+        log, needed, priority, scope, stream, target, wait, Call, Clash, Fault, Follow, Intent,
+        Lasting, Listed, Params, Request, ShutdownKind, Signal,
     };
     use alloc::format;
 
@@ -530,6 +558,22 @@ pub(super) mod decode {
     pub(crate) fn remove_group(p: Params) -> Result<Call, Fault> {
         Ok(Call::RemoveGroup(needed("name", p.name)?))
     }
+
+    pub(crate) fn open_log(p: Params) -> Result<Call, Fault> {
+        Ok(Call::OpenLog(log(&p)?))
+    }
+
+    pub(crate) fn clear_log(p: Params) -> Result<Call, Fault> {
+        Ok(Call::ClearLog(log(&p)?))
+    }
+
+    pub(crate) fn log_counts(_: Params) -> Result<Call, Fault> {
+        Ok(Call::LogCounts)
+    }
+
+    pub(crate) fn configured(_: Params) -> Result<Call, Fault> {
+        Ok(Call::Configured)
+    }
 }
 
 fn needed<T>(name: &str, value: Option<T>) -> Result<T, Fault> {
@@ -552,6 +596,19 @@ fn target(p: &Params) -> Result<Target, Fault> {
         (None, env) => Which::Env(env.clone().unwrap_or_default()),
     };
     Ok(Target { job, which })
+}
+
+/// Without a job it is Upright's own that is meant, of which there is one.
+fn log(p: &Params) -> Result<Log, Fault> {
+    let stray = [("env", p.env.is_some()), ("instance", p.instance.is_some())];
+    let stray = stray.into_iter().chain([("stream", p.stream.is_some())]).find(|(_, set)| *set);
+    match (&p.job, stray) {
+        (Some(_), _) => Ok(Log::Of(target(p)?, stream(p)?)),
+        (None, None) => Ok(Log::Own),
+        (None, Some((name, _))) => {
+            Err(Fault::parameter("job", &format!("is missing, `{name}` alone says nothing")))
+        }
+    }
 }
 
 /// Standard output is not said.

@@ -84,6 +84,14 @@ pub enum Command {
     AddGroup,
     /// Forget a group of it.
     RemoveGroup,
+    /// The file of an output, opened.
+    OpenLog,
+    /// Empty the file of an output.
+    ClearLog,
+    /// How much was written to logs.
+    LogCounts,
+    /// What Supervisor's configuration says of its programs.
+    Configured,
 }
 
 /// What a peer must be allowed to, see [`super::rights`].
@@ -91,8 +99,10 @@ pub enum Command {
 pub enum Privilege {
     /// See states, reasons and events without their values: everybody.
     See,
-    /// Read output, environment and command lines.
+    /// Read output and command lines.
     Logs,
+    /// Read the variables that jobs get: they may be secrets, so no server grants it.
+    Environment,
     /// Start and stop jobs and emit events.
     Act,
     /// Read the configuration again, and end everything.
@@ -103,8 +113,14 @@ pub enum Privilege {
 
 impl Privilege {
     /// Every privilege, the least first.
-    pub const ALL: [Privilege; 5] =
-        [Privilege::See, Privilege::Logs, Privilege::Act, Privilege::Manage, Privilege::Admin];
+    pub const ALL: [Privilege; 6] = [
+        Privilege::See,
+        Privilege::Logs,
+        Privilege::Environment,
+        Privilege::Act,
+        Privilege::Manage,
+        Privilege::Admin,
+    ];
 }
 
 /// How a command is answered.
@@ -472,7 +488,7 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::GetEnv,
         method: "GetEnv",
-        privilege: Privilege::Logs,
+        privilege: Privilege::Environment,
         right: "query job environment",
         replies: Replies::AtOnce,
         parameters: &[Parameter { name: "name", needed: true }, ANY_JOB, INSTANCE],
@@ -507,7 +523,7 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::ListEnv,
         method: "ListEnv",
-        privilege: Privilege::Logs,
+        privilege: Privilege::Environment,
         right: "query job environment",
         replies: Replies::AtOnce,
         parameters: &[ANY_JOB, INSTANCE],
@@ -564,6 +580,46 @@ pub const COMMANDS: &[Row] = &[
         help: "Forgets a group of Supervisor's configuration of which nothing runs.",
         decode: decode::remove_group,
     },
+    Row {
+        command: Command::OpenLog,
+        method: "OpenLog",
+        privilege: Privilege::Logs,
+        right: "read the output of jobs",
+        replies: Replies::AtOnce,
+        parameters: &[ANY_JOB, ENV, INSTANCE, STREAM],
+        help: "Opens the file that a job's output is written to, and sends it along.",
+        decode: decode::open_log,
+    },
+    Row {
+        command: Command::ClearLog,
+        method: "ClearLog",
+        privilege: Privilege::Act,
+        right: "empty the logs of jobs",
+        replies: Replies::AtOnce,
+        parameters: &[ANY_JOB, ENV, INSTANCE, STREAM],
+        help: "Empties the file that a job's output is written to.",
+        decode: decode::clear_log,
+    },
+    Row {
+        command: Command::LogCounts,
+        method: "LogCounts",
+        privilege: Privilege::See,
+        right: "see jobs",
+        replies: Replies::Pages,
+        parameters: &[],
+        help: "Tells how much output of each job was taken and dropped.",
+        decode: decode::log_counts,
+    },
+    Row {
+        command: Command::Configured,
+        method: "Configured",
+        privilege: Privilege::Logs,
+        right: "read the command lines of jobs",
+        replies: Replies::Pages,
+        parameters: &[],
+        help: "Shows the programs of Supervisor's configuration as it was last read.",
+        decode: decode::configured,
+    },
 ];
 
 /// Returns the row of a command. The rows stand in the order of the enum; a test holds them to it.
@@ -606,7 +662,7 @@ mod tests {
             assert_eq!(super::row(row.command).method, row.method);
             assert_eq!(by_method(row.method).unwrap().command, row.command, "names are unique");
         }
-        assert_eq!(COMMANDS.len(), Command::RemoveGroup as usize + 1, "no row is missing");
+        assert_eq!(COMMANDS.len(), Command::Configured as usize + 1, "no row is missing");
     }
 
     #[test]
@@ -623,8 +679,9 @@ mod tests {
     fn what_changes_something_needs_a_privilege_and_only_requests_take_a_token() {
         for row in COMMANDS {
             let token = row.parameters.iter().any(|parameter| parameter.name == "token");
-            // What a process has been sent nobody can ask for again.
-            let request = row.privilege == Privilege::Act && row.command != Command::SendInput;
+            // What a process has been sent nobody can ask for again; what is empty may be emptied again.
+            let once = matches!(row.command, Command::SendInput | Command::ClearLog);
+            let request = row.privilege == Privilege::Act && !once;
             assert_eq!(token, request, "{}", row.method);
             let waits = row.parameters.iter().any(|parameter| parameter.name == "wait");
             assert_eq!(waits, row.replies == Replies::Settled, "{}", row.method);

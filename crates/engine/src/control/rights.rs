@@ -82,7 +82,7 @@ impl Reach {
             (Reach::Look | Reach::Manage, Privilege::See | Privilege::Logs) => true,
             (Reach::Look, Privilege::Act | Privilege::Manage) => false,
             (Reach::Manage, Privilege::Act | Privilege::Manage) => true,
-            (Reach::Look | Reach::Manage, Privilege::Admin) => false,
+            (Reach::Look | Reach::Manage, Privilege::Environment | Privilege::Admin) => false,
         }
     }
 }
@@ -111,9 +111,10 @@ impl Rights {
                 (rule(row.privilege), format!("you are uid {}", peer.uid), self.way_in())
             }
             Caller::Server(grant) => {
-                let rule = match grant.reach {
-                    Reach::Look => "its section says `access = read-only'",
-                    Reach::Manage => "no server changes Upright itself",
+                let rule = match (grant.reach, row.privilege) {
+                    (_, Privilege::Environment) => "no server shows the environment of jobs",
+                    (Reach::Look, _) => "its section says `access = read-only'",
+                    (Reach::Manage, _) => "no server changes Upright itself",
                 };
                 (rule, String::from("you came through a server"), self.way_in())
             }
@@ -144,7 +145,9 @@ impl Rights {
 fn rule(privilege: Privilege) -> &'static str {
     match privilege {
         Privilege::See => "everybody may see",
-        Privilege::Logs => "output, environment and command lines are the owner's",
+        Privilege::Logs | Privilege::Environment => {
+            "output, environment and command lines are the owner's"
+        }
         Privilege::Act => "only the owner starts and stops jobs",
         Privilege::Manage | Privilege::Admin => "only the owner changes Upright itself",
     }

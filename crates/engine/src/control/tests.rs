@@ -2,7 +2,7 @@
 //! harm.
 
 use super::answer::{Answer, Version};
-use super::call::{Call, Clash, EnvScope, Follow, Listed, Token};
+use super::call::{Call, Clash, EnvScope, Follow, Listed, Log, Token};
 use super::codec::{Continues, Inbox, TooLong, FRAME_MAX, MESSAGE_MAX};
 use super::command::{Command, Replies, COMMANDS};
 use super::conversation::{Conversation, OUT_MAX};
@@ -18,12 +18,13 @@ use crate::machine::{self, Level, ShutdownKind};
 use crate::names::{EventName, InstanceName, JobName};
 use crate::process::{Exit, Role, Step, Stream};
 use crate::signal::Signal;
-use crate::spec::{Arg, Condition, KillMode, Node, Operand};
+use crate::spec::{Arg, Condition, JobSpec, KillMode, Node, Operand};
 use crate::text::Text;
 use crate::time::Span;
 use crate::view::{
-    InstanceView, JobView, LastExit, Mark, MarkKind, Need, ProgramState, ProgramView, Remembered,
-    RunView, SettingsView, TimelineView, WhyView,
+    ConfiguredView, CountView, InstanceView, JobView, LastExit, LogState, LogView, Mark, MarkKind,
+    Need, OutputView, ProgramState, ProgramView, Remembered, RunView, SettingsView, TimelineView,
+    WhyView,
 };
 use alloc::boxed::Box;
 use alloc::format;
@@ -124,7 +125,13 @@ fn sample_calls() -> Vec<Call> {
         Call::Events(Some(u64::MAX), Follow::Off),
         Call::Outputs,
         Call::LogPath(by_env.clone(), Stream::Stdout),
-        Call::LogPath(by_env, Stream::Stderr),
+        Call::LogPath(by_env.clone(), Stream::Stderr),
+        Call::OpenLog(Log::Of(by_env.clone(), Stream::Stderr)),
+        Call::OpenLog(Log::Own),
+        Call::ClearLog(Log::Of(by_env, Stream::Stdout)),
+        Call::ClearLog(Log::Own),
+        Call::LogCounts,
+        Call::Configured,
         Call::Shutdown(ShutdownKind::Shutdown),
         Call::Shutdown(ShutdownKind::Logout),
         Call::Ask(Request::StartOnce(target("a"), Wait::Accepted), None),
@@ -284,11 +291,34 @@ fn sample_answers() -> Vec<(Command, Answer)> {
             }),
         ),
         (Command::LogPath, Answer::Path(Text::from("/var/log/web.log"))),
+        (
+            Command::OpenLog,
+            Answer::Log(LogView { path: Text::from(b"/\xff"), state: LogState::Empty }),
+        ),
+        (Command::LogCounts, Answer::Counts(counts())),
+        (Command::Configured, Answer::Configured(vec![configured()])),
+        (Command::ClearLog, Answer::Done),
         (Command::GetEnv, Answer::Value(Text::from("v"))),
         (Command::ListEnv, Answer::Variables(vec![Text::from("A=1")])),
         (Command::Shutdown, Answer::Done),
     ]);
     answers
+}
+
+fn counts() -> Vec<CountView> {
+    let job = JobName::try_from("web").unwrap();
+    let instance = InstanceName::try_from("1").unwrap();
+    let (taken, dropped) = (u64::MAX, 7);
+    let count = CountView { job, instance, stream: Stream::Stderr, taken, dropped, size: Some(1) };
+    let none = CountView { size: None, instance: InstanceName::default(), ..count.clone() };
+    vec![count, none]
+}
+
+fn configured() -> ConfiguredView {
+    let job = JobSpec::new(JobName::try_from("group:web").unwrap());
+    let view = crate::dialect::supervisord::configured(&job, None);
+    let file = Some(Text::from(b"/log\xff"));
+    ConfiguredView { stdout: OutputView { file, ..OutputView::default() }, ..view }
 }
 
 fn times() -> Vec<TimelineView> {

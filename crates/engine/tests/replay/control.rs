@@ -9,6 +9,7 @@ use engine::control::conversation::{Conversation, OUT_MAX};
 use engine::control::fault::Fault;
 use engine::control::notice::Notice;
 use engine::control::rights::{Caller, Peer, Rights, OVERFLOW_UID};
+use engine::dialect::supervisord::configured;
 use engine::dialect::upstart::parse;
 use engine::machine::request::{Failure, Refusal, Reply, RequestId};
 use engine::machine::state::{Goal, State};
@@ -19,7 +20,7 @@ use engine::signal::Signal;
 use engine::spec::KillMode;
 use engine::text::Text;
 use engine::time::{Mono, Span};
-use engine::view::{GroupsView, SettingsView, SupervisorState, SupervisorView};
+use engine::view::{GroupsView, LogState, LogView, SettingsView, SupervisorState, SupervisorView};
 use std::sync::Arc;
 
 /// How many bytes at the front say in which pieces the others come and what is answered.
@@ -244,6 +245,12 @@ impl Daemon {
             Call::GetLogPriority => Answer::Priority(Level::TABLE[usize::from(choice % 6)].0),
             Call::SendInput(_, input) => Answer::Taken(input.len() as u64),
             Call::LogPath(..) => Answer::Path(text),
+            Call::OpenLog(_) => Answer::Log(LogView { path: text, state: LogState::Missing }),
+            Call::LogCounts => Answer::Counts(Vec::new()),
+            Call::Configured => Answer::Configured(vec![configured(
+                self.engine.spec(&job).expect("web is there"),
+                None,
+            )]),
             Call::GetEnv(EnvScope::Global, name) => {
                 return Err(Fault::NoSuchVariable(name.clone()))
             }
@@ -262,6 +269,7 @@ impl Daemon {
             | Call::UnsetEnv(..)
             | Call::ResetEnv(_)
             | Call::AddGroup(_)
+            | Call::ClearLog(_)
             | Call::RemoveGroup(_) => Answer::Done,
             Call::Reread => Answer::Groups(GroupsView::default()),
             Call::Supervisor => Answer::Supervisor(Box::new(supervisor())),

@@ -12,9 +12,10 @@ use engine::control::answer::{Answer, Version};
 use engine::control::call::{Call, Listed};
 use engine::control::fault::Fault;
 use engine::control::{Exit, InstanceView, Text as Bytes};
+use engine::names::{InstanceName, JobName};
 use engine::process::{Pid, Stream};
 use engine::time::Span;
-use engine::view::LastExit;
+use engine::view::{CountView, LastExit};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
@@ -123,7 +124,19 @@ const FAMILIES: &[Family] = &[
         "upright_job_log_size_bytes",
         Kind::Gauge,
         "The size of the file that the output is written to.",
-        |facts, samples| used(facts, samples, |row| Some(row.log? as f64)),
+        |facts, samples| used(facts, samples, |row| Some(row.size()? as f64)),
+    ),
+    family(
+        "upright_job_log_bytes",
+        Kind::Counter,
+        "Output of the job that was taken: written, forwarded, or thrown away where the job says so.",
+        |facts, samples| outputs(facts, samples, |count| count.taken),
+    ),
+    family(
+        "upright_job_log_dropped_bytes",
+        Kind::Counter,
+        "Output of the job that was dropped, as it could not be written.",
+        |facts, samples| outputs(facts, samples, |count| count.dropped),
     ),
     family(
         "upright_process_start_time_seconds",
@@ -187,9 +200,20 @@ struct Facts {
 
 struct Row {
     instance: Instance,
+    /// The size of its file, as we see it ourselves.
     log: Option<u64>,
+    /// What the logger knows of its outputs.
+    outputs: Vec<CountView>,
     usage: Option<Usage>,
     ticks: Option<u64>,
+}
+
+impl Row {
+    /// Returns the size of the file of standard output.
+    fn size(&self) -> Option<u64> {
+        let known = self.outputs.iter().find(|count| count.stream == Stream::Stdout);
+        known.and_then(|count| count.size).or(self.log)
+    }
 }
 
 /// A process of Upright itself.
@@ -227,10 +251,13 @@ impl Metrics {
         let gateways: Vec<Pid> = own.iter().filter_map(Instance::main).collect();
         let seen = elsewhere(move || Ok(look(version.pid, &gateways, &pids, &paths))).await;
         let (own, seen) = seen.map_err(|fault| Fault::Unavailable(fault.text))?;
-        let rows = instances.into_iter().zip(seen);
-        let mut rows: Vec<Row> = rows
-            .map(|(instance, (usage, log))| Row { instance, log, usage, ticks: None })
-            .collect();
+        let mut counts = counts(control).await;
+        let rows = instances.into_iter().zip(seen).map(|(instance, (usage, log))| {
+            let key = (instance.view.job.clone(), instance.view.instance.clone());
+            let outputs = counts.remove(&key).unwrap_or_default();
+            Row { instance, log, outputs, usage, ticks: None }
+        });
+        let mut rows: Vec<Row> = rows.collect();
         self.add_up(&mut rows);
         let nanos = |span: Span| span.0 as f64 / 1e9;
         let now = nanos(clock::wall());
@@ -254,6 +281,18 @@ impl Metrics {
         }
         self.totals.replace(totals);
     }
+}
+
+/// Returns what the logger knows of outputs, by job and instance; nothing where it cannot tell now.
+async fn counts(control: &Control) -> BTreeMap<(JobName, InstanceName), Vec<CountView>> {
+    let mut all: BTreeMap<_, Vec<CountView>> = BTreeMap::new();
+    if let Ok(Answer::Counts(counts)) = control.ask(Call::LogCounts).await {
+        for count in counts {
+            let key = (count.job.clone(), count.instance.clone());
+            all.entry(key).or_default().push(count);
+        }
+    }
+    all
 }
 
 fn pids(view: &InstanceView) -> Vec<Pid> {
@@ -394,6 +433,15 @@ fn used(facts: &Facts, samples: &mut Samples<'_>, number: fn(&Row) -> Option<f64
     });
 }
 
+fn outputs(facts: &Facts, samples: &mut Samples<'_>, number: fn(&CountView) -> u64) {
+    each(facts, |row, [job, instance]| {
+        for count in &row.outputs {
+            let labels = [job, instance, ("stream", count.stream.name())];
+            samples.add(&labels, number(count));
+        }
+    });
+}
+
 fn own(facts: &Facts, samples: &mut Samples<'_>, number: impl Fn(&Own) -> Option<f64>) {
     for own in &facts.own {
         if let Some(number) = number(own) {
@@ -438,7 +486,17 @@ mod tests {
         let rows = rows.into_iter().map(|instance| {
             let runs = instance.main().is_some();
             let (usage, ticks) = (runs.then_some(usage), runs.then_some(300));
-            Row { instance, log: runs.then_some(77), usage, ticks }
+            let count = |stream| CountView {
+                job: instance.view.job.clone(),
+                instance: instance.view.instance.clone(),
+                stream,
+                taken: 1_000_000_007,
+                dropped: 12,
+                size: None,
+            };
+            let outputs =
+                if runs { vec![count(Stream::Stdout), count(Stream::Stderr)] } else { vec![] };
+            Row { instance, log: runs.then_some(77), outputs, usage, ticks }
         });
         let own = Own { role: "keeper".to_owned(), usage, files: None };
         let version = Version::own(1);
@@ -467,6 +525,8 @@ mod tests {
             "upright_job_resident_memory_bytes{job=\"web\",instance=\"\"} 8192",
             "upright_job_cpu_seconds_total{job=\"web\",instance=\"\"} 3",
             "upright_job_log_size_bytes{job=\"web\",instance=\"\"} 77",
+            "upright_job_log_bytes_total{job=\"web\",instance=\"\",stream=\"stderr\"} 1000000007",
+            "upright_job_log_dropped_bytes_total{job=\"web\",instance=\"\",stream=\"stdout\"} 12",
             "upright_process_cpu_seconds_total{process=\"keeper\"} 2.5",
             "upright_process_start_time_seconds{process=\"keeper\"} 910",
         ] {
@@ -476,6 +536,7 @@ mod tests {
             "upright_job_last_exit_status{job=\"web\"",
             "upright_job_uptime_seconds{job=\"bad\"",
             "upright_job_processes{job=\"bad\"",
+            "upright_job_log_bytes_total{job=\"bad\"",
             "upright_process_open_fds{",
         ] {
             assert!(!text.contains(part), "{part}");

@@ -71,12 +71,12 @@ async fn carry_out(control: &Control, call: Call) -> Result<String, Fault> {
 
 /// Reports whether a method changes nothing.
 fn reads(row: &Row) -> bool {
-    row.privilege <= Privilege::Logs
+    row.privilege <= Privilege::Environment
 }
 
 /// Reports whether a method can be called by HTTP at all: a descriptor cannot be sent along.
 fn is_answered(row: &Row) -> bool {
-    row.command != Command::EmitFile
+    !matches!(row.command, Command::EmitFile | Command::OpenLog)
 }
 
 /// Returns the parameters of a query as an object, each of the type that it has there.
@@ -159,6 +159,7 @@ mod tests {
                     | Command::SetEnv
                     | Command::UnsetEnv
                     | Command::ResetEnv
+                    | Command::ClearLog
             );
             let is_get = row.method.starts_with("Get") || row.method == "ListEnv";
             assert!(!(changes && reads(row)), "{}", row.method);

@@ -5,6 +5,7 @@ mod chromium;
 mod http;
 mod pages;
 mod programs;
+mod rights;
 mod web;
 mod world;
 
@@ -151,6 +152,11 @@ fn logs_are_read_tailed_cleared_and_followed() {
     assert!(follower.read_until(b"\r\n\r\n").starts_with(b"HTTP/1.1 200 OK\r\n"));
     client.call("supervisor.sendProcessStdin", &["mute".into(), "at last\n".into()]).unwrap();
     follower.read_until(b"at last\n");
+    // Another file gets its name: what is written to that is read on.
+    let log = text(&client.of("getProcessInfo", "mute"), "logfile");
+    std::fs::rename(&log, format!("{log}.old")).unwrap();
+    client.call("supervisor.sendProcessStdin", &["mute".into(), "anew\n".into()]).unwrap();
+    follower.read_until(b"anew\n");
 }
 
 #[test]

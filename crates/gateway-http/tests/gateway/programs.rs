@@ -114,6 +114,84 @@ fn the_daemons_own_log_is_read_and_followed() {
     client.of("stopProcess", "plain");
     let said = String::from_utf8(follower.read_until(b"stopped: plain")).unwrap();
     assert!(said.starts_with("HTTP/1.1 200") && said.ends_with("stopped: plain"), "{said}");
+    assert_eq!(client.call("supervisor.clearLog", &[]).unwrap(), Value::Bool(true));
+    assert_eq!(read(&mut client, 0, 0).unwrap(), "".into());
+    client.of("startProcess", "plain");
+    until("what happens is written on", || {
+        read(&mut client, 0, 0).unwrap().text().unwrap().contains("INFO spawned: 'plain'")
+    });
+}
+
+#[test]
+fn every_program_is_told_with_what_its_section_says() {
+    let sections = "[program:web]\ncommand = sleep %(process_num)d\nnumprocs = 2\nautostart = false\n\
+        process_name = %(program_name)s_%(process_num)02d\nstartsecs = 7\nstartretries = 9\n\
+        exitcodes = 3,0\nstopsignal = QUIT\nstopwaitsecs = 11\nstopasgroup = true\ndirectory = /tmp\n\
+        user = root\nserverurl = http://x.invalid/\npriority = 5\n\
+        stdout_logfile = %(here)s/%(process_num)d.out\nstdout_logfile_maxbytes = 4KB\n\
+        stdout_logfile_backups = 1\nstdout_capture_maxbytes = 2KB\nstdout_events_enabled = true\n\
+        [program:plain]\ncommand = cat\nredirect_stderr = true\nstderr_logfile_maxbytes = 1KB\n\
+        autostart = false\nstdout_logfile = NONE\n\
+        [group:app]\nprograms = web\npriority = 4\n";
+    let Some(world) = World::supervisord(sections) else { return };
+    let mut client = world.client();
+    let all = |client: &mut crate::Client| {
+        let all = client.call("supervisor.getAllConfigInfo", &[]).unwrap();
+        all.list().unwrap().to_vec()
+    };
+    let told = all(&mut client);
+    let names: Vec<String> = told.iter().map(|one| text(one, "name")).collect();
+    assert_eq!(names, ["plain", "web_00", "web_01"]);
+    let shown = |one: &Value, name: &str| format!("{:?}", one.member(name).unwrap());
+    for (name, wanted) in [
+        ("group", Value::from("app")),
+        ("autostart", Value::Bool(false)),
+        ("directory", "/tmp".into()),
+        ("uid", Value::Int(0)),
+        ("command", "sleep 0".into()),
+        ("exitcodes", Value::List(vec![Value::Int(3), Value::Int(0)])),
+        ("group_prio", Value::Int(4)),
+        ("process_prio", Value::Int(5)),
+        ("inuse", Value::Bool(true)),
+        ("killasgroup", Value::Bool(true)),
+        ("redirect_stderr", Value::Bool(false)),
+        ("startretries", Value::Int(9)),
+        ("startsecs", Value::Int(7)),
+        ("stopsignal", Value::Int(3)),
+        ("stopwaitsecs", Value::Int(11)),
+        ("serverurl", "http://x.invalid/".into()),
+        ("stdout_logfile", world.folder.join("0.out").display().to_string().into()),
+        ("stdout_logfile_maxbytes", Value::Int(4096)),
+        ("stdout_logfile_backups", Value::Int(1)),
+        ("stdout_capture_maxbytes", Value::Int(2048)),
+        ("stdout_events_enabled", Value::Bool(true)),
+        ("stdout_syslog", Value::Bool(false)),
+        ("stderr_logfile_maxbytes", Value::Int(50 * 1024 * 1024)),
+    ] {
+        assert_eq!(shown(&told[1], name), format!("{wanted:?}"), "{name}");
+    }
+    for (name, wanted) in [
+        ("uid", Value::from("none")),
+        ("startretries", Value::Int(3)),
+        ("startsecs", Value::Int(1)),
+        ("redirect_stderr", Value::Bool(true)),
+        ("stdout_logfile", "none".into()),
+        ("stderr_logfile", "none".into()),
+        ("stderr_logfile_maxbytes", Value::Int(1024)),
+        ("serverurl", "none".into()),
+    ] {
+        assert_eq!(shown(&told[0], name), format!("{wanted:?}"), "{name}");
+    }
+    // What has been read and is not in force yet.
+    world.configure(&format!("{sections}[program:later]\ncommand = cat\n"));
+    assert_eq!(all(&mut client).len(), 3, "it has not been read");
+    client.call("supervisor.reloadConfig", &[]).unwrap();
+    let told = all(&mut client);
+    assert_eq!(
+        (text(&told[0], "name"), shown(&told[0], "inuse")),
+        ("later".into(), "Bool(false)".into())
+    );
+    assert_eq!(text(&told[0], "stdout_logfile"), "auto");
 }
 
 #[test]

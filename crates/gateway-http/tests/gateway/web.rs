@@ -29,6 +29,8 @@ fn metrics_tell_what_jobs_do_and_use() {
     until("it was started again", || value(restarts) == Some(1.0));
     let log = r#"upright_job_log_size_bytes{job="fragile",instance=""}"#;
     until("both runs have written", || value(log) == Some(6.0));
+    let taken = r#"upright_job_log_bytes_total{job="fragile",instance="",stream="stdout"}"#;
+    until("what both wrote is counted", || value(taken) == Some(6.0));
     let processes = r#"upright_job_processes{job="fragile",instance=""}"#;
     until("the child is counted, too", || value(processes) == Some(2.0));
     let mut is = |line: &str, wanted: &dyn Fn(f64) -> bool| {
@@ -40,6 +42,10 @@ fn metrics_tell_what_jobs_do_and_use() {
     is(r#"upright_job_state{job="fragile",instance="",upright_job_state="running"}"#, &one);
     is(r#"upright_job_state{job="bad",instance="",upright_job_state="failed"}"#, &one);
     is(r#"upright_job_state{job="web",instance="",upright_job_state="stopped"}"#, &one);
+    is(
+        r#"upright_job_log_dropped_bytes_total{job="fragile",instance="",stream="stdout"}"#,
+        &|number| number == 0.0,
+    );
     is(r#"upright_job_last_exit_signal{job="fragile",instance=""}"#, &|number| number == 9.0);
     is(r#"upright_job_resident_memory_bytes{job="fragile",instance=""}"#, &some);
     for role in ["keeper", "daemon", "logger", "http"] {

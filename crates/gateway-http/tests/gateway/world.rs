@@ -11,7 +11,7 @@ use xmlrpc::{Fault, Value};
 /// How long anything may take before a test fails.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-const GATEWAY: &str = env!("CARGO_BIN_EXE_upright-http");
+pub const GATEWAY: &str = env!("CARGO_BIN_EXE_upright-http");
 
 /// What every configuration of a `supervisord` has.
 const USUAL: &str = "[unix_http_server]\nfile = %(here)s/s.sock\n\
@@ -83,9 +83,13 @@ impl World {
     /// Starts a `supervisord` with these sections beside the usual ones, with a server at `s.sock` and
     /// its configuration in `conf`. Nothing where it was not built.
     pub fn supervisord(sections: &str) -> Option<World> {
+        World::supervisord_of(&Path::new(GATEWAY).with_file_name("upright-core"), sections)
+    }
+
+    /// The same with the programs beside this core.
+    pub fn supervisord_of(core: &Path, sections: &str) -> Option<World> {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let core = Path::new(GATEWAY).with_file_name("upright-core");
         if !core.exists() {
             println!("passed over: {} is not built", core.display());
             return None;

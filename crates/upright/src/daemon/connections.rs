@@ -15,7 +15,7 @@ use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use sys::epoll::{Epoll, Interest};
-use sys::Errno;
+use sys::{seqpacket, Errno};
 
 /// How many clients may be connected at once.
 const CONNECTIONS_MAX: usize = 1024;
@@ -86,6 +86,8 @@ pub enum Awaits {
     Upgrade,
     /// A process's standard input to be written to.
     Input,
+    /// What the logger does with a log.
+    Logger,
     /// What programs say; so much of it was lost.
     Outputs(u64),
 }
@@ -131,6 +133,8 @@ struct Connection {
     stream: UnixStream,
     conversation: Conversation,
     out: Vec<u8>,
+    /// Descriptors that travel with the byte at that place of `out`.
+    attached: VecDeque<(usize, OwnedFd)>,
     awaits: Awaits,
     interest: Interest,
     /// When the message that is not finished was begun.
@@ -148,6 +152,7 @@ impl Connection {
             | Awaits::Pages(_)
             | Awaits::Files
             | Awaits::Upgrade
+            | Awaits::Logger
             | Awaits::Input => false,
             Awaits::Reply(_) | Awaits::Notices(_) | Awaits::Outputs(_) => true,
         }
@@ -168,7 +173,22 @@ impl Connection {
     fn send(&mut self) -> bool {
         let mut sent = 0;
         while sent < self.out.len() {
-            match self.stream.write(self.out.get(sent..).unwrap_or(&[])) {
+            let until = match self.attached.front() {
+                Some((at, file)) if *at <= sent => {
+                    // One byte goes whole or not at all, and so does the descriptor.
+                    let byte = self.out.get(sent..sent + 1).unwrap_or(&[]);
+                    match seqpacket::send(&self.stream, &[byte], &[file.as_fd()]) {
+                        Ok(()) => sent += 1,
+                        Err(Errno::AGAIN) => break,
+                        Err(_) => return false,
+                    }
+                    self.attached.pop_front();
+                    continue;
+                }
+                Some((at, _)) => *at,
+                None => self.out.len(),
+            };
+            match self.stream.write(self.out.get(sent..until).unwrap_or(&[])) {
                 Ok(0) => return false,
                 Ok(length) => sent += length,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
@@ -177,6 +197,9 @@ impl Connection {
             }
         }
         self.out.drain(..sent);
+        for (at, _) in &mut self.attached {
+            *at -= sent.min(*at);
+        }
         if self.out.is_empty() {
             self.out.shrink_to(4096);
         }
@@ -287,6 +310,7 @@ impl Connections {
             stream,
             conversation,
             out: Vec::new(),
+            attached: VecDeque::new(),
             awaits: Awaits::Nothing,
             interest: Interest::Read,
             begun: None,
@@ -430,6 +454,18 @@ impl Connections {
         connection.conversation.answer(answer, &mut connection.out);
     }
 
+    /// Answers a client's call, and sends a descriptor along.
+    pub fn answer_with(&mut self, id: ConnectionId, answer: Result<Answer, Fault>, file: OwnedFd) {
+        let Some(connection) = self.open.get_mut(&id) else { return };
+        let at = connection.out.len();
+        connection.awaits = Awaits::Nothing;
+        connection.conversation.answer(answer, &mut connection.out);
+        // Where nobody wants the answer, nobody gets the descriptor.
+        if connection.out.len() > at {
+            connection.attached.push_back((at, file));
+        }
+    }
+
     /// Begins a list, where the client takes it in parts.
     pub fn begin_list(&mut self, id: ConnectionId, from: Cursor) -> bool {
         let Some(connection) = self.open.get_mut(&id) else { return false };
@@ -452,6 +488,7 @@ impl Connections {
             | Awaits::Files
             | Awaits::Upgrade
             | Awaits::Outputs(_)
+            | Awaits::Logger
             | Awaits::Input => None,
         }
     }
@@ -509,6 +546,13 @@ impl Connections {
     pub fn await_input(&mut self, id: ConnectionId) {
         if let Some(connection) = self.open.get_mut(&id) {
             connection.awaits = Awaits::Input;
+        }
+    }
+
+    /// Lets a client wait until the logger has answered.
+    pub fn await_logger(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.open.get_mut(&id) {
+            connection.awaits = Awaits::Logger;
         }
     }
 
@@ -589,6 +633,7 @@ impl Connections {
             | Awaits::Files
             | Awaits::Upgrade
             | Awaits::Outputs(_)
+            | Awaits::Logger
             | Awaits::Input => false,
         });
         let ids: Vec<ConnectionId> = subscribed.map(|(id, _)| *id).collect();

@@ -6,8 +6,8 @@
 //! [`engine::control::gateway`]).
 
 use super::connections::Tongue;
+use super::nobody::{self, NOBODY};
 use super::{Daemon, DBUS, HTTP};
-use crate::options::Mode;
 use engine::control::gateway::{decode, encode, FromGateway, ToGateway, MESSAGE_MAX};
 use engine::control::rights::Caller;
 use engine::keeper::{held, ToKeeper};
@@ -20,6 +20,7 @@ use engine::spec::{Attrs, Backoff, Command, JobSpec, Policy, Respawn, RespawnLim
 use engine::text::Text;
 use engine::time::Span;
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
@@ -31,6 +32,10 @@ use sys::{seqpacket, users, Errno};
 
 /// The descriptor at which a gateway finds its channel.
 const CHANNEL: u8 = 0;
+
+/// The descriptor at which it finds its program, where it could not go there, and what that is called.
+const PROGRAM: u8 = 3;
+const OPENED: &str = "/proc/self/fd/3";
 
 /// How many messages of a gateway are taken in one turn.
 const BATCH: usize = 64;
@@ -51,7 +56,7 @@ pub struct Row {
     pub job: &'static str,
     /// Its program, beside our own.
     program: &'static str,
-    /// Whom it runs as where we are root, the first that there is.
+    /// Whom it runs as where we are root, the first that there is; else [`NOBODY`].
     users: [&'static str; 2],
     /// What its channel is told by in the event loop.
     token: u64,
@@ -248,7 +253,18 @@ impl Daemon {
         }
         let channel = self.gateways.of(kind).channel.as_ref();
         let copy = channel.and_then(|channel| channel.theirs.try_clone().ok());
-        Given(copy.into_iter().map(|copy| (CHANNEL, copy)).collect())
+        let mut given: Vec<(u8, OwnedFd)> = copy.into_iter().map(|copy| (CHANNEL, copy)).collect();
+        let command = order.spec.commands.get(&Role::Main);
+        if command == Some(&Command::Exec(Text::from(OPENED))) {
+            let opened = program(kind.row().program).and_then(|path| {
+                File::open(&path).map_err(|error| format!("{}: {error}", path.display()))
+            });
+            match opened {
+                Ok(file) => given.push((PROGRAM, file.into())),
+                Err(why) => self.say(Level::Error, &format!("{}: {why}", kind.row().job)),
+            }
+        }
+        Given(given)
     }
 
     fn open_channel(&mut self, row: &Row) -> Result<(), String> {
@@ -293,12 +309,9 @@ impl Daemon {
     }
 
     fn gateway_spec(&self, row: &Row, name: JobName, program: &Path) -> JobSpec {
-        let privileged = self.settings.uid == 0 && self.settings.options.mode == Mode::System;
-        let exists = |user: &&&str| users::user(Path::new("/"), user.as_bytes()).is_ok();
-        let user = row.users.iter().find(|user| privileged && exists(user));
+        let user = self.unprivileged(row);
         let mut spec = JobSpec::new(name);
-        spec.attrs =
-            Attrs { setuid: user.map(|user| Text::from(*user)), ..Attrs::default() }.into();
+        spec.attrs = Attrs { setuid: user, ..Attrs::default() }.into();
         // It ends when its channel does, once the answers that are on their way have arrived. The signal
         // says nothing; KILL follows where that does not help.
         let (kill_signal, kill_timeout) = (Signal::CONT, Span::secs(2));
@@ -312,6 +325,11 @@ impl Daemon {
             ..Policy::default()
         };
         spec.policy = policy.into();
+        let program = match spec.attrs.setuid.is_some() && !nobody::all_can_execute(program) {
+            // Whoever it runs as cannot go there; what is open already needs no way.
+            true => Path::new(OPENED),
+            false => program,
+        };
         // The shell's quotes: they cost nothing where the path needs none.
         let path = program.as_os_str().as_bytes();
         let quoted = path.split(|byte| *byte == b'\'').collect::<Vec<_>>().join(&b"'\\''"[..]);
@@ -323,6 +341,20 @@ impl Daemon {
             };
         spec.commands.insert(Role::Main, Command::Exec(Text::from(line)));
         spec
+    }
+
+    /// Returns whom a gateway runs as: nobody else where we may not become anybody.
+    fn unprivileged(&self, row: &Row) -> Option<Text> {
+        if self.settings.uid != 0 {
+            return None;
+        }
+        let found = |name: &&str| users::user(Path::new("/"), name.as_bytes()).ok();
+        let user = row.users.iter().find_map(|name| Some((Text::from(*name), found(name)?)));
+        let (name, uid, gid) = match user {
+            Some((name, user)) => (name, user.uid, user.gid),
+            None => (Text::from(NOBODY.to_string()), NOBODY, NOBODY),
+        };
+        nobody::may_become(uid, gid).then_some(name)
     }
 
     /// Takes what a gateway asks.

@@ -2,14 +2,15 @@
 //! Source: Supervisor 4.3.0, reloadConfig, addProcessGroup, removeProcessGroup.
 
 use super::pools::{pool_of, Pool};
-use super::Daemon;
+use super::{outputs, Daemon};
 use crate::options::Mode;
 use engine::control::answer::Answer;
 use engine::control::fault::Fault;
-use engine::dialect::supervisord::Config;
+use engine::dialect::supervisord::{self, Config, Said};
 use engine::machine::{Effect, Input, Level, ShutdownKind};
-use engine::names::JobName;
+use engine::names::{InstanceName, JobName};
 use engine::plan::{self, Jobs};
+use engine::process::Stream;
 use engine::spec::JobSpec;
 use engine::text::Text;
 use engine::view::{GroupsView, SupervisorState, SupervisorView};
@@ -26,22 +27,30 @@ pub struct Group {
     pub jobs: Vec<Arc<JobSpec>>,
     /// What its programs are told, where they are event listeners.
     pub pool: Option<Pool>,
+    /// What its programs say that is not in their jobs.
+    said: BTreeMap<String, Said>,
 }
 
 /// Returns the groups of a configuration that are served, in their order, and what is wrong with
 /// programs that cannot be jobs.
 pub fn groups_of(config: &Config) -> (Vec<Group>, Vec<String>) {
     let (jobs, wrong) = config.jobs();
+    let mut said: BTreeMap<String, Said> = config.said().into_iter().collect();
     let mut groups: Vec<Group> = Vec::new();
     for spec in jobs {
         let order = spec.policy.order.as_ref();
         let name = order.map_or(String::new(), |order| order.group.lossy().into_owned());
+        let more = said.remove_entry(&*spec.name.text().lossy());
         let spec = Arc::new(spec);
         match groups.last_mut().filter(|group| group.name == name) {
-            Some(group) => group.jobs.push(spec),
+            Some(group) => {
+                group.jobs.push(spec);
+                group.said.extend(more);
+            }
             None => {
                 let pool = pool_of(config, &name);
-                groups.push(Group { name, jobs: vec![spec], pool });
+                let said = more.into_iter().collect();
+                groups.push(Group { name, jobs: vec![spec], pool, said });
             }
         }
     }
@@ -111,6 +120,36 @@ impl Daemon {
         [&mut view.added, &mut view.changed].into_iter().for_each(|names| names.sort());
         self.programs.pending = Some(groups);
         Ok(Answer::Groups(view))
+    }
+
+    /// Answers what the configuration says of programs, as it was last read.
+    pub(super) fn configured(&mut self) -> Result<Answer, Fault> {
+        if self.programs.pending.is_none() {
+            // The daemon that read it has crashed since.
+            self.programs.pending = Some(self.read_groups()?);
+        }
+        let force = self.groups_in_force();
+        let mut views = Vec::new();
+        for group in self.programs.pending.iter().flatten() {
+            for spec in &group.jobs {
+                let said = group.said.get(&*spec.name.text().lossy());
+                let mut view = supervisord::configured(spec, said);
+                view.in_force = force.contains_key(&group.name);
+                // Names that were made up are told of what has them.
+                let known = view.in_force && self.engine.spec(&spec.name).is_some();
+                for (stream, output) in
+                    [(Stream::Stdout, &mut view.stdout), (Stream::Stderr, &mut view.stderr)]
+                {
+                    let none = InstanceName::default();
+                    let path = outputs::log_path(&self.settings, spec, &none, stream);
+                    if let (true, Some(path)) = (known, path) {
+                        output.file = Some(Text::from(path.as_os_str().as_bytes()));
+                    }
+                }
+                views.push(view);
+            }
+        }
+        Ok(Answer::Configured(views))
     }
 
     /// Puts a group of the configuration, as it was last read, in force.

@@ -21,6 +21,7 @@ use engine::signal::Signal;
 use engine::text::Text;
 use engine::view::{Asker, InstanceView, SettingsView};
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use sys::epoll::{Interest, Ready};
 use sys::{seqpacket, Errno};
@@ -70,6 +71,7 @@ impl Daemon {
         }
         self.give_up_drains();
         self.give_up_lending();
+        self.give_up_logs();
         self.give_up_lookups();
         self.give_up_trial();
         self.remove_groups(sys::clock::monotonic());
@@ -306,8 +308,9 @@ impl Daemon {
                 }
                 Ok(received) => {
                     let bytes = buffer.get(..received.length).unwrap_or(&[]);
+                    let [file, ..] = received.fds;
                     if let Some(message) = logroute::decode(bytes) {
-                        self.logger_said(message);
+                        self.logger_said(message, file);
                     }
                 }
                 Err(Errno::AGAIN) => return,
@@ -320,8 +323,11 @@ impl Daemon {
         }
     }
 
-    fn logger_said(&mut self, message: FromLogger) {
+    fn logger_said(&mut self, message: FromLogger, file: Option<OwnedFd>) {
         match message {
+            FromLogger::Opened { number, errno } => self.log_opened(number, errno, file),
+            FromLogger::Cleared { number, errno } => self.log_cleared(number, errno),
+            FromLogger::Counted { number, rows } => self.logs_counted(number, rows),
             FromLogger::Drained { slot, tail } => self.drained(slot, Some(&tail)),
             FromLogger::Trouble { slot, path, errno, dropped } => {
                 let why = std::io::Error::from_raw_os_error(errno);
@@ -407,6 +413,10 @@ impl Daemon {
                 return;
             }
             Call::SendInput(target, input) => return self.send_input(id, &target, input),
+            Call::OpenLog(log) => return self.open_log(id, &log),
+            Call::ClearLog(log) => return self.clear_log(id, &log),
+            Call::LogCounts => return self.count_logs(id),
+            Call::Configured => self.configured(),
             Call::Shutdown(kind) => self.shut_down(kind, effects),
             Call::NotifyDbusAddress(address) => self.notify_dbus_address(&address, effects),
             // Control groups are made without anybody's help.
@@ -570,6 +580,10 @@ impl Daemon {
             Call::LogPath(target, stream) => self.log_path(&target, stream),
             Call::Ask(..)
             | Call::SendInput(..)
+            | Call::OpenLog(_)
+            | Call::ClearLog(_)
+            | Call::LogCounts
+            | Call::Configured
             | Call::EmitFile(..)
             | Call::Events(..)
             | Call::Outputs

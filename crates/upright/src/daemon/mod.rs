@@ -24,7 +24,9 @@ mod lending;
 mod link;
 mod loading;
 mod locks;
+mod logs;
 mod lookup;
+mod nobody;
 mod orphans;
 mod outputs;
 mod planning;
@@ -64,6 +66,7 @@ use http::Http;
 use journal::Journal;
 use lending::Lending;
 use link::Link;
+use logs::Logs;
 use lookup::Lookups;
 use pools::Pools;
 use programs::Programs;
@@ -139,6 +142,8 @@ struct Daemon {
     drains: Vec<Drain>,
     /// Ends of processes' pipes that the keeper has lent or is asked for.
     lending: Lending,
+    /// What the logger is asked for by clients.
+    logs: Logs,
     /// Whether the state directory is this Upright's.
     state_locked: bool,
     /// Users and groups that a name service is asked for.
@@ -279,6 +284,7 @@ impl Daemon {
             self.drains.iter().map(|drain| drain.until).min(),
             self.connections.next_deadline(),
             self.lending.due(),
+            self.logs.due(),
             self.lookups.next_deadline(),
             self.watching.due(),
             self.trial.as_ref().map(Trial::until),

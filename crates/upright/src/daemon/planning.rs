@@ -2,6 +2,7 @@
 //! searched, the log file named.
 
 use super::lookup::{Answers, Question};
+use super::nobody::NOBODY;
 use super::outputs;
 use super::settings::Settings;
 use crate::options::{Inherit, Mode};
@@ -201,8 +202,22 @@ fn chdir(settings: &Settings, attrs: &Attrs) -> Result<Option<Chdir>, Refusal> {
 /// Finds a user by name, or by number where nobody is called so.
 fn user_of(root: &Path, name: &[u8]) -> Result<users::User, Unknown> {
     let number = std::str::from_utf8(name).ok().and_then(|name| name.parse().ok());
-    match (users::user(root, name), number) {
+    let found = match (users::user(root, name), number) {
         (Err(Unknown::Absent { .. }), Some(uid)) => users::user_by_id(root, uid),
+        (found, _) => found,
+    };
+    match (found, number) {
+        // Known everywhere, though no file says so: what owns nothing needs no name.
+        (
+            Err(Unknown::Absent { .. } | Unknown::Unreadable { errno: Errno::NOENT, .. }),
+            Some(NOBODY),
+        ) => Ok(users::User {
+            name: name.to_vec(),
+            uid: NOBODY,
+            gid: NOBODY,
+            home: b"/".to_vec(),
+            shell: Vec::new(),
+        }),
         (found, _) => found,
     }
 }

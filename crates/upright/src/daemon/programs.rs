@@ -192,6 +192,12 @@ impl Daemon {
         let _ = seqpacket::send(logger, &[&encode(&ToLogger::Own { route })], &[log.as_fd()]);
     }
 
+    /// Returns where our own log is, where we stand in for Supervisor's daemon and it is a file.
+    pub(super) fn own_log(&self) -> Option<Text> {
+        let own = self.programs.own.as_ref().filter(|own| own.logfile != SYSLOG)?;
+        Some(Text::from(self.path(&own.logfile).as_os_str().as_bytes()))
+    }
+
     /// Returns a path of `[supervisord]` as it was meant when everything began.
     pub(super) fn path(&self, path: &str) -> PathBuf {
         let given = self.settings.programs.first();

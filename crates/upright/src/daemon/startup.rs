@@ -147,6 +147,7 @@ fn nothing_yet(settings: Settings, link: Link, epoll: Epoll) -> Daemon {
         stacks: BTreeMap::new(),
         troubles: BTreeMap::new(),
         lending: Default::default(),
+        logs: Default::default(),
         speeches: Default::default(),
         armed: Mono(0),
         bulky: true,
@@ -468,6 +469,7 @@ impl Daemon {
                 self.keep_intents(number);
             }
             self.pass_chronicle();
+            self.ask_logger_again();
         }
     }
 

@@ -59,6 +59,10 @@ impl Daemon {
             | Call::Events(..)
             | Call::Outputs
             | Call::LogPath(..)
+            | Call::OpenLog(_)
+            | Call::ClearLog(_)
+            | Call::LogCounts
+            | Call::Configured
             | Call::NotifyDbusAddress(_)
             | Call::NotifyCgroupManagerAddress(_)
             | Call::Supervisor

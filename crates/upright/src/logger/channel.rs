@@ -17,7 +17,7 @@ const OUTBOX_MAX: usize = 1024;
 /// A channel and what waits to be sent.
 pub struct Channel {
     fd: OwnedFd,
-    outbox: VecDeque<Vec<u8>>,
+    outbox: VecDeque<(Vec<u8>, Option<OwnedFd>)>,
     /// Whether it is watched for room, too.
     pub watched_for_room: bool,
 }
@@ -37,7 +37,7 @@ impl Channel {
     pub fn ended(&mut self, slot: Slot, stream: Stream) {
         let mut head = [0; HEAD];
         LogWire::Eof { slot, stream }.encode(&mut head);
-        self.outbox.push_back(head.to_vec());
+        self.outbox.push_back((head.to_vec(), None));
         self.flush();
     }
 
@@ -45,23 +45,32 @@ impl Channel {
     pub fn ready(&mut self) {
         let mut head = [0; HEAD];
         LogWire::Ready.encode(&mut head);
-        self.outbox.push_back(head.to_vec());
+        self.outbox.push_back((head.to_vec(), None));
         self.flush();
     }
 
     /// Tells the daemon something.
     pub fn tell(&mut self, message: &FromLogger) {
+        self.tell_with(message, None);
+    }
+
+    /// Tells the daemon something with a descriptor.
+    pub fn tell_with(&mut self, message: &FromLogger, fd: Option<OwnedFd>) {
         if self.outbox.len() >= OUTBOX_MAX {
             self.outbox.pop_front();
         }
-        self.outbox.push_back(encode(message));
+        self.outbox.push_back((encode(message), fd));
         self.flush();
     }
 
     /// Sends what there is room for; reports whether everything is sent.
     pub fn flush(&mut self) -> bool {
-        while let Some(message) = self.outbox.front() {
-            match seqpacket::send(&self.fd, &[message], &[]) {
+        while let Some((message, fd)) = self.outbox.front() {
+            let fds: &[BorrowedFd<'_>] = match fd {
+                Some(fd) => &[fd.as_fd()],
+                None => &[],
+            };
+            match seqpacket::send(&self.fd, &[message], fds) {
                 Err(Errno::AGAIN | Errno::NOBUFS | Errno::NOMEM) => return false,
                 // The other side is gone: its end is seen when reading. What is too long is lost.
                 Ok(()) | Err(_) => self.outbox.pop_front(),

@@ -61,7 +61,8 @@ impl Logger {
         self.write_out_within(LAST_LINES);
     }
 
-    fn write_all(&mut self, id: u32) {
+    /// Writes what is in a source's pipe now.
+    pub(super) fn write_all(&mut self, id: u32) {
         let Some(source) = self.sources.row(id) else { return };
         let mut left = pipe::readable(&source.fd).unwrap_or(0);
         // One more than needed finds the end, so that it is told now.

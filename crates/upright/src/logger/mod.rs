@@ -12,12 +12,14 @@
 //! serve      bytes from one pipe, as many as are its turn
 //! faults     files that cannot be written: keep, drop, try again
 //! drain      the barrier, and the end
+//! asked      files for readers, and how much came
 //! succession when the keeper is killed
 //! destination, cut, rotation, tail     one file
 //! forward    standard output
 //! pace       when a busy pipe is left alone for a moment
 //! ```
 
+mod asked;
 mod channel;
 mod cut;
 mod destination;

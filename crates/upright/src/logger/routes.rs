@@ -183,6 +183,7 @@ impl Logger {
             let _ = self.epoll.delete(&source.fd);
         }
         let (slot, stream) = (source.slot, source.stream);
+        self.past.count(&source);
         self.by_slot.remove(&(slot, stream));
         self.grown.retain(|grown| *grown != id);
         self.stalled.remove(&id);
@@ -261,6 +262,7 @@ fn source((slot, stream): (Slot, Stream), route: &LogRoute, fd: OwnedFd) -> Sour
         ended: false,
         pace: Pace::default(),
         capacity: u32::try_from(capacity).unwrap_or(u32::MAX),
+        taken: 0,
         dropped: 0,
         told: 0,
         tail: Tail::default(),

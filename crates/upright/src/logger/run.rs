@@ -1,5 +1,6 @@
 //! The loop: wait, serve what is ready in turn, fire timers, see whether it is over.
 
+use super::asked::Past;
 use super::channel::{Channel, RECEIVE_MAX};
 use super::destination::{Destination, Look};
 use super::forward::Forwarders;
@@ -76,6 +77,8 @@ pub struct Logger {
     pub(super) opened: VecDeque<u32>,
     pub(super) faulty: BTreeSet<u32>,
     pub(super) grown: Vec<u32>,
+    /// What came of outputs that have ended.
+    pub(super) past: Past,
     /// The last processes whose output ended.
     pub(super) gone: VecDeque<Gone>,
     pub(super) forwarders: Forwarders,
@@ -131,6 +134,7 @@ impl Logger {
             opened: VecDeque::new(),
             faulty: BTreeSet::new(),
             grown: Vec::new(),
+            past: Past::default(),
             gone: VecDeque::new(),
             forwarders: Forwarders::new(),
             stalled: BTreeSet::new(),
@@ -389,6 +393,9 @@ impl Logger {
                         daemon.tell(&answer);
                     }
                 }
+                Some(ToLogger::Open { number, path }) => self.open(number, &path),
+                Some(ToLogger::Clear { number, path }) => self.clear(number, &path),
+                Some(ToLogger::Count { number }) => self.count(number),
                 None => say("logger: the daemon sent a message that is not understood"),
             }
             buffer = self.buffer();

@@ -64,10 +64,13 @@ impl Logger {
 
     /// Moves up to `most` bytes of a source.
     pub(super) fn step(&mut self, id: u32, most: usize) -> Step {
-        let step = self.try_step(id, most);
+        let mut step = self.try_step(id, most);
         let full = matches!(step, Step::Fault(Errno::MFILE | Errno::NFILE | Errno::NOMEM));
         if full && self.close_some(16) {
-            return self.try_step(id, most);
+            step = self.try_step(id, most);
+        }
+        if let (Step::Moved(length), Some(source)) = (step, self.sources.row_mut(id)) {
+            source.taken += length as u64;
         }
         step
     }
@@ -209,7 +212,7 @@ impl Logger {
         let waits = partial.ahead == 0 && forwarder.backlog() == 0;
         if waits && look.peek.look(&source.fd, PEEK_MAX, &mut look.seen).is_ok() {
             queue(source, &mut partial, forwarder, look);
-            discard(source, look, partial.ahead);
+            source.taken += discard(source, look, partial.ahead) as u64;
             partial.ahead = 0;
         }
         source.partial = Some(partial);

@@ -57,6 +57,8 @@ pub struct Source {
     pub pace: Pace,
     /// How many bytes fit.
     pub capacity: u32,
+    /// Bytes of it that were taken so far.
+    pub taken: u64,
     /// Bytes of it dropped so far.
     pub dropped: u64,
     /// Bytes dropped as the daemon knows it.

@@ -37,6 +37,9 @@ fn recovered(keeper: &Keeper) -> u64 {
             FromLogger::Trouble { .. }
             | FromLogger::Drained { .. }
             | FromLogger::Said { .. }
+            | FromLogger::Opened { .. }
+            | FromLogger::Cleared { .. }
+            | FromLogger::Counted { .. }
             | FromLogger::Succeeded
             | FromLogger::Stored { .. } => {}
         }

@@ -1,9 +1,13 @@
 use crate::keeper::{file, route, slot, Keeper};
-use engine::logroute::{LogFile, ToLogger};
+use engine::logroute::{Count, FromLogger, LogFile, ToLogger};
+use engine::process::Stream;
+use engine::text::Text;
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 
 #[test]
 fn a_renamed_log_is_followed_by_a_new_one() {
@@ -209,4 +213,80 @@ fn a_process_may_get_another_log() {
         (keeper.dir.read("log"), keeper.dir.read("other")),
         ("one\n".into(), "two\n".into())
     );
+}
+
+#[test]
+fn a_log_is_opened_and_emptied_for_others_with_what_was_written_before() {
+    let mut keeper = Keeper::new();
+    let path = keeper.dir.path("log");
+    let mut pipe = keeper.pipe(slot(1), &route(file(&path)));
+    let text = |path: &Path| Text::from(path.as_os_str().as_bytes());
+    let read = |keeper: &Keeper, number: u64, path: &Path| {
+        keeper.ask(&ToLogger::Open { number, path: text(path) });
+        match keeper.told_with() {
+            (FromLogger::Opened { number: of, errno: 0 }, Some(file)) if of == number => {
+                let mut read = String::new();
+                fs::File::from(file).read_to_string(&mut read).unwrap();
+                Ok(read)
+            }
+            (FromLogger::Opened { errno, .. }, None) => Err(errno),
+            (other, _) => panic!("{other:?}"),
+        }
+    };
+    pipe.write_all(b"one\n").unwrap();
+    assert_eq!(read(&keeper, 1, &path), Ok("one\n".into()));
+    pipe.write_all(b"two\n").unwrap();
+    keeper.ask(&ToLogger::Clear { number: 2, path: text(&path) });
+    assert_eq!(keeper.told(), FromLogger::Cleared { number: 2, errno: 0 });
+    assert_eq!(read(&keeper, 3, &path), Ok("".into()));
+    pipe.write_all(b"three\n").unwrap();
+    assert_eq!(read(&keeper, 4, &path), Ok("three\n".into()));
+    // Whoever puts a link there shows and loses nothing but that.
+    let (link, other) = (keeper.dir.path("link"), keeper.dir.path("other"));
+    fs::write(&other, "secret").unwrap();
+    std::os::unix::fs::symlink(&other, &link).unwrap();
+    const LOOP: i32 = 40;
+    assert_eq!(read(&keeper, 5, &link), Err(LOOP));
+    keeper.ask(&ToLogger::Clear { number: 6, path: text(&link) });
+    assert_eq!(keeper.told(), FromLogger::Cleared { number: 6, errno: LOOP });
+    assert_eq!(keeper.dir.read("other"), "secret");
+    assert_eq!(read(&keeper, 7, &keeper.dir.path("no")), Err(2));
+    keeper.ask(&ToLogger::Clear { number: 8, path: text(&keeper.dir.path("no")) });
+    assert_eq!(keeper.told(), FromLogger::Cleared { number: 8, errno: 0 });
+    const SPIPE: i32 = 29;
+    assert_eq!(read(&keeper, 9, Path::new("/dev/null")), Err(SPIPE));
+}
+
+#[test]
+fn what_came_is_counted_over_all_processes_of_a_job() {
+    let mut keeper = Keeper::new();
+    let path = keeper.dir.path("log");
+    let counted = |keeper: &Keeper, number: u64| {
+        keeper.ask(&ToLogger::Count { number });
+        let mut all: Vec<Count> = Vec::new();
+        loop {
+            match keeper.told() {
+                FromLogger::Counted { number: of, rows } if of == number && rows.is_empty() => {
+                    break
+                }
+                FromLogger::Counted { rows, .. } => all.extend(rows),
+                other => panic!("{other:?}"),
+            }
+        }
+        all
+    };
+    assert_eq!(counted(&keeper, 1), []);
+    let mut pipe = keeper.pipe(slot(1), &route(file(&path)));
+    pipe.write_all(b"one\n").unwrap();
+    keeper.drain(slot(1));
+    let label = route(file(&path)).label;
+    let count = Count { label, stream: Stream::Stdout, taken: 4, dropped: 0, size: Some(4) };
+    assert_eq!(counted(&keeper, 2), [count.clone()]);
+    drop(pipe);
+    keeper.ended();
+    assert_eq!(counted(&keeper, 3), [Count { size: None, ..count.clone() }]);
+    let mut pipe = keeper.pipe(slot(2), &route(file(&path)));
+    pipe.write_all(b"three\n").unwrap();
+    keeper.drain(slot(2));
+    assert_eq!(counted(&keeper, 4), [Count { taken: 10, size: Some(10), ..count }]);
 }

@@ -191,11 +191,19 @@ impl Keeper {
 
     /// Waits for the logger's next message to the daemon.
     pub fn told(&self) -> FromLogger {
+        self.told_with().0
+    }
+
+    /// The same, with the descriptor that came along.
+    pub fn told_with(&self) -> (FromLogger, Option<OwnedFd>) {
         let (_, _, daemon) = self.logger.as_ref().unwrap();
         let mut buffer = vec![0; 64 * 1024];
         loop {
             match seqpacket::receive(daemon, &mut buffer) {
-                Ok(received) => return decode(&buffer[..received.length]).expect("a message"),
+                Ok(received) => {
+                    let [file, ..] = received.fds;
+                    return (decode(&buffer[..received.length]).expect("a message"), file);
+                }
                 Err(Errno::AGAIN) => wait(daemon),
                 Err(errno) => panic!("the logger is gone: {errno}"),
             }

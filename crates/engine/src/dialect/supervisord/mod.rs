@@ -3,6 +3,7 @@
 //! Source of everything not marked otherwise: behaviour of Supervisor 4.3.0 on CPython 3.11.
 
 mod config;
+mod configured;
 mod expand;
 mod facts;
 mod getopt;
@@ -19,6 +20,7 @@ pub use config::{
     Access, Config, Daemon, Group, GroupKind, Listen, LogFile, Output, Owner, Plugin, Pool,
     Program, Remark, Restart, Server, Socket, SocketPlace, Source, EVENTS,
 };
+pub use configured::{configured, Said};
 pub use expand::{expand, Names, Word};
 pub use facts::{Extent, Facts, File, User, Want};
 pub use getopt::{getopt, Form, Found};

@@ -19,7 +19,7 @@ use super::connect;
 use super::{Look, World};
 use clap::ArgMatches;
 use engine::control::answer::Answer;
-use engine::control::call::Call;
+use engine::control::call::{Call, Log};
 use engine::control::fault::{Fault, Refused};
 use engine::machine::request::{Target, Which};
 use engine::names::InstanceName;
@@ -243,9 +243,11 @@ impl About {
             Call::Ask(Request::Signal(target, _), _) => (Some(&target.job), "signal"),
             Call::SendInput(target, _) => (Some(&target.job), "write to"),
             Call::Settings(job) => (Some(job), "look"),
-            Call::Status(target) | Call::Why(target) | Call::LogPath(target, _) => {
-                (Some(&target.job), "look")
-            }
+            Call::Status(target)
+            | Call::Why(target)
+            | Call::LogPath(target, _)
+            | Call::OpenLog(Log::Of(target, _)) => (Some(&target.job), "look"),
+            Call::ClearLog(Log::Of(target, _)) => (Some(&target.job), "empty the log of"),
             Call::List(job, _) => (job.as_ref(), "look"),
             Call::Ask(Request::Emit(..), _) | Call::EmitFile(..) => (None, "emit"),
             Call::ShowConfig(_)
@@ -271,6 +273,10 @@ impl About {
             | Call::Supervisor
             | Call::Reread
             | Call::AddGroup(_)
+            | Call::OpenLog(Log::Own)
+            | Call::ClearLog(Log::Own)
+            | Call::LogCounts
+            | Call::Configured
             | Call::RemoveGroup(_) => (None, "do that"),
         };
         About { job: job.cloned(), verb }
