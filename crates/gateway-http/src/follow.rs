@@ -88,9 +88,9 @@ async fn pump(gateway: Rc<Gateway>, log: Log, mut place: Place, sender: Sender<B
         }
         // Another one may have its place by now.
         wait = (wait * 2).min(AGAIN_MAX);
-        match open(&gateway.control, &log, "log").await {
-            Ok(Found { file: Some(file), .. }) => place.go_on_in(file),
-            Ok(Found { file: None, .. }) | Err(_) => {}
+        let found = open(&gateway.control, &log, "log").await;
+        if let Ok(Found { file: Some(file), .. }) = found {
+            place.go_on_in(file);
         }
     }
 }

@@ -281,7 +281,7 @@ fn what_came_is_counted_over_all_processes_of_a_job() {
     keeper.drain(slot(1));
     let label = route(file(&path)).label;
     let count = Count { label, stream: Stream::Stdout, taken: 4, dropped: 0, size: Some(4) };
-    assert_eq!(counted(&keeper, 2), [count.clone()]);
+    assert_eq!(counted(&keeper, 2), std::slice::from_ref(&count));
     drop(pipe);
     keeper.ended();
     assert_eq!(counted(&keeper, 3), [Count { size: None, ..count.clone() }]);
