@@ -151,7 +151,7 @@ fn backoff(rng: &mut Rng) -> Backoff {
         pace: rng.pick(&[Span::ZERO, Span::secs(1)]),
         step: rng.pick(&[Span::ZERO, Span::millis(500)]),
         // Not by the generator: the worlds of the seeds that are kept stay what they were.
-        retry: (delay.0 / 1_000_000 % 3 == 0).then_some(Span::secs(4)),
+        retry: (delay.0 / 1_000_000).is_multiple_of(3).then_some(Span::secs(4)),
     }
 }
 

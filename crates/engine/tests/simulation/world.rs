@@ -140,7 +140,7 @@ impl World {
         let ring = if rng.chance(8) { Ring::Yes } else { Ring::No };
         let bytes = rng.chance(20);
         let mut config = Config { seed, table: vec![Text::from("PATH=/bin")], ..Config::default() };
-        if seed % 3 == 0 {
+        if seed.is_multiple_of(3) {
             config.budget = Budget { per_second: 2, at_once: 2 };
         }
         plant.sow(&mut config);
