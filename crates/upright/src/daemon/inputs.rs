@@ -267,6 +267,7 @@ impl Daemon {
             HUP => {
                 self.reload();
                 self.reload_programs(effects);
+                self.read_rights();
                 return;
             }
             TERM | HALT => None,
@@ -357,7 +358,7 @@ impl Daemon {
             return self.meet(id, effects);
         }
         for _ in 0..CALLS_BATCH {
-            let Some(call) = self.connections.take(id) else { break };
+            let Some(call) = self.take_call(id) else { break };
             self.serve_call(id, call, effects);
         }
         self.send_pages(id);
@@ -446,12 +447,14 @@ impl Daemon {
     fn reload_configuration(&mut self, id: ConnectionId, effects: &mut Vec<Effect>) {
         self.reload();
         self.reload_programs(effects);
+        self.read_rights();
         self.connections.await_files(id);
     }
 
     fn subscribe(&mut self, id: ConnectionId, after: Option<u64>, follow: Follow) {
         let next = self.engine.next_notice();
-        self.connections.subscribe(id, after, next, follow);
+        let sight = self.sight_of(id);
+        self.connections.subscribe(id, after, next, follow, sight);
     }
 
     fn shut_down(
