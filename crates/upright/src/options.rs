@@ -85,6 +85,8 @@ pub struct Options {
     pub stop_timeout: Option<Span>,
     /// How many restarts there may be over all jobs; none: what `[supervisord]` says, or as usual.
     pub restart_budget: Option<Budget>,
+    /// The file that says who may do what.
+    pub rights: Option<PathBuf>,
     /// Where the control socket is made.
     pub socket: Option<PathBuf>,
     /// The file whose server sections say where Supervisor's clients are served.
@@ -129,6 +131,7 @@ impl Default for Options {
             log_owner: None,
             stop_timeout: None,
             restart_budget: None,
+            rights: None,
             socket: None,
             servers: None,
             startup: Startup::Event(String::from("startup")),
@@ -291,6 +294,15 @@ const OPTIONS: &[Row] = &[
             Ok(())
         }),
         help: "restart at most so many jobs a second that ended soon, 0 for any number (50:1000)",
+    },
+    Row {
+        long: "rights",
+        short: None,
+        effect: Effect::Value("FILE", |o, v| {
+            o.rights = Some(v.into());
+            Ok(())
+        }),
+        help: "let users and groups do what this file grants them",
     },
     Row {
         long: "servers",
