@@ -248,7 +248,7 @@ impl Note {
                 "go on with the original process; check the expect stanza".into(),
             ),
             Note::Refused(role, step) => {
-                (format!("{role} process: {}: not permitted", step.words()), "go on without".into())
+                (format!("{role} process: {}", step.refused().0), "go on without".into())
             }
             Note::LivesOn(count) => (
                 format!("{count} of the processes that main left do not end, even after KILL"),

@@ -122,7 +122,7 @@ fn a_stream_of_events_is_resumed_where_it_was_left_also_after_the_daemon_died() 
         let mut stream = world.client();
         stream.send(&format!("GET /events HTTP/1.1\r\nHost: x\r\n{head}\r\n"));
         let begun = String::from_utf8(stream.read_until(b"retry: 1000\n\n")).unwrap();
-        assert!(begun.contains("content-type: text/event-stream"), "{begun}");
+        assert!(begun.contains("Content-Type: text/event-stream"), "{begun}");
         stream
     };
     let next = |stream: &mut crate::world::Client| {

@@ -3,6 +3,7 @@
 use super::connections::{of_token, Accepting, ConnectionId, Cursor, Heard, Tongue};
 use super::gateway::Kind;
 use super::orphans::Census;
+use super::sources::words;
 use super::{outputs, Daemon, Standing, CONTROL, KEEPER, LOGGER, SESSION, TRIAL, WATCH};
 use crate::keeper::handover::Kin;
 use crate::options::Mode;
@@ -324,18 +325,18 @@ impl Daemon {
         match message {
             FromLogger::Drained { slot, tail } => self.drained(slot, Some(&tail)),
             FromLogger::Trouble { slot, path, errno, dropped } => {
-                let why = std::io::Error::from_raw_os_error(errno);
-                let shown = self.shown(slot.instance);
+                let why = words(&std::io::Error::from_raw_os_error(errno));
+                let whose = self.output_of(slot.instance);
                 let line =
                     format!("output to {path} cannot be written: {why}; {dropped} bytes dropped");
-                self.say(Level::Warn, &format!("{shown}: {line}"));
+                self.say(Level::Warn, &format!("{whose}{line}"));
                 self.troubles.insert(slot, line);
             }
             FromLogger::Recovered { slot, dropped } => {
-                let shown = self.shown(slot.instance);
+                let whose = self.output_of(slot.instance);
                 self.say(
                     Level::Warn,
-                    &format!("{shown}: output is written again; {dropped} bytes were dropped"),
+                    &format!("{whose}output is written again; {dropped} bytes were dropped"),
                 );
                 self.troubles.remove(&slot);
             }
@@ -349,6 +350,17 @@ impl Daemon {
     pub(super) fn shown(&self, id: InstanceId) -> String {
         let name = self.engine.name_of(id);
         name.map_or_else(String::new, |(job, instance)| job.with_instance(instance))
+    }
+
+    /// Returns what a line about an instance's output begins with; output may outlive its instance, and
+    /// is then known by its file.
+    fn output_of(&self, id: InstanceId) -> String {
+        let shown = self.shown(id);
+        if shown.is_empty() {
+            shown
+        } else {
+            format!("{shown}: ")
+        }
     }
 
     fn hear_client(&mut self, id: ConnectionId, hangup: bool, effects: &mut Vec<Effect>) {
