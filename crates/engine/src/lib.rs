@@ -31,6 +31,7 @@ pub mod pack;
 pub mod plan;
 pub mod process;
 pub mod recovery;
+pub mod rights;
 pub mod shared;
 pub mod signal;
 pub mod spec;
