@@ -456,8 +456,9 @@ impl Daemon {
     }
 
     fn answer(&mut self, request: RequestId, reply: &Reply, output: Option<&Text>) {
+        let concern = self.engine.concern(reply);
         for id in self.connections.take_waiting(request) {
-            let answer = Answer::of_reply(reply.clone(), output.cloned());
+            let answer = Answer::of_reply(reply.clone(), output.cloned(), concern.clone());
             self.connections.answer(id, answer);
             self.touched.insert(id);
         }
