@@ -26,7 +26,11 @@ pub(super) const OPTIONS: &[(&str, &str, &str)] = &[
         "DIR",
         "Keep what is disabled, masked or stopped for good there [default: nowhere]",
     ),
-    ("default-console", "VALUE", "Where output goes by default: log, stdout, none, output, owner"),
+    (
+        "default-console",
+        "CONSOLE",
+        "Where output goes by default: log, stdout, none, output, owner",
+    ),
 ];
 
 pub(super) fn up(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result<(), Exit> {
