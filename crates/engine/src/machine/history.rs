@@ -137,6 +137,10 @@ impl History {
             Note::NotSpawned(process, step, errno) => {
                 self.last_exit = Some((at, LastExit::NotSpawned { process, step, errno }));
             }
+            // What ended before or after main, where the job failed by it.
+            Note::Failed(Failure::Ended(process, exit)) if process != Role::Main => {
+                self.last_exit = Some((at, LastExit::Ended { process, exit }));
+            }
             Note::Respawns(_) => {
                 self.respawns = self.respawns.saturating_add(1);
                 let of = &mut self.restarts;

@@ -268,6 +268,7 @@ impl Daemon {
             HUP => {
                 self.reload();
                 self.reload_programs(effects);
+                self.read_rights();
                 return;
             }
             TERM | HALT => None,
@@ -369,7 +370,7 @@ impl Daemon {
             return self.meet(id, effects);
         }
         for _ in 0..CALLS_BATCH {
-            let Some(call) = self.connections.take(id) else { break };
+            let Some(call) = self.take_call(id) else { break };
             self.serve_call(id, call, effects);
         }
         self.send_pages(id);
@@ -458,12 +459,14 @@ impl Daemon {
     fn reload_configuration(&mut self, id: ConnectionId, effects: &mut Vec<Effect>) {
         self.reload();
         self.reload_programs(effects);
+        self.read_rights();
         self.connections.await_files(id);
     }
 
     fn subscribe(&mut self, id: ConnectionId, after: Option<u64>, follow: Follow) {
         let next = self.engine.next_notice();
-        self.connections.subscribe(id, after, next, follow);
+        let sight = self.sight_of(id);
+        self.connections.subscribe(id, after, next, follow, sight);
     }
 
     fn shut_down(
@@ -519,7 +522,8 @@ impl Daemon {
         match token.as_ref().and_then(|token| self.engine.find_token(token)) {
             Some(Found::Pending(running)) => self.connections.await_reply(id, running),
             Some(Found::Answered(reply)) => {
-                self.connections.answer(id, Answer::of_reply(reply, None));
+                let concern = self.engine.concern(&reply);
+                self.connections.answer(id, Answer::of_reply(reply, None, concern));
             }
             None => {
                 let number = self.engine.next_request();
