@@ -61,6 +61,7 @@ const VALUES: &[(&str, Kind)] = &[
     ("PATTERN", Kind::Jobs),
     ("PRIORITY", Kind::Words(|| Level::TABLE.iter().map(|row| row.1).collect())),
     ("PROGRAM", Kind::Files),
+    ("RATE[:BURST]", Kind::Nothing),
     ("REBOOTCOMMAND", Kind::Nothing),
     ("RUNLEVEL", Kind::Words(|| LEVELS.to_vec())),
     ("SECONDS", Kind::Nothing),
