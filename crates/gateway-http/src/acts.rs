@@ -6,6 +6,7 @@ use engine::control::answer::Answer;
 use engine::control::call::Call;
 use engine::control::fault::Fault as Refusal;
 use engine::machine::request::{Failure, Request};
+use engine::process::Role;
 use engine::signal::Signal;
 use std::rc::Rc;
 use tokio::sync::Semaphore;
@@ -193,7 +194,7 @@ async fn perform(
     match gateway.control.ask(Call::Ask(request, None)).await {
         Ok(_) => Ok(()),
         Err(fault) => {
-            let told = failed(&fault, act, name);
+            let told = failed(&fault, act, process, name);
             Err(by_last_end(gateway, process, told).await)
         }
     }
@@ -201,7 +202,7 @@ async fn perform(
 
 /// A program whose last try was no process has the fault of that, whichever try it was.
 async fn by_last_end(gateway: &Gateway, process: &Process, told: Fault) -> Fault {
-    if !process.is_program() || told.code() != Some(Code::AbnormalTermination) {
+    if !process.is_program() || told.code() != Some(Code::SpawnError) {
         return told;
     }
     match processes::one(&gateway.control, &process.shown()).await {
@@ -211,7 +212,9 @@ async fn by_last_end(gateway: &Gateway, process: &Process, told: Fault) -> Fault
 }
 
 /// Returns the fault of a start that failed by what failed; of all else, what it is called anyway.
-fn failed(fault: &Refusal, act: Act, name: &str) -> Fault {
+/// A program whose main process ends before it has stayed up is one that could not be spawned. Source:
+/// Supervisor 4.3.0, startProcess.
+fn failed(fault: &Refusal, act: Act, process: &Process, name: &str) -> Fault {
     let Refusal::Refused(refused) = fault else { return processes::refusal(fault, name) };
     let starting = match act {
         Act::Start(_) => true,
@@ -223,6 +226,9 @@ fn failed(fault: &Refusal, act: Act, name: &str) -> Fault {
     match refused.failure() {
         Some(Failure::NotSpawned(_, step, errno)) => {
             processes::code_of_no_process(step, errno).about(name)
+        }
+        Some(Failure::Ended(Role::Main, _) | Failure::StartRetries) if process.is_program() => {
+            Code::SpawnError.about(name)
         }
         Some(
             Failure::Ended(..)

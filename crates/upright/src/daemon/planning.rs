@@ -68,6 +68,10 @@ pub fn prepare(
     let malformed = Refusal(Step::Plan, Errno::INVAL);
     let Some(command) = order.spec.commands.get(&role) else { return Err(malformed.into()) };
     let launched = argv(command);
+    if launched.argv.is_empty() {
+        // What quotes do not close, or nothing at all.
+        return Err(Refusal(Step::Exec, Errno::INVAL).into());
+    }
     let strings = |texts: &[Text]| -> Result<Vec<CString>, Refusal> {
         let all = texts.iter().map(|text| CString::new(text.bytes()));
         all.collect::<Result<_, _>>().map_err(|_| Refusal(Step::Plan, Errno::INVAL))
