@@ -220,6 +220,10 @@ fn failed(fault: &Refusal, act: Act, process: &Process, name: &str) -> Fault {
         Act::Start(_) => true,
         Act::Stop(_) | Act::Signal(_) => false,
     };
+    // It was there when it was asked for: what ended meanwhile does not run, and is no bad name.
+    if !starting && refused.code == "unknown-instance" {
+        return act.needless().about(name);
+    }
     if !starting || !matches!(refused.code.as_str(), "failed" | "superseded") {
         return processes::refusal(fault, name);
     }
@@ -238,5 +242,24 @@ fn failed(fault: &Refusal, act: Act, process: &Process, name: &str) -> Fault {
             | Failure::Unkillable(_),
         )
         | None => Code::AbnormalTermination.about(name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::control::fault::Refused;
+
+    #[test]
+    fn what_ended_before_its_stop_came_does_not_run() {
+        let gone = || {
+            let (code, message) = ("unknown-instance".into(), "Unknown instance: web".into());
+            Refusal::Refused(Box::new(Refused { code, message, ..Refused::default() }))
+        };
+        for act in [Act::Stop(Wait::Settled), Act::Signal(Signal::TERM)] {
+            assert_eq!(failed(&gone(), act, "web").code(), Some(Code::NotRunning), "{act:?}");
+        }
+        let start = Act::Start(Wait::Settled);
+        assert_eq!(failed(&gone(), start, "web").code(), Some(Code::BadName));
     }
 }
