@@ -194,27 +194,38 @@ async fn perform(
     match gateway.control.ask(Call::Ask(request, None)).await {
         Ok(_) => Ok(()),
         Err(fault) => {
-            let told = failed(&fault, act, process, name);
-            Err(by_last_end(gateway, process, told).await)
+            let told = failed(&fault, act, name);
+            match process.is_program() && told.code() == Some(Code::AbnormalTermination) {
+                true => Err(of_program(gateway, process, &fault, name).await),
+                false => Err(told),
+            }
         }
     }
 }
 
-/// A program whose last try was no process has the fault of that, whichever try it was.
-async fn by_last_end(gateway: &Gateway, process: &Process, told: Fault) -> Fault {
-    if !process.is_program() || told.code() != Some(Code::SpawnError) {
-        return told;
+/// A program whose last try was no process has the fault of that, whichever try it was; one that ended
+/// before it had stayed up could not be spawned. Source: Supervisor 4.3.0, startProcess.
+async fn of_program(gateway: &Gateway, process: &Process, fault: &Refusal, name: &str) -> Fault {
+    let now = processes::one(&gateway.control, &process.shown()).await;
+    if let Some(fault) = now.ok().and_then(|now| now.not_spawned()) {
+        return fault;
     }
-    match processes::one(&gateway.control, &process.shown()).await {
-        Ok(now) => now.not_spawned().unwrap_or(told),
-        Err(_) => told,
+    let Refusal::Refused(refused) = fault else { return Code::AbnormalTermination.about(name) };
+    match refused.failure() {
+        Some(Failure::Ended(Role::Main, _) | Failure::StartRetries) => Code::SpawnError.about(name),
+        Some(
+            Failure::Ended(..)
+            | Failure::NotSpawned(..)
+            | Failure::RespawnLimit
+            | Failure::Timeout(..)
+            | Failure::Unkillable(_),
+        )
+        | None => Code::AbnormalTermination.about(name),
     }
 }
 
 /// Returns the fault of a start that failed by what failed; of all else, what it is called anyway.
-/// A program whose main process ends before it has stayed up is one that could not be spawned. Source:
-/// Supervisor 4.3.0, startProcess.
-fn failed(fault: &Refusal, act: Act, process: &Process, name: &str) -> Fault {
+fn failed(fault: &Refusal, act: Act, name: &str) -> Fault {
     let Refusal::Refused(refused) = fault else { return processes::refusal(fault, name) };
     let starting = match act {
         Act::Start(_) => true,
@@ -230,9 +241,6 @@ fn failed(fault: &Refusal, act: Act, process: &Process, name: &str) -> Fault {
     match refused.failure() {
         Some(Failure::NotSpawned(_, step, errno)) => {
             processes::code_of_no_process(step, errno).about(name)
-        }
-        Some(Failure::Ended(Role::Main, _) | Failure::StartRetries) if process.is_program() => {
-            Code::SpawnError.about(name)
         }
         Some(
             Failure::Ended(..)
