@@ -4,7 +4,7 @@
 //! daemon. Source: spec 13; the words of mistakes are libnih's.
 
 use crate::supervisord::options::Given;
-use engine::machine::Level;
+use engine::machine::{Budget, Level};
 use engine::spec::Console;
 use engine::time::Span;
 use std::ffi::{CString, OsString};
@@ -83,6 +83,8 @@ pub struct Options {
     pub log_owner: Option<Vec<u8>>,
     /// How long stopping everything may take; none: what the place decides. Zero: no limit.
     pub stop_timeout: Option<Span>,
+    /// How many restarts there may be over all jobs; none: what `[supervisord]` says, or as usual.
+    pub restart_budget: Option<Budget>,
     /// The file that says who may do what.
     pub rights: Option<PathBuf>,
     /// Where the control socket is made.
@@ -128,6 +130,7 @@ impl Default for Options {
             log_mode: None,
             log_owner: None,
             stop_timeout: None,
+            restart_budget: None,
             rights: None,
             socket: None,
             servers: None,
@@ -279,6 +282,18 @@ const OPTIONS: &[Row] = &[
             Ok(())
         }),
         help: "add a directory of job files before all others",
+    },
+    Row {
+        long: "restart-budget",
+        short: None,
+        effect: Effect::Value("RATE[:BURST]", |o, v| {
+            let budget = v.to_str().and_then(Budget::from_text).ok_or_else(|| {
+                format!("invalid budget of restarts: {}, expected for example 50:1000", v.display())
+            })?;
+            o.restart_budget = Some(budget);
+            Ok(())
+        }),
+        help: "restart at most so many jobs a second that ended soon, 0 for any number (50:1000)",
     },
     Row {
         long: "rights",

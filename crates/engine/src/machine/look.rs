@@ -295,6 +295,14 @@ impl Engine {
             (Hold::Deadline, Some((at, Due::Retry(role)))) => {
                 format!("room in the kernel for the {role} process, next try in {}", left(at))
             }
+            (Hold::Deadline, Some((at, Due::Turn))) => format!(
+                "its turn, in {}: more than {} restarts a second on this host (restart budget)",
+                left(at),
+                self.config.budget.per_second
+            ),
+            (Hold::Deadline, Some((at, _))) if instance.respawn.slow => {
+                format!("its next try, in {} (respawn retry)", left(at))
+            }
             (Hold::Deadline, Some((at, _))) => format!("its back-off to end, in {}", left(at)),
             (Hold::Deadline, None) => "its back-off to end".to_string(),
             (Hold::Sweep, _) if instance.remaining.is_some() => {

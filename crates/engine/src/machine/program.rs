@@ -88,7 +88,9 @@ pub(super) fn state(instance: &Instance) -> ProgramState {
         (State::Starting, Some(Hold::Deadline), _) if instance.respawn.failures == 0 => {
             ProgramState::Exited
         }
-        (_, Some(Hold::Deadline), Some((_, Due::Backoff | Due::Retry(_)))) => ProgramState::Backoff,
+        (_, Some(Hold::Deadline), Some((_, Due::Backoff | Due::Turn | Due::Retry(_)))) => {
+            ProgramState::Backoff
+        }
         (
             State::Starting | State::Security | State::PreStart | State::Spawned | State::PostStart,
             ..,

@@ -46,6 +46,7 @@ impl Daemon {
         if let Some(own) = self.programs.own.clone() {
             self.take_autologs(&own, held);
         }
+        self.allow_restarts();
         self.programs.log = held.remove(&held::LOG_READ);
         let end = held.remove(&held::LOG);
         if let (Some(own), Some(end)) = (&self.programs.own, end) {
@@ -103,6 +104,7 @@ impl Daemon {
     fn stand_in(&mut self, config: &Config) {
         if self.settings.options.mode == Mode::Supervisord {
             self.programs.own = Some(config.daemon.clone());
+            self.allow_restarts();
             self.hold_settings();
             self.begin_chronicle();
             self.begin_autologs(&config.daemon);
@@ -113,6 +115,13 @@ impl Daemon {
     /// Returns what `[supervisord]` said when everything began, where we stand in for its daemon.
     pub(super) fn own_settings(&self) -> Option<&supervisord::Daemon> {
         self.programs.own.as_ref()
+    }
+
+    /// Tells the machine how many restarts there may be: the command line goes before the file.
+    pub(super) fn allow_restarts(&mut self) {
+        let said = self.programs.own.as_ref().and_then(|own| own.restart_budget);
+        let budget = self.settings.options.restart_budget.or(said);
+        self.engine.allow_restarts(budget.unwrap_or_default());
     }
 
     /// Says of each server what can be called there, and whether anybody may. Source: Supervisor 4.3.0,

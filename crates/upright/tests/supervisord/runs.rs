@@ -4,6 +4,7 @@ use crate::daemon::{eventually, lives, Place};
 use engine::control::answer::Answer;
 use engine::control::call::Call;
 use engine::control::fault::Fault;
+use engine::machine::request::{Target, Which};
 use engine::machine::ShutdownKind;
 use engine::signal::Signal;
 use engine::text::Text;
@@ -407,6 +408,27 @@ fn configurations_of_the_wild_run_as_they_are() {
     assert!(confrm.contains("egg=/www/confrm.org/tmp\n"), "{confrm}");
     assert!(place.read("record.fourfold-rails-8002").contains("start\n-p\n8002\n"));
     place.says("INFO Included extra file");
+    supervisord.signal(Signal::TERM);
+    assert_eq!(supervisord.end().0, Some(0));
+}
+
+#[test]
+fn restarts_over_the_budget_of_the_file_wait_their_turn_and_why_says_so() {
+    let failing = "command=/bin/false\nstartretries=1000000\nbackoff_delay=0\nrestart_pace=0\n";
+    let place =
+        Place::new(&format!("restart_budget=1:1\n[program:a]\n{failing}[program:b]\n{failing}"));
+    let supervisord = place.start();
+    for name in ["a", "b"] {
+        let job = Target { job: Text::from(name), which: Which::Env(Vec::new()) };
+        eventually("one has waited for its turn", || {
+            let Answer::Why(why) = supervisord.ask(Call::Why(job.clone())) else { return None };
+            let mut past = why.history.iter();
+            past.any(|row| row.cause == "too many restarts on this host").then_some(())
+        });
+    }
+    // Those who ask for something are served at once, however much fails.
+    supervisord.stop("a");
+    supervisord.stop("b");
     supervisord.signal(Signal::TERM);
     assert_eq!(supervisord.end().0, Some(0));
 }

@@ -562,6 +562,7 @@ impl Daemon {
             childlogdir: facts.temporary.clone(),
             nocleanup: false,
             strip_ansi: false,
+            restart_budget: None,
             environment: Vec::new(),
         }
     }
