@@ -206,6 +206,15 @@ impl Engine {
         self.instances.look(&id).map(|instance| (&instance.job, &instance.name))
     }
 
+    /// Returns the process of a slot that is being stopped, did not end in its time and is sent KILL.
+    pub fn outlasting(&self, slot: Slot) -> Option<Pid> {
+        let instance = self.instances.look(&slot.instance)?;
+        let process = instance.processes.get(&slot.role).filter(|process| process.slot == slot)?;
+        let killed = instance.due().is_some_and(|(_, due)| due == Due::Unkillable(slot.role));
+        let stops = matches!(instance.state, State::Stopping | State::Killed);
+        process.pid.filter(|_| killed && stops)
+    }
+
     /// Returns how long ago an instance that is gone went; zero where nothing is known of it.
     fn rested(&self, job: &JobName, name: &InstanceName) -> Span {
         let history = self.histories.get(&(job.clone(), name.clone()));

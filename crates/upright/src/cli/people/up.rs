@@ -36,7 +36,11 @@ pub(super) const OPTIONS: &[(&str, &str, &str)] = &[
         "FILE",
         "Let users and groups do what is granted there [default: DIR/upright.rights]",
     ),
-    ("default-console", "VALUE", "Where output goes by default: log, stdout, none, output, owner"),
+    (
+        "default-console",
+        "CONSOLE",
+        "Where output goes by default: log, stdout, none, output, owner",
+    ),
 ];
 
 pub(super) fn up(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result<(), Exit> {
