@@ -83,6 +83,8 @@ pub struct Options {
     pub log_owner: Option<Vec<u8>>,
     /// How long stopping everything may take; none: what the place decides. Zero: no limit.
     pub stop_timeout: Option<Span>,
+    /// The log of who did what, or `none`.
+    pub audit: Option<PathBuf>,
     /// The file that says who may do what.
     pub rights: Option<PathBuf>,
     /// Where the control socket is made.
@@ -128,6 +130,7 @@ impl Default for Options {
             log_mode: None,
             log_owner: None,
             stop_timeout: None,
+            audit: None,
             rights: None,
             socket: None,
             servers: None,
@@ -171,6 +174,16 @@ const OPTIONS: &[Row] = &[
             Ok(())
         }),
         help: "add a directory of job files after all others",
+    },
+    Row {
+        long: "audit",
+        short: None,
+        effect: Effect::Value("FILE", |o, v| {
+            o.audit = Some(v.into());
+            Ok(())
+        }),
+        help:
+            "write there who did what; none: nowhere (upright_audit.log of the machine's Upright)",
     },
     Row {
         long: "confdir",
