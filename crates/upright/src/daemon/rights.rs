@@ -24,7 +24,7 @@ use std::io::{ErrorKind, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use sys::{memfd, users};
 
 /// How many names are remembered.
@@ -233,7 +233,7 @@ impl Daemon {
     }
 
     /// Returns what the file says; nothing where there is none, and none was asked for.
-    fn rights_text(&self, path: &PathBuf) -> Result<Option<Vec<u8>>, String> {
+    fn rights_text(&self, path: &Path) -> Result<Option<Vec<u8>>, String> {
         let shown = path.display();
         let why =
             |error: std::io::Error| format!("{shown}: cannot be read: {}", sources::words(&error));
