@@ -10,6 +10,7 @@ extern crate alloc;
 
 pub mod cgroup;
 pub mod command;
+pub mod concern;
 pub mod control;
 pub mod dialect;
 pub mod errno;

@@ -470,7 +470,7 @@ fn every_refusal_survives_the_wire_with_its_words_its_failure_and_the_last_outpu
         let output = Some(Text::from("bind: address in use\n"));
         let mut out = Vec::new();
         let reply = Reply::Refused(refusal.clone());
-        opened(Command::Start).answer(Answer::of_reply(reply, output.clone()), &mut out);
+        opened(Command::Start).answer(Answer::of_reply(reply, output.clone(), None), &mut out);
         let Err(Fault::Refused(refused)) = read(Command::Start, &out) else {
             panic!("{refusal:?}");
         };

@@ -116,6 +116,10 @@ pub enum Note {
     StartsAgain(u32),
     /// A client of whom it is known who it is asked.
     AskedBy(Asked, Shared<Asker>),
+    /// The budget of restarts is spent: its turn comes after this long.
+    Deferred(Span),
+    /// It would be given up for this, and is tried again slowly instead.
+    Slows(Failure),
 }
 
 impl History {
@@ -136,6 +140,10 @@ impl History {
             }
             Note::NotSpawned(process, step, errno) => {
                 self.last_exit = Some((at, LastExit::NotSpawned { process, step, errno }));
+            }
+            // What ended before or after main, where the job failed by it.
+            Note::Failed(Failure::Ended(process, exit)) if process != Role::Main => {
+                self.last_exit = Some((at, LastExit::Ended { process, exit }));
             }
             Note::Respawns(_) => {
                 self.respawns = self.respawns.saturating_add(1);
@@ -180,6 +188,8 @@ impl History {
             | Note::Remains(_)
             | Note::ChainCut(_)
             | Note::AskedBy(..)
+            | Note::Deferred(_)
+            | Note::Slows(_)
             | Note::Redefined => {}
         }
         if self.entries.len() >= HISTORY_MAX {
@@ -253,15 +263,11 @@ impl Note {
             Note::Remains(remaining) => {
                 (format!("{remaining}"), "left alone, for want of `kill mode tree`".into())
             }
-            Note::ChainCut(missed) => {
-                let names: Vec<String> = missed.iter().map(|job| format!("{job}")).collect();
-                (
-                    format!(
-                        "more than {CHAIN_MAX} jobs start each other by events that report ends"
-                    ),
-                    format!("not delivered to {}", names.join(", ")),
-                )
+            Note::ChainCut(missed) => cut(missed),
+            Note::Deferred(span) => {
+                ("too many restarts on this host".into(), format!("wait {span} for its turn"))
             }
+            Note::Slows(failure) => (format!("{failure}"), "go on trying, slowly".into()),
             Note::Redefined => ("the job's file changed".into(), "the new one is in force".into()),
         }
     }
@@ -271,6 +277,14 @@ fn by_events(asked: &Asked, names: &[EventName]) -> (String, String) {
     let names: Vec<String> = names.iter().map(|name| format!("{name}")).collect();
     let on = if *asked == Asked::Stop { "stop on" } else { "start on" };
     (format!("{on} came true by {}", names.join(", ")), format!("goal {}", goal(asked)))
+}
+
+fn cut(missed: &[JobName]) -> (String, String) {
+    let names: Vec<String> = missed.iter().map(|job| format!("{job}")).collect();
+    (
+        format!("more than {CHAIN_MAX} jobs start each other by events that report ends"),
+        format!("not delivered to {}", names.join(", ")),
+    )
 }
 
 fn sent(cause: &str, signal: Signal) -> (String, String) {

@@ -294,7 +294,7 @@ impl Daemon {
             }
         };
         let output = (choice & 1 == 1).then(|| Text::from(&[choice, b'\n']));
-        Answer::of_reply(reply.unwrap_or(Reply::Done(None)), output)
+        Answer::of_reply(reply.unwrap_or(Reply::Done(None)), output, None)
     }
 
     fn turn(&mut self, input: Input, id: RequestId) -> Option<Reply> {

@@ -3,6 +3,7 @@
 
 use super::lines::Lines;
 use super::talk::Grade;
+use std::cell::Cell;
 use std::os::fd::OwnedFd;
 use sys::clock::{self, Day, Moment, Shown};
 
@@ -10,17 +11,24 @@ use sys::clock::{self, Day, Moment, Shown};
 pub struct Chronicle {
     lines: Lines,
     least: u8,
+    /// Whether it says already who is still to end before everything ends.
+    names_the_dying: Cell<bool>,
 }
 
 impl Chronicle {
     /// Makes one of the writing end of a pipe, for lines of at least that number.
     pub fn new(end: OwnedFd, least: u8) -> Chronicle {
-        Chronicle { lines: Lines::new(end), least }
+        Chronicle { lines: Lines::new(end), least, names_the_dying: Cell::new(false) }
     }
 
     /// Reports whether lines of a grade are written.
     pub fn hears(&self, grade: Grade) -> bool {
         grade.number() >= self.least
+    }
+
+    /// Reports whether it is still to be said who has to end before everything ends. That is once.
+    pub fn is_to_name_the_dying(&self) -> bool {
+        !self.names_the_dying.replace(true)
     }
 
     /// Writes a line.

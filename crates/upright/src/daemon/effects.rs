@@ -60,6 +60,7 @@ impl Daemon {
     /// Writes a turn into the journal and puts its effects in line.
     pub(super) fn record(&mut self, mut effects: Vec<Effect>) {
         Effect::in_order(&mut effects);
+        self.chronicle_kills(&effects);
         let changes = self.engine.take_changes();
         let level = self.engine.level();
         let heard = std::mem::replace(&mut self.level, level) != level;
@@ -456,8 +457,9 @@ impl Daemon {
     }
 
     fn answer(&mut self, request: RequestId, reply: &Reply, output: Option<&Text>) {
+        let concern = self.engine.concern(reply);
         for id in self.connections.take_waiting(request) {
-            let answer = Answer::of_reply(reply.clone(), output.cloned());
+            let answer = Answer::of_reply(reply.clone(), output.cloned(), concern.clone());
             self.connections.answer(id, answer);
             self.touched.insert(id);
         }

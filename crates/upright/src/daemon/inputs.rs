@@ -523,7 +523,8 @@ impl Daemon {
         match token.as_ref().and_then(|token| self.engine.find_token(token)) {
             Some(Found::Pending(running)) => self.connections.await_reply(id, running),
             Some(Found::Answered(reply)) => {
-                self.connections.answer(id, Answer::of_reply(reply, None));
+                let concern = self.engine.concern(&reply);
+                self.connections.answer(id, Answer::of_reply(reply, None, concern));
             }
             None => {
                 let number = self.engine.next_request();
