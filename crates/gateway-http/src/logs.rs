@@ -23,6 +23,15 @@ pub enum Channel {
     Stderr,
 }
 
+impl Channel {
+    fn stream(self) -> Stream {
+        match self {
+            Channel::Stdout => Stream::Stdout,
+            Channel::Stderr => Stream::Stderr,
+        }
+    }
+}
+
 /// Where the output of a process is; nothing where it is in no file, or may not be known.
 #[derive(Clone, Debug, Default)]
 pub struct Paths {
@@ -73,11 +82,7 @@ pub async fn open(control: &Control, log: &Log, name: &str) -> Result<Found, Fau
 
 /// Returns which log of a process is meant.
 pub fn of(process: &Process, channel: Channel) -> Log {
-    let stream = match channel {
-        Channel::Stdout => Stream::Stdout,
-        Channel::Stderr => Stream::Stderr,
-    };
-    Log::Of(process.target(), stream)
+    Log::Of(process.target(), channel.stream())
 }
 
 fn refused(log: &Log, fault: &Refusal, name: &str) -> Fault {

@@ -23,7 +23,6 @@ const PARTS: [&str; 3] = ["main", "shutdown", "auth"];
 const DELIBERATE: &[(&str, &str)] = &[
     ("main/raw close 1.1", "`Connection: close` is answered by the same"),
     ("main/supervisor.getProcessInfo('bad',)", "a start that cannot be is a start that failed"),
-    ("main/supervisor.startProcess('noexec',)", "the reason is the kernel's"),
 ];
 
 /// A part's cases: what came, and whether it is an accident of the original's language.

@@ -1,5 +1,6 @@
 //! A call with its parameters understood, and back to the wire.
 
+use super::audit::Origin;
 use super::codec;
 use super::command::{self, Command};
 use super::fault::Fault;
@@ -237,8 +238,17 @@ impl Call {
 
     /// Appends the call as a message, its NUL included.
     pub fn encode(&self, out: &mut Vec<u8>) {
+        self.write(None, out);
+    }
+
+    /// As [`Call::encode`], with where it came from: what a gateway says of its client.
+    pub fn encode_from(&self, origin: &Origin, out: &mut Vec<u8>) {
+        self.write(Some(origin), out);
+    }
+
+    fn write(&self, origin: Option<&Origin>, out: &mut Vec<u8>) {
         let row = command::row(self.command());
-        codec::write_call(row, &self.params(), out);
+        codec::write_call(row, &self.params(), origin, out);
     }
 
     fn params(&self) -> Params {

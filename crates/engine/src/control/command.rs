@@ -3,6 +3,8 @@
 use super::call::{decode, Call};
 use super::fault::Fault;
 use super::params::Params;
+use super::rights::Reach;
+use crate::rights::Role;
 use core::fmt;
 
 /// What can be asked.
@@ -84,43 +86,23 @@ pub enum Command {
     AddGroup,
     /// Forget a group of it.
     RemoveGroup,
-    /// The file of an output, opened.
-    OpenLog,
     /// Empty the file of an output.
     ClearLog,
+    /// The file of an output, opened.
+    OpenLog,
     /// How much was written to logs.
     LogCounts,
     /// What Supervisor's configuration says of its programs.
     Configured,
 }
 
-/// What a peer must be allowed to, see [`super::rights`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Privilege {
-    /// See states, reasons and events without their values: everybody.
-    See,
-    /// Read output and command lines.
-    Logs,
-    /// Read the variables that jobs get: they may be secrets, so no server grants it.
-    Environment,
-    /// Start and stop jobs and emit events.
-    Act,
-    /// Read the configuration again, and end everything.
-    Manage,
-    /// Change Upright itself.
-    Admin,
-}
-
-impl Privilege {
-    /// Every privilege, the least first.
-    pub const ALL: [Privilege; 6] = [
-        Privilege::See,
-        Privilege::Logs,
-        Privilege::Environment,
-        Privilege::Act,
-        Privilege::Manage,
-        Privilege::Admin,
-    ];
+/// Whether a command changes anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Touch {
+    /// It only reads.
+    Reads,
+    /// It changes something, or may.
+    Changes,
 }
 
 /// How a command is answered.
@@ -151,8 +133,14 @@ pub struct Row {
     pub command: Command,
     /// The method's name in the interface.
     pub method: &'static str,
-    /// What the caller must be allowed to.
-    pub privilege: Privilege,
+    /// The role that the caller must have: over the job that is named, where one can be; else over
+    /// everything. None: everybody may who can connect.
+    pub role: Option<Role>,
+    /// What a server's section must grant at least, for whoever comes through it; none: no server
+    /// grants it.
+    pub reach: Option<Reach>,
+    /// Whether it changes anything.
+    pub touch: Touch,
     /// The right in words, after "permission to".
     pub right: &'static str,
     /// How it is answered.
@@ -163,6 +151,13 @@ pub struct Row {
     pub help: &'static str,
     /// Makes the call of its parameters.
     pub(super) decode: fn(Params) -> Result<Call, Fault>,
+}
+
+impl Row {
+    /// Reports whether it can be about one job.
+    pub fn is_over_job(&self) -> bool {
+        self.parameters.iter().any(|parameter| parameter.name == "job")
+    }
 }
 
 impl fmt::Debug for Row {
@@ -187,7 +182,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::Start,
         method: "Start",
-        privilege: Privilege::Act,
+        role: Some(Role::Operate),
+        reach: Some(Reach::Manage),
+        touch: Touch::Changes,
         right: "start jobs",
         replies: Replies::Settled,
         parameters: &[JOB, ENV, INSTANCE, Parameter { name: "once", needed: false }, WAIT, TOKEN],
@@ -197,7 +194,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::Stop,
         method: "Stop",
-        privilege: Privilege::Act,
+        role: Some(Role::Operate),
+        reach: Some(Reach::Manage),
+        touch: Touch::Changes,
         right: "stop jobs",
         replies: Replies::Settled,
         parameters: CHANGE,
@@ -207,7 +206,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::Restart,
         method: "Restart",
-        privilege: Privilege::Act,
+        role: Some(Role::Operate),
+        reach: Some(Reach::Manage),
+        touch: Touch::Changes,
         right: "restart jobs",
         replies: Replies::Settled,
         parameters: CHANGE,
@@ -217,7 +218,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::Reload,
         method: "Reload",
-        privilege: Privilege::Act,
+        role: Some(Role::Operate),
+        reach: Some(Reach::Manage),
+        touch: Touch::Changes,
         right: "reload jobs",
         replies: Replies::AtOnce,
         parameters: &[JOB, ENV, INSTANCE, TOKEN],
@@ -227,7 +230,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::Signal,
         method: "Signal",
-        privilege: Privilege::Act,
+        role: Some(Role::Operate),
+        reach: Some(Reach::Manage),
+        touch: Touch::Changes,
         right: "send signals to jobs",
         replies: Replies::AtOnce,
         parameters: &[JOB, ENV, INSTANCE, Parameter { name: "signal", needed: true }, TOKEN],
@@ -237,7 +242,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::Intend,
         method: "Intend",
-        privilege: Privilege::Act,
+        role: Some(Role::Operate),
+        reach: Some(Reach::Manage),
+        touch: Touch::Changes,
         right: "enable, disable or mask jobs",
         replies: Replies::AtOnce,
         parameters: &[
@@ -252,7 +259,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::SendInput,
         method: "SendInput",
-        privilege: Privilege::Act,
+        role: Some(Role::Operate),
+        reach: Some(Reach::Manage),
+        touch: Touch::Changes,
         right: "write to the input of jobs",
         replies: Replies::AtOnce,
         parameters: &[JOB, ENV, INSTANCE, Parameter { name: "input", needed: true }],
@@ -262,7 +271,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::Emit,
         method: "Emit",
-        privilege: Privilege::Act,
+        role: Some(Role::Operate),
+        reach: Some(Reach::Manage),
+        touch: Touch::Changes,
         right: "emit events",
         replies: Replies::Settled,
         parameters: &[Parameter { name: "event", needed: true }, ENV, WAIT, TOKEN],
@@ -272,7 +283,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::EmitFile,
         method: "EmitFile",
-        privilege: Privilege::Act,
+        role: Some(Role::Operate),
+        reach: Some(Reach::Manage),
+        touch: Touch::Changes,
         right: "emit events",
         replies: Replies::Settled,
         parameters: &[Parameter { name: "event", needed: true }, ENV, WAIT, TOKEN],
@@ -282,7 +295,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::Status,
         method: "Status",
-        privilege: Privilege::See,
+        role: None,
+        reach: Some(Reach::Look),
+        touch: Touch::Reads,
         right: "see jobs",
         replies: Replies::AtOnce,
         parameters: TARGET,
@@ -292,7 +307,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::List,
         method: "List",
-        privilege: Privilege::See,
+        role: None,
+        reach: Some(Reach::Look),
+        touch: Touch::Reads,
         right: "see jobs",
         replies: Replies::Pages,
         parameters: &[ANY_JOB, Parameter { name: "all", needed: false }],
@@ -302,7 +319,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::Why,
         method: "Why",
-        privilege: Privilege::See,
+        role: None,
+        reach: Some(Reach::Look),
+        touch: Touch::Reads,
         right: "see jobs",
         replies: Replies::AtOnce,
         parameters: TARGET,
@@ -312,7 +331,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::Timeline,
         method: "Timeline",
-        privilege: Privilege::See,
+        role: None,
+        reach: Some(Reach::Look),
+        touch: Touch::Reads,
         right: "see jobs",
         replies: Replies::Pages,
         parameters: &[],
@@ -322,7 +343,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::ShowConfig,
         method: "ShowConfig",
-        privilege: Privilege::See,
+        role: None,
+        reach: Some(Reach::Look),
+        touch: Touch::Reads,
         right: "see jobs",
         replies: Replies::Pages,
         parameters: &[ANY_JOB],
@@ -332,7 +355,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::Settings,
         method: "Settings",
-        privilege: Privilege::Logs,
+        role: Some(Role::Look),
+        reach: Some(Reach::Look),
+        touch: Touch::Reads,
         right: "read the command lines of jobs",
         replies: Replies::AtOnce,
         parameters: &[JOB],
@@ -342,7 +367,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::Programs,
         method: "Programs",
-        privilege: Privilege::See,
+        role: None,
+        reach: Some(Reach::Look),
+        touch: Touch::Reads,
         right: "see jobs",
         replies: Replies::Pages,
         parameters: &[ANY_JOB],
@@ -352,7 +379,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::Usage,
         method: "Usage",
-        privilege: Privilege::See,
+        role: None,
+        reach: Some(Reach::Look),
+        touch: Touch::Reads,
         right: "see jobs",
         replies: Replies::AtOnce,
         parameters: &[JOB],
@@ -362,7 +391,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::ReloadConfiguration,
         method: "ReloadConfiguration",
-        privilege: Privilege::Manage,
+        role: Some(Role::Administer),
+        reach: Some(Reach::Manage),
+        touch: Touch::Changes,
         right: "reload configuration",
         replies: Replies::AtOnce,
         parameters: &[],
@@ -372,7 +403,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::Version,
         method: "Version",
-        privilege: Privilege::See,
+        role: None,
+        reach: Some(Reach::Look),
+        touch: Touch::Reads,
         right: "ask for the version",
         replies: Replies::AtOnce,
         parameters: &[],
@@ -382,7 +415,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::GetLogPriority,
         method: "GetLogPriority",
-        privilege: Privilege::See,
+        role: None,
+        reach: Some(Reach::Look),
+        touch: Touch::Reads,
         right: "see the log priority",
         replies: Replies::AtOnce,
         parameters: &[],
@@ -392,7 +427,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::SetLogPriority,
         method: "SetLogPriority",
-        privilege: Privilege::Admin,
+        role: Some(Role::Administer),
+        reach: None,
+        touch: Touch::Changes,
         right: "set log priority",
         replies: Replies::AtOnce,
         parameters: &[Parameter { name: "priority", needed: true }],
@@ -402,7 +439,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::NotifyDiskWriteable,
         method: "NotifyDiskWriteable",
-        privilege: Privilege::Admin,
+        role: Some(Role::Administer),
+        reach: None,
+        touch: Touch::Changes,
         right: "notify disk is writeable",
         replies: Replies::AtOnce,
         parameters: &[],
@@ -412,7 +451,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::Upgrade,
         method: "Upgrade",
-        privilege: Privilege::Admin,
+        role: Some(Role::Administer),
+        reach: None,
+        touch: Touch::Changes,
         right: "upgrade Upright",
         replies: Replies::AtOnce,
         parameters: &[],
@@ -422,7 +463,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::NotifyDbusAddress,
         method: "NotifyDbusAddress",
-        privilege: Privilege::Admin,
+        role: Some(Role::Administer),
+        reach: None,
+        touch: Touch::Changes,
         right: "notify D-Bus address",
         replies: Replies::AtOnce,
         parameters: &[ADDRESS],
@@ -432,7 +475,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::NotifyCgroupManagerAddress,
         method: "NotifyCgroupManagerAddress",
-        privilege: Privilege::Admin,
+        role: Some(Role::Administer),
+        reach: None,
+        touch: Touch::Changes,
         right: "notify cgroup manager address",
         replies: Replies::AtOnce,
         parameters: &[ADDRESS],
@@ -442,7 +487,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::Events,
         method: "Events",
-        privilege: Privilege::See,
+        role: None,
+        reach: Some(Reach::Look),
+        touch: Touch::Reads,
         right: "see events",
         replies: Replies::Stream,
         parameters: &[
@@ -455,7 +502,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::Outputs,
         method: "Outputs",
-        privilege: Privilege::Logs,
+        role: Some(Role::Look),
+        reach: Some(Reach::Look),
+        touch: Touch::Reads,
         right: "read the output of jobs",
         replies: Replies::Stream,
         parameters: &[],
@@ -465,7 +514,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::LogPath,
         method: "LogPath",
-        privilege: Privilege::Logs,
+        role: Some(Role::Look),
+        reach: Some(Reach::Look),
+        touch: Touch::Reads,
         right: "read the output of jobs",
         replies: Replies::AtOnce,
         parameters: &[JOB, ENV, INSTANCE, STREAM],
@@ -475,7 +526,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::Shutdown,
         method: "Shutdown",
-        privilege: Privilege::Manage,
+        role: Some(Role::Administer),
+        reach: Some(Reach::Manage),
+        touch: Touch::Changes,
         right: "shut down",
         replies: Replies::AtOnce,
         parameters: &[
@@ -488,7 +541,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::GetEnv,
         method: "GetEnv",
-        privilege: Privilege::Environment,
+        role: Some(Role::Administer),
+        reach: None,
+        touch: Touch::Reads,
         right: "query job environment",
         replies: Replies::AtOnce,
         parameters: &[Parameter { name: "name", needed: true }, ANY_JOB, INSTANCE],
@@ -498,7 +553,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::SetEnv,
         method: "SetEnv",
-        privilege: Privilege::Admin,
+        role: Some(Role::Administer),
+        reach: None,
+        touch: Touch::Changes,
         right: "modify job environment",
         replies: Replies::AtOnce,
         parameters: &[
@@ -513,7 +570,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::UnsetEnv,
         method: "UnsetEnv",
-        privilege: Privilege::Admin,
+        role: Some(Role::Administer),
+        reach: None,
+        touch: Touch::Changes,
         right: "modify job environment",
         replies: Replies::AtOnce,
         parameters: &[Parameter { name: "names", needed: true }, ANY_JOB, INSTANCE],
@@ -523,7 +582,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::ListEnv,
         method: "ListEnv",
-        privilege: Privilege::Environment,
+        role: Some(Role::Administer),
+        reach: None,
+        touch: Touch::Reads,
         right: "query job environment",
         replies: Replies::AtOnce,
         parameters: &[ANY_JOB, INSTANCE],
@@ -533,7 +594,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::ResetEnv,
         method: "ResetEnv",
-        privilege: Privilege::Admin,
+        role: Some(Role::Administer),
+        reach: None,
+        touch: Touch::Changes,
         right: "modify job environment",
         replies: Replies::AtOnce,
         parameters: &[ANY_JOB, INSTANCE],
@@ -543,7 +606,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::Supervisor,
         method: "Supervisor",
-        privilege: Privilege::See,
+        role: None,
+        reach: Some(Reach::Look),
+        touch: Touch::Reads,
         right: "see jobs",
         replies: Replies::AtOnce,
         parameters: &[],
@@ -553,7 +618,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::Reread,
         method: "Reread",
-        privilege: Privilege::Manage,
+        role: Some(Role::Administer),
+        reach: Some(Reach::Manage),
+        touch: Touch::Changes,
         right: "reload configuration",
         replies: Replies::AtOnce,
         parameters: &[],
@@ -563,7 +630,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::AddGroup,
         method: "AddGroup",
-        privilege: Privilege::Manage,
+        role: Some(Role::Administer),
+        reach: Some(Reach::Manage),
+        touch: Touch::Changes,
         right: "reload configuration",
         replies: Replies::AtOnce,
         parameters: &[Parameter { name: "name", needed: true }],
@@ -573,7 +642,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::RemoveGroup,
         method: "RemoveGroup",
-        privilege: Privilege::Manage,
+        role: Some(Role::Administer),
+        reach: Some(Reach::Manage),
+        touch: Touch::Changes,
         right: "reload configuration",
         replies: Replies::AtOnce,
         parameters: &[Parameter { name: "name", needed: true }],
@@ -581,9 +652,23 @@ pub const COMMANDS: &[Row] = &[
         decode: decode::remove_group,
     },
     Row {
+        command: Command::ClearLog,
+        method: "ClearLog",
+        role: Some(Role::Operate),
+        reach: Some(Reach::Manage),
+        touch: Touch::Changes,
+        right: "clear the output of jobs",
+        replies: Replies::AtOnce,
+        parameters: &[ANY_JOB, ENV, INSTANCE, STREAM],
+        help: "Empties the file that a job's output is written to.",
+        decode: decode::clear_log,
+    },
+    Row {
         command: Command::OpenLog,
         method: "OpenLog",
-        privilege: Privilege::Logs,
+        role: Some(Role::Look),
+        reach: Some(Reach::Look),
+        touch: Touch::Reads,
         right: "read the output of jobs",
         replies: Replies::AtOnce,
         parameters: &[ANY_JOB, ENV, INSTANCE, STREAM],
@@ -591,19 +676,11 @@ pub const COMMANDS: &[Row] = &[
         decode: decode::open_log,
     },
     Row {
-        command: Command::ClearLog,
-        method: "ClearLog",
-        privilege: Privilege::Act,
-        right: "empty the logs of jobs",
-        replies: Replies::AtOnce,
-        parameters: &[ANY_JOB, ENV, INSTANCE, STREAM],
-        help: "Empties the file that a job's output is written to.",
-        decode: decode::clear_log,
-    },
-    Row {
         command: Command::LogCounts,
         method: "LogCounts",
-        privilege: Privilege::See,
+        role: None,
+        reach: Some(Reach::Look),
+        touch: Touch::Reads,
         right: "see jobs",
         replies: Replies::Pages,
         parameters: &[],
@@ -613,7 +690,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::Configured,
         method: "Configured",
-        privilege: Privilege::Logs,
+        role: Some(Role::Look),
+        reach: Some(Reach::Look),
+        touch: Touch::Reads,
         right: "read the command lines of jobs",
         replies: Replies::Pages,
         parameters: &[],
@@ -679,12 +758,13 @@ mod tests {
     fn what_changes_something_needs_a_privilege_and_only_requests_take_a_token() {
         for row in COMMANDS {
             let token = row.parameters.iter().any(|parameter| parameter.name == "token");
-            // What a process has been sent nobody can ask for again; what is empty may be emptied again.
-            let once = matches!(row.command, Command::SendInput | Command::ClearLog);
-            let request = row.privilege == Privilege::Act && !once;
+            // What a process has been sent nobody can ask for again.
+            let at_once = [Command::SendInput, Command::ClearLog];
+            let request = row.role == Some(Role::Operate) && !at_once.contains(&row.command);
             assert_eq!(token, request, "{}", row.method);
             let waits = row.parameters.iter().any(|parameter| parameter.name == "wait");
             assert_eq!(waits, row.replies == Replies::Settled, "{}", row.method);
+            assert!(row.touch == Touch::Reads || row.role >= Some(Role::Operate), "{row:?}");
         }
     }
 

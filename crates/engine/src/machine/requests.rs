@@ -242,7 +242,7 @@ impl Engine {
         if let Some(instance) = self.instances.edit(&id) {
             instance.depth = 0;
             instance.started_by = Box::default();
-            instance.respawn.failures = 0;
+            instance.respawn.forgive();
             if let Which::Env(env) = &target.which {
                 instance.given_next = Some(env.clone().into());
             }
@@ -372,13 +372,14 @@ impl Engine {
             let why: String = format!("{EVENTS_MAX} events are on their way; try again later");
             return Err(Refusal::TooMuch(why));
         }
+        let cause = self.cause_of_request();
         match wait {
             Wait::Settled => {
                 let waiters = Vec::from([EventWaiter::Request(request)]);
-                self.emit(name, env, waiters, 0, None);
+                self.emit(name, env, waiters, 0, None, cause);
             }
             Wait::Accepted => {
-                self.emit(name, env, Vec::new(), 0, None);
+                self.emit(name, env, Vec::new(), 0, None, cause);
                 self.reply(request, Reply::Done(None), None);
             }
         }

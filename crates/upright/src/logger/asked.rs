@@ -4,8 +4,8 @@
 
 use super::run::Logger;
 use super::source::Source;
-use engine::logroute::{Count, FromLogger, COUNTS_MAX, OWN};
-use engine::process::Stream;
+use engine::logroute::{Count, FromLogger, COUNTS_MAX};
+use engine::process::{InstanceId, Stream};
 use engine::text::Text;
 use std::collections::BTreeMap;
 use sys::{logfile, Errno};
@@ -20,7 +20,7 @@ pub struct Past(BTreeMap<(Box<str>, Stream), (u64, u64)>);
 impl Past {
     /// Adds what came of a source that ends.
     pub fn count(&mut self, source: &Source) {
-        if source.slot == OWN || (source.taken, source.dropped) == (0, 0) {
+        if source.slot.instance == InstanceId::NONE || (source.taken, source.dropped) == (0, 0) {
             return;
         }
         let key = (source.label.clone(), source.stream);
@@ -77,7 +77,9 @@ impl Logger {
         let mut sums = self.past.0.clone();
         let mut sizes: BTreeMap<(Box<str>, Stream), u64> = BTreeMap::new();
         for id in self.sources.numbers() {
-            let Some(source) = self.sources.row(id).filter(|source| source.slot != OWN) else {
+            let Some(source) =
+                self.sources.row(id).filter(|source| source.slot.instance != InstanceId::NONE)
+            else {
                 continue;
             };
             let key = (source.label.clone(), source.stream);
