@@ -188,7 +188,7 @@ struct WireCall<'a> {
 /// Appends a call with its NUL.
 pub(super) fn write_call(row: &Row, parameters: &Params, out: &mut Vec<u8>) {
     let more = match row.replies {
-        Replies::AtOnce | Replies::Settled => false,
+        Replies::AtOnce | Replies::Settled | Replies::Checked => false,
         Replies::Pages | Replies::Stream => true,
     };
     let call = WireCall { method: format!("{INTERFACE}.{}", row.method), parameters, more };

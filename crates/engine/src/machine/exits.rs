@@ -1,11 +1,11 @@
 //! News of processes: they run, could not be started, ended. Source: spec 7.5.
 
 use super::instance::{Due, Hold, Oom, Process, Warning};
-use super::lifecycle::{exit_env, ready_when_run};
+use super::lifecycle::{exit_env, ready_when_run, subject};
 use super::request::{Ended, Failure};
 use super::state::{Goal, Main, State};
 use super::{environment, Effect, Engine, Level, Note, SignalScope};
-use crate::names::EventName;
+use crate::names::{EventName, InstanceName, JobName};
 use crate::process::{Exit, InstanceId, Pid, Role, Slot, Step};
 use crate::signal::Signal;
 use crate::spec::{Expect, NormalExit, Policy, Respawn};
@@ -28,6 +28,9 @@ impl Engine {
     }
 
     pub(super) fn spawned(&mut self, slot: Slot, pid: Pid, refused: u32) {
+        if slot.role == Role::Check {
+            return self.check_spawned(slot, pid, refused);
+        }
         let (id, role) = (slot.instance, slot.role);
         let Some(process) = self.process(slot) else {
             // The engine has given this process up; it must not live on as nobody's.
@@ -65,7 +68,7 @@ impl Engine {
         }
     }
 
-    fn warn_of_refused(&mut self, id: InstanceId, role: Role, refused: u32) {
+    pub(super) fn warn_of_refused(&mut self, id: InstanceId, role: Role, refused: u32) {
         for (step, code, words) in Step::TABLE {
             if refused & 1 << code == 0 {
                 continue;
@@ -83,6 +86,9 @@ impl Engine {
 
     pub(super) fn spawn_failed(&mut self, slot: Slot, step: Step, errno: i32) {
         self.out.push(Effect::Release(slot));
+        if slot.role == Role::Check {
+            return self.check_not_spawned(slot, step, errno);
+        }
         let (id, role) = (slot.instance, slot.role);
         let Some(process) = self.process(slot) else { return };
         if step == Step::Fork && !process.overdue {
@@ -120,7 +126,7 @@ impl Engine {
                 self.fail(id, failure, Some(slot));
                 self.will_stop(id);
             }
-            Role::PostStart | Role::PreStop => {}
+            Role::PostStart | Role::PreStop | Role::Check => {}
         }
         self.process_gone(id, role);
     }
@@ -222,6 +228,9 @@ impl Engine {
 
     pub(super) fn exited(&mut self, slot: Slot, pid: Pid, exit: Exit) {
         self.out.push(Effect::Release(slot));
+        if slot.role == Role::Check {
+            return self.check_exited(slot, pid, exit);
+        }
         // Told again: what the original left is being looked for already.
         let Some(process) = self.process(slot).filter(|p| p.left_by.is_none()) else { return };
         let (id, role) = (slot.instance, slot.role);
@@ -229,7 +238,10 @@ impl Engine {
         let exit = self.known_end(slot, exit);
         self.say_ended(id, role, pid, exit, &spec.policy);
         self.remember(id, Note::Ended(role, pid, exit));
-        self.emit_exited(id, role, pid, exit, process.since);
+        if let Some(instance) = self.instances.look(&id) {
+            let of = (instance.job.clone(), instance.name.clone(), instance.depth);
+            self.emit_exited(of, role, pid, exit, process.since);
+        }
         if role == Role::Main && self.original_ended(id, slot, pid, exit) {
             return;
         }
@@ -258,7 +270,12 @@ impl Engine {
                 self.fail(id, Failure::Ended(role, exit), Some(slot));
                 self.will_stop(id);
             }
-            Role::PreStart | Role::PostStop | Role::PostStart | Role::PreStop | Role::Security => {}
+            Role::PreStart
+            | Role::PostStop
+            | Role::PostStart
+            | Role::PreStop
+            | Role::Security
+            | Role::Check => {}
         }
         #[cfg(feature = "planted")]
         if role == Role::PostStart && self.planted(super::Bug::LostWakeUp) {
@@ -273,7 +290,14 @@ impl Engine {
         instance.is_some_and(|i| i.state == state && i.goal == Goal::Start)
     }
 
-    fn say_ended(&mut self, id: InstanceId, role: Role, pid: Pid, exit: Exit, policy: &Policy) {
+    pub(super) fn say_ended(
+        &mut self,
+        id: InstanceId,
+        role: Role,
+        pid: Pid,
+        exit: Exit,
+        policy: &Policy,
+    ) {
         let normal = exit == Exit::Status(0) || is_normal(exit, &policy.normal_exit);
         let level = if normal { Level::Info } else { Level::Warn };
         self.say(level, |engine| {
@@ -282,12 +306,18 @@ impl Engine {
     }
 
     /// Emits `exited`. It is not delivered to the job that it reports.
-    fn emit_exited(&mut self, id: InstanceId, role: Role, pid: Pid, exit: Exit, since: Mono) {
-        let Some(instance) = self.instances.look(&id) else { return };
-        if instance.job.is_reserved() {
+    pub(super) fn emit_exited(
+        &mut self,
+        (job, name, depth): (JobName, InstanceName, u8),
+        role: Role,
+        pid: Pid,
+        exit: Exit,
+        since: Mono,
+    ) {
+        if job.is_reserved() {
             return;
         }
-        let mut env = self.subject(instance);
+        let mut env = subject(&job, &name);
         env.push(environment::row(b"PROCESS", role.name().as_bytes()));
         env.push(Text::from(format!("PID={pid}")));
         env.extend(exit_env(exit));
@@ -298,9 +328,8 @@ impl Engine {
             env.extend([Text::from("CORE=0"), Text::from("OOM=1")]);
         }
         env.push(Text::from(format!("RUNTIME={}", super::reports::seconds(self.now.since(since)))));
-        let (job, depth) = (instance.job.clone(), instance.depth.saturating_add(1));
         if let Ok(name) = EventName::try_from("exited") {
-            self.emit(name, env, Vec::new(), depth, Some(job));
+            self.emit(name, env, Vec::new(), depth.saturating_add(1), Some(job));
         }
     }
 
