@@ -71,6 +71,8 @@ pub mod held {
     pub const AUTO_LOCK: u32 = 15;
     /// A file that says which sockets jobs share.
     pub const SHARED_NOTE: u32 = 202;
+    /// A copy of the file of rights that is in force.
+    pub const RIGHTS: u32 = 203;
     /// The first of the sockets that jobs share.
     pub const SHARED: u32 = 128;
     /// How many of those there may be.

@@ -4,6 +4,7 @@
 use crate::few::Few;
 use crate::names::{EventName, JobName};
 use crate::process::{Role, Stream};
+use crate::rights::Allow;
 use crate::shared::Shared;
 use crate::signal::Signal;
 use crate::text::Text;
@@ -443,6 +444,9 @@ pub struct Policy {
     /// The place among other jobs; none: they are stopped together with all others of none.
     #[serde(default)]
     pub order: Option<Order>,
+    /// Who has which role over the job, beside what the file of rights says.
+    #[serde(default)]
+    pub allow: Vec<Allow>,
 }
 
 impl Default for Policy {
@@ -464,6 +468,7 @@ impl Default for Policy {
             start_retries: None,
             autostart: false,
             order: None,
+            allow: Vec::new(),
         }
     }
 }

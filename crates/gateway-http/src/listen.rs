@@ -114,6 +114,8 @@ fn attend<S>(
         // A client that breaks off is no mistake of anybody here.
         let _ = http1::Builder::new()
             .timer(TokioTimer::new())
+            // As the original writes them: not every client knows that the case means nothing.
+            .title_case_headers(true)
             .header_read_timeout(SILENCE_MAX)
             .max_buf_size(HEAD_MAX)
             .serve_connection(TokioIo::new(stream), service)

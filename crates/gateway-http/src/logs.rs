@@ -70,9 +70,25 @@ pub async fn read(
     length: i64,
 ) -> Result<Value, Fault> {
     if is_wrong(offset, length) {
-        return Err(Code::BadArguments.about(process.shown()));
+        return Err(Code::BadArguments.fault());
     }
-    part_of(path(control, process, channel).await?, offset, length).await
+    let path = path(control, process, channel).await?;
+    match part_of(path, offset, length).await {
+        // A file is made by its first byte: what has run has written none.
+        Err(fault) if fault.code() == Some(Code::NoFile) && process.has_begun() => Ok("".into()),
+        told => told,
+    }
+}
+
+/// Reports by a fault that a process's file cannot be read; one that runs may have written nothing yet.
+pub async fn is_readable(process: &Process, path: &str) -> Result<(), Fault> {
+    let (path, begun) = (path.to_owned(), process.has_begun());
+    elsewhere(move || match open(&path) {
+        Err(error) if begun && error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(no_file(&path, &error)),
+        Ok(_) => Ok(()),
+    })
+    .await
 }
 
 /// Returns a part of the daemon's own log, as [`read`] does; `NO_FILE` where it has none.

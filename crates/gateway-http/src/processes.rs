@@ -195,6 +195,11 @@ impl Process {
         self.view.last_exit.is_some()
     }
 
+    /// Reports whether it runs, or has run before.
+    pub fn has_begun(&self) -> bool {
+        self.is_alive() || self.has_run()
+    }
+
     /// Returns the fault of a program that has come to rest as there could be no process.
     pub fn not_spawned(&self) -> Option<xmlrpc::Fault> {
         match &self.view.last_exit {
@@ -339,7 +344,11 @@ impl Process {
             return Past {
                 start: program.started.map_or(0, since),
                 stop: program.stopped.map_or(0, since),
-                status: program.exit.as_ref().map_or(0, number),
+                // A start that failed has no status. Source: Supervisor 4.3.0, finish().
+                status: match (self.state(), &program.exit) {
+                    (State::Backoff | State::Fatal, _) | (_, None) => 0,
+                    (_, Some(exit)) => number(exit),
+                },
             };
         }
         let alive = matches!(self.state(), State::Running | State::Stopping | State::Starting);

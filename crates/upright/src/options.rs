@@ -83,6 +83,8 @@ pub struct Options {
     pub log_owner: Option<Vec<u8>>,
     /// How long stopping everything may take; none: what the place decides. Zero: no limit.
     pub stop_timeout: Option<Span>,
+    /// The file that says who may do what.
+    pub rights: Option<PathBuf>,
     /// Where the control socket is made.
     pub socket: Option<PathBuf>,
     /// The file whose server sections say where Supervisor's clients are served.
@@ -126,6 +128,7 @@ impl Default for Options {
             log_mode: None,
             log_owner: None,
             stop_timeout: None,
+            rights: None,
             socket: None,
             servers: None,
             startup: Startup::Event(String::from("startup")),
@@ -276,6 +279,15 @@ const OPTIONS: &[Row] = &[
             Ok(())
         }),
         help: "add a directory of job files before all others",
+    },
+    Row {
+        long: "rights",
+        short: None,
+        effect: Effect::Value("FILE", |o, v| {
+            o.rights = Some(v.into());
+            Ok(())
+        }),
+        help: "let users and groups do what this file grants them",
     },
     Row {
         long: "servers",

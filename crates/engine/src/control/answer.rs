@@ -179,14 +179,24 @@ enum Body {
 
 impl Answer {
     /// Returns the answer that a reply of the machine is; `output` is what the job wrote last, for
-    /// callers who may read its log.
-    pub fn of_reply(reply: Reply, output: Option<Text>) -> Result<Answer, Fault> {
+    /// callers who may read its log, `concern` what of its file a failure is about.
+    pub fn of_reply(
+        reply: Reply,
+        output: Option<Text>,
+        concern: Option<Text>,
+    ) -> Result<Answer, Fault> {
         match reply {
             Reply::Done(instance) => Ok(match output {
                 Some(output) => Answer::Checked(instance.map(Box::new), output),
                 None => Answer::Instance(instance.map(Box::new)),
             }),
-            Reply::Refused(refusal) => Err(Fault::refused(&refusal, output)),
+            Reply::Refused(refusal) => {
+                let mut fault = Fault::refused(&refusal, output);
+                if let Fault::Refused(refused) = &mut fault {
+                    refused.concern = concern;
+                }
+                Err(fault)
+            }
         }
     }
 

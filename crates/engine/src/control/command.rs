@@ -3,6 +3,8 @@
 use super::call::{decode, Call};
 use super::fault::Fault;
 use super::params::Params;
+use super::rights::Reach;
+use crate::rights::Role;
 use core::fmt;
 
 /// What can be asked.
@@ -88,25 +90,13 @@ pub enum Command {
     RemoveGroup,
 }
 
-/// What a peer must be allowed to, see [`super::rights`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Privilege {
-    /// See states, reasons and events without their values: everybody.
-    See,
-    /// Read output, environment and command lines.
-    Logs,
-    /// Start and stop jobs and emit events.
-    Act,
-    /// Read the configuration again, and end everything.
-    Manage,
-    /// Change Upright itself.
-    Admin,
-}
-
-impl Privilege {
-    /// Every privilege, the least first.
-    pub const ALL: [Privilege; 5] =
-        [Privilege::See, Privilege::Logs, Privilege::Act, Privilege::Manage, Privilege::Admin];
+/// Whether a command changes anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Touch {
+    /// It only reads.
+    Reads,
+    /// It changes something, or may.
+    Changes,
 }
 
 /// How a command is answered.
@@ -139,8 +129,14 @@ pub struct Row {
     pub command: Command,
     /// The method's name in the interface.
     pub method: &'static str,
-    /// What the caller must be allowed to.
-    pub privilege: Privilege,
+    /// The role that the caller must have: over the job that is named, where one can be; else over
+    /// everything. None: everybody may who can connect.
+    pub role: Option<Role>,
+    /// What a server's section must grant at least, for whoever comes through it; none: no server
+    /// grants it.
+    pub reach: Option<Reach>,
+    /// Whether it changes anything.
+    pub touch: Touch,
     /// The right in words, after "permission to".
     pub right: &'static str,
     /// How it is answered.
@@ -151,6 +147,13 @@ pub struct Row {
     pub help: &'static str,
     /// Makes the call of its parameters.
     pub(super) decode: fn(Params) -> Result<Call, Fault>,
+}
+
+impl Row {
+    /// Reports whether it can be about one job.
+    pub fn is_over_job(&self) -> bool {
+        self.parameters.iter().any(|parameter| parameter.name == "job")
+    }
 }
 
 impl fmt::Debug for Row {
@@ -175,7 +178,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::Start,
         method: "Start",
-        privilege: Privilege::Act,
+        role: Some(Role::Operate),
+        reach: Some(Reach::Manage),
+        touch: Touch::Changes,
         right: "start jobs",
         replies: Replies::Settled,
         parameters: &[JOB, ENV, INSTANCE, Parameter { name: "once", needed: false }, WAIT, TOKEN],
@@ -185,7 +190,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::Stop,
         method: "Stop",
-        privilege: Privilege::Act,
+        role: Some(Role::Operate),
+        reach: Some(Reach::Manage),
+        touch: Touch::Changes,
         right: "stop jobs",
         replies: Replies::Settled,
         parameters: CHANGE,
@@ -195,7 +202,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::Restart,
         method: "Restart",
-        privilege: Privilege::Act,
+        role: Some(Role::Operate),
+        reach: Some(Reach::Manage),
+        touch: Touch::Changes,
         right: "restart jobs",
         replies: Replies::Settled,
         parameters: CHANGE,
@@ -205,7 +214,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::Reload,
         method: "Reload",
-        privilege: Privilege::Act,
+        role: Some(Role::Operate),
+        reach: Some(Reach::Manage),
+        touch: Touch::Changes,
         right: "reload jobs",
         replies: Replies::Checked,
         parameters: &[JOB, ENV, INSTANCE, TOKEN],
@@ -215,7 +226,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::Check,
         method: "Check",
-        privilege: Privilege::Act,
+        role: Some(Role::Operate),
+        reach: Some(Reach::Manage),
+        touch: Touch::Changes,
         right: "check jobs",
         replies: Replies::Checked,
         parameters: &[JOB, ENV, INSTANCE, TOKEN],
@@ -225,7 +238,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::Signal,
         method: "Signal",
-        privilege: Privilege::Act,
+        role: Some(Role::Operate),
+        reach: Some(Reach::Manage),
+        touch: Touch::Changes,
         right: "send signals to jobs",
         replies: Replies::AtOnce,
         parameters: &[JOB, ENV, INSTANCE, Parameter { name: "signal", needed: true }, TOKEN],
@@ -235,7 +250,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::Intend,
         method: "Intend",
-        privilege: Privilege::Act,
+        role: Some(Role::Operate),
+        reach: Some(Reach::Manage),
+        touch: Touch::Changes,
         right: "enable, disable or mask jobs",
         replies: Replies::AtOnce,
         parameters: &[
@@ -250,7 +267,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::SendInput,
         method: "SendInput",
-        privilege: Privilege::Act,
+        role: Some(Role::Operate),
+        reach: Some(Reach::Manage),
+        touch: Touch::Changes,
         right: "write to the input of jobs",
         replies: Replies::AtOnce,
         parameters: &[JOB, ENV, INSTANCE, Parameter { name: "input", needed: true }],
@@ -260,7 +279,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::Emit,
         method: "Emit",
-        privilege: Privilege::Act,
+        role: Some(Role::Operate),
+        reach: Some(Reach::Manage),
+        touch: Touch::Changes,
         right: "emit events",
         replies: Replies::Settled,
         parameters: &[Parameter { name: "event", needed: true }, ENV, WAIT, TOKEN],
@@ -270,7 +291,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::EmitFile,
         method: "EmitFile",
-        privilege: Privilege::Act,
+        role: Some(Role::Operate),
+        reach: Some(Reach::Manage),
+        touch: Touch::Changes,
         right: "emit events",
         replies: Replies::Settled,
         parameters: &[Parameter { name: "event", needed: true }, ENV, WAIT, TOKEN],
@@ -280,7 +303,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::Status,
         method: "Status",
-        privilege: Privilege::See,
+        role: None,
+        reach: Some(Reach::Look),
+        touch: Touch::Reads,
         right: "see jobs",
         replies: Replies::AtOnce,
         parameters: TARGET,
@@ -290,7 +315,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::List,
         method: "List",
-        privilege: Privilege::See,
+        role: None,
+        reach: Some(Reach::Look),
+        touch: Touch::Reads,
         right: "see jobs",
         replies: Replies::Pages,
         parameters: &[ANY_JOB, Parameter { name: "all", needed: false }],
@@ -300,7 +327,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::Why,
         method: "Why",
-        privilege: Privilege::See,
+        role: None,
+        reach: Some(Reach::Look),
+        touch: Touch::Reads,
         right: "see jobs",
         replies: Replies::AtOnce,
         parameters: TARGET,
@@ -310,7 +339,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::Timeline,
         method: "Timeline",
-        privilege: Privilege::See,
+        role: None,
+        reach: Some(Reach::Look),
+        touch: Touch::Reads,
         right: "see jobs",
         replies: Replies::Pages,
         parameters: &[],
@@ -320,7 +351,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::ShowConfig,
         method: "ShowConfig",
-        privilege: Privilege::See,
+        role: None,
+        reach: Some(Reach::Look),
+        touch: Touch::Reads,
         right: "see jobs",
         replies: Replies::Pages,
         parameters: &[ANY_JOB],
@@ -330,7 +363,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::Settings,
         method: "Settings",
-        privilege: Privilege::Logs,
+        role: Some(Role::Look),
+        reach: Some(Reach::Look),
+        touch: Touch::Reads,
         right: "read the command lines of jobs",
         replies: Replies::AtOnce,
         parameters: &[JOB],
@@ -340,7 +375,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::Programs,
         method: "Programs",
-        privilege: Privilege::See,
+        role: None,
+        reach: Some(Reach::Look),
+        touch: Touch::Reads,
         right: "see jobs",
         replies: Replies::Pages,
         parameters: &[ANY_JOB],
@@ -350,7 +387,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::Usage,
         method: "Usage",
-        privilege: Privilege::See,
+        role: None,
+        reach: Some(Reach::Look),
+        touch: Touch::Reads,
         right: "see jobs",
         replies: Replies::AtOnce,
         parameters: &[JOB],
@@ -360,7 +399,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::ReloadConfiguration,
         method: "ReloadConfiguration",
-        privilege: Privilege::Manage,
+        role: Some(Role::Administer),
+        reach: Some(Reach::Manage),
+        touch: Touch::Changes,
         right: "reload configuration",
         replies: Replies::AtOnce,
         parameters: &[],
@@ -370,7 +411,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::Version,
         method: "Version",
-        privilege: Privilege::See,
+        role: None,
+        reach: Some(Reach::Look),
+        touch: Touch::Reads,
         right: "ask for the version",
         replies: Replies::AtOnce,
         parameters: &[],
@@ -380,7 +423,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::GetLogPriority,
         method: "GetLogPriority",
-        privilege: Privilege::See,
+        role: None,
+        reach: Some(Reach::Look),
+        touch: Touch::Reads,
         right: "see the log priority",
         replies: Replies::AtOnce,
         parameters: &[],
@@ -390,7 +435,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::SetLogPriority,
         method: "SetLogPriority",
-        privilege: Privilege::Admin,
+        role: Some(Role::Administer),
+        reach: None,
+        touch: Touch::Changes,
         right: "set log priority",
         replies: Replies::AtOnce,
         parameters: &[Parameter { name: "priority", needed: true }],
@@ -400,7 +447,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::NotifyDiskWriteable,
         method: "NotifyDiskWriteable",
-        privilege: Privilege::Admin,
+        role: Some(Role::Administer),
+        reach: None,
+        touch: Touch::Changes,
         right: "notify disk is writeable",
         replies: Replies::AtOnce,
         parameters: &[],
@@ -410,7 +459,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::Upgrade,
         method: "Upgrade",
-        privilege: Privilege::Admin,
+        role: Some(Role::Administer),
+        reach: None,
+        touch: Touch::Changes,
         right: "upgrade Upright",
         replies: Replies::AtOnce,
         parameters: &[],
@@ -420,7 +471,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::NotifyDbusAddress,
         method: "NotifyDbusAddress",
-        privilege: Privilege::Admin,
+        role: Some(Role::Administer),
+        reach: None,
+        touch: Touch::Changes,
         right: "notify D-Bus address",
         replies: Replies::AtOnce,
         parameters: &[ADDRESS],
@@ -430,7 +483,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::NotifyCgroupManagerAddress,
         method: "NotifyCgroupManagerAddress",
-        privilege: Privilege::Admin,
+        role: Some(Role::Administer),
+        reach: None,
+        touch: Touch::Changes,
         right: "notify cgroup manager address",
         replies: Replies::AtOnce,
         parameters: &[ADDRESS],
@@ -440,7 +495,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::Events,
         method: "Events",
-        privilege: Privilege::See,
+        role: None,
+        reach: Some(Reach::Look),
+        touch: Touch::Reads,
         right: "see events",
         replies: Replies::Stream,
         parameters: &[
@@ -453,7 +510,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::Outputs,
         method: "Outputs",
-        privilege: Privilege::Logs,
+        role: Some(Role::Look),
+        reach: Some(Reach::Look),
+        touch: Touch::Reads,
         right: "read the output of jobs",
         replies: Replies::Stream,
         parameters: &[],
@@ -463,7 +522,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::LogPath,
         method: "LogPath",
-        privilege: Privilege::Logs,
+        role: Some(Role::Look),
+        reach: Some(Reach::Look),
+        touch: Touch::Reads,
         right: "read the output of jobs",
         replies: Replies::AtOnce,
         parameters: &[JOB, ENV, INSTANCE, STREAM],
@@ -473,7 +534,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::Shutdown,
         method: "Shutdown",
-        privilege: Privilege::Manage,
+        role: Some(Role::Administer),
+        reach: Some(Reach::Manage),
+        touch: Touch::Changes,
         right: "shut down",
         replies: Replies::AtOnce,
         parameters: &[
@@ -486,7 +549,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::GetEnv,
         method: "GetEnv",
-        privilege: Privilege::Logs,
+        role: Some(Role::Administer),
+        reach: Some(Reach::Manage),
+        touch: Touch::Reads,
         right: "query job environment",
         replies: Replies::AtOnce,
         parameters: &[Parameter { name: "name", needed: true }, ANY_JOB, INSTANCE],
@@ -496,7 +561,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::SetEnv,
         method: "SetEnv",
-        privilege: Privilege::Admin,
+        role: Some(Role::Administer),
+        reach: None,
+        touch: Touch::Changes,
         right: "modify job environment",
         replies: Replies::AtOnce,
         parameters: &[
@@ -511,7 +578,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::UnsetEnv,
         method: "UnsetEnv",
-        privilege: Privilege::Admin,
+        role: Some(Role::Administer),
+        reach: None,
+        touch: Touch::Changes,
         right: "modify job environment",
         replies: Replies::AtOnce,
         parameters: &[Parameter { name: "names", needed: true }, ANY_JOB, INSTANCE],
@@ -521,7 +590,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::ListEnv,
         method: "ListEnv",
-        privilege: Privilege::Logs,
+        role: Some(Role::Administer),
+        reach: Some(Reach::Manage),
+        touch: Touch::Reads,
         right: "query job environment",
         replies: Replies::AtOnce,
         parameters: &[ANY_JOB, INSTANCE],
@@ -531,7 +602,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::ResetEnv,
         method: "ResetEnv",
-        privilege: Privilege::Admin,
+        role: Some(Role::Administer),
+        reach: None,
+        touch: Touch::Changes,
         right: "modify job environment",
         replies: Replies::AtOnce,
         parameters: &[ANY_JOB, INSTANCE],
@@ -541,7 +614,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::Supervisor,
         method: "Supervisor",
-        privilege: Privilege::See,
+        role: None,
+        reach: Some(Reach::Look),
+        touch: Touch::Reads,
         right: "see jobs",
         replies: Replies::AtOnce,
         parameters: &[],
@@ -551,7 +626,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::Reread,
         method: "Reread",
-        privilege: Privilege::Manage,
+        role: Some(Role::Administer),
+        reach: Some(Reach::Manage),
+        touch: Touch::Changes,
         right: "reload configuration",
         replies: Replies::AtOnce,
         parameters: &[],
@@ -561,7 +638,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::AddGroup,
         method: "AddGroup",
-        privilege: Privilege::Manage,
+        role: Some(Role::Administer),
+        reach: Some(Reach::Manage),
+        touch: Touch::Changes,
         right: "reload configuration",
         replies: Replies::AtOnce,
         parameters: &[Parameter { name: "name", needed: true }],
@@ -571,7 +650,9 @@ pub const COMMANDS: &[Row] = &[
     Row {
         command: Command::RemoveGroup,
         method: "RemoveGroup",
-        privilege: Privilege::Manage,
+        role: Some(Role::Administer),
+        reach: Some(Reach::Manage),
+        touch: Touch::Changes,
         right: "reload configuration",
         replies: Replies::AtOnce,
         parameters: &[Parameter { name: "name", needed: true }],
@@ -638,10 +719,11 @@ mod tests {
         for row in COMMANDS {
             let token = row.parameters.iter().any(|parameter| parameter.name == "token");
             // What a process has been sent nobody can ask for again.
-            let request = row.privilege == Privilege::Act && row.command != Command::SendInput;
+            let request = row.role == Some(Role::Operate) && row.command != Command::SendInput;
             assert_eq!(token, request, "{}", row.method);
             let waits = row.parameters.iter().any(|parameter| parameter.name == "wait");
             assert_eq!(waits, row.replies == Replies::Settled, "{}", row.method);
+            assert!(row.touch == Touch::Reads || row.role >= Some(Role::Operate), "{row:?}");
         }
     }
 

@@ -69,13 +69,14 @@ impl Engine {
     }
 
     pub(super) fn warn_of_refused(&mut self, id: InstanceId, role: Role, refused: u32) {
-        for (step, code, words) in Step::TABLE {
+        for (step, code, _) in Step::TABLE {
             if refused & 1 << code == 0 {
                 continue;
             }
             self.say(Level::Warn, |engine| {
                 let shown = engine.shown(id);
-                format!("{shown} {role} process: {words}: not permitted; it runs without")
+                let (why, how) = step.refused();
+                format!("{shown} {role} process: {why}; {how}")
             });
             self.remember(id, Note::Refused(role, step));
             if let Some(instance) = self.instances.edit(&id) {

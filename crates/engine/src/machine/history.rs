@@ -141,6 +141,10 @@ impl History {
             Note::NotSpawned(process, step, errno) => {
                 self.last_exit = Some((at, LastExit::NotSpawned { process, step, errno }));
             }
+            // What ended before or after main, where the job failed by it.
+            Note::Failed(Failure::Ended(process, exit)) if process != Role::Main => {
+                self.last_exit = Some((at, LastExit::Ended { process, exit }));
+            }
             Note::Respawns(_) => {
                 self.respawns = self.respawns.saturating_add(1);
                 let of = &mut self.restarts;
@@ -254,7 +258,7 @@ impl Note {
                 "go on with the original process; check the expect stanza".into(),
             ),
             Note::Refused(role, step) => {
-                (format!("{role} process: {}: not permitted", step.words()), "go on without".into())
+                (format!("{role} process: {}", step.refused().0), "go on without".into())
             }
             Note::LivesOn(count) => (
                 format!("{count} of the processes that main left do not end, even after KILL"),

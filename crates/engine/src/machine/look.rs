@@ -336,7 +336,8 @@ fn warning_words(warning: &Warning) -> String {
     match warning {
         Warning::Refused(role, step) => {
             let role: &Role = role;
-            format!("{role} process: {}: not permitted; it runs without", step.words())
+            let (why, how) = step.refused();
+            format!("{role} process: {why}; {how}")
         }
         Warning::ExpectMissed => {
             "expect did not come about in its time; the original process is taken for main".into()

@@ -32,6 +32,7 @@ mod pools;
 mod programs;
 mod reloading;
 mod rescue;
+mod rights;
 mod settings;
 mod shared;
 mod sockets;
@@ -67,6 +68,7 @@ use link::Link;
 use lookup::Lookups;
 use pools::Pools;
 use programs::Programs;
+use rights::Accounts;
 use settings::Settings;
 use shared::Shared;
 use speeches::Speeches;
@@ -128,6 +130,10 @@ struct Daemon {
     logger: Option<OwnedFd>,
     listeners: Vec<(u64, UnixListener)>,
     connections: Connections,
+    /// Who may do what.
+    rights: Rights,
+    /// What users and groups are called.
+    accounts: Accounts,
     journal: Option<Journal>,
     /// Effects that are still to be done, in order.
     todo: VecDeque<Effect>,
@@ -365,9 +371,5 @@ impl Daemon {
         } else if level >= self.engine.level() {
             self.voice.say(level, line);
         }
-    }
-
-    fn rights(uid: u32) -> Rights {
-        Rights { owner: uid }
     }
 }

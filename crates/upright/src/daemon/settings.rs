@@ -54,6 +54,8 @@ pub struct Settings {
     pub logdir: Option<PathBuf>,
     /// Where what operators have decided is kept; none: nowhere.
     pub statedir: Option<PathBuf>,
+    /// The file that says who may do what; none: there is no place for one.
+    pub rights: Option<PathBuf>,
     /// What log files are called that are named by nobody; none: there is no place for such.
     pub autologs: Option<AutoLogs>,
     /// The control socket in the file system; none: there is no place for one.
@@ -86,10 +88,11 @@ impl Settings {
                 runtime.map(|runtime| runtime.join("upright/control"))
             }
         });
-        let (configurations, sources) = sources(&options)
+        let (configurations, sources): (Vec<PathBuf>, Vec<PathBuf>) = sources(&options)
             .into_iter()
             .partition(|path: &PathBuf| crate::supervisord::is_configuration(path));
         Settings {
+            rights: rights(&options, &sources),
             programs: programs(&options, configurations),
             sources,
             logdir: logdir(&options, keeper),
@@ -233,6 +236,19 @@ fn user_sources() -> Vec<PathBuf> {
         found.push(PathBuf::from("/usr/share/upstart/sessions"));
     }
     found
+}
+
+/// Returns the file of rights: of the machine's Upright a place of its own, of others one beside what
+/// they run.
+fn rights(options: &Options, sources: &[PathBuf]) -> Option<PathBuf> {
+    let beside = match options.mode {
+        Mode::System => Some(PathBuf::from("/etc/upright")),
+        Mode::User if looks_in_user_sources(options) => Some(config_home().join("upright")),
+        Mode::Up => sources.first().filter(|source| source.is_dir()).cloned(),
+        Mode::User | Mode::Supervisord => None,
+    };
+    let found = options.rights.clone().or(beside.map(|beside| beside.join("upright.rights")))?;
+    Some(std::path::absolute(&found).unwrap_or(found))
 }
 
 /// Returns the directory of log files. Source: spec 9.

@@ -87,6 +87,13 @@ impl World {
         World::start_by(name, command, prepare)
     }
 
+    /// Starts Upright with more arguments.
+    pub fn start_with(name: &str, arguments: &[&str], prepare: impl FnOnce(&Path)) -> World {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_upright-core"));
+        command.args(arguments);
+        World::start_by(name, command, prepare)
+    }
+
     fn start_by(name: &str, mut command: Command, prepare: impl FnOnce(&Path)) -> World {
         let dir = std::env::temp_dir().join(format!("upright-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&dir);

@@ -1005,6 +1005,16 @@ pub const OPTIONS: &[Key] = &[
     },
     Key {
         section: Kind::Program,
+        key: "allow",
+        value: "ROLE user NAME | group NAME | everybody",
+        default: None,
+        scope: Scope::Program,
+        help: "grants a role over the program; one on each line",
+        source: OURS,
+        read: Read::Program(|p, v| stanza(p, v, "allow", Lines::Each)),
+    },
+    Key {
+        section: Kind::Program,
         key: "chroot",
         value: "DIRECTORY",
         default: None,

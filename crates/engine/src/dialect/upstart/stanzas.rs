@@ -9,6 +9,7 @@ use super::value::{self, natural, permissions, seconds, INT_MAX};
 use crate::cgroup;
 use crate::dialect::meant::did_you_mean;
 use crate::process::Role;
+use crate::rights;
 use crate::spec::{
     Backoff, Cgroup, Command, Console, EnvRow, Expect, KillMode, Limits, LogPlace, LogPolicy,
     NormalExit, OnFull, Resource, Respawn, RespawnLimit, Socket, SocketPlace, StandardInput,
@@ -18,6 +19,7 @@ use crate::time::Span;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
+use alloc::vec;
 use alloc::vec::Vec;
 
 /// What a stanza does to the draft of a job; the reader stands behind the stanza's words.
@@ -132,6 +134,7 @@ pub const STANZAS: &[Stanza] = &[
         d.notes.variables.clear();
         Ok(())
     }),
+    row("allow", "ROLE user NAME | group NAME | everybody", "grants a role over it", OURS, allow),
     row("instance", "NAME", "makes many instances; NAME has variables", INIT5, |d| {
         text(d, |d, text| d.spec.instance = text)
     }),
@@ -585,6 +588,28 @@ fn log_owner(draft: &mut Draft<'_>) -> Result<(), Fault> {
     let owner = owner(draft)?;
     draft.reader.end_of_line()?;
     draft.spec.attrs.log.owner = Some(owner);
+    Ok(())
+}
+
+fn allow(draft: &mut Draft<'_>) -> Result<(), Fault> {
+    let mut words = vec![draft.reader.argument("look, operate or administer")?];
+    while draft.reader.has_token() {
+        words.push(draft.reader.argument("a word")?);
+    }
+    let texts: Vec<&[u8]> = words.iter().map(|word| &word.text[..]).collect();
+    let (allow, taken) = rights::read(&texts).map_err(|mistake| {
+        // What is missing is missed behind the last word.
+        let fault = match words.get(mistake.word) {
+            Some(word) => Fault::at(Complaint::Allow, word),
+            None => draft.reader.fault_here(Complaint::Allow),
+        };
+        fault.help(mistake.help)
+    })?;
+    if let Some(word) = words.get(taken) {
+        return Err(Fault::at(Complaint::UnexpectedToken, word));
+    }
+    draft.reader.end_of_line()?;
+    draft.spec.policy.allow.push(allow);
     Ok(())
 }
 

@@ -200,7 +200,9 @@ impl Session<'_, '_> {
         match (refused.failure(), &shown) {
             (Some(failure), Some(shown)) => {
                 let verb = about.verb;
-                self.world.say(&format!("{shown}: cannot {verb}: {}", reason(&failure)));
+                let concern = refused.concern.as_ref();
+                let why = reason(&failure, concern);
+                self.world.say(&format!("{shown}: cannot {verb}: {why}"));
             }
             (_, _) => self.world.say(&format!("upright: {}", printable(&refused.message))),
         }

@@ -3,11 +3,12 @@
 use super::commands::{Talks, COMMANDS};
 use super::*;
 use crate::cli::client::fake::{Act, Server};
+
 use engine::control::answer::Version;
 use engine::control::call::{Follow, Listed};
 use engine::control::notice::Notice;
 use engine::machine;
-use engine::machine::request::{Asked, Failure, Refusal, Request, Wait};
+use engine::machine::request::{Asked, Failure, Refusal, Reply, Request, Wait};
 use engine::machine::state::{Goal, State};
 use engine::names::{EventName, JobName};
 use engine::process::{Exit as End, Role, Step};
@@ -173,11 +174,14 @@ fn a_start_that_fails_says_why_and_what_the_job_wrote_and_what_to_type_next() {
     let failure = Failure::NotSpawned(Role::Main, Step::Chdir, 2);
     let name = JobName::try_from("db").unwrap();
     let refusal = Refusal::Failed(Asked::Start, name, InstanceName::default(), failure);
-    let fault =
-        || Fault::refused(&refusal, Some(Text::from("reading config\nbind: \u{1b}[31mno\n")));
+    let fault = || {
+        let output = Some(Text::from("reading config\nbind: \u{1b}[31mno\n"));
+        Answer::of_reply(Reply::Refused(refusal.clone()), output, Some("/srv/db".into()))
+            .unwrap_err()
+    };
     let ran = talk("upright start db", vec![Act::Answer(Err(fault()))]);
     let expected = "\
-db: cannot start: main process: unable to change working directory: No such file or directory
+db: cannot start: main process: unable to change working directory /srv/db: No such file or directory
 The last that it wrote:
   | reading config
   | bind: \\u{1b}[31mno

@@ -26,6 +26,11 @@ pub(super) const OPTIONS: &[(&str, &str, &str)] = &[
         "DIR",
         "Keep what is disabled, masked or stopped for good there [default: nowhere]",
     ),
+    (
+        "rights",
+        "FILE",
+        "Let users and groups do what is granted there [default: DIR/upright.rights]",
+    ),
     ("default-console", "VALUE", "Where output goes by default: log, stdout, none, output, owner"),
 ];
 
