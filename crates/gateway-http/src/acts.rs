@@ -6,6 +6,7 @@ use engine::control::answer::Answer;
 use engine::control::call::Call;
 use engine::control::fault::Fault as Refusal;
 use engine::machine::request::{Failure, Request};
+use engine::process::Role;
 use engine::signal::Signal;
 use std::rc::Rc;
 use tokio::sync::Semaphore;
@@ -250,19 +251,32 @@ async fn perform(
         Ok(_) => Ok(()),
         Err(fault) => {
             let told = failed(&fault, act, name);
-            Err(by_last_end(gateway, process, told).await)
+            match process.is_program() && told.code() == Some(Code::AbnormalTermination) {
+                true => Err(of_program(gateway, process, &fault, name).await),
+                false => Err(told),
+            }
         }
     }
 }
 
-/// A program whose last try was no process has the fault of that, whichever try it was.
-async fn by_last_end(gateway: &Gateway, process: &Process, told: Fault) -> Fault {
-    if !process.is_program() || told.code() != Some(Code::AbnormalTermination) {
-        return told;
+/// A program whose last try was no process has the fault of that, whichever try it was; one that ended
+/// before it had stayed up could not be spawned. Source: Supervisor 4.3.0, startProcess.
+async fn of_program(gateway: &Gateway, process: &Process, fault: &Refusal, name: &str) -> Fault {
+    let now = processes::one(&gateway.control, &process.shown()).await;
+    if let Some(fault) = now.ok().and_then(|now| now.not_spawned()) {
+        return fault;
     }
-    match processes::one(&gateway.control, &process.shown()).await {
-        Ok(now) => now.not_spawned().unwrap_or(told),
-        Err(_) => told,
+    let Refusal::Refused(refused) = fault else { return Code::AbnormalTermination.about(name) };
+    match refused.failure() {
+        Some(Failure::Ended(Role::Main, _) | Failure::StartRetries) => Code::SpawnError.about(name),
+        Some(
+            Failure::Ended(..)
+            | Failure::NotSpawned(..)
+            | Failure::RespawnLimit
+            | Failure::Timeout(..)
+            | Failure::Unkillable(_),
+        )
+        | None => Code::AbnormalTermination.about(name),
     }
 }
 

@@ -380,10 +380,11 @@ impl Process {
 
 /// Returns what Supervisor calls it that there was no process.
 pub fn code_of_no_process(step: Step, errno: i32) -> Code {
-    use std::io::ErrorKind::{NotFound, PermissionDenied};
+    use std::io::ErrorKind::{InvalidInput, IsADirectory, NotFound, PermissionDenied};
     match (step, std::io::Error::from_raw_os_error(errno).kind()) {
         (Step::Exec, NotFound) => Code::NoFile,
-        (Step::Exec, PermissionDenied) => Code::NotExecutable,
+        // The second is a command that is none: a quote that is not closed.
+        (Step::Exec, PermissionDenied | InvalidInput | IsADirectory) => Code::NotExecutable,
         _ => Code::SpawnError,
     }
 }

@@ -25,7 +25,6 @@ const DELIBERATE: &[(&str, &str)] = &[
     ("main/inuse false", "what is not in force has no settings here"),
     ("main/supervisor.clearLog()", "refused"),
     ("main/supervisor.getProcessInfo('bad',)", "a start that cannot be is a start that failed"),
-    ("main/supervisor.startProcess('noexec',)", "the reason is the kernel's"),
 ];
 
 /// A part's cases: what came, and whether it is an accident of the original's language.

@@ -116,6 +116,10 @@ pub enum Note {
     StartsAgain(u32),
     /// A client of whom it is known who it is asked.
     AskedBy(Asked, Shared<Asker>),
+    /// The budget of restarts is spent: its turn comes after this long.
+    Deferred(Span),
+    /// It would be given up for this, and is tried again slowly instead.
+    Slows(Failure),
     /// A client asked for what the job's check comes before.
     Checks(Asked, Option<Shared<Asker>>),
     /// The check did not succeed.
@@ -188,6 +192,8 @@ impl History {
             | Note::Remains(_)
             | Note::ChainCut(_)
             | Note::AskedBy(..)
+            | Note::Deferred(_)
+            | Note::Slows(_)
             | Note::Checks(..)
             | Note::CheckFailed(_)
             | Note::Redefined => {}
@@ -267,6 +273,10 @@ impl Note {
             Note::Remains(remaining) => {
                 (format!("{remaining}"), "left alone, for want of `kill mode tree`".into())
             }
+            Note::Deferred(span) => {
+                ("too many restarts on this host".into(), format!("wait {span} for its turn"))
+            }
+            Note::Slows(failure) => (format!("{failure}"), "go on trying, slowly".into()),
             Note::ChainCut(missed) => chain_cut(missed),
             Note::Redefined => ("the job's file changed".into(), "the new one is in force".into()),
         }

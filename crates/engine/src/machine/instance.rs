@@ -210,6 +210,8 @@ pub enum Due {
     Sweep,
     /// Main has stayed up as long as `expect up` wants.
     Up,
+    /// It is its turn in the budget of restarts.
+    Turn,
 }
 
 /// What looking for the leavings of an original has shown.
@@ -249,6 +251,12 @@ pub struct Window {
     /// When the main ran that is being respawned.
     #[serde(default)]
     pub ran_from: Option<Mono>,
+    /// Whether it is tried again slowly, for it would have been given up.
+    #[serde(default)]
+    pub slow: bool,
+    /// Whether the next start is one that the budget of restarts is charged with.
+    #[serde(default)]
+    pub charged: bool,
 }
 
 impl Instance {

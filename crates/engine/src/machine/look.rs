@@ -210,6 +210,15 @@ impl Engine {
         instance.map(|instance| (&instance.job, &instance.name)).or_else(|| self.checked_by(id))
     }
 
+    /// Returns the process of a slot that is being stopped, did not end in its time and is sent KILL.
+    pub fn outlasting(&self, slot: Slot) -> Option<Pid> {
+        let instance = self.instances.look(&slot.instance)?;
+        let process = instance.processes.get(&slot.role).filter(|process| process.slot == slot)?;
+        let killed = instance.due().is_some_and(|(_, due)| due == Due::Unkillable(slot.role));
+        let stops = matches!(instance.state, State::Stopping | State::Killed);
+        process.pid.filter(|_| killed && stops)
+    }
+
     /// Returns how long ago an instance that is gone went; zero where nothing is known of it.
     fn rested(&self, job: &JobName, name: &InstanceName) -> Span {
         let history = self.histories.get(&(job.clone(), name.clone()));
@@ -291,6 +300,14 @@ impl Engine {
             (Hold::Process(role), _) => format!("the {role} process to end"),
             (Hold::Deadline, Some((at, Due::Retry(role)))) => {
                 format!("room in the kernel for the {role} process, next try in {}", left(at))
+            }
+            (Hold::Deadline, Some((at, Due::Turn))) => format!(
+                "its turn, in {}: more than {} restarts a second on this host (restart budget)",
+                left(at),
+                self.config.budget.per_second
+            ),
+            (Hold::Deadline, Some((at, _))) if instance.respawn.slow => {
+                format!("its next try, in {} (respawn retry)", left(at))
             }
             (Hold::Deadline, Some((at, _))) => format!("its back-off to end, in {}", left(at)),
             (Hold::Deadline, None) => "its back-off to end".to_string(),

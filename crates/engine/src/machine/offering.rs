@@ -222,7 +222,7 @@ impl Engine {
             instance.given_next = Some(given);
             instance.started_by = started_by;
             instance.depth = depth.unwrap_or(0);
-            instance.respawn.failures = 0;
+            instance.respawn.forgive();
         }
         self.change_goal(id, Goal::Start);
     }

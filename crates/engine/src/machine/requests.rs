@@ -248,7 +248,7 @@ impl Engine {
         if let Some(instance) = self.instances.edit(&id) {
             instance.depth = 0;
             instance.started_by = Box::default();
-            instance.respawn.failures = 0;
+            instance.respawn.forgive();
             if let Which::Env(env) = &target.which {
                 instance.given_next = Some(env.clone().into());
             }

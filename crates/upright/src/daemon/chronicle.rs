@@ -15,6 +15,8 @@ pub struct Chronicle {
     end: OwnedFd,
     least: u8,
     missed: Cell<u64>,
+    /// Whether it says already who is still to end before everything ends.
+    names_the_dying: Cell<bool>,
 }
 
 impl Chronicle {
@@ -22,12 +24,17 @@ impl Chronicle {
     pub fn new(end: OwnedFd, least: u8) -> Chronicle {
         // Refused, a full pipe would make the daemon wait; it is a pipe that we have made.
         let _ = sys::pipe::set_nonblocking(&end);
-        Chronicle { end, least, missed: Cell::new(0) }
+        Chronicle { end, least, missed: Cell::new(0), names_the_dying: Cell::new(false) }
     }
 
     /// Reports whether lines of a grade are written.
     pub fn hears(&self, grade: Grade) -> bool {
         grade.number() >= self.least
+    }
+
+    /// Reports whether it is still to be said who has to end before everything ends. That is once.
+    pub fn is_to_name_the_dying(&self) -> bool {
+        !self.names_the_dying.replace(true)
     }
 
     /// Writes a line.

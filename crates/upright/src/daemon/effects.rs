@@ -60,6 +60,7 @@ impl Daemon {
     /// Writes a turn into the journal and puts its effects in line.
     pub(super) fn record(&mut self, mut effects: Vec<Effect>) {
         Effect::in_order(&mut effects);
+        self.chronicle_kills(&effects);
         let changes = self.engine.take_changes();
         let level = self.engine.level();
         let heard = std::mem::replace(&mut self.level, level) != level;

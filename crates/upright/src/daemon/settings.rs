@@ -158,7 +158,8 @@ impl Settings {
             Some(span) => Some(span),
             None => (self.keeper == FIRST).then_some(STOP_TIMEOUT),
         };
-        Config { table, own, forced: forced.collect(), seed, stop_timeout }
+        let budget = self.options.restart_budget.unwrap_or_default();
+        Config { table, own, forced: forced.collect(), seed, stop_timeout, budget }
     }
 
     /// Returns where a job's output goes.

@@ -379,6 +379,7 @@ impl Daemon {
         let config = self.settings.config();
         let (engine, catching) = recover(config, past.records, past.ticked, table, replaced);
         self.engine = engine;
+        self.allow_restarts();
         self.following = self.engine.followed().collect();
         // What changed while nobody looked is found in the turns that follow.
         self.walk_all();

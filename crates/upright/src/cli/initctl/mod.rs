@@ -9,6 +9,7 @@ mod sessions;
 use super::client::{Client, Trouble};
 use super::connect::{self, Address, SYSTEM_SOCKET};
 use super::options::{parse, Order, Stop};
+use super::shape::Shape;
 use super::World;
 use commands::{CommandRow, COMMANDS};
 use engine::control::answer::Answer;
@@ -248,6 +249,18 @@ const CHECK_FAILED: &str = "check-failed";
 fn printable_lines(output: &Text) -> String {
     let lines: Vec<String> = output.lossy().lines().map(printable).collect();
     lines.join("\n")
+}
+
+/// Returns what its command line may have.
+pub fn shape() -> Shape {
+    let command = |row: &CommandRow| {
+        let options = row.options.iter().chain(options::COMMON);
+        Shape::simple((row.name, row.synopsis, row.help), row.usage, options)
+    };
+    Shape {
+        commands: COMMANDS.iter().map(command).collect(),
+        ..Shape::simple(("initctl", "Control the init daemon.", ""), "", options::COMMON)
+    }
 }
 
 /// Returns every command's name, for who makes links.

@@ -49,7 +49,7 @@ pub(super) fn events(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Res
 }
 
 /// The kinds of notices, as `--kind` names them.
-const KINDS: [&str; 6] = ["event", "state", "goal", "failed", "job", "program"];
+pub(in crate::cli) const KINDS: [&str; 6] = ["event", "state", "goal", "failed", "job", "program"];
 
 /// Which notices are shown.
 struct Filter {
