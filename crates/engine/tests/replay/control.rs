@@ -253,7 +253,7 @@ impl Daemon {
             Call::Version => Answer::Version(Version::own(1)),
             Call::GetLogPriority => Answer::Priority(Level::TABLE[usize::from(choice % 6)].0),
             Call::SendInput(_, input) => Answer::Taken(input.len() as u64),
-            Call::LogPath(..) => Answer::Path(text),
+            Call::LogPath(..) | Call::ClearLog(..) => Answer::Path(text),
             Call::GetEnv(EnvScope::Global, name) => {
                 return Err(Fault::NoSuchVariable(name.clone()))
             }

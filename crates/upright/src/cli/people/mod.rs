@@ -265,6 +265,7 @@ impl About {
             Call::Ask(Request::Check(target), _) => (Some(&target.job), "check"),
             Call::Ask(Request::Signal(target, _), _) => (Some(&target.job), "signal"),
             Call::SendInput(target, _) => (Some(&target.job), "write to"),
+            Call::ClearLog(target, _) => (Some(&target.job), "clear"),
             Call::Settings(job) => (Some(job), "look"),
             Call::Status(target) | Call::Why(target) | Call::LogPath(target, _) => {
                 (Some(&target.job), "look")
