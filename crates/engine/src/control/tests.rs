@@ -368,6 +368,7 @@ fn every_notice_survives_the_wire_and_shows_values_to_the_owner_only() {
             name: EventName::try_from("ev").unwrap(),
             env: vec![Text::from("A=secret"), Text::from("B")],
             failed: true,
+            cause: String::from("uid 7 (initctl, process 8) emitted it"),
         },
         machine::Notice::State {
             job: JobName::try_from("web").unwrap(),
@@ -381,6 +382,7 @@ fn every_notice_survives_the_wire_and_shows_values_to_the_owner_only() {
             instance: InstanceName::try_from("a").unwrap(),
             goal: Goal::Start,
             state: State::Waiting,
+            cause: String::from("main process (7) killed by KILL signal"),
         },
         machine::Notice::Failed {
             job: JobName::try_from("web").unwrap(),

@@ -4,6 +4,7 @@
 //! One check runs for an instance at a time. Whoever asks while one runs waits for the next: the one
 //! that runs may have looked at files that were changed since.
 
+use super::exits::Reported;
 use super::history::Note;
 use super::instance::{Due, Process};
 use super::job::Next;
@@ -254,7 +255,9 @@ impl Engine {
         self.remember(slot.instance, Note::Ended(Role::Check, pid, exit));
         let depth = self.names.get(&(job.clone(), name.clone()));
         let depth = depth.and_then(|id| self.instances.look(id)).map_or(0, |i| i.depth);
-        self.emit_exited((job, name, depth), Role::Check, pid, exit, process.since);
+        let cause = self.check_words(&job, &name).into_iter().next().unwrap_or_default();
+        let of = Reported { job, name, depth, cause };
+        self.emit_exited(of, Role::Check, pid, exit, process.since);
         match (process.overdue, exit) {
             // Its set-up hung and it was killed for that.
             (true, _) if process.pid.is_none() => {
@@ -473,7 +476,7 @@ impl Engine {
         let words = |wisher: &Wisher| {
             let by = wisher.by.as_ref().map_or_else(|| "a client".into(), |by| format!("{}", **by));
             let what = super::history::verb(&wisher.wish.asked());
-            format!("{by}, whose {what} comes after the check that runs")
+            format!("{by}, whose {what} comes after the check")
         };
         check.wishers.iter().chain(&check.later).map(words).collect()
     }

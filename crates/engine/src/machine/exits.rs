@@ -14,7 +14,16 @@ use crate::time::Mono;
 use crate::view::ProgramState;
 use alloc::boxed::Box;
 use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
+
+/// Whose process an event `exited` reports, in which chain of such events, and why it ended.
+pub(super) struct Reported {
+    pub(super) job: JobName,
+    pub(super) name: InstanceName,
+    pub(super) depth: u8,
+    pub(super) cause: String,
+}
 
 impl Engine {
     /// Returns the process of a slot; nothing where the slot is not in use any more.
@@ -240,7 +249,9 @@ impl Engine {
         self.say_ended(id, role, pid, exit, &spec.policy);
         self.remember(id, Note::Ended(role, pid, exit));
         if let Some(instance) = self.instances.look(&id) {
-            let of = (instance.job.clone(), instance.name.clone(), instance.depth);
+            let (job, name) = (instance.job.clone(), instance.name.clone());
+            let (depth, cause) = (instance.depth, self.cause_of_end(id, role));
+            let of = Reported { job, name, depth, cause };
             self.emit_exited(of, role, pid, exit, process.since);
         }
         if role == Role::Main && self.original_ended(id, slot, pid, exit) {
@@ -309,12 +320,13 @@ impl Engine {
     /// Emits `exited`. It is not delivered to the job that it reports.
     pub(super) fn emit_exited(
         &mut self,
-        (job, name, depth): (JobName, InstanceName, u8),
+        of: Reported,
         role: Role,
         pid: Pid,
         exit: Exit,
         since: Mono,
     ) {
+        let Reported { job, name, depth, cause } = of;
         if job.is_reserved() {
             return;
         }
@@ -330,7 +342,7 @@ impl Engine {
         }
         env.push(Text::from(format!("RUNTIME={}", super::reports::seconds(self.now.since(since)))));
         if let Ok(name) = EventName::try_from("exited") {
-            self.emit(name, env, Vec::new(), depth.saturating_add(1), Some(job));
+            self.emit(name, env, Vec::new(), depth.saturating_add(1), Some(job), cause);
         }
     }
 
