@@ -107,6 +107,11 @@ const TESTS: &[Test] = &[
     },
     Test { name: "what_is_decided_of_jobs_holds_over_boots", needs: &[], run: intents::kept },
     Test {
+        name: "a_decision_holds_also_where_the_one_before_has_not_quite_gone",
+        needs: &["/usr/bin/flock"],
+        run: intents::waited_for,
+    },
+    Test {
         name: "a_decision_that_cannot_be_written_down_holds_and_is_told",
         needs: &[],
         run: intents::refused,
