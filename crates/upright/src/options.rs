@@ -84,6 +84,8 @@ pub struct Options {
     pub log_owner: Option<Vec<u8>>,
     /// How long stopping everything may take; none: what the place decides. Zero: no limit.
     pub stop_timeout: Option<Span>,
+    /// The log of who did what, or `none`.
+    pub audit: Option<PathBuf>,
     /// How many restarts there may be over all jobs; none: what `[supervisord]` says, or as usual.
     pub restart_budget: Option<Budget>,
     /// The file that says who may do what.
@@ -131,6 +133,7 @@ impl Default for Options {
             log_mode: None,
             log_owner: None,
             stop_timeout: None,
+            audit: None,
             restart_budget: None,
             rights: None,
             socket: None,
@@ -184,6 +187,16 @@ const OPTIONS: &[Row] = &[
             Ok(())
         }),
         help: "add a directory of job files after all others",
+    },
+    Row {
+        long: "audit",
+        short: None,
+        effect: Effect::Value("FILE", |o, v| {
+            o.audit = Some(v.into());
+            Ok(())
+        }),
+        help:
+            "write there who did what; none: nowhere (upright_audit.log of the machine's Upright)",
     },
     Row {
         long: "confdir",

@@ -182,6 +182,7 @@ pub(super) const COMMANDS: &[CommandRow] = &[
                     .help("Begin after the one of this number"),
                 one("since", "TIME", "Only what happened within this time: 90, 90s, 5m, 2h, 1d").long("since"),
                 one("job", "PATTERN", "Only of jobs whose names match").long("job"),
+                one("event", "PATTERN", "Only events whose names match").long("event"),
                 one("kind", "KIND", "Only these: event, state, goal, failed, job or program").long("kind"),
             ]
         },

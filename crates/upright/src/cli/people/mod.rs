@@ -261,6 +261,7 @@ impl About {
             Call::Ask(Request::Reload(target), _) => (Some(&target.job), "reload"),
             Call::Ask(Request::Signal(target, _), _) => (Some(&target.job), "signal"),
             Call::SendInput(target, _) => (Some(&target.job), "write to"),
+            Call::ClearLog(target, _) => (Some(&target.job), "clear"),
             Call::Settings(job) => (Some(job), "look"),
             Call::Status(target) | Call::Why(target) | Call::LogPath(target, _) => {
                 (Some(&target.job), "look")

@@ -31,6 +31,7 @@ pub(super) const OPTIONS: &[(&str, &str, &str)] = &[
         "DIR",
         "Keep what is disabled, masked or stopped for good there [default: nowhere]",
     ),
+    ("audit", "FILE", "Write there who did what [default: nowhere]"),
     (
         "rights",
         "FILE",
