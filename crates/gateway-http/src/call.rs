@@ -8,6 +8,7 @@ use crate::methods::{self, Act, Daemon, Method, Row, System, METHODS};
 use crate::processes::{self, Process};
 use crate::web::Web;
 use engine::control::answer::Answer;
+use engine::control::audit::Origin;
 use engine::control::call::Call;
 use engine::control::fault::Fault as Refusal;
 use engine::machine::request::Request;
@@ -35,11 +36,23 @@ pub struct Gateway {
     /// The daemon.
     pub control: Control,
     /// What this one is called.
-    pub identifier: String,
+    pub identifier: Rc<str>,
     /// What is for people, and for collectors of numbers.
-    pub web: Web,
+    pub web: Rc<Web>,
     /// Who is told what clients send to event listeners.
     pub listeners: Rc<Listeners>,
+}
+
+impl Gateway {
+    /// Returns the same for a client.
+    pub fn of(&self, origin: Origin) -> Gateway {
+        Gateway {
+            control: self.control.of(origin),
+            identifier: Rc::clone(&self.identifier),
+            web: Rc::clone(&self.web),
+            listeners: Rc::clone(&self.listeners),
+        }
+    }
 }
 
 type Told = Result<Value, Fault>;
@@ -112,7 +125,7 @@ async fn about_the_daemon(gateway: &Rc<Gateway>, what: Daemon, given: &[Value]) 
     match what {
         Daemon::ApiVersion => Ok(API.into()),
         Daemon::Version => Ok(SUPERVISOR.into()),
-        Daemon::Identification => Ok(gateway.identifier.as_str().into()),
+        Daemon::Identification => Ok((*gateway.identifier).into()),
         // In any other state this is not asked: see `find`.
         Daemon::State => Ok(Value::Record(vec![
             ("statecode".to_owned(), Value::Int(1)),

@@ -7,6 +7,7 @@ use crate::guard::{self, Via};
 use crate::logs::{self, Channel};
 use crate::web::query::Query;
 use crate::{processes, web};
+use engine::control::audit::Origin;
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
@@ -56,9 +57,11 @@ impl From<String> for Page {
 pub async fn answer(
     gateway: Rc<Gateway>,
     login: Rc<Option<Login>>,
-    via: Via,
+    (via, client): (Via, Option<String>),
     request: Request<Incoming>,
 ) -> Result<Response<Page>, Infallible> {
+    let user = login.as_ref().as_ref().map(|login| login.name().to_owned());
+    let gateway = Rc::new(gateway.of(Origin { client, user }));
     let mut response = route(&gateway, &login, via, request).await.unwrap_or_else(refused);
     response.headers_mut().insert(header::SERVER, HeaderValue::from_static(SERVER));
     Ok(response)

@@ -1,4 +1,4 @@
-" Job files of Upright and Upstart. Made from the tables by crates/upright/tests/pages.rs.
+" Job files of Upright and Upstart. Made from the tables by crates/upright/tests/pages.
 if exists('b:current_syntax')
   finish
 endif

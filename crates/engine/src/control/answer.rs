@@ -52,7 +52,7 @@ pub enum Answer {
     Taken(u64),
     /// Outputs: one of many.
     Speech(Speech),
-    /// LogPath.
+    /// LogPath, ClearLog.
     Path(Text),
     /// GetEnv.
     Value(Text),
@@ -311,7 +311,7 @@ fn body(command: Command, message: &[u8]) -> Result<Answer, Fault> {
         },
         Command::Outputs => Answer::Speech(read_body(message)?),
         Command::SendInput => Answer::Taken(read_body::<TakenBody>(message)?.taken),
-        Command::LogPath => Answer::Path(read_body::<PathBody>(message)?.path),
+        Command::LogPath | Command::ClearLog => Answer::Path(read_body::<PathBody>(message)?.path),
         Command::GetEnv => Answer::Value(read_body::<ValueBody>(message)?.value),
         Command::ListEnv => Answer::Variables(read_body::<VariablesBody>(message)?.variables),
         Command::Supervisor => Answer::Supervisor(Box::new(read_body(message)?)),

@@ -86,6 +86,8 @@ pub enum Command {
     AddGroup,
     /// Forget a group of it.
     RemoveGroup,
+    /// Empty the log of a job.
+    ClearLog,
 }
 
 /// Whether a command changes anything.
@@ -643,6 +645,18 @@ pub const COMMANDS: &[Row] = &[
         help: "Forgets a group of Supervisor's configuration of which nothing runs.",
         decode: decode::remove_group,
     },
+    Row {
+        command: Command::ClearLog,
+        method: "ClearLog",
+        role: Some(Role::Operate),
+        reach: Some(Reach::Manage),
+        touch: Touch::Changes,
+        right: "clear the output of jobs",
+        replies: Replies::AtOnce,
+        parameters: &[JOB, ENV, INSTANCE, STREAM],
+        help: "Tells who may empty it which file a job's output is written to.",
+        decode: decode::clear_log,
+    },
 ];
 
 /// Returns the row of a command. The rows stand in the order of the enum; a test holds them to it.
@@ -685,7 +699,7 @@ mod tests {
             assert_eq!(super::row(row.command).method, row.method);
             assert_eq!(by_method(row.method).unwrap().command, row.command, "names are unique");
         }
-        assert_eq!(COMMANDS.len(), Command::RemoveGroup as usize + 1, "no row is missing");
+        assert_eq!(COMMANDS.len(), Command::ClearLog as usize + 1, "no row is missing");
     }
 
     #[test]
@@ -703,7 +717,8 @@ mod tests {
         for row in COMMANDS {
             let token = row.parameters.iter().any(|parameter| parameter.name == "token");
             // What a process has been sent nobody can ask for again.
-            let request = row.role == Some(Role::Operate) && row.command != Command::SendInput;
+            let at_once = [Command::SendInput, Command::ClearLog];
+            let request = row.role == Some(Role::Operate) && !at_once.contains(&row.command);
             assert_eq!(token, request, "{}", row.method);
             let waits = row.parameters.iter().any(|parameter| parameter.name == "wait");
             assert_eq!(waits, row.replies == Replies::Settled, "{}", row.method);

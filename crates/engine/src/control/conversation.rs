@@ -167,8 +167,10 @@ impl Conversation {
         judge: &dyn Judge,
         out: &mut Vec<u8>,
     ) -> Result<Option<Call>, Fault> {
-        let Envelope { method, params, more, oneway, upgrade } = envelope;
-        let decide = |asked: &Asked<'_>| judge.decide(&self.caller, asked);
+        let Envelope { method, params, more, oneway, upgrade, origin } = envelope;
+        let decide = |asked: &Asked<'_>| {
+            judge.decide(&self.caller, &Asked { origin: origin.as_ref(), ..*asked })
+        };
         let known = understand(&method, params, more, upgrade, decide);
         match known {
             Err(fault) if fault_ends_nothing(&fault) && oneway => Ok(None),
@@ -220,7 +222,8 @@ fn understand(
     }
     let row = command::by_method(name).ok_or_else(|| Fault::MethodNotFound(method.into()))?;
     let job = params.job.as_ref().filter(|_| row.is_over_job());
-    decide(&Asked { row, job, env: params.env.as_deref().unwrap_or_default() })?;
+    let env = params.env.as_deref().unwrap_or_default();
+    decide(&Asked { row, job, env, params: Some(&params), origin: None })?;
     if upgrade {
         return Err(Fault::parameter("upgrade", "is not possible for this method"));
     }

@@ -1,8 +1,10 @@
 //! Who may do what. Decided in one place, from the command's row, by the roles that the file of rights
 //! and a job's own `allow` grant.
 
+use super::audit::Origin;
 use super::command::{Row, Touch};
 use super::fault::Fault;
+use super::params::Params;
 use crate::expand;
 use crate::rights::{pattern_of, Granted, Nameless, Names, Role, Who};
 use crate::spec::JobSpec;
@@ -77,6 +79,10 @@ pub struct Asked<'a> {
     pub job: Option<&'a Text>,
     /// The variables that come along.
     pub env: &'a [Text],
+    /// All that came along, for the log.
+    pub(super) params: Option<&'a Params>,
+    /// Where a gateway says that it came from.
+    pub origin: Option<&'a Origin>,
 }
 
 /// Decides what a caller may do.

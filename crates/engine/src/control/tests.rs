@@ -135,6 +135,7 @@ fn sample_calls() -> Vec<Call> {
         Call::Reread,
         Call::AddGroup(Text::from("web")),
         Call::RemoveGroup(Text::from("web")),
+        Call::ClearLog(target("a"), Stream::Stderr),
         Call::NotifyDbusAddress(Text::from("unix:path=/run/bus")),
         Call::NotifyCgroupManagerAddress(Text::from("unix:path=/run/cgmanager")),
         Call::GetEnv(EnvScope::Global, Text::from("PATH")),
@@ -284,6 +285,7 @@ fn sample_answers() -> Vec<(Command, Answer)> {
             }),
         ),
         (Command::LogPath, Answer::Path(Text::from("/var/log/web.log"))),
+        (Command::ClearLog, Answer::Path(Text::from("/var/log/web.log"))),
         (Command::GetEnv, Answer::Value(Text::from("v"))),
         (Command::ListEnv, Answer::Variables(vec![Text::from("A=1")])),
         (Command::Shutdown, Answer::Done),
@@ -364,6 +366,7 @@ fn every_notice_survives_the_wire_and_shows_values_to_the_owner_only() {
             name: EventName::try_from("ev").unwrap(),
             env: vec![Text::from("A=secret"), Text::from("B")],
             failed: true,
+            cause: String::from("uid 7 (initctl, process 8) emitted it"),
         },
         machine::Notice::State {
             job: JobName::try_from("web").unwrap(),
@@ -377,6 +380,7 @@ fn every_notice_survives_the_wire_and_shows_values_to_the_owner_only() {
             instance: InstanceName::try_from("a").unwrap(),
             goal: Goal::Start,
             state: State::Waiting,
+            cause: String::from("main process (7) killed by KILL signal"),
         },
         machine::Notice::Failed {
             job: JobName::try_from("web").unwrap(),

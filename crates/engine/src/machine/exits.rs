@@ -301,7 +301,8 @@ impl Engine {
         env.push(Text::from(format!("RUNTIME={}", super::reports::seconds(self.now.since(since)))));
         let (job, depth) = (instance.job.clone(), instance.depth.saturating_add(1));
         if let Ok(name) = EventName::try_from("exited") {
-            self.emit(name, env, Vec::new(), depth, Some(job));
+            let cause = self.cause_of_end(id, role);
+            self.emit(name, env, Vec::new(), depth, Some(job), cause);
         }
     }
 

@@ -147,19 +147,7 @@ impl History {
             }
             Note::Respawns(_) => {
                 self.respawns = self.respawns.saturating_add(1);
-                let of = &mut self.restarts;
-                let count = match &self.last_exit {
-                    Some((_, LastExit::Ended { exit: Exit::Status(0), .. })) => &mut of.done,
-                    Some((_, LastExit::Ended { exit: Exit::Status(_), .. })) => &mut of.status,
-                    Some((
-                        _,
-                        LastExit::Ended { exit: Exit::Signal { .. } | Exit::OutOfMemory, .. },
-                    )) => &mut of.signal,
-                    Some((_, LastExit::NotSpawned { .. })) => &mut of.unready,
-                    Some((_, LastExit::Ended { exit: Exit::Unknown, .. })) | None => {
-                        &mut of.unknown
-                    }
-                };
+                let count = self.reason();
                 *count = count.saturating_add(1);
             }
             Note::StartsAgain(_) => {
@@ -200,6 +188,20 @@ impl History {
             self.entries.reserve_exact(2);
         }
         self.entries.push(Entry { at, note });
+    }
+
+    /// Returns the count of restarts after such an end as the last.
+    fn reason(&mut self) -> &mut u32 {
+        let of = &mut self.restarts;
+        match &self.last_exit {
+            Some((_, LastExit::Ended { exit: Exit::Status(0), .. })) => &mut of.done,
+            Some((_, LastExit::Ended { exit: Exit::Status(_), .. })) => &mut of.status,
+            Some((_, LastExit::Ended { exit: Exit::Signal { .. } | Exit::OutOfMemory, .. })) => {
+                &mut of.signal
+            }
+            Some((_, LastExit::NotSpawned { .. })) => &mut of.unready,
+            Some((_, LastExit::Ended { exit: Exit::Unknown, .. })) | None => &mut of.unknown,
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod audit;
 mod budget;
+mod cause;
 mod changes;
 mod condition;
 mod deadlines;
@@ -259,7 +260,7 @@ impl Engine {
             Input::Ask(id, token, request, by) => self.ask(id, token, request, by),
             Input::Gone(id) => self.gone(id),
             Input::Happened(name, env) => {
-                self.emit(name, env, Vec::new(), 0, None);
+                self.emit(name, env, Vec::new(), 0, None, cause::OF_UPRIGHT.into());
             }
             Input::Spawned(slot, pid, refused) => self.spawned(slot, pid, refused),
             Input::SpawnFailed(slot, step, errno) => self.spawn_failed(slot, step, errno),

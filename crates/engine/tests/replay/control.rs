@@ -147,7 +147,7 @@ fn stream(
 fn notices(choice: u8) -> Vec<machine::Notice> {
     let env = vec![Text::from("A=\0secret"), Text::from(b"B\xff=x"), Text::from("plain")];
     let name = EventName::try_from(Text::from(&[b'e', choice | 0x80])).expect("a name");
-    let event = machine::Notice::Event { name, env, failed: choice & 1 == 1 };
+    let event = machine::Notice::Event { name, env, failed: choice & 1 == 1, cause: String::new() };
     let job = JobName::try_from("web").expect("a name");
     let (from, to) = (State::Waiting, State::Starting);
     let instance = InstanceName::default();
@@ -253,7 +253,7 @@ impl Daemon {
             Call::Version => Answer::Version(Version::own(1)),
             Call::GetLogPriority => Answer::Priority(Level::TABLE[usize::from(choice % 6)].0),
             Call::SendInput(_, input) => Answer::Taken(input.len() as u64),
-            Call::LogPath(..) => Answer::Path(text),
+            Call::LogPath(..) | Call::ClearLog(..) => Answer::Path(text),
             Call::GetEnv(EnvScope::Global, name) => {
                 return Err(Fault::NoSuchVariable(name.clone()))
             }

@@ -313,6 +313,9 @@ impl World {
                 format!("sweep all {signal}")
             }
             Effect::Reply(id, reply, output) => self.reply_words(*id, reply, *output),
+            Effect::Notice(_, notice) if self.show.contains(&Kind::Causes) => {
+                words::notice(notice) + &words::cause(notice)
+            }
             Effect::Notice(_, notice) => words::notice(notice),
             Effect::Say(level, what) => format!("say {} {what}", words::level(*level)),
             Effect::Quit(code) => format!("quit {code}"),

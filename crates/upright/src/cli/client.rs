@@ -456,6 +456,7 @@ mod tests {
                 name: EventName::try_from("ev").unwrap(),
                 env: Vec::new(),
                 failed: false,
+                cause: String::new(),
             },
         };
         let server = Server::start(vec![

@@ -1,6 +1,7 @@
 //! The control sockets: connections of clients, bounded in number, in memory and in time.
 
 use engine::control::answer::Answer;
+use engine::control::audit::Entry;
 use engine::control::call::{Call, Follow};
 use engine::control::conversation::{Conversation, OUT_MAX};
 use engine::control::fault::Fault;
@@ -139,6 +140,8 @@ struct Connection {
     tongue: Tongue,
     /// The last descriptor that came.
     file: Option<OwnedFd>,
+    /// What is to be written down of the call that is being answered.
+    entry: Option<Entry>,
 }
 
 impl Connection {
@@ -199,6 +202,8 @@ pub struct Connections {
     kept: VecDeque<Kept>,
     kept_bytes: usize,
     unsent: usize,
+    /// What is to be written down of calls that were answered.
+    ended: Vec<String>,
     /// The user that Upright runs as.
     owner: u32,
     paused: Option<Mono>,
@@ -224,6 +229,7 @@ impl Connections {
             kept: VecDeque::new(),
             kept_bytes: 0,
             unsent: 0,
+            ended: Vec::new(),
             owner,
             paused: None,
         }
@@ -294,6 +300,7 @@ impl Connections {
             speech: Speech::GoesOn,
             tongue,
             file: None,
+            entry: None,
         };
         self.open.insert(id, connection);
         Some(id)
@@ -428,7 +435,22 @@ impl Connections {
     pub fn answer(&mut self, id: ConnectionId, answer: Result<Answer, Fault>) {
         let Some(connection) = self.open.get_mut(&id) else { return };
         connection.awaits = Awaits::Nothing;
+        if let Some(entry) = connection.entry.take() {
+            self.ended.push(entry.end(Some(&answer)));
+        }
         connection.conversation.answer(answer, &mut connection.out);
+    }
+
+    /// Notes what is to be written down once the call that was taken is answered.
+    pub fn note(&mut self, id: ConnectionId, entry: Entry) {
+        if let Some(connection) = self.open.get_mut(&id) {
+            connection.entry = Some(entry);
+        }
+    }
+
+    /// Returns what is to be written down of calls that were answered since.
+    pub fn take_ended(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.ended)
     }
 
     /// Begins a list, where the client takes it in parts.
@@ -666,6 +688,7 @@ impl Connections {
     pub fn close(&mut self, id: ConnectionId, epoll: &Epoll) -> Option<RequestId> {
         let connection = self.open.remove(&id)?;
         let _ = epoll.delete(connection.stream.as_fd());
+        self.ended.extend(connection.entry.map(|entry| entry.end(None)));
         let Awaits::Reply(request) = connection.awaits else { return None };
         let waiting = self.waiting.get_mut(&request)?;
         waiting.retain(|waiting| *waiting != id);
@@ -741,9 +764,11 @@ fn size(notice: &Notice) -> usize {
     const AROUND: usize = 128;
     AROUND
         + match &notice.what {
-            machine::Notice::Event { env, .. } => env.iter().map(|row| row.len()).sum(),
+            machine::Notice::Event { env, cause, .. } => {
+                env.iter().map(|row| row.len()).sum::<usize>() + cause.len()
+            }
+            machine::Notice::Goal { cause, .. } => cause.len(),
             machine::Notice::State { .. }
-            | machine::Notice::Goal { .. }
             | machine::Notice::Failed { .. }
             | machine::Notice::Job { .. }
             | machine::Notice::Program(_)

@@ -451,7 +451,8 @@ impl Daemon {
             | Call::Usage(_)
             | Call::Version
             | Call::GetLogPriority
-            | Call::LogPath(..) => self.look(call),
+            | Call::LogPath(..)
+            | Call::ClearLog(..) => self.look(call),
         };
         self.connections.answer(id, answer);
     }
@@ -583,7 +584,9 @@ impl Daemon {
             }
             Call::Version => Ok(Answer::Version(Version::own(sys::own::parent()))),
             Call::GetLogPriority => Ok(Answer::Priority(self.engine.level())),
-            Call::LogPath(target, stream) => self.log_path(&target, stream),
+            Call::LogPath(target, stream) | Call::ClearLog(target, stream) => {
+                self.log_path(&target, stream)
+            }
             Call::Ask(..)
             | Call::SendInput(..)
             | Call::EmitFile(..)

@@ -4,6 +4,7 @@
 //! connections), handle, write the turn into the journal, perform the effects in order, flush.
 //! `inputs` is the only file that makes inputs, `effects` the only one that performs effects.
 
+mod audit;
 mod autologs;
 mod bus;
 mod catalogue;
@@ -21,6 +22,7 @@ mod inputs;
 mod intents;
 mod journal;
 mod lending;
+mod lines;
 mod link;
 mod loading;
 mod locks;
@@ -48,6 +50,7 @@ mod watching;
 
 use crate::keeper::handover::Kin;
 use crate::options::{self, Asked};
+use audit::Audit;
 use catalogue::Catalogue;
 use cgroups::Groups;
 use chronicle::Chronicle;
@@ -200,6 +203,8 @@ struct Daemon {
     programs: Programs,
     /// The log of Supervisor's daemon, where this one stands in for it.
     chronicle: Option<Chronicle>,
+    /// The log of who did what; none: it is not kept.
+    audit: Option<Audit>,
     /// The level that the journal has.
     level: Level,
     /// How many turns in a row had more of the keeper's news than time.
@@ -333,6 +338,7 @@ impl Daemon {
         self.forget_files();
         self.close_shared();
         self.connections.send_all_notices();
+        self.write_audit();
         let ids = match self.todo.is_empty() {
             true => std::mem::take(&mut self.touched).into_iter().collect(),
             false => Vec::new(),

@@ -2,8 +2,11 @@
 //! held by the keeper, so that a new daemon goes on with it.
 
 use super::connections::ConnectionId;
+use super::http::Http;
 use super::{sources, Daemon};
+use engine::control::audit::{Entry, Known};
 use engine::control::call::Call;
+use engine::control::command::Touch;
 use engine::control::fault::Fault;
 use engine::control::rights::{Asked, Caller, Judge, Rights, Sight};
 use engine::dialect::rights::{read, FILE_MAX};
@@ -21,7 +24,7 @@ use std::io::{ErrorKind, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use sys::{memfd, users};
 
 /// How many names are remembered.
@@ -35,12 +38,12 @@ const GROUPS: &str = "/etc/group";
 /// the file is the same.
 #[derive(Default)]
 pub struct Accounts {
-    users: RefCell<Known>,
-    groups: RefCell<Known>,
+    users: RefCell<Numbers>,
+    groups: RefCell<Numbers>,
 }
 
 #[derive(Default)]
-struct Known {
+struct Numbers {
     stamp: Option<Stamp>,
     numbers: BTreeMap<Text, Option<u32>>,
 }
@@ -56,7 +59,7 @@ impl Stamp {
     }
 }
 
-impl Known {
+impl Numbers {
     fn number(
         &mut self,
         file: &str,
@@ -100,17 +103,49 @@ struct Bench<'a> {
     rights: &'a Rights,
     engine: &'a Engine,
     accounts: &'a Accounts,
+    http: &'a Http,
+    /// Whether a log is kept.
+    audited: bool,
+    /// What is to be written down of the call that was let through last.
+    entry: RefCell<Option<Entry>>,
+    /// What is to be written down of those that were not.
+    refused: RefCell<Vec<String>>,
 }
 
 impl Judge for Bench<'_> {
     fn decide(&self, caller: &Caller, asked: &Asked<'_>) -> Result<(), Fault> {
         let name = asked.job.and_then(|job| JobName::try_from(job.clone()).ok());
         let spec = name.and_then(|name| self.spec(&name));
-        self.rights.allowed(caller, asked, spec, self.accounts).map_err(Fault::from)
+        let allowed = self.rights.allowed(caller, asked, spec, self.accounts).map_err(Fault::from);
+        let begun = || Entry::new(caller, asked, &self.known(caller), self.accounts);
+        match (&allowed, asked.row.touch) {
+            (_, _) if !self.audited => {}
+            (Err(fault), _) => {
+                self.refused.borrow_mut().push(begun().end(Some(&Err(fault.clone()))));
+            }
+            (Ok(()), Touch::Changes) => *self.entry.borrow_mut() = Some(begun()),
+            (Ok(()), Touch::Reads) => *self.entry.borrow_mut() = None,
+        }
+        allowed
     }
 }
 
 impl Bench<'_> {
+    /// Returns what is known of a caller beside what the connection says.
+    fn known(&self, caller: &Caller) -> Known {
+        match caller {
+            Caller::Peer(peer) => {
+                let program = sys::procfs::name(peer.pid).unwrap_or_default();
+                let program = String::from_utf8_lossy(&program).into_owned();
+                Known { program, ..Known::default() }
+            }
+            Caller::Server(grant) => {
+                let section = self.http.section(grant.server).to_owned();
+                Known { section, ..Known::default() }
+            }
+        }
+    }
+
     /// What the job's file says now, also while an instance runs by what it said before.
     fn spec(&self, name: &JobName) -> Option<&JobSpec> {
         self.engine.wanted(name).or_else(|| self.engine.spec(name)).map(|spec| &**spec)
@@ -120,8 +155,22 @@ impl Bench<'_> {
 impl Daemon {
     /// Returns the next call of a client that it may make; it is told which it may not.
     pub(super) fn take_call(&mut self, id: ConnectionId) -> Option<Call> {
-        let (rights, engine, accounts) = (&self.rights, &self.engine, &self.accounts);
-        self.connections.take(id, &Bench { rights, engine, accounts })
+        let bench = Bench {
+            rights: &self.rights,
+            engine: &self.engine,
+            accounts: &self.accounts,
+            http: &self.http,
+            audited: self.audit.is_some(),
+            entry: RefCell::default(),
+            refused: RefCell::default(),
+        };
+        let call = self.connections.take(id, &bench);
+        let (entry, refused) = (bench.entry.into_inner(), bench.refused.into_inner());
+        refused.iter().for_each(|line| self.write_refusal(line));
+        if let (Some(_), Some(entry)) = (&call, entry) {
+            self.connections.note(id, entry);
+        }
+        call
     }
 
     /// Returns how much of notices a client may see.
@@ -184,7 +233,7 @@ impl Daemon {
     }
 
     /// Returns what the file says; nothing where there is none, and none was asked for.
-    fn rights_text(&self, path: &PathBuf) -> Result<Option<Vec<u8>>, String> {
+    fn rights_text(&self, path: &Path) -> Result<Option<Vec<u8>>, String> {
         let shown = path.display();
         let why =
             |error: std::io::Error| format!("{shown}: cannot be read: {}", sources::words(&error));

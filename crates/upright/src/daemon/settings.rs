@@ -56,6 +56,8 @@ pub struct Settings {
     pub statedir: Option<PathBuf>,
     /// The file that says who may do what; none: there is no place for one.
     pub rights: Option<PathBuf>,
+    /// The log of who did what; none: it is not kept.
+    pub audit: Option<PathBuf>,
     /// What log files are called that are named by nobody; none: there is no place for such.
     pub autologs: Option<AutoLogs>,
     /// The control socket in the file system; none: there is no place for one.
@@ -93,6 +95,7 @@ impl Settings {
             .partition(|path: &PathBuf| crate::supervisord::is_configuration(path));
         Settings {
             rights: rights(&options, &sources),
+            audit: audit(&options, keeper),
             programs: programs(&options, configurations),
             sources,
             logdir: logdir(&options, keeper),
@@ -250,6 +253,18 @@ fn rights(options: &Options, sources: &[PathBuf]) -> Option<PathBuf> {
     };
     let found = options.rights.clone().or(beside.map(|beside| beside.join("upright.rights")))?;
     Some(std::path::absolute(&found).unwrap_or(found))
+}
+
+/// Returns the log of who did what: the machine's is kept unless it is not wanted, others where that is
+/// said.
+fn audit(options: &Options, keeper: Pid) -> Option<PathBuf> {
+    if let Some(said) = &options.audit {
+        let none = said.as_os_str() == "none";
+        return Some(said).filter(|_| !none).and_then(|path| std::path::absolute(path).ok());
+    }
+    let own = options.mode == Mode::System;
+    let directory = logdir(options, keeper).filter(|_| own);
+    directory.map(|directory| log_file(&directory, b"upright/audit", b""))
 }
 
 /// Returns the directory of log files. Source: spec 9.

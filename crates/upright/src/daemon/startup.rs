@@ -95,6 +95,7 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, Refused>
     let anew = journal.is_none() && told.table.rows().next().is_none();
     daemon.take_programs(&mut told.held);
     daemon.take_rights(&mut told.held);
+    daemon.take_audit(&mut told.held);
     daemon.lock_state(&mut told.held);
     daemon.take_gateways(&mut told.held);
     daemon.take_pools(&mut told.held);
@@ -169,6 +170,7 @@ fn nothing_yet(settings: Settings, link: Link, epoll: Epoll) -> Daemon {
         watching: Watching::new(),
         programs: Programs::default(),
         chronicle: None,
+        audit: None,
         level: Level::Message,
         behind: 0,
         standing: Standing::Starting,
@@ -473,6 +475,7 @@ impl Daemon {
                 self.keep_intents(number);
             }
             self.pass_chronicle();
+            self.pass_audit();
         }
     }
 

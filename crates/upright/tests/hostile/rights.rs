@@ -21,7 +21,8 @@ fn start(name: &str, rights: &str) -> Option<World> {
         println!("skipped, 1 check: setpriv is not installed");
         return None;
     }
-    let world = World::start_with(name, &["--rights", "upright.rights"], |conf| {
+    let arguments = ["--rights", "upright.rights", "--audit", "audit"];
+    let world = World::start_with(name, &arguments, |conf| {
         let file = conf.parent().unwrap().join("upright.rights");
         write(&file, rights);
         fs::write(conf.join("web.conf"), "instance $ID\nexec sleep 1000\n").unwrap();
@@ -152,4 +153,44 @@ fn a_file_that_others_could_have_written_grants_nothing() {
     std::os::unix::fs::chown(&file, Some(0), None).unwrap();
     reload();
     may(&world, USER, "", &["start", "db"]);
+}
+
+#[test]
+fn who_did_what_with_which_result_is_written_down_whoever_dies() {
+    let Some(world) = start("rights-audit", &format!("operate user {USER} web\n")) else { return };
+    let lines = || fs::read_to_string(world.dir.join("audit")).unwrap_or_default();
+    let line = |words: &[&str]| {
+        eventually(&format!("a line with {words:?} in:\n{}", lines()), || {
+            let text = lines();
+            let found = text.lines().find(|line| words.iter().all(|word| line.contains(word)));
+            found.map(str::to_owned)
+        })
+    };
+    let uid = format!("uid={USER}");
+    may(&world, USER, "", &["start", "web", "ID=1"]);
+    line(&[
+        &uid,
+        "pid=",
+        "program=upright",
+        "command=Start",
+        "job=web",
+        "variables=ID result=done",
+    ]);
+    may_not(&world, USER, "", &["start", "web", "ID=1", "PASSWORD=secret"]);
+    line(&[&uid, "variables=ID,PASSWORD result=denied rule=", "`administer' over web, which"]);
+    assert_ne!(world.run(&["start", "web", "ID=1"]).0, 0);
+    line(&["uid=0 user=root", "command=Start", "result=failed why=already-running"]);
+    // What only reads is nobody's business.
+    assert_eq!(world.run(&["status", "web", "ID=1"]).0, 0);
+    let (daemon, children) = (world.daemon(), world.keeper_children());
+    for pid in children {
+        sys::pidfd::send(sys::pidfd::open(pid).unwrap(), Signal::KILL).unwrap();
+    }
+    eventually("another daemon", || (world.daemon() != daemon).then_some(()));
+    may(&world, USER, "", &["stop", "web", "ID=1"]);
+    line(&[&uid, "command=Stop", "job=web", "result=done"]);
+    let text = lines();
+    assert!(!text.contains("secret") && !text.contains("command=Status"), "{text}");
+    let mode = fs::metadata(world.dir.join("audit")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o7777, 0o640);
 }

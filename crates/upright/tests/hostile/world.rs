@@ -148,6 +148,17 @@ impl World {
         })
     }
 
+    /// Returns the daemon and the logger.
+    pub fn keeper_children(&self) -> Vec<Pid> {
+        let keeper = Pid::try_from(self.keeper.id()).unwrap();
+        let ours = |pid: &Pid| {
+            let first = sys::procfs::arguments(*pid).and_then(|all| all.into_iter().next());
+            let first = first.unwrap_or_default();
+            first.starts_with(b"upright-daemon") || first.starts_with(b"upright-logger")
+        };
+        sys::procfs::children_of(keeper).into_iter().filter(ours).collect()
+    }
+
     /// Returns where Upright listens.
     pub fn socket(&self) -> PathBuf {
         self.dir.join("run/control")

@@ -52,7 +52,8 @@ fn row(command: Command) -> &'static Row {
 
 fn may(rights: &Rights, caller: &Caller, command: Command, job: Option<&str>) -> bool {
     let job = job.map(Text::from);
-    let asked = Asked { row: row(command), job: job.as_ref(), env: &[] };
+    let asked =
+        Asked { row: row(command), job: job.as_ref(), env: &[], params: None, origin: None };
     rights.allowed(caller, &asked, None, &Machine).is_ok()
 }
 
@@ -76,7 +77,7 @@ fn every_command_is_granted_to_every_role_as_its_row_says_and_to_no_other() {
             let rights = rights(lines);
             for named in [true, false] {
                 let job = named.then(|| Text::from("web")).filter(|_| row.is_over_job());
-                let asked = Asked { row, job: job.as_ref(), env: &[] };
+                let asked = Asked { row, job: job.as_ref(), env: &[], params: None, origin: None };
                 let allowed = rights.allowed(&peer(BOB), &asked, None, &Machine).is_ok();
                 let over =
                     held.ends_with("everything") || (held.ends_with("the job") && job.is_some());
@@ -89,7 +90,7 @@ fn every_command_is_granted_to_every_role_as_its_row_says_and_to_no_other() {
             for (uid, owns) in [(0, true), (1000, true), (1002, false), (OVERFLOW_UID, false)] {
                 let job = Text::from("web");
                 let job = Some(&job).filter(|_| row.is_over_job());
-                let asked = Asked { row, job, env: &[] };
+                let asked = Asked { row, job, env: &[], params: None, origin: None };
                 let allowed = rights.allowed(&peer(uid), &asked, None, &Machine).is_ok();
                 assert_eq!(allowed, owns || row.role.is_none(), "{row:?}, {held}, uid {uid}");
                 cells += 1;
@@ -97,7 +98,7 @@ fn every_command_is_granted_to_every_role_as_its_row_says_and_to_no_other() {
         }
         for reach in [Reach::Look, Reach::Manage] {
             let server = Caller::Server(Grant { server: 0, reach });
-            let asked = Asked { row, job: None, env: &[] };
+            let asked = Asked { row, job: None, env: &[], params: None, origin: None };
             let allowed = rights("").allowed(&server, &asked, None, &Machine).is_ok();
             assert_eq!(allowed, row.reach.is_some_and(|least| least <= reach), "{reach:?} {row:?}");
             cells += 1;
@@ -204,10 +205,11 @@ fn a_jobs_own_allow_grants_over_that_job_alone() {
     for (command, allowed) in
         [(Command::Stop, true), (Command::LogPath, true), (Command::SetEnv, false)]
     {
-        let asked = Asked { row: row(command), job: Some(&job), env: &[] };
+        let asked =
+            Asked { row: row(command), job: Some(&job), env: &[], params: None, origin: None };
         assert_eq!(rights.allowed(&caller, &asked, Some(&web), &Machine).is_ok(), allowed);
     }
-    let asked = Asked { row: row(Command::Emit), job: None, env: &[] };
+    let asked = Asked { row: row(Command::Emit), job: None, env: &[], params: None, origin: None };
     assert!(rights.allowed(&caller, &asked, None, &Machine).is_err());
 }
 
@@ -231,7 +233,13 @@ fn variables_that_do_more_than_name_an_instance_need_who_administers() {
     let check = |lines: &str, command, env: &[&str]| {
         let env: Vec<Text> = env.iter().map(|row| Text::from(*row)).collect();
         let named = row(command).is_over_job();
-        let asked = Asked { row: row(command), job: named.then_some(&job), env: &env };
+        let asked = Asked {
+            row: row(command),
+            job: named.then_some(&job),
+            env: &env,
+            params: None,
+            origin: None,
+        };
         rights(lines).allowed(&peer(BOB), &asked, named.then_some(&web), &Machine)
     };
     let operator = "operate user bob *";
@@ -254,7 +262,7 @@ fn variables_that_do_more_than_name_an_instance_need_who_administers() {
 fn a_refusal_names_the_user_the_job_the_missing_rule_and_the_way_in() {
     let web = spec("web 1", &[], "");
     let said = |rights: &Rights, uid, command, job: Option<&Text>, spec| {
-        let asked = Asked { row: row(command), job, env: &[] };
+        let asked = Asked { row: row(command), job, env: &[], params: None, origin: None };
         let refusal = rights.allowed(&peer(uid), &asked, spec, &Machine).unwrap_err();
         format!("{}", Fault::from(refusal))
     };
@@ -283,7 +291,7 @@ fn a_server_grants_what_its_section_says_and_never_upright_itself() {
     let rights = Rights::of_owner(0);
     let caller = Caller::Server(Grant { server: 0, reach: Reach::Look });
     assert_eq!(rights.sight(&caller, &Machine), Sight::Full);
-    let asked = Asked { row: row(Command::Stop), job: None, env: &[] };
+    let asked = Asked { row: row(Command::Stop), job: None, env: &[], params: None, origin: None };
     let refusal = rights.allowed(&caller, &asked, None, &Machine).unwrap_err();
     assert_eq!(
         format!("{}", Fault::from(refusal)),
@@ -291,7 +299,8 @@ fn a_server_grants_what_its_section_says_and_never_upright_itself() {
          `access = read-only'. Do it as root, for example with sudo."
     );
     let manages = Caller::Server(Grant { server: 0, reach: Reach::Manage });
-    let asked = Asked { row: row(Command::Upgrade), job: None, env: &[] };
+    let asked =
+        Asked { row: row(Command::Upgrade), job: None, env: &[], params: None, origin: None };
     let refusal = rights.allowed(&manages, &asked, None, &Machine).unwrap_err();
     assert_eq!(refusal.rule, "no server changes Upright itself");
 }

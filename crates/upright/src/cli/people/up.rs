@@ -31,12 +31,17 @@ pub(super) const OPTIONS: &[(&str, &str, &str)] = &[
         "DIR",
         "Keep what is disabled, masked or stopped for good there [default: nowhere]",
     ),
+    ("audit", "FILE", "Write there who did what [default: nowhere]"),
     (
         "rights",
         "FILE",
         "Let users and groups do what is granted there [default: DIR/upright.rights]",
     ),
-    ("default-console", "VALUE", "Where output goes by default: log, stdout, none, output, owner"),
+    (
+        "default-console",
+        "CONSOLE",
+        "Where output goes by default: log, stdout, none, output, owner",
+    ),
 ];
 
 pub(super) fn up(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result<(), Exit> {
