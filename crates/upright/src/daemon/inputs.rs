@@ -527,6 +527,9 @@ impl Daemon {
                 self.connections.answer(id, Answer::of_reply(reply, None, concern));
             }
             None => {
+                if let Err(fault) = self.read_again(&request, effects) {
+                    return self.connections.answer(id, Err(fault));
+                }
                 let number = self.engine.next_request();
                 self.connections.await_reply(id, number);
                 let by = self.connections.caller(id).map(|caller| match caller {
