@@ -4,6 +4,7 @@
 #[path = "../machine/mod.rs"]
 mod machine;
 
+mod checked;
 mod complaints;
 mod directory;
 mod events;
@@ -21,6 +22,7 @@ use std::process::ExitCode;
 
 const SSHD: &str = "/usr/sbin/sshd";
 const NAGIOS: &str = "/usr/sbin/nagios4";
+const NGINX: &str = "/usr/sbin/nginx";
 const BUSYBOX: &str = "/usr/bin/busybox";
 const NODE: &str = "/usr/bin/node";
 const CURL: &str = "/usr/bin/curl";
@@ -36,6 +38,21 @@ const TESTS: &[Test] = &[
         name: "nagios_is_tested_first_and_the_log_says_what_came_of_it",
         needs: &[NAGIOS],
         run: nagios::tested,
+    },
+    Test {
+        name: "nagios_with_a_mistake_in_its_configuration_is_left_alone",
+        needs: &[NAGIOS],
+        run: checked::nagios,
+    },
+    Test {
+        name: "nginx_with_a_mistake_in_its_configuration_is_left_alone",
+        needs: &[NGINX],
+        run: checked::nginx,
+    },
+    Test {
+        name: "sshd_with_a_mistake_in_its_configuration_is_left_alone",
+        needs: &[SSHD],
+        run: checked::sshd,
     },
     Test {
         name: "helloworld_tells_the_system_log_its_event",

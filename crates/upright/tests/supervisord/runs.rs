@@ -4,7 +4,7 @@ use crate::daemon::{eventually, lives, Place};
 use engine::control::answer::Answer;
 use engine::control::call::Call;
 use engine::control::fault::Fault;
-use engine::machine::request::{Target, Which};
+use engine::machine::request::{Request, Target, Wait, Which};
 use engine::machine::ShutdownKind;
 use engine::signal::Signal;
 use engine::text::Text;
@@ -67,6 +67,30 @@ fn each_of_three_signals_ends_it() {
         place.says(&format!("WARN received SIG{signal} indicating exit request"));
         assert!(!lives(pid));
     }
+}
+
+#[test]
+fn a_program_whose_check_fails_is_neither_restarted_nor_reloaded() {
+    let check = "check=sh -c 'echo looked in $PWD; test -e good'\ndirectory=%(here)s\n";
+    let place = Place::new(&format!("{WEB}{check}"));
+    let supervisord = place.start();
+    let first = supervisord.comes_to("web", ProgramState::Running).pid;
+    let target = || Target { job: Text::from("web"), which: Which::Env(Vec::new()) };
+    let restart = || Call::Ask(Request::Restart(target(), Wait::Settled), None);
+    let looked = Some(Text::from(format!("looked in {}\n", place.dir.display())));
+    for call in [restart(), Call::Ask(Request::Reload(target()), None)] {
+        match supervisord.try_ask(call) {
+            Err(Trouble::Fault(Fault::Refused(refused))) => {
+                assert_eq!((&*refused.code, refused.output), ("check-failed", looked.clone()));
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(supervisord.program("web").pid, first);
+    }
+    std::fs::write(place.dir.join("good"), "").unwrap();
+    let Answer::Checked(_, output) = supervisord.ask(restart()) else { panic!("nothing checked") };
+    assert_eq!(Some(output), looked);
+    assert_ne!(supervisord.comes_to("web", ProgramState::Running).pid, first);
 }
 
 #[test]

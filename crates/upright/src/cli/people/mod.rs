@@ -230,6 +230,9 @@ impl Session<'_, '_> {
             }
         }
         match (refused.code.as_str(), name) {
+            ("check-failed", Some(name)) if about.verb != "check" => {
+                self.world.say(&format!("Nothing was touched: {name} goes on as it was."));
+            }
             ("failed" | "superseded", Some(name)) => {
                 self.world.say(&format!("Look at `upright why {name}` and `upright log {name}`."));
             }
@@ -259,6 +262,7 @@ impl About {
             Call::Ask(Request::Stop(target, _), _) => (Some(&target.job), "stop"),
             Call::Ask(Request::Restart(target, _), _) => (Some(&target.job), "restart"),
             Call::Ask(Request::Reload(target), _) => (Some(&target.job), "reload"),
+            Call::Ask(Request::Check(target), _) => (Some(&target.job), "check"),
             Call::Ask(Request::Signal(target, _), _) => (Some(&target.job), "signal"),
             Call::SendInput(target, _) => (Some(&target.job), "write to"),
             Call::ClearLog(target, _) => (Some(&target.job), "clear"),
