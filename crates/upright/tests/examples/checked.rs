@@ -104,3 +104,41 @@ fn check(disk: &Disk, of: &Checked) {
     machine.ok(&format!("initctl stop {job}"));
     assert!(!machine.lives(first) && !machine.lives(second));
 }
+
+pub fn read_again() {
+    let job = |value: &str| format!("env V={value}\nscript\n  exec sleep 1000\nend script\n");
+    let machine = Machine::boot(&Disk::new().job("web", &job("old")));
+    machine.ok("initctl start web");
+    let first = machine.main_of("web");
+    let value = |pid: i32| {
+        let environment = machine.read(&format!("/proc/{pid}/environ"));
+        environment.split('\0').find_map(|row| row.strip_prefix("V=")).map(str::to_owned)
+    };
+
+    let said = machine.refused(
+        "printf 'respwan\\nnice 40\\nexec sleep 1\\n' > /etc/init/web.conf; upright restart web",
+    );
+    assert!(
+        said.contains("upright: Job file cannot be used: web; it was not restarted\n"),
+        "{said}"
+    );
+    for mistake in
+        ["/etc/init/web.conf:1: Unknown stanza", "/etc/init/web.conf:2: Illegal nice value"]
+    {
+        assert!(said.contains(mistake), "{said}");
+    }
+    let as_before = format!("web start/running, process {first}\n");
+    assert_eq!(machine.ok("initctl status web"), as_before);
+    assert!(machine.refused("initctl restart web").contains("initctl: Job file cannot be used"));
+    assert_eq!(machine.ok("initctl status web"), as_before);
+
+    let script =
+        "printf 'env V=new\\nexec sleep 1000\\n' > /etc/init/web.conf; initctl restart web";
+    machine.ok(script);
+    let second = machine.main_of("web");
+    assert_eq!((value(second).as_deref(), first == second), (Some("new"), false));
+    machine.ok("echo 'env V=over' > /etc/init/web.override; initctl restart web");
+    assert_eq!(value(machine.main_of("web")).as_deref(), Some("over"));
+    machine.ok("rm /etc/init/web.override; initctl restart web");
+    assert_eq!(value(machine.main_of("web")).as_deref(), Some("new"));
+}

@@ -55,6 +55,11 @@ const TESTS: &[Test] = &[
         run: checked::sshd,
     },
     Test {
+        name: "a_restart_reads_the_file_again_and_a_broken_one_is_refused",
+        needs: &[],
+        run: checked::read_again,
+    },
+    Test {
         name: "helloworld_tells_the_system_log_its_event",
         needs: &[BUSYBOX],
         run: events::helloworld,

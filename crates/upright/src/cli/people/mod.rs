@@ -221,7 +221,10 @@ impl Session<'_, '_> {
                 let why = reason(&failure, concern);
                 self.world.say(&format!("{shown}: cannot {verb}: {why}"));
             }
-            (_, _) => self.world.say(&format!("upright: {}", printable(&refused.message))),
+            (_, _) => {
+                let lines: Vec<String> = refused.message.lines().map(printable).collect();
+                self.world.say(&format!("upright: {}", lines.join("\n")));
+            }
         }
         if let Some(output) = &refused.output {
             self.world.say("The last that it wrote:");
