@@ -4,10 +4,12 @@
 #[path = "../machine/mod.rs"]
 mod machine;
 
+mod activity;
 mod checked;
 mod complaints;
 mod directory;
 mod events;
+mod fourfold;
 mod intents;
 mod leavings;
 mod nagios;
@@ -28,6 +30,12 @@ const NODE: &str = "/usr/bin/node";
 const CURL: &str = "/usr/bin/curl";
 const RUN_PARTS: &str = "/usr/bin/run-parts";
 const PUMA: &str = "/usr/bin/puma";
+const HTTP: &str = concat!(env!("CARGO_BIN_EXE_upright"), "-http");
+const THIN: &str = "/usr/bin/thin";
+const GUNICORN: &str = "/usr/bin/gunicorn";
+const REDIS: &str = "/usr/bin/redis-server";
+const RUBY_REDIS: &str = "/usr/share/doc/ruby-redis";
+const PYRAMID: &str = "/usr/lib/python3/dist-packages/pyramid";
 const EXTRA_USERS: &str = "/usr/lib/libnss_extrausers.so.2";
 
 const TESTS: &[Test] = &[
@@ -86,6 +94,21 @@ const TESTS: &[Test] = &[
         needs: &[PUMA, CURL, BUSYBOX],
         run: puma::normal_exit,
     },
+    Test {
+        name: "a_page_of_supervisors_programs_runs_as_it_stands",
+        needs: &[HTTP, NODE, CURL, THIN, GUNICORN, PYRAMID, REDIS, RUBY_REDIS],
+        run: fourfold::serves,
+    },
+    Test {
+        name: "the_boot_script_of_that_page_starts_and_stops_them",
+        needs: &[HTTP, NODE, CURL, THIN, REDIS, RUBY_REDIS],
+        run: fourfold::boots,
+    },
+    Test {
+        name: "the_log_of_supervisord_goes_to_syslog",
+        needs: &[BUSYBOX],
+        run: activity::to_syslog,
+    },
     Test { name: "a_stranger_is_told_the_rule", needs: &[SSHD], run: complaints::stranger },
     Test { name: "events_are_seen_passing", needs: &[SSHD], run: complaints::events },
     Test { name: "rights_are_granted_by_a_line", needs: &[], run: complaints::rights },
@@ -122,6 +145,11 @@ const TESTS: &[Test] = &[
         run: directory::hangs,
     },
     Test { name: "what_is_decided_of_jobs_holds_over_boots", needs: &[], run: intents::kept },
+    Test {
+        name: "a_decision_holds_also_where_the_one_before_has_not_quite_gone",
+        needs: &["/usr/bin/flock"],
+        run: intents::waited_for,
+    },
     Test {
         name: "a_decision_that_cannot_be_written_down_holds_and_is_told",
         needs: &[],

@@ -218,6 +218,19 @@ fn why_a_command_cannot_be_executed_is_told_in_the_originals_words() {
 }
 
 #[test]
+fn the_log_says_what_of_a_configuration_has_no_effect() {
+    let place = Place::new(
+        "[rpcinterface:twiddler]\nsupervisor.rpcinterface_factory=supervisor_twiddler.rpcinterface:make\n\
+         [program:web]\ncommand=sh -c 'echo out; exec sleep 1000'\nstartsecs=0\n\
+         stdout_logfile=/dev/fd/3\n",
+    );
+    let supervisord = place.start();
+    supervisord.comes_to("web", ProgramState::Running);
+    place.says("WARN [rpcinterface:twiddler]: supervisor_twiddler.rpcinterface:make does not run");
+    place.says("WARN [program:web]: stdout_logfile=/dev/fd/3: nothing is kept there");
+}
+
+#[test]
 fn usr2_makes_the_log_anew_after_it_was_moved_away() {
     let place = Place::new(WEB);
     let supervisord = place.start();
