@@ -15,7 +15,7 @@ use engine::machine::state::{Goal, State};
 use engine::machine::{self, Config, Effect, Engine, Found, Input, Level};
 use engine::names::{EventName, InstanceName, JobName};
 use engine::process::{Exit, Role};
-use engine::rights::{Nameless, Role};
+use engine::rights::{self, Nameless};
 use engine::signal::Signal;
 use engine::spec::KillMode;
 use engine::text::Text;
@@ -100,7 +100,7 @@ fn converse(uid: u32, pieces: &[&[u8]], choices: &[u8]) -> Sent {
 fn tokens(job: Text, choice: u8) -> Vec<TokenView> {
     let (name, jobs) = (format!("t{choice}"), vec![job]);
     let expires = (choice & 1 == 1).then_some(u64::from(choice));
-    let token = TokenView { name, role: Role::Look, jobs, created: 7, by: 0, expires };
+    let token = TokenView { name, role: rights::Role::Look, jobs, created: 7, by: 0, expires };
     vec![token; usize::from(choice & 3)]
 }
 
