@@ -271,7 +271,7 @@ pub(super) const COMMANDS: &[CommandRow] = &[
                 one("expires", "TIME", "How long it holds: 12h, 90d, never")
                     .long("expires")
                     .default_value("90d"),
-                one("name", "NAME", "What it is called").required(true),
+                one("name", "TOKEN", "What it is called").required(true),
                 many("job", "PATTERN", "Over which jobs; * is everything").required(true),
             ]
         },
@@ -288,7 +288,7 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     CommandRow {
         name: "token-revoke",
         about: "End tokens at once",
-        arguments: || vec![many("name", "NAME", "The tokens").required(true)],
+        arguments: || vec![many("name", "TOKEN", "The tokens").required(true)],
         talks: Talks::Daemon,
         run: tokens::revoke,
     },
