@@ -80,6 +80,11 @@ impl Shutdown {
         id.0 >= self.first_late
     }
 
+    /// Reports whether it has been said that Upright ends now.
+    pub(super) fn is_over(&self) -> bool {
+        self.quit
+    }
+
     /// Returns when time is news for the end.
     pub(super) fn deadline(&self) -> Option<Mono> {
         match (self.quit, self.killed) {
@@ -139,8 +144,9 @@ impl Engine {
         self.say(Level::Info, |_| format!("Quiescing due to {} request", kind.name()));
         if let Ok(name) = EventName::try_from("session-end") {
             let env = Vec::from([Text::from(format!("TYPE={}", kind.name()))]);
-            self.emit(name, env, Vec::new(), 0, None);
+            self.emit(name, env, Vec::new(), 0, None, super::cause::OF_UPRIGHT.into());
         }
+        self.drop_checks();
         let users = self.instances.iter().filter(|(_, instance)| !instance.job.is_reserved());
         let ids: Vec<InstanceId> = users.map(|(id, _)| *id).collect();
         for id in ids {

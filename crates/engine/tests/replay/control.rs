@@ -155,7 +155,7 @@ fn stream(
 fn notices(choice: u8) -> Vec<machine::Notice> {
     let env = vec![Text::from("A=\0secret"), Text::from(b"B\xff=x"), Text::from("plain")];
     let name = EventName::try_from(Text::from(&[b'e', choice | 0x80])).expect("a name");
-    let event = machine::Notice::Event { name, env, failed: choice & 1 == 1 };
+    let event = machine::Notice::Event { name, env, failed: choice & 1 == 1, cause: String::new() };
     let job = JobName::try_from("web").expect("a name");
     let (from, to) = (State::Waiting, State::Starting);
     let instance = InstanceName::default();
@@ -186,7 +186,7 @@ fn arrived(call: &Call, answer: Result<Answer, Fault>, sent: &[u8]) {
     match row.replies {
         // The end of a stream has no form of its own.
         Replies::Stream => {}
-        Replies::AtOnce | Replies::Settled | Replies::Pages => {
+        Replies::AtOnce | Replies::Settled | Replies::Checked | Replies::Pages => {
             assert_eq!(read, answer.ok(), "{call:?}");
         }
     }

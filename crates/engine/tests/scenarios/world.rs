@@ -35,6 +35,7 @@ const INPUTS: &[(&str, &str, Do)] = &[
     ("stop", "JOB [KEY=VALUE]... [no-wait] [token=T]", |w, r| w.ask("stop", r)),
     ("restart", "JOB [KEY=VALUE]... [no-wait] [token=T]", |w, r| w.ask("restart", r)),
     ("reload", "JOB [KEY=VALUE]...", |w, r| w.ask("reload", r)),
+    ("check", "JOB [KEY=VALUE]...", |w, r| w.ask("check", r)),
     ("start-once", "JOB [KEY=VALUE]... [no-wait] [token=T]", |w, r| w.ask("start-once", r)),
     ("intend", "JOB [disabled|stopped|masked] [runtime] [token=T]", |w, r| w.ask("intend", r)),
     ("kept", "N [no-room|nowhere]", World::kept),
@@ -313,6 +314,9 @@ impl World {
                 format!("sweep all {signal}")
             }
             Effect::Reply(id, reply, output) => self.reply_words(*id, reply, *output),
+            Effect::Notice(_, notice) if self.show.contains(&Kind::Causes) => {
+                words::notice(notice) + &words::cause(notice)
+            }
             Effect::Notice(_, notice) => words::notice(notice),
             Effect::Say(level, what) => format!("say {} {what}", words::level(*level)),
             Effect::Quit(code) => format!("quit {code}"),
@@ -396,6 +400,7 @@ impl World {
             "stop" => Request::Stop(target(subject, &env)?, wait),
             "restart" => Request::Restart(target(subject, &env)?, wait),
             "reload" => Request::Reload(target(subject, &env)?),
+            "check" => Request::Check(target(subject, &env)?),
             "start-once" => Request::StartOnce(target(subject, &env)?, wait),
             "intend" => {
                 let runtime = env.contains(&"runtime");

@@ -457,6 +457,7 @@ mod tests {
                 name: EventName::try_from("ev").unwrap(),
                 env: Vec::new(),
                 failed: false,
+                cause: String::new(),
             },
         };
         let server = Server::start(vec![

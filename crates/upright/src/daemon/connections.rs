@@ -794,9 +794,11 @@ fn size(notice: &Notice) -> usize {
     const AROUND: usize = 128;
     AROUND
         + match &notice.what {
-            machine::Notice::Event { env, .. } => env.iter().map(|row| row.len()).sum(),
+            machine::Notice::Event { env, cause, .. } => {
+                env.iter().map(|row| row.len()).sum::<usize>() + cause.len()
+            }
+            machine::Notice::Goal { cause, .. } => cause.len(),
             machine::Notice::State { .. }
-            | machine::Notice::Goal { .. }
             | machine::Notice::Failed { .. }
             | machine::Notice::Job { .. }
             | machine::Notice::Program(_)

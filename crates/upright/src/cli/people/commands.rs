@@ -103,10 +103,17 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     },
     CommandRow {
         name: "reload",
-        about: "Send a job its reload signal",
+        about: "Send a job its reload signal, after its check where it has one",
         arguments: which,
         talks: Talks::Daemon,
         run: changes::reload,
+    },
+    CommandRow {
+        name: "check-service",
+        about: "Run a job's check, which comes before its restart and reload, and nothing else",
+        arguments: which,
+        talks: Talks::Daemon,
+        run: changes::check_service,
     },
     CommandRow {
         name: "enable",
@@ -182,6 +189,7 @@ pub(super) const COMMANDS: &[CommandRow] = &[
                     .help("Begin after the one of this number"),
                 one("since", "TIME", "Only what happened within this time: 90, 90s, 5m, 2h, 1d").long("since"),
                 one("job", "PATTERN", "Only of jobs whose names match").long("job"),
+                one("event", "PATTERN", "Only events whose names match").long("event"),
                 one("kind", "KIND", "Only these: event, state, goal, failed, job or program").long("kind"),
             ]
         },

@@ -130,7 +130,12 @@ fn row(view: &InstanceView) -> [String; 7] {
     let at_rest = view.goal == Goal::Stop && view.state == State::Waiting;
     let pid = view.processes.first().map_or(String::from("-"), |(role, pid)| match role {
         Role::Main => pid.to_string(),
-        Role::PreStart | Role::PostStart | Role::PreStop | Role::PostStop | Role::Security => {
+        Role::PreStart
+        | Role::PostStart
+        | Role::PreStop
+        | Role::PostStop
+        | Role::Security
+        | Role::Check => {
             format!("{pid} ({role})")
         }
     });
