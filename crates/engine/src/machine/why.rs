@@ -10,6 +10,7 @@ use super::state::{Goal, State};
 use super::{Engine, Note};
 use crate::dialect::upstart::show;
 use crate::glob;
+use crate::intent::Intent;
 use crate::names::{InstanceName, JobName};
 use crate::process::{Exit, Role};
 use crate::signal::Signal;
@@ -109,7 +110,14 @@ impl Engine {
             return words;
         }
         if let Some(intended) = self.intended(&job.spec.name) {
-            return intended.words(&job.spec.name);
+            let words = intended.words(&job.spec.name);
+            let last = entries.iter().rev().find(|entry| asked(&entry.note).is_some());
+            return match last.map(|entry| &entry.note) {
+                Some(Note::AskedBy(Asked::Stop, by)) if intended.intent == Intent::Stopped => {
+                    format!("{words}; {} asked for the stop", **by)
+                }
+                Some(_) | None => words,
+            };
         }
         let run = entries.get(begun.map_or(0, |at| at + 1)..).unwrap_or_default();
         if let Some(entry) = run.iter().find(|entry| ends(&entry.note)) {
