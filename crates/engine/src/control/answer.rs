@@ -11,6 +11,7 @@ use crate::machine::request::Reply;
 use crate::machine::Level;
 use crate::process::Pid;
 use crate::text::Text;
+use crate::token::TokenView;
 use crate::view::{
     ConfiguredView, CountView, GroupsView, InstanceView, JobView, LogView, ProgramView,
     SettingsView, SupervisorView, TimelineView, WhyView,
@@ -70,6 +71,8 @@ pub enum Answer {
     Counts(Vec<CountView>),
     /// Configured: in the order of the configuration.
     Configured(Vec<ConfiguredView>),
+    /// ListTokens: sorted by name.
+    Tokens(Vec<TokenView>),
     /// Everything else: it has been done.
     Done,
 }
@@ -124,6 +127,11 @@ impl InstanceBody {
 #[derive(Deserialize)]
 struct InstancesBody {
     instances: Vec<WireInstance>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct TokensBody {
+    tokens: Vec<TokenView>,
 }
 
 #[derive(Deserialize)]
@@ -279,6 +287,7 @@ impl Answer {
             Answer::Supervisor(view) => codec::encoded(&*view),
             Answer::Groups(view) => codec::encoded(&view),
             Answer::Log(view) => codec::encoded(&view),
+            Answer::Tokens(tokens) => codec::encoded(&TokensBody { tokens }),
             Answer::Done => codec::encoded(&DoneBody {}),
         })
     }
@@ -364,10 +373,13 @@ fn body(command: Command, message: &[u8]) -> Result<Answer, Fault> {
         Command::OpenLog => Answer::Log(read_body(message)?),
         Command::LogCounts => Answer::Counts(read_body::<CountsBody>(message)?.counts),
         Command::Configured => Answer::Configured(read_body::<ConfiguredBody>(message)?.configured),
+        Command::ListTokens => Answer::Tokens(read_body::<TokensBody>(message)?.tokens),
         Command::ReloadConfiguration
         | Command::AddGroup
         | Command::RemoveGroup
         | Command::ClearLog
+        | Command::CreateToken
+        | Command::RevokeToken
         | Command::SetLogPriority
         | Command::NotifyDiskWriteable
         | Command::Upgrade

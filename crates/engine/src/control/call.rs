@@ -11,8 +11,11 @@ use crate::machine::request::{Request, Target, Wait, Which};
 use crate::machine::{Level, ShutdownKind};
 use crate::names::InstanceName;
 use crate::process::Stream;
+use crate::rights::Role;
 use crate::signal::Signal;
 use crate::text::Text;
+use crate::token::Digest;
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -101,6 +104,21 @@ pub enum Log {
     Own,
 }
 
+/// A token that is to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewToken {
+    /// What it is called.
+    pub name: Text,
+    /// Its digest: the token itself stays with whoever made it.
+    pub digest: Digest,
+    /// What who shows it may do.
+    pub role: Role,
+    /// Over which jobs.
+    pub jobs: Vec<Text>,
+    /// How long it holds, in seconds; none: until it is revoked.
+    pub lifetime: Option<u64>,
+}
+
 /// What a client calls, its parameters checked for form only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
@@ -180,6 +198,12 @@ pub enum Call {
     LogCounts,
     /// What Supervisor's configuration, as it was last read, says of its programs.
     Configured,
+    /// Make a token.
+    CreateToken(Box<NewToken>),
+    /// All tokens.
+    ListTokens,
+    /// End the token of that name.
+    RevokeToken(Text),
 }
 
 impl Call {
@@ -229,6 +253,9 @@ impl Call {
             Call::ClearLog(..) => Command::ClearLog,
             Call::LogCounts => Command::LogCounts,
             Call::Configured => Command::Configured,
+            Call::CreateToken(..) => Command::CreateToken,
+            Call::ListTokens => Command::ListTokens,
+            Call::RevokeToken(..) => Command::RevokeToken,
         }
     }
 
@@ -287,6 +314,7 @@ impl Call {
             | Call::ClearLog(Log::Own)
             | Call::LogCounts
             | Call::Configured
+            | Call::ListTokens
             | Call::NotifyDiskWriteable => none,
             Call::NotifyDbusAddress(address) | Call::NotifyCgroupManagerAddress(address) => {
                 Params { address: Some(address.clone()), ..none }
@@ -312,9 +340,17 @@ impl Call {
                 Params { names: Some(names.clone()), ..scope_params(scope) }
             }
             Call::ListEnv(scope) | Call::ResetEnv(scope) => scope_params(scope),
-            Call::AddGroup(name) | Call::RemoveGroup(name) => {
+            Call::AddGroup(name) | Call::RemoveGroup(name) | Call::RevokeToken(name) => {
                 Params { name: Some(name.clone()), ..none }
             }
+            Call::CreateToken(new) => Params {
+                name: Some(new.name.clone()),
+                digest: Some(new.digest.into()),
+                role: Some(String::from(new.role.word())),
+                jobs: Some(new.jobs.clone()),
+                lifetime: new.lifetime,
+                ..none
+            },
         }
     }
 }
@@ -373,8 +409,8 @@ fn scope_params(scope: &EnvScope) -> Params {
 /// Turns parameters into the call of a row, whose `decode` this is for most.
 pub(super) mod decode {
     use super::{
-        log, needed, priority, scope, stream, target, wait, Call, Clash, Fault, Follow, Intent,
-        Lasting, Listed, Params, Request, ShutdownKind, Signal,
+        log, needed, priority, scope, stream, target, wait, Box, Call, Clash, Digest, Fault,
+        Follow, Intent, Lasting, Listed, NewToken, Params, Request, Role, ShutdownKind, Signal,
     };
     use alloc::format;
 
@@ -512,6 +548,26 @@ pub(super) mod decode {
 
     pub(crate) fn log_path(p: Params) -> Result<Call, Fault> {
         Ok(Call::LogPath(target(&p)?, stream(&p)?))
+    }
+
+    pub(crate) fn create_token(p: Params) -> Result<Call, Fault> {
+        let digest = Digest::try_from(needed("digest", p.digest)?);
+        let digest =
+            digest.map_err(|why| Fault::parameter("digest", &format!("is none: {why}")))?;
+        let word = needed("role", p.role)?;
+        let wrong = || Fault::parameter("role", "is none of look, operate, administer");
+        let role = Role::from_word(word.as_bytes()).ok_or_else(wrong)?;
+        let (name, jobs) = (needed("name", p.name)?, needed("jobs", p.jobs)?);
+        let lifetime = p.lifetime;
+        Ok(Call::CreateToken(Box::new(NewToken { name, digest, role, jobs, lifetime })))
+    }
+
+    pub(crate) fn list_tokens(_: Params) -> Result<Call, Fault> {
+        Ok(Call::ListTokens)
+    }
+
+    pub(crate) fn revoke_token(p: Params) -> Result<Call, Fault> {
+        Ok(Call::RevokeToken(needed("name", p.name)?))
     }
 
     pub(crate) fn notify_dbus_address(p: Params) -> Result<Call, Fault> {

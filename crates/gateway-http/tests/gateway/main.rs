@@ -6,6 +6,7 @@ mod http;
 mod pages;
 mod programs;
 mod rights;
+mod tokens;
 mod web;
 mod world;
 
