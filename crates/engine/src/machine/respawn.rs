@@ -31,7 +31,7 @@ impl Engine {
         let over = self.planted(super::Bug::RespawnOverLimit);
         let Some(instance) = self.instances.edit(&id) else { return };
         if now.since(since) >= policy.backoff.reset {
-            instance.respawn.failures = 0;
+            instance.forgive();
         }
         instance.respawn.ran_from = Some(since);
         let limit = policy.respawn_limit;
@@ -103,7 +103,7 @@ impl Engine {
     pub(super) fn started_well(&mut self, id: InstanceId, policy: &Policy) {
         if policy.start_retries.is_some() {
             if let Some(instance) = self.instances.edit(&id) {
-                instance.respawn.failures = 0;
+                instance.forgive();
             }
         }
     }
@@ -115,7 +115,10 @@ impl Engine {
         let Some(instance) = self.instances.edit(&id) else { return false };
         let backoff = &spec.policy.backoff;
         let failures = instance.respawn.failures;
-        let paced = instance.respawn.ran_from.take();
+        let paced = match instance.respawn.ran_from {
+            Some(_) => instance.respawn.ran_from.take(),
+            None => None,
+        };
         let left = paced.map_or(Span::ZERO, |from| (from + backoff.pace).since(self.now));
         let waits = failures > 0 && backoff.delay != Span::ZERO;
         let waits = waits.then(|| wait(backoff, failures, seed ^ u64::from(id.0)));
