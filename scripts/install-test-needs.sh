@@ -25,6 +25,9 @@ cron             cron
 haproxy          haproxy
 ip               iproute2
 chromium         chromium
+zsh              zsh
+fish             fish
+mandoc           mandoc
 "
 
 # The original that supervisorctl is tested with, as PyPI has it: Debian's is older.

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Everything that can be checked, summed up in the last line: N passed, N failed, N skipped.
 # A test that cannot run here prints `passed over: WHY` and returns; it counts as skipped. Those with a
-# harness of their own print `skipped: TEST: WHY` and count it themselves, as ignored.
+# harness of their own print `skipped: TEST: WHY` and count it themselves, as ignored. What fails is run once
+# more, alone; what passes then is named.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,8 +13,10 @@ boot_until=720 # seconds after which the boots, three to six minutes with what t
 # Not in /tmp, where others may clean up.
 mkdir -p target
 log=$(mktemp target/test.XXXXXX)
-trap 'rm -f "$log"' EXIT
+again=$(mktemp target/test.XXXXXX)
+trap 'rm -f "$log" "$again"' EXIT
 passed=0 failed=0 skipped=0
+repeated=      # tests that failed among the others, and passed alone
 
 # step NAME COMMAND...: one thing that is right or wrong as a whole.
 step() {
@@ -31,6 +34,33 @@ step() {
 skip() {
     echo "passed over: $*"
     skipped=$((skipped + 1))
+}
+
+# Runs what failed once more, alone: a stalled machine is told from a defect, and both are said. Sets
+# `repeated` to what has passed now, `broken` to what has not.
+once_more() {
+    local targets names name target
+    mapfile -t targets < <(sed -n 's/^ *`\(-p .*\)`$/\1/p' "$log")
+    mapfile -t names < <(sed -n 's/^test \([^ ]*\)\( - should panic\)\? \.\.\. FAILED.*/\1/p' "$log")
+    # More than a few are no accident.
+    [ ${#targets[@]} -ge 1 ] && [ ${#targets[@]} -le 3 ] && [ "$broken" -le 5 ] || return
+    local still=0
+    for target in "${targets[@]}"; do
+        echo "== once more, alone: cargo test $target -- ${names[*]}"
+        # shellcheck disable=SC2086 # a target is several words
+        timeout --kill-after=10 300 cargo test $target -- "${names[@]}" --show-output >"$again" 2>&1
+        result=$?
+        shown <"$again"
+        if [ $result -ne 0 ] || ! grep -q '^test result:.* [1-9][0-9]* passed' "$again"; then
+            still=$((still + 1))
+            sed -n '/^failures:$/,/^test result:/p' "$again" | tail -n 100
+        fi
+    done
+    if [ $still = 0 ]; then
+        repeated="${names[*]:-${targets[*]}}"
+        passed=$((passed + broken))
+        broken=0
+    fi
 }
 
 # Prints the lines of the log that a person wants to see, once each.
@@ -62,11 +92,12 @@ if [ $result -ne 0 ] && [ "$broken" = 0 ]; then
     broken=1
 fi
 passed=$((passed + $(sum passed) - over))
-failed=$((failed + broken))
 skipped=$((skipped + over + $(sum ignored)))
 if [ "$broken" != 0 ]; then
     sed -n '/^failures:$/,/^test result:/p' "$log" | tail -n 200
+    once_more
 fi
+failed=$((failed + broken))
 
 if [ -d $corpus ]; then
     step "corpus" make --no-print-directory corpus CORPUS=$corpus
@@ -95,5 +126,8 @@ fi
 
 echo
 echo "took $((SECONDS / 60)) min $((SECONDS % 60)) s"
+if [ -n "$repeated" ]; then
+    echo "failed among the others, passed alone (each is a defect of the test or of what it tests): $repeated"
+fi
 echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed = 0 ]

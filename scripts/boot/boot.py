@@ -159,6 +159,12 @@ def look(machine, name, kills):
     if machine.ok("runlevel").strip() != "N 2":
         raise Wrong("the runlevel is not 2")
     machine.ok("who -b | grep 'system boot' && who -r | grep 'run-level 2'")
+    for said in ("test: output to the console, of terminal 0", "test: the console is mine"):
+        if said not in machine.said:
+            raise Wrong(f"the console does not show `{said}`")
+    early = "grep -qx 'said early' /var/log/upstart/test-early.log"
+    machine.until("what was said early is in its log", lambda: machine.ssh(early).returncode == 0)
+    row(name, "the console has its jobs, early output is kept", machine.age())
     jobs = machine.ok("initctl list")
     for wanted in ("ssh start/running", "console start/running", "udev start/running"):
         if wanted not in jobs:

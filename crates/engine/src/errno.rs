@@ -9,6 +9,10 @@ pub struct Errno(pub i32);
 impl Errno {
     /// There is no such file.
     pub const NOT_FOUND: Errno = Errno(2);
+    /// It may not be done.
+    pub const PERMISSION_DENIED: Errno = Errno(13);
+    /// It is a directory.
+    pub const IS_DIRECTORY: Errno = Errno(21);
 }
 
 /// The numbers that the set-up of a process can meet, the same on every architecture that Upright

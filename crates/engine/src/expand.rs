@@ -117,6 +117,15 @@ pub fn name(text: &[u8]) -> &[u8] {
     text.get(..length).unwrap_or_default()
 }
 
+/// Reports whether a text that is to be expanded names a variable, in braces or without.
+pub fn mentions(text: &[u8], variable: &[u8]) -> bool {
+    let behind = text.split(|byte| *byte == b'$').skip(1);
+    behind.into_iter().any(|rest| {
+        let rest = rest.strip_prefix(b"{").unwrap_or(rest);
+        !variable.is_empty() && name(rest) == variable
+    })
+}
+
 /// What stands between the name and the other text in braces.
 #[derive(Clone, Copy)]
 enum Operator {

@@ -71,6 +71,11 @@ pub mod held {
     pub const AUTO_LOCK: u32 = 15;
     /// A file that says which sockets jobs share.
     pub const SHARED_NOTE: u32 = 202;
+    /// A copy of the file of rights that is in force.
+    pub const RIGHTS: u32 = 203;
+    /// The writing end of the pipe of who did what, and its reading end.
+    pub const AUDIT: u32 = 204;
+    pub const AUDIT_READ: u32 = 205;
     /// The first of the sockets that jobs share.
     pub const SHARED: u32 = 128;
     /// How many of those there may be.

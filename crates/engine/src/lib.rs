@@ -10,6 +10,7 @@ extern crate alloc;
 
 pub mod cgroup;
 pub mod command;
+pub mod concern;
 pub mod control;
 pub mod dialect;
 pub mod errno;
@@ -32,6 +33,7 @@ pub mod plan;
 pub mod process;
 pub mod rare;
 pub mod recovery;
+pub mod rights;
 pub mod shared;
 pub mod signal;
 pub mod spec;

@@ -108,6 +108,9 @@ impl From<Row> for LogRoute {
 /// The slot of what the daemon itself writes: that of no process, as instances count from 1.
 pub const OWN: Slot = Slot { instance: InstanceId::NONE, role: Role::Main, generation: 0 };
 
+/// The slot of what the daemon writes down of who did what.
+pub const AUDIT: Slot = Slot { instance: InstanceId::NONE, role: Role::Main, generation: 1 };
+
 /// What the daemon asks of the logger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToLogger {
@@ -142,6 +145,11 @@ pub enum ToLogger {
         number: u64,
         /// Absolute path; the directory is made.
         path: Text,
+    },
+    /// As `Own`, of what is written down of who did what ([`AUDIT`]).
+    Audit {
+        /// Where it goes.
+        route: LogRoute,
     },
 }
 

@@ -1,5 +1,7 @@
 //! What one process of an instance is: its role, its slot, how it ended.
 
+use alloc::format;
+use alloc::string::String;
 use core::fmt;
 use serde::{Deserialize, Serialize};
 
@@ -245,6 +247,15 @@ impl Step {
     /// Returns the step with that number.
     pub fn from_code(code: u8) -> Option<Step> {
         Step::TABLE.iter().find(|row| row.1 == code).map(|row| row.0)
+    }
+
+    /// Returns what is said where a process goes on without this step: why, and how it goes on.
+    pub fn refused(self) -> (String, &'static str) {
+        let (why, how) = match self == Step::Console {
+            true => ("not to be had", "/dev/null is in its place"),
+            false => ("not permitted", "it runs without"),
+        };
+        (format!("{}: {why}", self.words()), how)
     }
 
     /// Returns the words that follow `Failed to spawn J P process:`.

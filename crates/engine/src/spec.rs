@@ -5,6 +5,7 @@ use crate::few::Few;
 use crate::list::List;
 use crate::names::{EventName, JobName};
 use crate::process::{Role, Stream};
+use crate::rights::Allow;
 use crate::shared::Shared;
 use crate::signal::Signal;
 use crate::text::Text;
@@ -442,6 +443,9 @@ pub struct Policy {
     /// The place among other jobs; none: they are stopped together with all others of none.
     #[serde(default)]
     pub order: Option<Order>,
+    /// Who has which role over the job, beside what the file of rights says.
+    #[serde(default)]
+    pub allow: Vec<Allow>,
 }
 
 impl Default for Policy {
@@ -463,6 +467,7 @@ impl Default for Policy {
             start_retries: None,
             autostart: false,
             order: None,
+            allow: Vec::new(),
         }
     }
 }
@@ -511,8 +516,7 @@ impl Default for RespawnLimit {
 }
 
 /// The wait before the next start after a failed one: `delay`, then `factor` times the last and
-/// `step` more, up to `cap`; back to `delay` once main stayed up for `reset`, or was ready where failed
-/// starts are counted.
+/// `step` more, up to `cap`; back to `delay` once main stayed up for `reset`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Backoff {
     /// The first wait. Zero (Upstart's way): none at all.
@@ -521,9 +525,11 @@ pub struct Backoff {
     pub factor_percent: u32,
     /// The longest wait.
     pub cap: Span,
-    /// Up to this share of the wait is added at random, in hundredths.
+    /// Up to this share of the wait is added at random, in hundredths, so that many that failed
+    /// together do not try together.
     pub jitter_percent: u32,
-    /// Main stayed up this long: the count of failures begins anew.
+    /// Main stayed up this long: the count of failures begins anew. Zero, where failed starts are
+    /// counted: as soon as it was ready.
     pub reset: Span,
     /// The least time from one start of main to the next, so that what ends at once burns nothing.
     #[serde(default)]
@@ -531,6 +537,9 @@ pub struct Backoff {
     /// What each wait is longer than the last, beside the factor.
     #[serde(default)]
     pub step: Span,
+    /// Where it would be given up it is tried again so often instead, until it has stayed up.
+    #[serde(default)]
+    pub retry: Option<Span>,
 }
 
 impl Default for Backoff {
@@ -539,10 +548,11 @@ impl Default for Backoff {
             delay: Span::ZERO,
             factor_percent: 200,
             cap: Span::secs(60),
-            jitter_percent: 0,
+            jitter_percent: 20,
             reset: Span::secs(60),
             pace: Span::ZERO,
             step: Span::ZERO,
+            retry: None,
         }
     }
 }

@@ -225,6 +225,20 @@ impl ProgramState {
         ProgramState::TABLE.iter().find(|row| row.0 == self).map_or("UNKNOWN", |row| row.1)
     }
 
+    /// Reports whether there is nothing left to stop. Source: Supervisor 4.3.0, STOPPED_STATES.
+    pub fn is_at_rest(self) -> bool {
+        match self {
+            ProgramState::Stopped
+            | ProgramState::Exited
+            | ProgramState::Fatal
+            | ProgramState::Unknown => true,
+            ProgramState::Starting
+            | ProgramState::Running
+            | ProgramState::Backoff
+            | ProgramState::Stopping => false,
+        }
+    }
+
     /// Returns its code.
     pub fn code(self) -> u32 {
         ProgramState::TABLE.iter().find(|row| row.0 == self).map_or(1000, |row| row.2)

@@ -37,14 +37,14 @@ impl Signal {
 /// Returns the signals that a notice is, in their order.
 pub fn signals(what: &What) -> Vec<Signal> {
     match what {
-        What::Event { name, env, failed: _ } => {
+        What::Event { name, env, .. } => {
             // How a job is told of a descriptor is no part of the event.
             let own = env.iter().filter(|row| !row.bytes().starts_with(b"UPSTART_FDS="));
             let env = own.map(|row| row.to_string()).collect();
             let value = Value::TextAndTexts(name.to_string(), env);
             vec![Signal::of_root("EventEmitted", value)]
         }
-        What::Goal { job, instance, goal, state } => {
+        What::Goal { job, instance, goal, state, cause: _ } => {
             let changed = of_instance(job, instance, "GoalChanged", Value::Text(goal.to_string()));
             let new = *goal == Goal::Start && *state == State::Waiting;
             new.then(|| of_job(job, instance, "InstanceAdded"))
@@ -127,6 +127,7 @@ mod tests {
             instance: instance.clone(),
             goal: Goal::Start,
             state,
+            cause: String::new(),
         };
         let first = [(of_job.clone(), "InstanceAdded"), (of_instance.clone(), "GoalChanged")];
         let named = |rows: &[(String, &str)]| -> Vec<(String, String)> {
@@ -153,7 +154,8 @@ mod tests {
             assert_eq!(told(&what), named(&[(root.clone(), name)]));
         }
         let name = Text::from("up").try_into().unwrap();
-        let event = What::Event { name, env: vec![Text::from("A=1")], failed: false };
+        let event =
+            What::Event { name, env: vec![Text::from("A=1")], failed: false, cause: String::new() };
         assert_eq!(told(&event), named(&[(root.clone(), "EventEmitted")]));
         assert_eq!(told(&What::Restarted), named(&[(root, "Restarted")]));
     }

@@ -6,10 +6,12 @@ use engine::control::answer::Answer;
 use engine::control::call::Call;
 use engine::control::fault::Fault as Refusal;
 use engine::machine::request::{Failure, Request};
+use engine::process::Role;
 use engine::signal::Signal;
 use std::rc::Rc;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use xmlrpc::states::State;
 use xmlrpc::{Code, Fault, Value};
 
 pub use engine::machine::request::Wait;
@@ -25,7 +27,16 @@ type Told = Result<Value, Fault>;
 enum Act {
     Start(Wait),
     Stop(Wait),
-    Signal(Signal),
+    Signal(Sign),
+}
+
+/// What is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sign {
+    /// A signal.
+    Real(Signal),
+    /// Number 0: it is only looked whether there is somebody.
+    Nothing,
 }
 
 /// Starts one; a group where one is named.
@@ -68,27 +79,53 @@ pub async fn stop_all(gateway: &Rc<Gateway>, wait: Wait) -> Told {
 
 /// Sends one a signal; a group where one is named.
 pub async fn signal(gateway: &Rc<Gateway>, name: &str, signal: &Value) -> Told {
-    one_or_group(gateway, name, Act::Signal(read_signal(signal)?)).await
+    let all = group_of(gateway, name).await?;
+    match (all, read_signal(signal)) {
+        (Some(all), signal) => Ok(signal_many(gateway, all, signal).await),
+        (None, Ok(sign)) => on_one(gateway, name, Act::Signal(sign)).await,
+        (None, Err(fault)) => {
+            // Who is meant is looked at before what is meant.
+            processes::one(&gateway.control, name).await?;
+            Err(fault)
+        }
+    }
 }
 
 /// Sends what of a group lives a signal.
 pub async fn signal_group(gateway: &Rc<Gateway>, name: &str, signal: &Value) -> Told {
-    let act = Act::Signal(read_signal(signal)?);
     let all = processes::group(&gateway.control, name).await?;
-    Ok(many(gateway, all, act).await)
+    Ok(signal_many(gateway, all, read_signal(signal)).await)
 }
 
 /// Sends all that lives a signal, but no task.
 pub async fn signal_all(gateway: &Rc<Gateway>, signal: &Value) -> Told {
-    let act = Act::Signal(read_signal(signal)?);
     let mut all = processes::all(&gateway.control).await?;
     all.retain(Process::is_alive);
     all.sort_by_key(Process::priority);
-    Ok(many(gateway, without_tasks(gateway, all).await?, act).await)
+    let all = without_tasks(gateway, all).await?;
+    Ok(signal_many(gateway, all, read_signal(signal)).await)
 }
 
-fn read_signal(value: &Value) -> Result<Signal, Fault> {
+/// A signal that there is not is told of each that would have been sent it. Source: Supervisor 4.3.0,
+/// signalProcessGroup.
+async fn signal_many(
+    gateway: &Rc<Gateway>,
+    all: Vec<Process>,
+    signal: Result<Sign, Fault>,
+) -> Value {
+    match signal {
+        Ok(sign) => many(gateway, all, Act::Signal(sign)).await,
+        Err(fault) => {
+            let concerned = all.iter().filter(|process| process.is_alive());
+            Value::List(concerned.map(|process| process.result(Err(fault.clone()))).collect())
+        }
+    }
+}
+
+fn read_signal(value: &Value) -> Result<Sign, Fault> {
     let (shown, signal) = match value {
+        Value::Int(0) => return Ok(Sign::Nothing),
+        Value::Text(text) if text.trim() == "0" => return Ok(Sign::Nothing),
         Value::Int(number) => {
             let signal = u8::try_from(*number).ok().and_then(Signal::new);
             (number.to_string(), signal)
@@ -108,14 +145,29 @@ fn read_signal(value: &Value) -> Result<Signal, Fault> {
         | Value::Record(_) => ("that".to_owned(), None),
     };
     // A number that has no name is none that Supervisor knows.
-    signal.filter(|signal| signal.name().is_some()).ok_or_else(|| Code::BadSignal.about(shown))
+    let signal = signal.filter(|signal| signal.name().is_some()).map(Sign::Real);
+    signal.ok_or_else(|| Code::BadSignal.about(shown))
 }
 
 async fn one_or_group(gateway: &Rc<Gateway>, name: &str, act: Act) -> Told {
-    if let Named::Group(group) = named(name) {
-        let all = processes::group(&gateway.control, group).await?;
-        return Ok(many(gateway, all, act).await);
+    match group_of(gateway, name).await? {
+        Some(all) => Ok(many(gateway, all, act).await),
+        None => on_one(gateway, name, act).await,
     }
+}
+
+/// Returns the processes of the group that is named so; nothing where the name is that of one process.
+async fn group_of(gateway: &Rc<Gateway>, name: &str) -> Result<Option<Vec<Process>>, Fault> {
+    let Named::Group(group) = named(name) else { return Ok(None) };
+    match processes::group(&gateway.control, group).await {
+        Ok(all) => Ok(Some(all)),
+        // It is called what the client called it.
+        Err(fault) if fault.code() == Some(Code::BadName) => Err(Code::BadName.about(name)),
+        Err(fault) => Err(fault),
+    }
+}
+
+async fn on_one(gateway: &Rc<Gateway>, name: &str, act: Act) -> Told {
     let process = processes::one(&gateway.control, name).await?;
     if !act.concerns(&process) {
         return Err(act.needless().about(name));
@@ -186,27 +238,45 @@ async fn perform(
 ) -> Result<(), Fault> {
     let target = process.target();
     let request = match act {
+        // Nothing becomes of it there. Source: Supervisor 4.3.0, startProcess.
+        Act::Start(_) if process.is_program() && process.state() == State::Stopping => {
+            return Err(Code::AbnormalTermination.about(name));
+        }
         Act::Start(wait) => Request::Start(target, wait),
         Act::Stop(wait) => Request::Stop(target, wait),
-        Act::Signal(signal) => Request::Signal(target, signal),
+        Act::Signal(Sign::Nothing) => return Ok(()),
+        Act::Signal(Sign::Real(signal)) => Request::Signal(target, signal),
     };
     match gateway.control.ask(Call::Ask(request, None)).await {
         Ok(_) => Ok(()),
         Err(fault) => {
             let told = failed(&fault, act, name);
-            Err(by_last_end(gateway, process, told).await)
+            match process.is_program() && told.code() == Some(Code::AbnormalTermination) {
+                true => Err(of_program(gateway, process, &fault, name).await),
+                false => Err(told),
+            }
         }
     }
 }
 
-/// A program whose last try was no process has the fault of that, whichever try it was.
-async fn by_last_end(gateway: &Gateway, process: &Process, told: Fault) -> Fault {
-    if !process.is_program() || told.code() != Some(Code::AbnormalTermination) {
-        return told;
+/// A program whose last try was no process has the fault of that, whichever try it was; one that ended
+/// before it had stayed up could not be spawned. Source: Supervisor 4.3.0, startProcess.
+async fn of_program(gateway: &Gateway, process: &Process, fault: &Refusal, name: &str) -> Fault {
+    let now = processes::one(&gateway.control, &process.shown()).await;
+    if let Some(fault) = now.ok().and_then(|now| now.not_spawned()) {
+        return fault;
     }
-    match processes::one(&gateway.control, &process.shown()).await {
-        Ok(now) => now.not_spawned().unwrap_or(told),
-        Err(_) => told,
+    let Refusal::Refused(refused) = fault else { return Code::AbnormalTermination.about(name) };
+    match refused.failure() {
+        Some(Failure::Ended(Role::Main, _) | Failure::StartRetries) => Code::SpawnError.about(name),
+        Some(
+            Failure::Ended(..)
+            | Failure::NotSpawned(..)
+            | Failure::RespawnLimit
+            | Failure::Timeout(..)
+            | Failure::Unkillable(_),
+        )
+        | None => Code::AbnormalTermination.about(name),
     }
 }
 
@@ -217,6 +287,10 @@ fn failed(fault: &Refusal, act: Act, name: &str) -> Fault {
         Act::Start(_) => true,
         Act::Stop(_) | Act::Signal(_) => false,
     };
+    // It was there when it was asked for: what ended meanwhile does not run, and is no bad name.
+    if !starting && refused.code == "unknown-instance" {
+        return act.needless().about(name);
+    }
     if !starting || !matches!(refused.code.as_str(), "failed" | "superseded") {
         return processes::refusal(fault, name);
     }
@@ -232,5 +306,24 @@ fn failed(fault: &Refusal, act: Act, name: &str) -> Fault {
             | Failure::Unkillable(_),
         )
         | None => Code::AbnormalTermination.about(name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::control::fault::Refused;
+
+    #[test]
+    fn what_ended_before_its_stop_came_does_not_run() {
+        let gone = || {
+            let (code, message) = ("unknown-instance".into(), "Unknown instance: web".into());
+            Refusal::Refused(Box::new(Refused { code, message, ..Refused::default() }))
+        };
+        for act in [Act::Stop(Wait::Settled), Act::Signal(Sign::Real(Signal::TERM))] {
+            assert_eq!(failed(&gone(), act, "web").code(), Some(Code::NotRunning), "{act:?}");
+        }
+        let start = Act::Start(Wait::Settled);
+        assert_eq!(failed(&gone(), start, "web").code(), Some(Code::BadName));
     }
 }

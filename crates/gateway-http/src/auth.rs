@@ -36,6 +36,11 @@ impl Login {
         Login { name: name.to_owned(), secret }
     }
 
+    /// Returns the name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Reports whether this `Authorization` is the right one. The time that it takes tells nothing of
     /// how much of it is right.
     pub fn allows(&self, authorization: &str) -> bool {

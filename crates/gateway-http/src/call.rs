@@ -8,6 +8,7 @@ use crate::methods::{self, Act, Daemon, Method, Row, System, METHODS};
 use crate::processes::{self, Process};
 use crate::web::Web;
 use engine::control::answer::Answer;
+use engine::control::audit::Origin;
 use engine::control::call::Call;
 use engine::control::fault::Fault as Refusal;
 use engine::machine::request::Request;
@@ -35,11 +36,23 @@ pub struct Gateway {
     /// The daemon.
     pub control: Control,
     /// What this one is called.
-    pub identifier: String,
+    pub identifier: Rc<str>,
     /// What is for people, and for collectors of numbers.
-    pub web: Web,
+    pub web: Rc<Web>,
     /// Who is told what clients send to event listeners.
     pub listeners: Rc<Listeners>,
+}
+
+impl Gateway {
+    /// Returns the same for a client.
+    pub fn of(&self, origin: Origin) -> Gateway {
+        Gateway {
+            control: self.control.of(origin),
+            identifier: Rc::clone(&self.identifier),
+            web: Rc::clone(&self.web),
+            listeners: Rc::clone(&self.listeners),
+        }
+    }
 }
 
 type Told = Result<Value, Fault>;
@@ -112,7 +125,7 @@ async fn about_the_daemon(gateway: &Rc<Gateway>, what: Daemon, given: &[Value]) 
     match what {
         Daemon::ApiVersion => Ok(API.into()),
         Daemon::Version => Ok(SUPERVISOR.into()),
-        Daemon::Identification => Ok(gateway.identifier.as_str().into()),
+        Daemon::Identification => Ok((*gateway.identifier).into()),
         // In any other state this is not asked: see `find`.
         Daemon::State => Ok(Value::Record(vec![
             ("statecode".to_owned(), Value::Int(1)),
@@ -197,10 +210,29 @@ fn text(given: &[Value], place: usize) -> Result<&str, Fault> {
     }
 }
 
+/// A number, also one that is written as text: the original takes whatever Python's `int` takes.
 fn int(given: &[Value], place: usize) -> Result<i64, Fault> {
+    let number = match param(given, place)? {
+        Value::Int(number) => Some(*number),
+        Value::Bool(truth) => Some(i64::from(*truth)),
+        // As far as it goes; what is no number is none here either.
+        Value::Double(number) => number.is_finite().then_some(*number as i64),
+        Value::Text(text) => whole_number(text),
+        Value::Bytes(bytes) => std::str::from_utf8(bytes).ok().and_then(whole_number),
+        Value::Date(_) | Value::Nil | Value::List(_) | Value::Record(_) => None,
+    };
     let wrong =
         || Code::IncorrectParameters.about(format_args!("parameter {} is no int", place + 1));
-    param(given, place)?.int().ok_or_else(wrong)
+    number.ok_or_else(wrong)
+}
+
+/// Reads decimal digits, a sign before them, single `_` between them, blanks around. Source: Python,
+/// int().
+fn whole_number(text: &str) -> Option<i64> {
+    let text = text.trim();
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    digits.split('_').all(is_number).then(|| text.replace('_', "").parse().ok()).flatten()
 }
 
 fn wait(given: &[Value], place: usize) -> Result<Wait, Fault> {
@@ -298,7 +330,7 @@ async fn tail(control: &Control, channel: Channel, given: &[Value]) -> Told {
 /// Writes all of it, or as much as the process leaves room for. Source: Supervisor 4.3.0 keeps what
 /// does not fit, however much; here that is a fault.
 async fn send_stdin(control: &Control, given: &[Value]) -> Told {
-    let (name, mut rest) = (text(given, 0)?, text(given, 1)?.as_bytes());
+    let (name, mut rest) = (text(given, 0)?, typed(given, 1)?.as_bytes());
     let process = processes::one(control, name).await?;
     if !process.is_alive() {
         return Err(Code::NotRunning.about(name));
@@ -315,6 +347,23 @@ async fn send_stdin(control: &Control, given: &[Value]) -> Told {
         }
     }
     Ok(Value::Bool(true))
+}
+
+/// What is no text is named in the fault. Source: Supervisor 4.3.0, sendProcessStdin.
+fn typed(given: &[Value], place: usize) -> Result<&str, Fault> {
+    let about = |shown: &dyn std::fmt::Display| Code::IncorrectParameters.about(shown);
+    match param(given, place)? {
+        Value::Int(number) => Err(about(number)),
+        Value::Double(number) => Err(about(number)),
+        Value::Bool(true) => Err(about(&"True")),
+        Value::Bool(false) => Err(about(&"False")),
+        Value::Text(_)
+        | Value::Bytes(_)
+        | Value::Date(_)
+        | Value::Nil
+        | Value::List(_)
+        | Value::Record(_) => text(given, place),
+    }
 }
 
 fn unwritten(name: &str, refused: &engine::control::fault::Fault) -> Fault {
@@ -445,3 +494,32 @@ const STDERR: [&str; 6] = [
     "stderr_logfile_maxbytes",
     "stderr_syslog",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_may_be_text_as_python_reads_it() {
+        let read = |value: Value| int(&[value], 0).map_err(|fault| fault.number);
+        for (value, wanted) in [
+            (Value::Int(-7), Ok(-7)),
+            (Value::Bool(true), Ok(1)),
+            (Value::Double(-2.9), Ok(-2)),
+            (" +12 ".into(), Ok(12)),
+            ("-1_000".into(), Ok(-1000)),
+            ("".into(), Err(2)),
+            ("-".into(), Err(2)),
+            ("1__0".into(), Err(2)),
+            ("_1".into(), Err(2)),
+            ("--1".into(), Err(2)),
+            ("0x1".into(), Err(2)),
+            ("1.0".into(), Err(2)),
+            ("99999999999999999999".into(), Err(2)),
+            (Value::Double(f64::NAN), Err(2)),
+            (Value::List(Vec::new()), Err(2)),
+        ] {
+            assert_eq!(read(value.clone()), wanted, "{value:?}");
+        }
+    }
+}

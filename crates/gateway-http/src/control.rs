@@ -2,6 +2,7 @@
 
 use crate::link::Link;
 use engine::control::answer::Answer;
+use engine::control::audit::Origin;
 use engine::control::call::{Call, Follow, Token};
 use engine::control::codec::{Continues, Inbox};
 use engine::control::command::Command;
@@ -27,8 +28,15 @@ const KEPT_MAX: usize = 16;
 /// How many calls are sent before the first answer is read: few enough for the sockets to hold both.
 const AHEAD: usize = 32;
 
-/// The daemon, as whoever one server lets in may use it.
+/// The daemon, as whoever one server lets in may use it, for one client.
+#[derive(Clone)]
 pub struct Control {
+    shared: Rc<Shared>,
+    origin: Rc<Origin>,
+}
+
+/// What all clients of a server share.
+struct Shared {
     link: Rc<Link>,
     server: u16,
     kept: RefCell<Vec<Line>>,
@@ -43,12 +51,19 @@ impl Control {
     pub fn new(link: Rc<Link>, server: u16) -> Control {
         let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
         let (kept, ending) = (RefCell::default(), Cell::new(false));
-        Control { link, server, kept, ending, tokens: Cell::new(0), begun: since.as_nanos() }
+        let (tokens, begun) = (Cell::new(0), since.as_nanos());
+        let shared = Shared { link, server, kept, ending, tokens, begun };
+        Control { shared: Rc::new(shared), origin: Rc::default() }
+    }
+
+    /// Returns the same for a client.
+    pub fn of(&self, origin: Origin) -> Control {
+        Control { shared: Rc::clone(&self.shared), origin: Rc::new(origin) }
     }
 
     /// Reports whether the daemon is known to end.
     pub fn is_ending(&self) -> bool {
-        self.ending.get()
+        self.shared.ending.get()
     }
 
     /// Asks and waits for the answer. What was asked of a daemon that died is asked again of the next
@@ -84,7 +99,7 @@ impl Control {
 
     /// Begins to listen to what happens, after the notice of that number or from now on.
     pub async fn events(&self, after: Option<u64>, follow: Follow) -> Result<Events, Fault> {
-        let (link, server) = (Rc::clone(&self.link), self.server);
+        let (link, server) = (Rc::clone(&self.shared.link), self.shared.server);
         let mut events = Events { link, server, line: None, seen: after, follow };
         events.connect().await?;
         Ok(events)
@@ -92,7 +107,7 @@ impl Control {
 
     /// Begins to listen to what programs write and listeners are to be told.
     pub async fn outputs(&self) -> io::Result<Outputs> {
-        let mut line = Line::new(self.link.line(self.server).await?)?;
+        let mut line = Line::new(self.shared.line().await?)?;
         let mut bytes = Vec::new();
         Call::Outputs.encode(&mut bytes);
         line.stream.write_all(&bytes).await?;
@@ -101,13 +116,13 @@ impl Control {
 
     /// Sends calls over one connection and reads the answers.
     async fn exchange(&self, calls: &[Call]) -> io::Result<Vec<Result<Answer, Fault>>> {
-        let kept = self.kept.borrow_mut().pop();
+        let kept = self.shared.kept.borrow_mut().pop();
         let mut line = match kept {
             Some(line) => line,
-            None => Line::new(self.link.line(self.server).await?)?,
+            None => Line::new(self.shared.line().await?)?,
         };
         let answers = self.exchange_over(&mut line, calls).await;
-        let mut kept = self.kept.borrow_mut();
+        let mut kept = self.shared.kept.borrow_mut();
         match &answers {
             Ok(_) if kept.len() < KEPT_MAX => kept.push(line),
             Ok(_) => {}
@@ -123,17 +138,17 @@ impl Control {
         calls: &[Call],
     ) -> io::Result<Vec<Result<Answer, Fault>>> {
         let mut bytes = Vec::new();
-        calls.iter().for_each(|call| call.encode(&mut bytes));
+        calls.iter().for_each(|call| call.encode_from(&self.origin, &mut bytes));
         line.stream.write_all(&bytes).await?;
         let mut answers = Vec::new();
         for call in calls {
             let answer = line.answer(call.command()).await?;
             if matches!(call, Call::Shutdown(_)) && answer.is_ok() {
-                self.ending.set(true);
+                self.shared.ending.set(true);
             }
             if let Err(Fault::Refused(refused)) = &answer {
                 if refused.code == "shutting-down" {
-                    self.ending.set(true);
+                    self.shared.ending.set(true);
                 }
             }
             answers.push(answer);
@@ -144,13 +159,20 @@ impl Control {
     fn with_token(&self, call: Call) -> Call {
         match call {
             Call::Ask(request, None) => {
-                self.tokens.set(self.tokens.get() + 1);
-                let (process, number) = (std::process::id(), self.tokens.get());
-                let token = format!("http-{process}-{:x}-{number}", self.begun);
+                let shared = &self.shared;
+                shared.tokens.set(shared.tokens.get() + 1);
+                let (process, number) = (std::process::id(), shared.tokens.get());
+                let token = format!("http-{process}-{:x}-{number}", shared.begun);
                 Call::Ask(request, Token::try_from(token).ok())
             }
             other => other,
         }
+    }
+}
+
+impl Shared {
+    async fn line(&self) -> io::Result<std::os::unix::net::UnixStream> {
+        self.link.line(self.server).await
     }
 }
 

@@ -98,7 +98,7 @@ impl Link {
                 };
                 let control = Control::new(Rc::clone(self), number);
                 let listeners = Rc::clone(&self.listeners);
-                let web = Web::default();
+                let (web, identifier) = (Rc::new(Web::default()), identifier.into());
                 let gateway = Gateway { control, identifier, web, listeners };
                 if let Err(why) = listen::begin(socket, gateway, login, &self.crowd) {
                     eprintln!("upright-http: [{section}]: is not served: {why}");

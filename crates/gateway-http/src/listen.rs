@@ -72,13 +72,21 @@ async fn accept(
         let accepted = match &listener {
             Listener::Unix(listener) => {
                 let accepted = listener.accept().await;
-                accepted.map(|(stream, _)| attend(stream, Via::Socket, &gateway, &login, &crowd))
+                accepted.map(|(stream, _)| {
+                    let peer = stream.peer_cred().ok();
+                    let peer = peer.map(|peer| {
+                        let pid = peer.pid().map_or(String::new(), |pid| format!(",pid:{pid}"));
+                        format!("uid:{}{pid}", peer.uid())
+                    });
+                    let from = (Via::Socket, peer);
+                    attend(stream, from, &gateway, &login, &crowd);
+                })
             }
             Listener::Tcp(listener) => listener.accept().await.map(|(stream, from)| {
                 // An answer is written at once; waiting for more of it would only cost time.
                 let _ = stream.set_nodelay(true);
                 let via = if from.ip().is_loopback() { Via::Loopback } else { Via::Port };
-                attend(stream, via, &gateway, &login, &crowd)
+                attend(stream, (via, Some(from.to_string())), &gateway, &login, &crowd);
             }),
         };
         if let Err(error) = accepted {
@@ -91,7 +99,7 @@ async fn accept(
 /// Serves one connection in a task of its own.
 fn attend<S>(
     stream: S,
-    via: Via,
+    (via, from): (Via, Option<String>),
     gateway: &Rc<Gateway>,
     login: &Rc<Option<Login>>,
     crowd: &Rc<Crowd>,
@@ -102,9 +110,10 @@ fn attend<S>(
     crowd.admit(|id, crowd| async move {
         let service = service_fn(|request| {
             let (gateway, login, crowd) = (gateway.clone(), login.clone(), Rc::clone(&crowd));
+            let from = from.clone();
             async move {
                 crowd.note(id, Mood::Busy);
-                let answered = answer(gateway, login, via, request).await;
+                let answered = answer(gateway, login, (via, from), request).await;
                 let whole = answered.as_ref().is_ok_and(|answered| answered.body().is_whole());
                 let mood = if whole { Mood::Idle(Instant::now()) } else { Mood::Following };
                 crowd.note(id, mood);
@@ -114,6 +123,8 @@ fn attend<S>(
         // A client that breaks off is no mistake of anybody here.
         let _ = http1::Builder::new()
             .timer(TokioTimer::new())
+            // As the original writes them: not every client knows that the case means nothing.
+            .title_case_headers(true)
             .header_read_timeout(SILENCE_MAX)
             .max_buf_size(HEAD_MAX)
             .serve_connection(TokioIo::new(stream), service)

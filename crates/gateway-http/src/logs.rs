@@ -21,6 +21,15 @@ pub enum Channel {
     Stderr,
 }
 
+impl Channel {
+    fn stream(self) -> Stream {
+        match self {
+            Channel::Stdout => Stream::Stdout,
+            Channel::Stderr => Stream::Stderr,
+        }
+    }
+}
+
 /// Where the output of a process is; nothing where it is in no file, or may not be known.
 #[derive(Clone, Debug, Default)]
 pub struct Paths {
@@ -48,11 +57,11 @@ pub async fn paths(control: &Control, all: &[Process]) -> Result<Vec<Paths>, Fau
 
 /// Returns where an output is; `NO_FILE` where it is in none.
 pub async fn path(control: &Control, process: &Process, channel: Channel) -> Result<String, Fault> {
-    let stream = match channel {
-        Channel::Stdout => Stream::Stdout,
-        Channel::Stderr => Stream::Stderr,
-    };
-    match control.ask(Call::LogPath(process.target(), stream)).await {
+    path_by(control, process, Call::LogPath(process.target(), channel.stream())).await
+}
+
+async fn path_by(control: &Control, process: &Process, call: Call) -> Result<String, Fault> {
+    match control.ask(call).await {
         Ok(Answer::Path(path)) => Ok(String::from_utf8_lossy(path.bytes()).into_owned()),
         Ok(_) => Err(Code::NoFile.fault()),
         Err(engine::control::fault::Fault::Unavailable(_)) => Err(Code::NoFile.fault()),
@@ -70,9 +79,25 @@ pub async fn read(
     length: i64,
 ) -> Result<Value, Fault> {
     if is_wrong(offset, length) {
-        return Err(Code::BadArguments.about(process.shown()));
+        return Err(Code::BadArguments.fault());
     }
-    part_of(path(control, process, channel).await?, offset, length).await
+    let path = path(control, process, channel).await?;
+    match part_of(path, offset, length).await {
+        // A file is made by its first byte: what has run has written none.
+        Err(fault) if fault.code() == Some(Code::NoFile) && process.has_begun() => Ok("".into()),
+        told => told,
+    }
+}
+
+/// Reports by a fault that a process's file cannot be read; one that runs may have written nothing yet.
+pub async fn is_readable(process: &Process, path: &str) -> Result<(), Fault> {
+    let (path, begun) = (path.to_owned(), process.has_begun());
+    elsewhere(move || match open(&path) {
+        Err(error) if begun && error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(no_file(&path, &error)),
+        Ok(_) => Ok(()),
+    })
+    .await
 }
 
 /// Returns a part of the daemon's own log, as [`read`] does; `NO_FILE` where it has none.
@@ -164,7 +189,8 @@ pub async fn clear(control: &Control, process: &Process) -> Result<(), Fault> {
 
 async fn clear_one(control: &Control, process: &Process, channel: Channel) -> Result<(), Fault> {
     let shown = process.shown();
-    let path = match path(control, process, channel).await {
+    let call = Call::ClearLog(process.target(), channel.stream());
+    let path = match path_by(control, process, call).await {
         Ok(path) => path,
         // Nothing is kept: nothing is left to clear.
         Err(fault) if fault.code() == Some(Code::NoFile) => return Ok(()),

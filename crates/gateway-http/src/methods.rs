@@ -268,7 +268,7 @@ pub const METHODS: &[Row] = &[
     row(
         "supervisor.reloadConfig",
         Method::Daemon(Daemon::Reload),
-        &["array", "string", "string", "string"],
+        &["array"],
         0,
         "Reads the configuration again; returns what was added, changed and removed.",
     ),
@@ -437,13 +437,7 @@ impl Row {
 
     /// Reports whether it may be called with so many parameters.
     pub fn takes(&self, count: usize) -> bool {
-        // reloadConfig's signature names the parts of its result.
-        let most = if self.method == Method::Daemon(Daemon::Reload) {
-            0
-        } else {
-            self.signature.len() - 1
-        };
-        (self.needed..=most).contains(&count)
+        (self.needed..self.signature.len()).contains(&count)
     }
 }
 

@@ -195,6 +195,11 @@ impl Process {
         self.view.last_exit.is_some()
     }
 
+    /// Reports whether it runs, or has run before.
+    pub fn has_begun(&self) -> bool {
+        self.is_alive() || self.has_run()
+    }
+
     /// Returns the fault of a program that has come to rest as there could be no process.
     pub fn not_spawned(&self) -> Option<xmlrpc::Fault> {
         match &self.view.last_exit {
@@ -339,7 +344,11 @@ impl Process {
             return Past {
                 start: program.started.map_or(0, since),
                 stop: program.stopped.map_or(0, since),
-                status: program.exit.as_ref().map_or(0, number),
+                // A start that failed has no status. Source: Supervisor 4.3.0, finish().
+                status: match (self.state(), &program.exit) {
+                    (State::Backoff | State::Fatal, _) | (_, None) => 0,
+                    (_, Some(exit)) => number(exit),
+                },
             };
         }
         let alive = matches!(self.state(), State::Running | State::Stopping | State::Starting);
@@ -371,10 +380,11 @@ impl Process {
 
 /// Returns what Supervisor calls it that there was no process.
 pub fn code_of_no_process(step: Step, errno: i32) -> Code {
-    use std::io::ErrorKind::{NotFound, PermissionDenied};
+    use std::io::ErrorKind::{InvalidInput, IsADirectory, NotFound, PermissionDenied};
     match (step, std::io::Error::from_raw_os_error(errno).kind()) {
         (Step::Exec, NotFound) => Code::NoFile,
-        (Step::Exec, PermissionDenied) => Code::NotExecutable,
+        // The second is a command that is none: a quote that is not closed.
+        (Step::Exec, PermissionDenied | InvalidInput | IsADirectory) => Code::NotExecutable,
         _ => Code::SpawnError,
     }
 }

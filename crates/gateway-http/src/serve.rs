@@ -7,6 +7,7 @@ use crate::guard::{self, Via};
 use crate::logs::{self, Channel};
 use crate::web::query::Query;
 use crate::{processes, web};
+use engine::control::audit::Origin;
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
@@ -56,9 +57,11 @@ impl From<String> for Page {
 pub async fn answer(
     gateway: Rc<Gateway>,
     login: Rc<Option<Login>>,
-    via: Via,
+    (via, client): (Via, Option<String>),
     request: Request<Incoming>,
 ) -> Result<Response<Page>, Infallible> {
+    let user = login.as_ref().as_ref().map(|login| login.name().to_owned());
+    let gateway = Rc::new(gateway.of(Origin { client, user }));
     let mut response = route(&gateway, &login, via, request).await.unwrap_or_else(refused);
     response.headers_mut().insert(header::SERVER, HeaderValue::from_static(SERVER));
     Ok(response)
@@ -97,7 +100,7 @@ async fn route(
     let from = Query::of(request.uri()).value("from").and_then(|text| text.parse().ok());
     match log {
         Some(log) => tail(gateway, log, from).await,
-        None => followed(logs::main_path(&gateway.control).await.map_err(status)?, from).await,
+        None => Ok(followed(logs::main_path(&gateway.control).await.map_err(status)?, from)),
     }
 }
 
@@ -160,7 +163,10 @@ async fn tail(
     };
     let process = processes::one(&gateway.control, name).await.map_err(status)?;
     let file = logs::path(&gateway.control, &process, channel).await.map_err(status)?;
-    followed(file, from).await
+    logs::is_readable(&process, &file).await.map_err(status)?;
+    let mut response = followed(file, from);
+    response.headers_mut().insert("X-Accel-Buffering", HeaderValue::from_static("no"));
+    Ok(response)
 }
 
 fn status(fault: Fault) -> StatusCode {
@@ -172,19 +178,11 @@ fn status(fault: Fault) -> StatusCode {
 }
 
 /// A file as it grows.
-async fn followed(file: String, from: Option<u64>) -> Result<Response<Page>, StatusCode> {
-    let there = file.clone();
-    let there = logs::elsewhere(move || Ok(logs::open(&there).map_err(|error| error.kind())));
-    match there.await.map_err(status)? {
-        Ok(_) => {}
-        Err(std::io::ErrorKind::NotFound) => return Err(StatusCode::NOT_FOUND),
-        Err(_) => return Err(StatusCode::FORBIDDEN),
-    }
-    Response::builder()
-        .header(header::CONTENT_TYPE, "text/plain;charset=utf-8")
-        .header("X-Accel-Buffering", "no")
-        .body(Page::Following(follow(file, from)))
-        .map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
+fn followed(file: String, from: Option<u64>) -> Response<Page> {
+    let mut response = Response::new(Page::Following(follow(file, from)));
+    let kind = HeaderValue::from_static("text/plain;charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
 }
 
 /// Returns a path without its `%XX`; nothing where it is no text then.

@@ -6,7 +6,7 @@ use engine::machine::{JobChange, Notice, ProgramNews};
 /// Returns a notice as `upright events` prints it. What comes from outside may have any letter in it.
 pub fn words(what: &Notice) -> String {
     match what {
-        Notice::Event { name, env, failed } => {
+        Notice::Event { name, env, failed, cause } => {
             let mut line = format!("event {name}");
             for row in env {
                 line += &format!(" {row}");
@@ -14,13 +14,14 @@ pub fn words(what: &Notice) -> String {
             if *failed {
                 line += " (failed)";
             }
-            line
+            line + &because(cause)
         }
         Notice::State { job, instance, goal, from, to } => {
             format!("job {} {goal}/{to} (was {from})", job.with_instance(instance))
         }
-        Notice::Goal { job, instance, goal, state } => {
-            format!("job {} goal {goal} (in {state})", job.with_instance(instance))
+        Notice::Goal { job, instance, goal, state, cause } => {
+            let shown = job.with_instance(instance);
+            format!("job {shown} goal {goal} (in {state}){}", because(cause))
         }
         Notice::Failed { job, instance, failure } => {
             format!("job {} failed: {failure}", job.with_instance(instance))
@@ -43,5 +44,12 @@ pub fn words(what: &Notice) -> String {
             line
         }
         Notice::Restarted => String::from("restarted"),
+    }
+}
+
+fn because(cause: &str) -> String {
+    match cause {
+        "" => String::new(),
+        cause => format!("  <- {cause}"),
     }
 }

@@ -2,6 +2,7 @@
 
 use engine::machine::request::{Ended, Failure};
 use engine::process::{Role, Step};
+use engine::text::Text;
 use engine::time::Span;
 use engine::view::LastExit;
 use std::fmt::Write;
@@ -53,10 +54,10 @@ pub fn time(span: Span) -> String {
     }
 }
 
-/// Returns why a job failed.
-pub fn reason(failure: &Failure) -> String {
+/// Returns why a job failed; `concern` is what of its file that is about, where it is known.
+pub fn reason(failure: &Failure, concern: Option<&Text>) -> String {
     match failure {
-        Failure::NotSpawned(role, step, errno) => not_spawned(*role, *step, *errno),
+        Failure::NotSpawned(role, step, errno) => not_spawned(*role, *step, *errno, concern),
         Failure::Ended(..)
         | Failure::RespawnLimit
         | Failure::StartRetries
@@ -70,13 +71,14 @@ pub fn end(last: &LastExit) -> String {
     match last {
         LastExit::Ended { process: Role::Main, exit } => Ended(*exit).to_string(),
         LastExit::Ended { process, exit } => format!("{process} process {}", Ended(*exit)),
-        LastExit::NotSpawned { process, step, errno } => not_spawned(*process, *step, *errno),
+        LastExit::NotSpawned { process, step, errno } => not_spawned(*process, *step, *errno, None),
     }
 }
 
-fn not_spawned(role: Role, step: Step, errno: i32) -> String {
+fn not_spawned(role: Role, step: Step, errno: i32, concern: Option<&Text>) -> String {
     let why = system(&std::io::Error::from_raw_os_error(errno));
-    format!("{role} process: {}: {why}", step.words())
+    let what = concern.map(|text| format!(" {}", printable(&text.lossy()))).unwrap_or_default();
+    format!("{role} process: {}{what}: {why}", step.words())
 }
 
 #[cfg(test)]
@@ -105,8 +107,13 @@ mod tests {
         assert_eq!(end(&status), "terminated with status 3");
         let failed = Failure::NotSpawned(Role::PreStart, Step::Chdir, 2);
         assert_eq!(
-            reason(&failed),
+            reason(&failed, None),
             "pre-start process: unable to change working directory: No such file or directory"
+        );
+        assert_eq!(
+            reason(&failed, Some(&"/srv/\u{1b}db".into())),
+            "pre-start process: unable to change working directory /srv/\\u{1b}db: \
+             No such file or directory"
         );
     }
 

@@ -12,7 +12,7 @@ use crate::seqpacket::FDS_MAX;
 use crate::signals::{self, last_error, SignalSet};
 use crate::spawn::{above, place, Joined, Launch, Source, Witness, PID_AT};
 use engine::process::{Pid, Step};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{getrlimit, setrlimit, Resource, Rlimit};
 use std::ffi::CStr;
@@ -316,7 +316,7 @@ impl<'a> Child<'a> {
         self.bear_witness();
         signals::reset(self.inherited.ignored);
         signals::block(SignalSet::NONE);
-        let (mut last, mut denied) = (Errno::NOENT, false);
+        let (mut last, mut denied) = (Errno::NOENT, None);
         for path in paths {
             last = exec(path, start.get(1..).unwrap_or(&[]), rest);
             if last == Errno::NOEXEC {
@@ -329,12 +329,23 @@ impl<'a> Child<'a> {
                 return Err(exec(shell, start, rest));
             }
             match last {
-                Errno::ACCESS => denied = true,
+                Errno::ACCESS => denied = Some(why_denied(path)),
                 Errno::NOENT | Errno::NOTDIR | Errno::STALE | Errno::NODEV | Errno::TIMEDOUT => {}
                 _ => return Err(last),
             }
         }
-        Err(if denied { Errno::ACCESS } else { last })
+        Err(denied.unwrap_or(last))
+    }
+}
+
+/// The kernel calls a directory what must not be executed.
+fn why_denied(path: &CStr) -> Errno {
+    let found = rustix::fs::stat(path);
+    let is_directory = found.is_ok_and(|it| FileType::from_raw_mode(it.st_mode).is_dir());
+    if is_directory {
+        Errno::ISDIR
+    } else {
+        Errno::ACCESS
     }
 }
 

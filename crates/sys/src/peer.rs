@@ -11,6 +11,10 @@ use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
+/// How many groups of a peer are counted at once, and at most. Source: NGROUPS_MAX.
+const GROUPS_ROOM: usize = 64;
+const GROUPS_MAX: usize = 65_536;
+
 /// Returns who made the other end, as the kernel vouches for it: of a connection that was accepted,
 /// the client; of one that was made, who listens there. The process is 0 where it is in a pid
 /// namespace that we do not see, the user 65534 where our user namespace does not know it.
@@ -24,8 +28,36 @@ pub fn of(socket: impl AsFd) -> Result<Peer, Errno> {
     let returned =
         unsafe { libc::getsockopt(socket, level, name, (&raw mut told).cast(), &raw mut length) };
     match returned {
-        0 => Ok(Peer { pid: told.pid, uid: told.uid, gid: told.gid }),
+        0 => {
+            let groups = groups(socket);
+            Ok(Peer { pid: told.pid, uid: told.uid, gid: told.gid, groups })
+        }
         _ => Err(last_error()),
+    }
+}
+
+/// Returns the other groups of who made the other end; none before Linux 4.13.
+fn groups(socket: std::os::fd::RawFd) -> Vec<u32> {
+    let mut room = vec![0_u32; GROUPS_ROOM];
+    loop {
+        let mut length = size_of_val(&room[..]) as libc::socklen_t;
+        let (level, name) = (libc::SOL_SOCKET, libc::SO_PEERGROUPS);
+        let at = room.as_mut_ptr().cast();
+        // SAFETY: the kernel writes at most `length` bytes to a list of that size.
+        let returned = unsafe { libc::getsockopt(socket, level, name, at, &raw mut length) };
+        let count = length as usize / size_of::<u32>();
+        match returned {
+            0 => {
+                room.truncate(count);
+                room.shrink_to_fit();
+                return room;
+            }
+            // So many there are.
+            _ if last_error() == Errno::RANGE && (room.len()..=GROUPS_MAX).contains(&count) => {
+                room.resize(count.max(room.len() + 1), 0);
+            }
+            _ => return Vec::new(),
+        }
     }
 }
 
@@ -88,6 +120,10 @@ mod tests {
         let peer = of(&a).unwrap();
         assert_eq!(peer.uid, own_uid());
         assert_eq!(peer.pid, std::process::id() as i32);
+        let said = std::fs::read_to_string("/proc/self/status").unwrap();
+        let own = said.lines().find_map(|line| line.strip_prefix("Groups:")).unwrap();
+        let own: Vec<u32> = own.split_whitespace().map(|word| word.parse().unwrap()).collect();
+        assert_eq!(peer.groups, own);
     }
 
     #[test]

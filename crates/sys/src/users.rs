@@ -88,6 +88,14 @@ pub fn groups_of(root: &Path, name: &[u8], primary: u32) -> Result<Vec<u32>, Unk
     }
 }
 
+/// Returns the names of all users and of all groups; none of a file that cannot be read.
+pub fn names(root: &Path) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
+    let content = |name| read(root, name).map(|(_, content)| content).unwrap_or_default();
+    let (users, all) = (content("etc/passwd"), content("etc/group"));
+    let users = passwd(&users).map(|user| user.name).collect();
+    (users, groups(&all).map(|group| group.name.to_vec()).collect())
+}
+
 /// Returns the first user of a text like `/etc/passwd`, as getent(1) writes it.
 pub fn first_user(text: &[u8]) -> Option<User> {
     passwd(text).next()
@@ -229,6 +237,7 @@ mod tests {
         let absent = user(&root, b"db").unwrap_err();
         assert_eq!(absent, Unknown::Absent { file: root.join("etc/passwd") });
         assert_eq!(groups_of(&root, b"web", 8).unwrap(), [8]);
+        assert_eq!(names(&root), (vec![b"web".to_vec()], vec![]));
         std::fs::remove_dir_all(root).unwrap();
     }
 }

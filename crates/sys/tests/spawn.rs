@@ -236,6 +236,8 @@ fn candidates_are_tried_in_their_order_and_one_that_is_denied_is_what_counts() {
     assert_eq!(output_of(&plan), format!("{} a b\n", good.to_str().unwrap()));
     plan.candidates = vec![denied, missing];
     fails(&plan, Step::Exec, Errno::ACCESS);
+    plan.candidates = vec![text("/"), text("/nonexistent/x")];
+    fails(&plan, Step::Exec, Errno::ISDIR);
 }
 
 #[test]

@@ -3,8 +3,9 @@
 //! Read twice: once before the keeper starts, so that a mistake is told at once, and again by each
 //! daemon. Source: spec 13; the words of mistakes are libnih's.
 
+use crate::cli::shape::{Flag, Shape};
 use crate::supervisord::options::Given;
-use engine::machine::Level;
+use engine::machine::{Budget, Level};
 use engine::spec::Console;
 use engine::time::Span;
 use std::ffi::{CString, OsString};
@@ -83,6 +84,12 @@ pub struct Options {
     pub log_owner: Option<Vec<u8>>,
     /// How long stopping everything may take; none: what the place decides. Zero: no limit.
     pub stop_timeout: Option<Span>,
+    /// The log of who did what, or `none`.
+    pub audit: Option<PathBuf>,
+    /// How many restarts there may be over all jobs; none: what `[supervisord]` says, or as usual.
+    pub restart_budget: Option<Budget>,
+    /// The file that says who may do what.
+    pub rights: Option<PathBuf>,
     /// Where the control socket is made.
     pub socket: Option<PathBuf>,
     /// The file whose server sections say where Supervisor's clients are served.
@@ -126,6 +133,9 @@ impl Default for Options {
             log_mode: None,
             log_owner: None,
             stop_timeout: None,
+            audit: None,
+            restart_budget: None,
+            rights: None,
             socket: None,
             servers: None,
             startup: Startup::Event(String::from("startup")),
@@ -158,6 +168,15 @@ struct Row {
     help: &'static str,
 }
 
+/// Where output may go by default, by the words of `--default-console`.
+pub const CONSOLES: &[(&str, Console)] = &[
+    ("none", Console::None),
+    ("log", Console::Log),
+    ("stdout", Console::Stdout),
+    ("output", Console::Output),
+    ("owner", Console::Owner),
+];
+
 /// THE TABLE of options.
 const OPTIONS: &[Row] = &[
     Row {
@@ -168,6 +187,16 @@ const OPTIONS: &[Row] = &[
             Ok(())
         }),
         help: "add a directory of job files after all others",
+    },
+    Row {
+        long: "audit",
+        short: None,
+        effect: Effect::Value("FILE", |o, v| {
+            o.audit = Some(v.into());
+            Ok(())
+        }),
+        help:
+            "write there who did what; none: nowhere (upright_audit.log of the machine's Upright)",
     },
     Row {
         long: "confdir",
@@ -182,14 +211,9 @@ const OPTIONS: &[Row] = &[
         long: "default-console",
         short: None,
         effect: Effect::Value("VALUE", |o, v| {
-            o.console = match v.as_bytes() {
-                b"none" => Console::None,
-                b"log" => Console::Log,
-                b"output" => Console::Output,
-                b"owner" => Console::Owner,
-                b"stdout" => Console::Stdout,
-                _ => return Err(format!("invalid console type specified: {}", v.display())),
-            };
+            let row = CONSOLES.iter().find(|row| row.0.as_bytes() == v.as_bytes());
+            let wrong = || format!("invalid console type specified: {}", v.display());
+            o.console = row.ok_or_else(wrong)?.1;
             Ok(())
         }),
         help:
@@ -276,6 +300,27 @@ const OPTIONS: &[Row] = &[
             Ok(())
         }),
         help: "add a directory of job files before all others",
+    },
+    Row {
+        long: "restart-budget",
+        short: None,
+        effect: Effect::Value("RATE[:BURST]", |o, v| {
+            let budget = v.to_str().and_then(Budget::from_text).ok_or_else(|| {
+                format!("invalid budget of restarts: {}, expected for example 50:1000", v.display())
+            })?;
+            o.restart_budget = Some(budget);
+            Ok(())
+        }),
+        help: "restart at most so many jobs a second that ended soon, 0 for any number (50:1000)",
+    },
+    Row {
+        long: "rights",
+        short: None,
+        effect: Effect::Value("FILE", |o, v| {
+            o.rights = Some(v.into());
+            Ok(())
+        }),
+        help: "let users and groups do what this file grants them",
     },
     Row {
         long: "servers",
@@ -448,6 +493,33 @@ fn rotation(text: &str) -> Option<(u64, u32)> {
     };
     Some((digits.parse::<u64>().ok()?.checked_mul(unit)?, count.parse().ok()?))
 }
+
+/// Returns what init's command line may have.
+pub fn shape() -> Shape {
+    let flag = |row: &Row| Flag {
+        short: row.short,
+        long: Some(row.long.to_owned()),
+        value: match row.effect {
+            Effect::Value(value, _) => Some(value.to_owned()),
+            Effect::Plain(_) | Effect::Help | Effect::Version => None,
+        },
+        help: Some(row.help.to_owned()),
+    };
+    Shape {
+        name: String::from("init"),
+        about: String::from("Process management daemon."),
+        more: String::from(MORE),
+        flags: OPTIONS.iter().map(flag).collect(),
+        places: Vec::new(),
+        commands: Vec::new(),
+    }
+}
+
+/// What a page says of it beside its options.
+const MORE: &str = "The first process of a machine, of a container or of a user's session: it starts, stops \
+    and supervises services as job files say, and Supervisor's programs as supervisord.conf says.\n\n\
+    SIGTERM, or SIGINT where it is not the machine's, stops everything in order. SIGHUP reads the job \
+    files again. SIGUSR1 connects to the system's D-Bus daemon.";
 
 fn help(program: &str) -> String {
     let mut text =

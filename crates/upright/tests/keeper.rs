@@ -117,15 +117,15 @@ struct Peer {
 fn wait(fd: impl AsFd, interest: Interest) {
     let mut epoll = Epoll::new(1).unwrap();
     epoll.add(fd, 0, interest).unwrap();
-    let ready = epoll.wait(Some(20_000_000_000)).unwrap().count();
-    assert_eq!(ready, 1, "waited 20 s for {interest:?}");
+    let ready = epoll.wait(Some(60_000_000_000)).unwrap().count();
+    assert_eq!(ready, 1, "waited 60 s for {interest:?}");
 }
 
 /// Waits for a fact that no descriptor tells; the limit is as in [`wait`].
 fn until(what: &str, fact: impl Fn() -> bool) {
     let begin = sys::clock::monotonic();
     while !fact() {
-        assert!(sys::clock::monotonic().since(begin).as_secs() < 20, "waited 20 s: {what}");
+        assert!(sys::clock::monotonic().since(begin).as_secs() < 60, "waited 60 s: {what}");
         std::thread::yield_now();
     }
 }
@@ -880,13 +880,13 @@ fn descriptors(stage: &mut Stage) {
         assert_eq!(read_all(fd), b"0\n1\n2\n3\n", "3 is the directory itself");
         logger.eof(slot);
     };
-    // The first opens what is then kept for all of them.
+    // The first opens what is then kept for all of them. What is over is let go of when the keeper
+    // has heard so, which the test is not told.
     serve(stage);
+    until("the keeper keeps few", || count(stage.keeper()) <= 12);
     let before = count(stage.keeper());
-    assert!(before <= 12, "the keeper keeps few: {before}");
     (0..20).for_each(|_| serve(stage));
-    // Pipes of the last ones may still be there; that of all of them would be twenty.
-    assert!(count(stage.keeper()) <= before + 2);
+    until("the keeper keeps no more than for one", || count(stage.keeper()) <= before);
 }
 
 fn quit(stage: &mut Stage) {

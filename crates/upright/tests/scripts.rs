@@ -151,8 +151,21 @@ fn what_is_installed_runs_under_the_originals_names_and_can_be_removed() {
     let scratch = Scratch::new("install");
     make("install", &scratch.0);
     let usr = scratch.0.join("usr");
-    let page = "share/man/man5/upright-job.5";
-    for file in ["bin/upright", "lib/upright/upright-core", "share/doc/upright/LICENSE-MIT", page] {
+    let mut expected =
+        vec!["bin/upright", "lib/upright/upright-core", "share/doc/upright/LICENSE-MIT"];
+    expected.extend(["share/man/man1/upright.1", "share/man/man7/upright-events.7"]);
+    expected.extend(["share/man/man5/upright-job.5", "lib/upright/share/man/man8/initctl.8"]);
+    expected.extend(["share/bash-completion/completions/upright", "share/nano/upright-job.nanorc"]);
+    expected.extend([
+        "share/bash-completion/completions/start",
+        "share/vim/vimfiles/syntax/upright-job.vim",
+    ]);
+    expected.extend([
+        "share/fish/vendor_completions.d/initctl.fish",
+        "lib/upright/vscode/package.json",
+    ]);
+    expected.push("share/zsh/site-functions/_upright");
+    for file in expected {
         assert!(usr.join(file).is_file(), "{file}");
     }
     let policy = usr.join("share/dbus-1/system.d/com.ubuntu.Upstart.conf");
@@ -194,8 +207,24 @@ fn what_is_installed_runs_under_the_originals_names_and_can_be_removed() {
         assert!(link.metadata().is_ok(), "{} leads nowhere", link.display());
         assert!(fs::read_link(&link).unwrap().is_relative(), "a stage must be movable");
     }
+    // Another package's file of the same name stays.
+    let others = usr.join("share/bash-completion/completions/halt");
+    fs::remove_file(&others).unwrap();
+    fs::write(&others, "").unwrap();
+    make("install", &scratch.0);
     make("uninstall", &scratch.0);
-    for gone in [&usr.join("bin/upright"), &usr.join("lib/upright"), &usr.join(page), &policy] {
-        assert!(!gone.exists(), "{}", gone.display());
+    let mut left = Vec::new();
+    files(&usr, &mut left);
+    assert_eq!(left, [others]);
+}
+
+/// Finds everything that is no directory.
+fn files(directory: &Path, to: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        match fs::symlink_metadata(&path).unwrap().is_dir() {
+            true => files(&path, to),
+            false => to.push(path),
+        }
     }
 }

@@ -52,7 +52,7 @@ pub enum Answer {
     Taken(u64),
     /// Outputs: one of many.
     Speech(Speech),
-    /// LogPath.
+    /// LogPath, ClearLog.
     Path(Text),
     /// GetEnv.
     Value(Text),
@@ -161,11 +161,21 @@ enum Body {
 
 impl Answer {
     /// Returns the answer that a reply of the machine is; `output` is what the job wrote last, for
-    /// callers who may read its log.
-    pub fn of_reply(reply: Reply, output: Option<Text>) -> Result<Answer, Fault> {
+    /// callers who may read its log, `concern` what of its file a failure is about.
+    pub fn of_reply(
+        reply: Reply,
+        output: Option<Text>,
+        concern: Option<Text>,
+    ) -> Result<Answer, Fault> {
         match reply {
             Reply::Done(instance) => Ok(Answer::Instance(instance.map(Box::new))),
-            Reply::Refused(refusal) => Err(Fault::refused(&refusal, output)),
+            Reply::Refused(refusal) => {
+                let mut fault = Fault::refused(&refusal, output);
+                if let Fault::Refused(refused) = &mut fault {
+                    refused.concern = concern;
+                }
+                Err(fault)
+            }
         }
     }
 
@@ -307,7 +317,7 @@ fn body(command: Command, message: &[u8]) -> Result<Answer, Fault> {
         },
         Command::Outputs => Answer::Speech(read_body(message)?),
         Command::SendInput => Answer::Taken(read_body::<TakenBody>(message)?.taken),
-        Command::LogPath => Answer::Path(read_body::<PathBody>(message)?.path),
+        Command::LogPath | Command::ClearLog => Answer::Path(read_body::<PathBody>(message)?.path),
         Command::GetEnv => Answer::Value(read_body::<ValueBody>(message)?.value),
         Command::ListEnv => Answer::Variables(read_body::<VariablesBody>(message)?.variables),
         Command::Supervisor => Answer::Supervisor(Box::new(read_body(message)?)),

@@ -1,5 +1,6 @@
 //! A call with its parameters understood, and back to the wire.
 
+use super::audit::Origin;
 use super::codec;
 use super::command::{self, Command};
 use super::fault::Fault;
@@ -142,6 +143,8 @@ pub enum Call {
     Outputs,
     /// The file of one of an instance's outputs.
     LogPath(Target, Stream),
+    /// The same, for who is to empty it.
+    ClearLog(Target, Stream),
     /// Stop everything, then end; why.
     Shutdown(ShutdownKind),
     /// The value of a variable.
@@ -196,6 +199,7 @@ impl Call {
             Call::Events(..) => Command::Events,
             Call::Outputs => Command::Outputs,
             Call::LogPath(..) => Command::LogPath,
+            Call::ClearLog(..) => Command::ClearLog,
             Call::Shutdown(..) => Command::Shutdown,
             Call::GetEnv(..) => Command::GetEnv,
             Call::SetEnv(..) => Command::SetEnv,
@@ -216,8 +220,17 @@ impl Call {
 
     /// Appends the call as a message, its NUL included.
     pub fn encode(&self, out: &mut Vec<u8>) {
+        self.write(None, out);
+    }
+
+    /// As [`Call::encode`], with where it came from: what a gateway says of its client.
+    pub fn encode_from(&self, origin: &Origin, out: &mut Vec<u8>) {
+        self.write(Some(origin), out);
+    }
+
+    fn write(&self, origin: Option<&Origin>, out: &mut Vec<u8>) {
         let row = command::row(self.command());
-        codec::write_call(row, &self.params(), out);
+        codec::write_call(row, &self.params(), origin, out);
     }
 
     fn params(&self) -> Params {
@@ -232,7 +245,7 @@ impl Call {
                 Params { token: token.clone(), ..ask_params(&request) }
             }
             Call::Status(target) | Call::Why(target) => target_params(target),
-            Call::LogPath(target, stream) => {
+            Call::LogPath(target, stream) | Call::ClearLog(target, stream) => {
                 Params { stream: stream_param(*stream), ..target_params(target) }
             }
             Call::List(job, listed) => {
@@ -469,6 +482,10 @@ pub(super) mod decode {
 
     pub(crate) fn log_path(p: Params) -> Result<Call, Fault> {
         Ok(Call::LogPath(target(&p)?, stream(&p)?))
+    }
+
+    pub(crate) fn clear_log(p: Params) -> Result<Call, Fault> {
+        Ok(Call::ClearLog(target(&p)?, stream(&p)?))
     }
 
     pub(crate) fn notify_dbus_address(p: Params) -> Result<Call, Fault> {

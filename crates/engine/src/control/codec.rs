@@ -1,5 +1,6 @@
 //! Messages: JSON ended by NUL, read piece by piece, within bounds.
 
+use super::audit::Origin;
 use super::command::{Replies, Row};
 use super::fault::Fault;
 use super::params::{Params, ParamsSeed};
@@ -105,6 +106,8 @@ pub(super) struct Envelope {
     pub(super) more: bool,
     pub(super) oneway: bool,
     pub(super) upgrade: bool,
+    /// Where it came from, of a gateway.
+    pub(super) origin: Option<Origin>,
 }
 
 /// Reads a call. A parameter of a wrong type is that parameter's fault, anything else the message's.
@@ -163,6 +166,7 @@ impl<'de> Visitor<'de> for EnvelopeSeed<'_> {
                 "more" => envelope.more = flag(&mut map)?,
                 "oneway" => envelope.oneway = flag(&mut map)?,
                 "upgrade" => envelope.upgrade = flag(&mut map)?,
+                "origin" => envelope.origin = map.next_value()?,
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                 }
@@ -183,15 +187,23 @@ struct WireCall<'a> {
     parameters: &'a Params,
     #[serde(skip_serializing_if = "core::ops::Not::not")]
     more: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    origin: Option<&'a Origin>,
 }
 
 /// Appends a call with its NUL.
-pub(super) fn write_call(row: &Row, parameters: &Params, out: &mut Vec<u8>) {
+pub(super) fn write_call(
+    row: &Row,
+    parameters: &Params,
+    origin: Option<&Origin>,
+    out: &mut Vec<u8>,
+) {
     let more = match row.replies {
         Replies::AtOnce | Replies::Settled => false,
         Replies::Pages | Replies::Stream => true,
     };
-    let call = WireCall { method: format!("{INTERFACE}.{}", row.method), parameters, more };
+    let method = format!("{INTERFACE}.{}", row.method);
+    let call = WireCall { method, parameters, more, origin };
     out.extend_from_slice(&encoded(&call));
     out.push(0);
 }

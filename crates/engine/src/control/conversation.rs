@@ -9,7 +9,8 @@ use super::codec::{self, Continues, Envelope, Inbox, MESSAGE_MAX};
 use super::command::{self, Command, Replies, Row};
 use super::fault::Fault;
 use super::notice::{Notice, Speech};
-use super::rights::{Caller, Rights, Sight};
+use super::params::Params;
+use super::rights::{Asked, Caller, Judge, Sight};
 use super::{INTERFACE, SERVICE};
 use alloc::format;
 use alloc::string::String;
@@ -22,7 +23,7 @@ pub const OUT_MAX: usize = 256 * 1024;
 #[derive(Debug)]
 pub struct Conversation {
     caller: Caller,
-    rights: Rights,
+    sight: Sight,
     inbox: Inbox,
     open: Option<Open>,
     closing: bool,
@@ -38,18 +39,19 @@ struct Open {
 
 impl Conversation {
     /// Returns the conversation with somebody who has just connected.
-    pub fn new(caller: Caller, rights: Rights) -> Conversation {
-        Conversation { caller, rights, inbox: Inbox::default(), open: None, closing: false }
+    pub fn new(caller: Caller) -> Conversation {
+        let sight = Sight::NamesOnly;
+        Conversation { caller, sight, inbox: Inbox::default(), open: None, closing: false }
     }
 
     /// Returns in whose name the connection speaks.
-    pub fn caller(&self) -> Caller {
-        self.caller
+    pub fn caller(&self) -> &Caller {
+        &self.caller
     }
 
-    /// Reports how much the caller may see: whether an answer may quote a job's output.
-    pub fn sight(&self) -> Sight {
-        self.rights.sight(self.caller)
+    /// Says how much of notices the caller may see from now on; before that, the least.
+    pub fn see(&mut self, sight: Sight) {
+        self.sight = sight;
     }
 
     /// Reports whether the caller should read from the socket: not while a whole message of the
@@ -92,8 +94,9 @@ impl Conversation {
     }
 
     /// Returns the next call for the daemon; it is open until [`Self::answer`]. Nothing while a
-    /// call is open, while `out` is full, and when nothing whole has come.
-    pub fn take(&mut self, out: &mut Vec<u8>) -> Option<Call> {
+    /// call is open, while `out` is full, and when nothing whole has come. The judge decides what the
+    /// caller may do.
+    pub fn take(&mut self, judge: &dyn Judge, out: &mut Vec<u8>) -> Option<Call> {
         while self.open.is_none() && !self.closing && out.len() <= OUT_MAX {
             let envelope = match self.inbox.take()? {
                 Ok(message) => codec::read_call(&message),
@@ -101,7 +104,7 @@ impl Conversation {
                     Err(Fault::BadMessage(format!("a message of more than {MESSAGE_MAX} bytes")))
                 }
             };
-            match envelope.and_then(|envelope| self.understand(envelope, out)) {
+            match envelope.and_then(|envelope| self.understand(envelope, judge, out)) {
                 Ok(Some(call)) => return Some(call),
                 Ok(None) => {}
                 Err(fault) => self.refuse(&fault, out),
@@ -141,7 +144,7 @@ impl Conversation {
         if !streams {
             return;
         }
-        let seen = match self.sight() {
+        let seen = match self.sight {
             Sight::Full => notice.clone(),
             Sight::NamesOnly => notice.without_values(),
         };
@@ -158,10 +161,17 @@ impl Conversation {
     }
 
     /// Understands one message: a call for the daemon, or nothing where it is answered already.
-    fn understand(&mut self, envelope: Envelope, out: &mut Vec<u8>) -> Result<Option<Call>, Fault> {
-        let Envelope { method, params, more, oneway, upgrade } = envelope;
-        let known =
-            understand(&method, params, more, upgrade, |row| self.rights.decide(self.caller, row));
+    fn understand(
+        &mut self,
+        envelope: Envelope,
+        judge: &dyn Judge,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Call>, Fault> {
+        let Envelope { method, params, more, oneway, upgrade, origin } = envelope;
+        let decide = |asked: &Asked<'_>| {
+            judge.decide(&self.caller, &Asked { origin: origin.as_ref(), ..*asked })
+        };
+        let known = understand(&method, params, more, upgrade, decide);
         match known {
             Err(fault) if fault_ends_nothing(&fault) && oneway => Ok(None),
             Err(fault) => Err(fault),
@@ -198,10 +208,10 @@ enum Known {
 
 fn understand(
     method: &str,
-    params: super::params::Params,
+    params: Params,
     more: bool,
     upgrade: bool,
-    decide: impl Fn(&Row) -> Result<(), Fault>,
+    decide: impl Fn(&Asked<'_>) -> Result<(), Fault>,
 ) -> Result<Known, Fault> {
     let (interface, name) = method.rsplit_once('.').unwrap_or(("", method));
     if interface == SERVICE {
@@ -211,7 +221,9 @@ fn understand(
         return Err(Fault::InterfaceNotFound(String::from(interface)));
     }
     let row = command::by_method(name).ok_or_else(|| Fault::MethodNotFound(method.into()))?;
-    decide(row)?;
+    let job = params.job.as_ref().filter(|_| row.is_over_job());
+    let env = params.env.as_deref().unwrap_or_default();
+    decide(&Asked { row, job, env, params: Some(&params), origin: None })?;
     if upgrade {
         return Err(Fault::parameter("upgrade", "is not possible for this method"));
     }

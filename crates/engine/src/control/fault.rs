@@ -69,6 +69,9 @@ pub struct Refused {
     /// Why the job failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<WireFailure>,
+    /// What of its file that is about: the program, the directory, the user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concern: Option<Text>,
     /// The last lines that the job wrote.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Text>,

@@ -9,6 +9,7 @@
 //! recurse or to hold more than its bounds by what it receives.
 
 pub mod answer;
+pub mod audit;
 pub mod call;
 pub mod codec;
 pub mod command;

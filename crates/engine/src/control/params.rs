@@ -102,6 +102,33 @@ impl Params {
         .filter_map(|(name, set)| set.then_some(name))
     }
 
+    /// Returns what may stand in a log of a call: no value of a variable, no input, no token.
+    pub(super) fn audited(&self) -> Vec<(&'static str, String)> {
+        let text = |text: &Option<Text>| text.as_ref().map(|text| text.lossy().into_owned());
+        let keys = |rows: &Option<Vec<Text>>| {
+            let key = |row: &Text| {
+                let key = row.bytes().split(|byte| *byte == b'=').next().unwrap_or_default();
+                String::from_utf8_lossy(key).into_owned()
+            };
+            rows.as_ref().map(|rows| rows.iter().take(20).map(key).collect::<Vec<_>>().join(","))
+        };
+        let yes = |flag: Option<bool>| flag.filter(|flag| *flag).map(|_| String::from("yes"));
+        let all = [
+            ("job", text(&self.job)),
+            ("instance", text(&self.instance)),
+            ("event", text(&self.event)),
+            ("name", text(&self.name)),
+            ("variables", keys(&self.env).or(keys(&self.variables)).or(keys(&self.names))),
+            ("signal", self.signal.map(|number| format!("{number}"))),
+            ("intent", self.intent.clone()),
+            ("priority", self.priority.clone()),
+            ("once", yes(self.once)),
+            ("session", yes(self.session)),
+            ("restart", yes(self.restart)),
+        ];
+        all.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
+    }
+
     /// Refuses a name that is not among `taken`.
     pub(super) fn only(&self, taken: &[super::command::Parameter]) -> Result<(), Fault> {
         let stray = self.present().find(|name| taken.iter().all(|row| row.name != *name));

@@ -1,16 +1,24 @@
-//! Who may do what. Decided in one place, from the command's row.
+//! Who may do what. Decided in one place, from the command's row, by the roles that the file of rights
+//! and a job's own `allow` grant.
 
-use super::command::{Privilege, Row};
+use super::audit::Origin;
+use super::command::{Row, Touch};
 use super::fault::Fault;
+use super::params::Params;
+use crate::expand;
+use crate::rights::{pattern_of, Granted, Nameless, Names, Role, Who};
+use crate::spec::JobSpec;
+use crate::text::Text;
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 /// The user number that the kernel shows for a user it cannot name here (another user namespace).
 pub const OVERFLOW_UID: u32 = 65534;
 
-/// Who is at the other end, as the kernel says (SO_PEERCRED).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Who is at the other end, as the kernel says (SO_PEERCRED, SO_PEERGROUPS).
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
     /// User.
     pub uid: u32,
@@ -18,10 +26,12 @@ pub struct Peer {
     pub gid: u32,
     /// Process; for messages only.
     pub pid: i32,
+    /// The other groups.
+    pub groups: Vec<u32>,
 }
 
 /// In whose name a connection speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Caller {
     /// In that of who is at the other end.
     Peer(Peer),
@@ -38,8 +48,8 @@ pub struct Grant {
     pub reach: Reach,
 }
 
-/// What may be done through a server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What may be done through a server, the least first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reach {
     /// Whoever gets in may see, and read output.
@@ -50,10 +60,50 @@ pub enum Reach {
 }
 
 /// What the rules are of this Upright.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rights {
     /// The user that Upright runs as.
     pub owner: u32,
+    /// What the file of rights grants.
+    pub granted: Vec<Granted>,
+    /// That file, for messages; none: there is no place for one.
+    pub file: Option<Text>,
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The command.
+    pub row: &'static Row,
+    /// The job that is named.
+    pub job: Option<&'a Text>,
+    /// The variables that come along.
+    pub env: &'a [Text],
+    /// All that came along, for the log.
+    pub(super) params: Option<&'a Params>,
+    /// Where a gateway says that it came from.
+    pub origin: Option<&'a Origin>,
+}
+
+/// Decides what a caller may do.
+pub trait Judge {
+    /// Decides on one call; a refusal names the rule and the way in.
+    fn decide(&self, caller: &Caller, asked: &Asked<'_>) -> Result<(), Fault>;
+}
+
+/// Which rule is missing, and how to come by it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// What was asked for.
+    pub command: &'static str,
+    /// The same in words, after "permission to".
+    pub right: &'static str,
+    /// Who asked, after "you".
+    pub who: String,
+    /// What keeps them from it, after "and".
+    pub rule: String,
+    /// What would be right.
+    pub way_in: String,
 }
 
 /// How much of an answer a caller may see.
@@ -61,13 +111,13 @@ pub struct Rights {
 pub enum Sight {
     /// Everything.
     Full,
-    /// Names, but no values of variables and no output.
+    /// Names, but no values of variables.
     NamesOnly,
 }
 
 impl Caller {
     /// Reports whether two count as one where there are only so many of each.
-    pub fn is_same(self, other: Caller) -> bool {
+    pub fn is_same(&self, other: &Caller) -> bool {
         match (self, other) {
             (Caller::Peer(one), Caller::Peer(other)) => one.uid == other.uid,
             (Caller::Server(one), Caller::Server(other)) => one.server == other.server,
@@ -76,23 +126,43 @@ impl Caller {
     }
 }
 
-impl Reach {
-    fn has(self, privilege: Privilege) -> bool {
-        match (self, privilege) {
-            (Reach::Look | Reach::Manage, Privilege::See | Privilege::Logs) => true,
-            (Reach::Look, Privilege::Act | Privilege::Manage) => false,
-            (Reach::Manage, Privilege::Act | Privilege::Manage) => true,
-            (Reach::Look | Reach::Manage, Privilege::Admin) => false,
+impl Asked<'_> {
+    /// Returns the role that is needed for it: none, where everybody may. `spec` is the named job's.
+    fn needed(&self, spec: Option<&JobSpec>) -> Option<Role> {
+        let role = self.row.role?;
+        match self.row.touch == Touch::Changes && self.foreign(spec).is_some() {
+            true => Some(Role::Administer),
+            false => Some(role),
         }
+    }
+
+    /// Returns the first variable that does more than name the instance. A process with a variable of
+    /// somebody's choice (`LD_PRELOAD`, `PATH`) does what they choose.
+    fn foreign(&self, spec: Option<&JobSpec>) -> Option<&[u8]> {
+        let keys = self.env.iter().map(|row| {
+            let row = row.bytes();
+            row.split(|byte| *byte == b'=').next().unwrap_or(row)
+        });
+        let template = spec.map_or(&[][..], |spec| spec.instance.bytes());
+        keys.into_iter().find(|key| !expand::mentions(template, key))
     }
 }
 
 impl Rights {
+    /// Returns the rules where nothing is granted to anybody but root and the owner.
+    pub fn of_owner(owner: u32) -> Rights {
+        Rights { owner, granted: Vec::new(), file: None }
+    }
+
     /// Reports how much the caller may see.
-    pub fn sight(&self, caller: Caller) -> Sight {
+    pub fn sight(&self, caller: &Caller, names: &dyn Names) -> Sight {
         let full = match caller {
-            Caller::Peer(peer) => self.owns(peer),
-            Caller::Server(grant) => grant.reach.has(Privilege::Logs),
+            Caller::Peer(peer) => {
+                self.owns(peer) || self.grants(peer, Role::Administer, None, None, names)
+            }
+            Caller::Server(grant) => match grant.reach {
+                Reach::Look | Reach::Manage => true,
+            },
         };
         match full {
             true => Sight::Full,
@@ -100,121 +170,144 @@ impl Rights {
         }
     }
 
-    /// Decides whether the caller may do what the row says; a refusal names the rule and the way in.
-    pub fn decide(&self, caller: Caller, row: &Row) -> Result<(), Fault> {
-        let (rule, who, way_in) = match caller {
-            Caller::Peer(peer) if row.privilege == Privilege::See || self.owns(peer) => {
-                return Ok(());
-            }
-            Caller::Server(grant) if grant.reach.has(row.privilege) => return Ok(()),
+    /// Decides whether the caller may do what is asked; `spec` is that of the job that is named, where
+    /// there is one.
+    pub fn allowed(
+        &self,
+        caller: &Caller,
+        asked: &Asked<'_>,
+        spec: Option<&JobSpec>,
+        names: &dyn Names,
+    ) -> Result<(), Refusal> {
+        match caller {
             Caller::Peer(peer) => {
-                (rule(row.privilege), format!("you are uid {}", peer.uid), self.way_in())
+                let Some(role) = asked.needed(spec) else { return Ok(()) };
+                if self.owns(peer) || self.grants(peer, role, asked.job, spec, names) {
+                    return Ok(());
+                }
+                Err(self.refusal(peer, role, asked, spec, names))
             }
-            Caller::Server(grant) => {
-                let rule = match grant.reach {
-                    Reach::Look => "its section says `access = read-only'",
-                    Reach::Manage => "no server changes Upright itself",
-                };
-                (rule, String::from("you came through a server"), self.way_in())
-            }
-        };
-        Err(Fault::NotPermitted {
-            command: String::from(row.method),
-            rule: String::from(rule),
-            message: format!(
-                "You do not have permission to {}: {who} and {rule}. Do it as {way_in}",
-                row.right,
-            ),
-        })
+            Caller::Server(grant) => match asked.row.reach {
+                Some(least) if least <= grant.reach => Ok(()),
+                Some(_) => Err(self.refused_by(asked.row, "its section says `access = read-only'")),
+                None => Err(self.refused_by(asked.row, "no server changes Upright itself")),
+            },
+        }
     }
 
     /// Root and the owner own; the overflow user never does, whoever the owner is.
-    fn owns(&self, peer: Peer) -> bool {
+    pub fn owns(&self, peer: &Peer) -> bool {
         peer.uid != OVERFLOW_UID && (peer.uid == 0 || peer.uid == self.owner)
     }
 
-    fn way_in(&self) -> String {
+    /// Reports whether a role is granted over a job, or over everything where none is named. Nobody is
+    /// the overflow user: it may be anybody of another user namespace.
+    fn grants(
+        &self,
+        peer: &Peer,
+        role: Role,
+        job: Option<&Text>,
+        spec: Option<&JobSpec>,
+        names: &dyn Names,
+    ) -> bool {
+        let everything = self.granted.iter().filter(|one| one.is_over(None));
+        let over = |one: &&Granted| one.is_over(job.map(Text::bytes));
+        let lines = self.granted.iter().filter(over).map(|one| &one.allow);
+        let own = spec.into_iter().flat_map(|spec| &spec.policy.allow);
+        let gives = |role, allow: &crate::rights::Allow| {
+            let anybody = peer.uid == OVERFLOW_UID && allow.who != Who::Everybody;
+            let groups: Vec<u32> = [&[peer.gid], &peer.groups[..]].concat();
+            !anybody && allow.gives(role, peer.uid, &groups, names)
+        };
+        // Over everything are Upright's own jobs, too, for whoever administers that.
+        lines.chain(own).any(|allow| gives(role, allow))
+            || everything.into_iter().any(|one| gives(Role::Administer, &one.allow))
+    }
+
+    fn refusal(
+        &self,
+        peer: &Peer,
+        role: Role,
+        asked: &Asked<'_>,
+        spec: Option<&JobSpec>,
+        names: &dyn Names,
+    ) -> Refusal {
+        let name = names.name_of(peer.uid);
+        let who = match &name {
+            Some(name) => format!("are uid {} ({name})", peer.uid),
+            None => format!("are uid {}", peer.uid),
+        };
+        let over = match asked.job {
+            Some(job) => format!("{job}"),
+            None => String::from("everything"),
+        };
+        let rule = match asked.foreign(spec) {
+            Some(key) if asked.row.touch == Touch::Changes && asked.row.role != Some(role) => {
+                format!(
+                    "nothing grants you `{role}' over {over}, which the variable {} needs",
+                    String::from_utf8_lossy(key)
+                )
+            }
+            Some(_) | None => format!("nothing grants you `{role}' over {over}"),
+        };
+        let user = name.map_or(format!("{}", peer.uid), |name| format!("{name}"));
+        let way_in = match peer.uid {
+            OVERFLOW_UID => self.as_whom(),
+            _ => format!("{}{}", self.as_whom(), self.lines(role, &user, asked.job, spec)),
+        };
+        let Row { method: command, right, .. } = asked.row;
+        Refusal { command, right, who, rule, way_in }
+    }
+
+    /// Which lines would grant it.
+    fn lines(&self, role: Role, user: &str, job: Option<&Text>, spec: Option<&JobSpec>) -> String {
+        let who = Who::User(Text::from(user));
+        let in_file = self.file.as_ref().map(|file| {
+            let over = job.map_or(String::from("*"), |job| pattern_of(job.bytes()));
+            format!("the line `{role} {who} {over}' in {file}")
+        });
+        let of_job = spec.filter(|spec| !spec.name.is_reserved());
+        let of_job = of_job.map(|_| format!("`allow {role} {who}' in the job's file"));
+        match (in_file, of_job) {
+            (Some(file), Some(job)) => format!(" It can be granted by {file}, or by {job}."),
+            (Some(one), None) | (None, Some(one)) => format!(" It can be granted by {one}."),
+            (None, None) => String::new(),
+        }
+    }
+
+    fn refused_by(&self, row: &Row, rule: &str) -> Refusal {
+        let Row { method: command, right, .. } = row;
+        let (who, way_in) = (String::from("came through a server"), self.as_whom());
+        Refusal { command, right, who, rule: String::from(rule), way_in }
+    }
+
+    fn as_whom(&self) -> String {
         match self.owner {
-            0 | OVERFLOW_UID => String::from("root, for example with sudo."),
-            owner => format!("uid {owner} or as root, for example with sudo."),
+            0 | OVERFLOW_UID => String::from("Do it as root, for example with sudo."),
+            owner => format!("Do it as uid {owner} or as root, for example with sudo."),
         }
     }
 }
 
-fn rule(privilege: Privilege) -> &'static str {
-    match privilege {
-        Privilege::See => "everybody may see",
-        Privilege::Logs => "output, environment and command lines are the owner's",
-        Privilege::Act => "only the owner starts and stops jobs",
-        Privilege::Manage | Privilege::Admin => "only the owner changes Upright itself",
+/// The rules without names and jobs: `allow` and names of users count for nothing.
+impl Judge for Rights {
+    fn decide(&self, caller: &Caller, asked: &Asked<'_>) -> Result<(), Fault> {
+        self.allowed(caller, asked, None, &Nameless).map_err(Fault::from)
+    }
+}
+
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Fault {
+        let Refusal { command, right, who, rule, way_in } = refusal;
+        Fault::NotPermitted {
+            command: String::from(command),
+            message: format!(
+                "You do not have permission to {right}: you {who} and {rule}. {way_in}"
+            ),
+            rule,
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::control::command::COMMANDS;
-
-    fn allowed(uid: u32, owner: u32, privilege: Privilege) -> bool {
-        let row = COMMANDS.iter().find(|row| row.privilege == privilege).unwrap();
-        Rights { owner }.decide(Caller::Peer(Peer { uid, gid: uid, pid: 1 }), row).is_ok()
-    }
-
-    #[test]
-    fn root_and_the_owner_do_everything_and_everybody_sees() {
-        for privilege in Privilege::ALL {
-            assert!(allowed(0, 1000, privilege));
-            assert!(allowed(0, 0, privilege));
-            assert!(allowed(1000, 1000, privilege));
-            assert_eq!(allowed(1001, 1000, privilege), privilege == Privilege::See);
-            assert_eq!(allowed(1000, 0, privilege), privilege == Privilege::See);
-        }
-    }
-
-    #[test]
-    fn the_overflow_user_owns_nothing_not_even_what_runs_as_it() {
-        assert!(!allowed(OVERFLOW_UID, OVERFLOW_UID, Privilege::Act));
-        assert!(allowed(OVERFLOW_UID, OVERFLOW_UID, Privilege::See));
-        let overflow = Caller::Peer(Peer { uid: OVERFLOW_UID, gid: 0, pid: 1 });
-        assert_eq!(Rights { owner: OVERFLOW_UID }.sight(overflow), Sight::NamesOnly);
-    }
-
-    #[test]
-    fn a_refusal_names_the_rule_and_the_way_in() {
-        let row = COMMANDS.iter().find(|row| row.method == "Start").unwrap();
-        let peer = Peer { uid: 1001, gid: 1001, pid: 7 };
-        let refusal = Rights { owner: 1000 }.decide(Caller::Peer(peer), row).unwrap_err();
-        assert_eq!(
-            format!("{refusal}"),
-            "You do not have permission to start jobs: you are uid 1001 and only the owner starts \
-             and stops jobs. Do it as uid 1000 or as root, for example with sudo."
-        );
-    }
-
-    #[test]
-    fn a_server_grants_what_its_section_says_and_never_upright_itself() {
-        let rights = Rights { owner: 0 };
-        for (reach, granted) in [
-            (Reach::Look, &[Privilege::See, Privilege::Logs][..]),
-            (
-                Reach::Manage,
-                &[Privilege::See, Privilege::Logs, Privilege::Act, Privilege::Manage][..],
-            ),
-        ] {
-            let caller = Caller::Server(Grant { server: 0, reach });
-            assert_eq!(rights.sight(caller), Sight::Full);
-            for row in COMMANDS {
-                let may = rights.decide(caller, row).is_ok();
-                assert_eq!(may, granted.contains(&row.privilege), "{reach:?} {row:?}");
-            }
-        }
-        let row = COMMANDS.iter().find(|row| row.method == "Stop").unwrap();
-        let caller = Caller::Server(Grant { server: 0, reach: Reach::Look });
-        let refusal = rights.decide(caller, row).unwrap_err();
-        assert_eq!(
-            format!("{refusal}"),
-            "You do not have permission to stop jobs: you came through a server and its section \
-             says `access = read-only'. Do it as root, for example with sudo."
-        );
-    }
-}
+mod tests;

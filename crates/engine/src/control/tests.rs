@@ -8,7 +8,7 @@ use super::command::{Command, Replies, COMMANDS};
 use super::conversation::{Conversation, OUT_MAX};
 use super::fault::{Fault, Refused};
 use super::notice::Notice;
-use super::rights::{Caller, Peer, Rights};
+use super::rights::{Caller, Peer, Rights, Sight};
 use crate::intent::{Intended, Intent, Keeping, Lasting};
 use crate::machine::request::{
     Asked, Failure, Refusal, Reply, Request, Superseder, Target, Wait, Which,
@@ -31,9 +31,9 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
-const OWNER: Caller = Caller::Peer(Peer { uid: 1000, gid: 1000, pid: 7 });
-const STRANGER: Caller = Caller::Peer(Peer { uid: 1001, gid: 1001, pid: 8 });
-const RIGHTS: Rights = Rights { owner: 1000 };
+const OWNER: Caller = Caller::Peer(Peer { uid: 1000, gid: 1000, pid: 7, groups: Vec::new() });
+const STRANGER: Caller = Caller::Peer(Peer { uid: 1001, gid: 1001, pid: 8, groups: Vec::new() });
+const RIGHTS: Rights = Rights { owner: 1000, granted: Vec::new(), file: None };
 
 /// Small pseudo-random numbers from a seed (xorshift), the same on every run.
 struct Dice(u64);
@@ -48,7 +48,7 @@ impl Dice {
 }
 
 fn conversation(caller: Caller) -> Conversation {
-    Conversation::new(caller, RIGHTS)
+    Conversation::new(caller)
 }
 
 /// Returns what is answered to one message that needs no daemon.
@@ -57,7 +57,7 @@ fn answered(caller: Caller, message: &str) -> String {
     let mut out = Vec::new();
     conversation.feed(message.as_bytes());
     conversation.feed(b"\0");
-    assert_eq!(conversation.take(&mut out), None, "{message}");
+    assert_eq!(conversation.take(&RIGHTS, &mut out), None, "{message}");
     String::from_utf8(out).unwrap()
 }
 
@@ -135,6 +135,7 @@ fn sample_calls() -> Vec<Call> {
         Call::Reread,
         Call::AddGroup(Text::from("web")),
         Call::RemoveGroup(Text::from("web")),
+        Call::ClearLog(target("a"), Stream::Stderr),
         Call::NotifyDbusAddress(Text::from("unix:path=/run/bus")),
         Call::NotifyCgroupManagerAddress(Text::from("unix:path=/run/cgmanager")),
         Call::GetEnv(EnvScope::Global, Text::from("PATH")),
@@ -158,7 +159,7 @@ fn every_command_survives_the_wire() {
         let mut conversation = conversation(OWNER);
         conversation.feed(&wire);
         let mut out = Vec::new();
-        let read = conversation.take(&mut out);
+        let read = conversation.take(&RIGHTS, &mut out);
         assert_eq!(read.as_ref(), Some(&call), "{}", String::from_utf8_lossy(&wire));
         assert!(out.is_empty());
     }
@@ -284,6 +285,7 @@ fn sample_answers() -> Vec<(Command, Answer)> {
             }),
         ),
         (Command::LogPath, Answer::Path(Text::from("/var/log/web.log"))),
+        (Command::ClearLog, Answer::Path(Text::from("/var/log/web.log"))),
         (Command::GetEnv, Answer::Value(Text::from("v"))),
         (Command::ListEnv, Answer::Variables(vec![Text::from("A=1")])),
         (Command::Shutdown, Answer::Done),
@@ -325,7 +327,7 @@ fn opened(command: Command) -> Conversation {
     call.encode(&mut wire);
     let mut conversation = conversation(OWNER);
     conversation.feed(&wire);
-    assert_eq!(conversation.take(&mut Vec::new()), Some(call));
+    assert_eq!(conversation.take(&RIGHTS, &mut Vec::new()), Some(call));
     conversation
 }
 
@@ -364,6 +366,7 @@ fn every_notice_survives_the_wire_and_shows_values_to_the_owner_only() {
             name: EventName::try_from("ev").unwrap(),
             env: vec![Text::from("A=secret"), Text::from("B")],
             failed: true,
+            cause: String::from("uid 7 (initctl, process 8) emitted it"),
         },
         machine::Notice::State {
             job: JobName::try_from("web").unwrap(),
@@ -377,6 +380,7 @@ fn every_notice_survives_the_wire_and_shows_values_to_the_owner_only() {
             instance: InstanceName::try_from("a").unwrap(),
             goal: Goal::Start,
             state: State::Waiting,
+            cause: String::from("main process (7) killed by KILL signal"),
         },
         machine::Notice::Failed {
             job: JobName::try_from("web").unwrap(),
@@ -402,18 +406,22 @@ fn every_notice_survives_the_wire_and_shows_values_to_the_owner_only() {
         let age = sequence.is_multiple_of(2).then_some(Span::millis(sequence));
         let notice = Notice { sequence, missed: 2, age, what };
         for peer in [OWNER, STRANGER] {
+            let owns = peer == OWNER;
             let mut conversation = conversation(peer);
+            if owns {
+                conversation.see(Sight::Full);
+            }
             let mut out = Vec::new();
             conversation.notice(&notice, &mut out);
             assert!(out.is_empty(), "nobody asked yet");
             Call::Events(None, Follow::On).encode(&mut out);
             conversation.feed(&out);
-            assert_eq!(conversation.take(&mut out), Some(Call::Events(None, Follow::On)));
+            assert_eq!(conversation.take(&RIGHTS, &mut out), Some(Call::Events(None, Follow::On)));
             out.clear();
             conversation.notice(&notice, &mut out);
             out.pop();
             let (read, continues) = Answer::decode(Command::Events, &out).unwrap();
-            let seen = if peer == OWNER { notice.clone() } else { notice.without_values() };
+            let seen = if owns { notice.clone() } else { notice.without_values() };
             assert_eq!((read, continues), (Answer::Notice(seen), Continues::Yes));
         }
         let told = format!("{:?}", notice.without_values());
@@ -464,7 +472,7 @@ fn every_refusal_survives_the_wire_with_its_words_its_failure_and_the_last_outpu
         let output = Some(Text::from("bind: address in use\n"));
         let mut out = Vec::new();
         let reply = Reply::Refused(refusal.clone());
-        opened(Command::Start).answer(Answer::of_reply(reply, output.clone()), &mut out);
+        opened(Command::Start).answer(Answer::of_reply(reply, output.clone(), None), &mut out);
         let Err(Fault::Refused(refused)) = read(Command::Start, &out) else {
             panic!("{refusal:?}");
         };
@@ -545,7 +553,7 @@ fn a_message_that_is_too_long_is_answered_and_the_connection_closed() {
     let mut out = Vec::new();
     conversation.feed(&vec![b' '; MESSAGE_MAX + 1]);
     assert!(!conversation.reads());
-    assert_eq!(conversation.take(&mut out), None);
+    assert_eq!(conversation.take(&RIGHTS, &mut out), None);
     assert!(conversation.closing());
     assert!(String::from_utf8_lossy(&out).contains("more than 1048576 bytes"));
 }
@@ -633,7 +641,7 @@ fn calls_with_a_few_wrong_bytes_never_do_harm() {
 #[track_caller]
 fn check_frames(conversation: &mut Conversation, seed: u64) {
     let mut out = Vec::new();
-    while conversation.take(&mut out).is_some() {
+    while conversation.take(&RIGHTS, &mut out).is_some() {
         conversation.answer(Ok(Answer::Done), &mut out);
     }
     let Some(frames) = out.strip_suffix(b"\0") else {
@@ -758,7 +766,7 @@ fn a_long_list_is_refused_to_who_did_not_say_more_and_a_short_one_is_not() {
         let mut conversation = conversation(OWNER);
         let mut out = Vec::new();
         conversation.feed(b"{\"method\":\"org.upright.control.List\"}\0");
-        assert_eq!(conversation.take(&mut out), Some(Call::List(None, Listed::Own)));
+        assert_eq!(conversation.take(&RIGHTS, &mut out), Some(Call::List(None, Listed::Own)));
         conversation.answer(Ok(Answer::Instances(views.clone())), &mut out);
         assert_eq!(read(Command::List, &out), pages.map(|()| Answer::Instances(views)));
     }
@@ -798,11 +806,11 @@ fn calls_sent_ahead_are_answered_one_by_one_in_their_order() {
     Call::Shutdown(ShutdownKind::Shutdown).encode(&mut wire);
     Call::Version.encode(&mut wire);
     conversation.feed(&wire);
-    assert_eq!(conversation.take(&mut out), Some(Call::Shutdown(ShutdownKind::Shutdown)));
-    assert_eq!(conversation.take(&mut out), None, "the first is still open");
+    assert_eq!(conversation.take(&RIGHTS, &mut out), Some(Call::Shutdown(ShutdownKind::Shutdown)));
+    assert_eq!(conversation.take(&RIGHTS, &mut out), None, "the first is still open");
     assert!(conversation.waits());
     conversation.answer(Ok(Answer::Done), &mut out);
-    assert_eq!(conversation.take(&mut out), Some(Call::Version));
+    assert_eq!(conversation.take(&RIGHTS, &mut out), Some(Call::Version));
     conversation.answer(Ok(Answer::Done), &mut out);
     conversation.answer(Ok(Answer::Done), &mut out);
     assert_eq!(out, b"{\"parameters\":{}}\0{\"parameters\":{}}\0", "one answer for one call");
@@ -819,7 +827,7 @@ fn a_oneway_call_gets_no_answer_not_even_a_refusal() {
         let mut conversation = conversation(peer);
         let mut out = Vec::new();
         conversation.feed(format!("{call}\0").as_bytes());
-        if conversation.take(&mut out).is_some() {
+        if conversation.take(&RIGHTS, &mut out).is_some() {
             conversation.answer(Ok(Answer::Done), &mut out);
         }
         assert!(out.is_empty() && !conversation.waits(), "{call}");
@@ -833,9 +841,9 @@ fn no_call_is_taken_from_a_peer_that_does_not_read_its_answers() {
     Call::Version.encode(&mut wire);
     conversation.feed(&wire);
     let mut out = vec![0; OUT_MAX + 1];
-    assert_eq!(conversation.take(&mut out), None);
+    assert_eq!(conversation.take(&RIGHTS, &mut out), None);
     out.clear();
-    assert_eq!(conversation.take(&mut out), Some(Call::Version));
+    assert_eq!(conversation.take(&RIGHTS, &mut out), Some(Call::Version));
 }
 
 #[test]

@@ -699,6 +699,8 @@ struct WireEvent {
     env: Vec<Text>,
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     failed: bool,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    cause: String,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -718,6 +720,8 @@ struct WireGoal {
     instance: InstanceName,
     goal: Goal,
     state: State,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    cause: String,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -795,14 +799,14 @@ impl From<Notice> for WireNotice {
         let age = age.map(millis);
         let wire = WireNotice { sequence, missed, age, ..WireNotice::default() };
         match what {
-            What::Event { name, env, failed } => {
-                WireNotice { event: Some(WireEvent { name, env, failed }), ..wire }
+            What::Event { name, env, failed, cause } => {
+                WireNotice { event: Some(WireEvent { name, env, failed, cause }), ..wire }
             }
             What::State { job, instance, goal, from, to } => {
                 WireNotice { state: Some(WireState { job, instance, goal, from, to }), ..wire }
             }
-            What::Goal { job, instance, goal, state } => {
-                WireNotice { goal: Some(WireGoal { job, instance, goal, state }), ..wire }
+            What::Goal { job, instance, goal, state, cause } => {
+                WireNotice { goal: Some(WireGoal { job, instance, goal, state, cause }), ..wire }
             }
             What::Failed { job, instance, failure } => {
                 let failed = WireFailed { job, instance, failure: failure.into() };
@@ -834,7 +838,12 @@ impl WireNotice {
             restarted,
         } = self;
         let age = age.map(Span::millis);
-        let event = event.map(|WireEvent { name, env, failed }| What::Event { name, env, failed });
+        let event = event.map(|WireEvent { name, env, failed, cause }| What::Event {
+            name,
+            env,
+            failed,
+            cause,
+        });
         let state = state.map(|WireState { job, instance, goal, from, to }| What::State {
             job,
             instance,
@@ -842,11 +851,12 @@ impl WireNotice {
             from,
             to,
         });
-        let goal = goal.map(|WireGoal { job, instance, goal, state }| What::Goal {
+        let goal = goal.map(|WireGoal { job, instance, goal, state, cause }| What::Goal {
             job,
             instance,
             goal,
             state,
+            cause,
         });
         let failed = failed.and_then(|WireFailed { job, instance, failure }| {
             Some(What::Failed { job, instance, failure: failure.failure()? })

@@ -2,6 +2,7 @@
 
 mod diagnostic;
 pub(crate) mod meant;
+pub mod rights;
 pub mod supervisord;
 pub mod upstart;
 

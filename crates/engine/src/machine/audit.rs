@@ -209,7 +209,7 @@ impl Engine {
                 instance.processes.contains_key(&role)
                     && (role != Role::Main || due.is_some() || !instance.warnings.is_empty())
             }
-            Hold::Deadline => matches!(due, Some(Due::Backoff | Due::Retry(_))),
+            Hold::Deadline => matches!(due, Some(Due::Backoff | Due::Turn | Due::Retry(_))),
             Hold::Sweep => due == Some(Due::Sweep) && instance.sweeping.is_some(),
         };
         if !fits {

@@ -133,6 +133,7 @@ mod tests {
             depth: 0,
             late: false,
             reports: None,
+            cause: String::new(),
         }
     }
 

@@ -71,15 +71,11 @@ impl Engine {
         match due {
             Due::Settle(..) => {}
             Due::Backoff => {
-                if let Some(instance) = self.instances.edit(&id) {
-                    instance.hold = None;
-                }
-                self.begin_starting(id);
-                // Upright's own jobs have no such event: nothing holds them now.
-                if self.instances.look(&id).is_some_and(|instance| instance.hold.is_none()) {
-                    self.advance(id);
+                if !self.hold_for_turn(id) {
+                    self.waited_enough(id);
                 }
             }
+            Due::Turn => self.waited_enough(id),
             Due::Retry(role) => self.spawn_again(id, role),
             Due::Spawn(role) => self.spawn_hangs(id, role),
             Due::Overdue(role) => {
@@ -94,6 +90,18 @@ impl Engine {
             Due::Expect(since) => self.expect_missed(id, since),
             Due::Up => self.stayed_up(id),
             Due::Sweep => self.sweep_hard(id),
+        }
+    }
+
+    /// A start that waited goes on.
+    fn waited_enough(&mut self, id: InstanceId) {
+        if let Some(instance) = self.instances.edit(&id) {
+            instance.hold = None;
+        }
+        self.begin_starting(id);
+        // Upright's own jobs have no such event: nothing holds them now.
+        if self.instances.look(&id).is_some_and(|instance| instance.hold.is_none()) {
+            self.advance(id);
         }
     }
 

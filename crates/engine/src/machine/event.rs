@@ -4,6 +4,7 @@ use crate::machine::request::RequestId;
 use crate::names::{EventName, JobName};
 use crate::process::InstanceId;
 use crate::text::Text;
+use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +37,9 @@ pub struct Event {
     pub late: bool,
     /// The job whose process's end it reports: that job never gets it.
     pub reports: Option<JobName>,
+    /// What caused it, in words; empty where nothing is known.
+    #[serde(default)]
+    pub cause: String,
 }
 
 /// Who waits for an event to finish.

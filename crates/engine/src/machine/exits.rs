@@ -66,13 +66,14 @@ impl Engine {
     }
 
     fn warn_of_refused(&mut self, id: InstanceId, role: Role, refused: u32) {
-        for (step, code, words) in Step::TABLE {
+        for (step, code, _) in Step::TABLE {
             if refused & 1 << code == 0 {
                 continue;
             }
             self.say(Level::Warn, |engine| {
                 let shown = engine.shown(id);
-                format!("{shown} {role} process: {words}: not permitted; it runs without")
+                let (why, how) = step.refused();
+                format!("{shown} {role} process: {why}; {how}")
             });
             self.remember(id, Note::Refused(role, step));
             if let Some(instance) = self.instances.edit(&id) {
@@ -300,7 +301,8 @@ impl Engine {
         env.push(Text::from(format!("RUNTIME={}", super::reports::seconds(self.now.since(since)))));
         let (job, depth) = (instance.job.clone(), instance.depth.saturating_add(1));
         if let Ok(name) = EventName::try_from("exited") {
-            self.emit(name, env, Vec::new(), depth, Some(job));
+            let cause = self.cause_of_end(id, role);
+            self.emit(name, env, Vec::new(), depth, Some(job), cause);
         }
     }
 

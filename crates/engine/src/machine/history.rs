@@ -116,6 +116,10 @@ pub enum Note {
     StartsAgain(u32),
     /// A client of whom it is known who it is asked.
     AskedBy(Asked, Shared<Asker>),
+    /// The budget of restarts is spent: its turn comes after this long.
+    Deferred(Span),
+    /// It would be given up for this, and is tried again slowly instead.
+    Slows(Failure),
 }
 
 impl History {
@@ -137,21 +141,13 @@ impl History {
             Note::NotSpawned(process, step, errno) => {
                 self.last_exit = Some((at, LastExit::NotSpawned { process, step, errno }));
             }
+            // What ended before or after main, where the job failed by it.
+            Note::Failed(Failure::Ended(process, exit)) if process != Role::Main => {
+                self.last_exit = Some((at, LastExit::Ended { process, exit }));
+            }
             Note::Respawns(_) => {
                 self.respawns = self.respawns.saturating_add(1);
-                let of = &mut self.restarts;
-                let count = match &self.last_exit {
-                    Some((_, LastExit::Ended { exit: Exit::Status(0), .. })) => &mut of.done,
-                    Some((_, LastExit::Ended { exit: Exit::Status(_), .. })) => &mut of.status,
-                    Some((
-                        _,
-                        LastExit::Ended { exit: Exit::Signal { .. } | Exit::OutOfMemory, .. },
-                    )) => &mut of.signal,
-                    Some((_, LastExit::NotSpawned { .. })) => &mut of.unready,
-                    Some((_, LastExit::Ended { exit: Exit::Unknown, .. })) | None => {
-                        &mut of.unknown
-                    }
-                };
+                let count = self.reason();
                 *count = count.saturating_add(1);
             }
             Note::StartsAgain(_) => {
@@ -180,6 +176,8 @@ impl History {
             | Note::Remains(_)
             | Note::ChainCut(_)
             | Note::AskedBy(..)
+            | Note::Deferred(_)
+            | Note::Slows(_)
             | Note::Redefined => {}
         }
         if self.entries.len() >= HISTORY_MAX {
@@ -190,6 +188,20 @@ impl History {
             self.entries.reserve_exact(2);
         }
         self.entries.push(Entry { at, note });
+    }
+
+    /// Returns the count of restarts after such an end as the last.
+    fn reason(&mut self) -> &mut u32 {
+        let of = &mut self.restarts;
+        match &self.last_exit {
+            Some((_, LastExit::Ended { exit: Exit::Status(0), .. })) => &mut of.done,
+            Some((_, LastExit::Ended { exit: Exit::Status(_), .. })) => &mut of.status,
+            Some((_, LastExit::Ended { exit: Exit::Signal { .. } | Exit::OutOfMemory, .. })) => {
+                &mut of.signal
+            }
+            Some((_, LastExit::NotSpawned { .. })) => &mut of.unready,
+            Some((_, LastExit::Ended { exit: Exit::Unknown, .. })) | None => &mut of.unknown,
+        }
     }
 }
 
@@ -244,7 +256,7 @@ impl Note {
                 "go on with the original process; check the expect stanza".into(),
             ),
             Note::Refused(role, step) => {
-                (format!("{role} process: {}: not permitted", step.words()), "go on without".into())
+                (format!("{role} process: {}", step.refused().0), "go on without".into())
             }
             Note::LivesOn(count) => (
                 format!("{count} of the processes that main left do not end, even after KILL"),
@@ -253,15 +265,11 @@ impl Note {
             Note::Remains(remaining) => {
                 (format!("{remaining}"), "left alone, for want of `kill mode tree`".into())
             }
-            Note::ChainCut(missed) => {
-                let names: Vec<String> = missed.iter().map(|job| format!("{job}")).collect();
-                (
-                    format!(
-                        "more than {CHAIN_MAX} jobs start each other by events that report ends"
-                    ),
-                    format!("not delivered to {}", names.join(", ")),
-                )
+            Note::ChainCut(missed) => cut(missed),
+            Note::Deferred(span) => {
+                ("too many restarts on this host".into(), format!("wait {span} for its turn"))
             }
+            Note::Slows(failure) => (format!("{failure}"), "go on trying, slowly".into()),
             Note::Redefined => ("the job's file changed".into(), "the new one is in force".into()),
         }
     }
@@ -271,6 +279,14 @@ fn by_events(asked: &Asked, names: &[EventName]) -> (String, String) {
     let names: Vec<String> = names.iter().map(|name| format!("{name}")).collect();
     let on = if *asked == Asked::Stop { "stop on" } else { "start on" };
     (format!("{on} came true by {}", names.join(", ")), format!("goal {}", goal(asked)))
+}
+
+fn cut(missed: &[JobName]) -> (String, String) {
+    let names: Vec<String> = missed.iter().map(|job| format!("{job}")).collect();
+    (
+        format!("more than {CHAIN_MAX} jobs start each other by events that report ends"),
+        format!("not delivered to {}", names.join(", ")),
+    )
 }
 
 fn sent(cause: &str, signal: Signal) -> (String, String) {

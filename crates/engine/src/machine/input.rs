@@ -191,6 +191,9 @@ pub enum Notice {
         env: Vec<Text>,
         /// Whether it failed.
         failed: bool,
+        /// What caused it, in words; empty where nothing is known.
+        #[serde(default)]
+        cause: String,
     },
     /// Something else is wanted of an instance.
     Goal {
@@ -202,6 +205,9 @@ pub enum Notice {
         goal: Goal,
         /// The state it is in; `waiting` of an instance that has just come to be.
         state: State,
+        /// What caused it, in words; empty where nothing is known.
+        #[serde(default)]
+        cause: String,
     },
     /// The present run of an instance has failed.
     Failed {

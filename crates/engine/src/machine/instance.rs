@@ -211,6 +211,8 @@ pub enum Due {
     Sweep,
     /// Main has stayed up as long as `expect up` wants.
     Up,
+    /// It is its turn in the budget of restarts.
+    Turn,
 }
 
 /// What looking for the leavings of an original has shown.
@@ -250,11 +252,24 @@ pub struct Window {
     /// When the main ran that is being respawned.
     #[serde(default)]
     pub ran_from: Option<Mono>,
+    /// Whether it is tried again slowly, for it would have been given up.
+    #[serde(default)]
+    pub slow: bool,
+    /// Whether the next start is one that the budget of restarts is charged with.
+    #[serde(default)]
+    pub charged: bool,
 }
 
 impl Usual for Window {
-    const USUAL: &'static Window =
-        &Window { began: None, count: 0, failures: 0, total: 0, ran_from: None };
+    const USUAL: &'static Window = &Window {
+        began: None,
+        count: 0,
+        failures: 0,
+        total: 0,
+        ran_from: None,
+        slow: false,
+        charged: false,
+    };
 }
 
 impl Instance {
@@ -294,10 +309,19 @@ impl Instance {
         }
     }
 
-    /// Counts failed starts anew.
+    /// Somebody wants a start: it waits for nothing and is tried as often as ever.
     pub fn forgive(&mut self) {
-        if self.respawn.failures != 0 {
+        self.count_anew();
+        if self.respawn.charged {
+            self.respawn.charged = false;
+        }
+    }
+
+    /// Counts failed starts anew.
+    pub fn count_anew(&mut self) {
+        if self.respawn.failures != 0 || self.respawn.slow {
             self.respawn.failures = 0;
+            self.respawn.slow = false;
         }
     }
 

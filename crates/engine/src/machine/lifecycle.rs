@@ -51,10 +51,11 @@ impl Engine {
 
     /// Says and tells that something else is wanted of an instance than before.
     pub(super) fn tell_goal(&mut self, id: InstanceId, old: Goal) {
+        let cause = self.cause_of(id);
         let Some(instance) = self.instances.look(&id) else { return };
         let (goal, state) = (instance.goal, instance.state);
         let (job, instance) = (instance.job.clone(), instance.name.clone());
-        self.notice(Notice::Goal { job, instance, goal, state });
+        self.notice(Notice::Goal { job, instance, goal, state, cause });
         self.tell_other_goal(id);
         self.say(Level::Info, |engine| {
             format!("{} goal changed from {old} to {goal}", engine.shown(id))
@@ -337,7 +338,8 @@ impl Engine {
             None => EventName::try_from(name).ok()?,
         };
         self.last_emitted = Some(name.clone());
-        let event = self.emit(name, env, Vec::new(), depth, None);
+        let cause = self.cause_of(id);
+        let event = self.emit(name, env, Vec::new(), depth, None, cause);
         let late = self.globals.shutdown.as_ref().is_some_and(|shutdown| shutdown.is_late(id));
         if let Some(event) = self.events.edit(&event) {
             event.late = late;

@@ -229,6 +229,15 @@ impl Engine {
         self.instances.look(&id).map(|instance| (&instance.job, &instance.name))
     }
 
+    /// Returns the process of a slot that is being stopped, did not end in its time and is sent KILL.
+    pub fn outlasting(&self, slot: Slot) -> Option<Pid> {
+        let instance = self.instances.look(&slot.instance)?;
+        let process = instance.processes.get(&slot.role).filter(|process| process.slot == slot)?;
+        let killed = instance.due().is_some_and(|(_, due)| due == Due::Unkillable(slot.role));
+        let stops = matches!(instance.state, State::Stopping | State::Killed);
+        process.pid.filter(|_| killed && stops)
+    }
+
     /// Returns how long ago an instance that is gone went; zero where that is not known.
     fn rested(&self, history: &History) -> Span {
         let rest = history.entries.iter().rev().find(|entry| entry.note == AT_REST);
@@ -300,6 +309,14 @@ impl Engine {
             (Hold::Deadline, Some((at, Due::Retry(role)))) => {
                 format!("room in the kernel for the {role} process, next try in {}", left(at))
             }
+            (Hold::Deadline, Some((at, Due::Turn))) => format!(
+                "its turn, in {}: more than {} restarts a second on this host (restart budget)",
+                left(at),
+                self.config.budget.per_second
+            ),
+            (Hold::Deadline, Some((at, _))) if instance.respawn.slow => {
+                format!("its next try, in {} (respawn retry)", left(at))
+            }
             (Hold::Deadline, Some((at, _))) => format!("its back-off to end, in {}", left(at)),
             (Hold::Deadline, None) => "its back-off to end".to_string(),
             (Hold::Sweep, _) if instance.remaining.is_some() => {
@@ -344,7 +361,8 @@ fn warning_words(warning: &Warning) -> String {
     match warning {
         Warning::Refused(role, step) => {
             let role: &Role = role;
-            format!("{role} process: {}: not permitted; it runs without", step.words())
+            let (why, how) = step.refused();
+            format!("{role} process: {why}; {how}")
         }
         Warning::ExpectMissed => {
             "expect did not come about in its time; the original process is taken for main".into()

@@ -6,6 +6,8 @@
 //! is cut off after [`TURN_STEPS`] steps, to be continued by the next one.
 
 mod audit;
+mod budget;
+mod cause;
 mod changes;
 mod condition;
 #[cfg(test)]
@@ -44,6 +46,7 @@ mod timeline;
 mod variables;
 mod why;
 
+pub use budget::Budget;
 pub use changes::Changes;
 pub use event::{Emitted, EventId, CHAIN_MAX, EMITTED};
 pub use history::{Entry, History, Note, HISTORY_MAX, PAST_MAX};
@@ -69,6 +72,7 @@ use crate::view::Asker;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
+use budget::Spent;
 use event::Event;
 use history::Remembering;
 use job::Job;
@@ -110,6 +114,8 @@ pub struct Config {
     pub seed: u64,
     /// How long an orderly end may take at most; none: the longest kill timeout decides.
     pub stop_timeout: Option<Span>,
+    /// How many restarts there may be over all jobs.
+    pub budget: Budget,
     /// The bug that the simulation must find.
     #[cfg(feature = "planted")]
     pub planted: Option<Bug>,
@@ -142,6 +148,9 @@ pub(crate) struct Globals {
     /// Who waits for that.
     #[serde(default)]
     keeping: Vec<RequestId>,
+    /// What of the budget of restarts is spent.
+    #[serde(default)]
+    spent: Spent,
 }
 
 /// A step of [`Engine::handle`].
@@ -218,6 +227,7 @@ impl Engine {
                 to_keep: 0,
                 kept: 0,
                 keeping: Vec::new(),
+                spent: Spent::default(),
             },
             jobs: Ledger::new(),
             instances: Ledger::new(),
@@ -264,7 +274,7 @@ impl Engine {
             Input::Ask(id, token, request, by) => self.ask(id, token, request, by),
             Input::Gone(id) => self.gone(id),
             Input::Happened(name, env) => {
-                self.emit(name, env, Vec::new(), 0, None);
+                self.emit(name, env, Vec::new(), 0, None, cause::OF_UPRIGHT.into());
             }
             Input::Spawned(slot, pid, refused) => self.spawned(slot, pid, refused),
             Input::SpawnFailed(slot, step, errno) => self.spawn_failed(slot, step, errno),
@@ -310,6 +320,11 @@ impl Engine {
     /// Says how loud a message must be to be said.
     pub fn hear(&mut self, level: Level) {
         self.globals.level = level;
+    }
+
+    /// Says how many restarts there may be over all jobs.
+    pub fn allow_restarts(&mut self, budget: Budget) {
+        self.config.budget = budget;
     }
 
     /// Returns what every process of this Upright has in its environment beside its job's name.

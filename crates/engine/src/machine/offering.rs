@@ -27,6 +27,7 @@ impl Engine {
         waiters: Vec<EventWaiter>,
         depth: u8,
         reports: Option<JobName>,
+        cause: String,
     ) -> EventId {
         let id = EventId(self.globals.next_event);
         self.globals.next_event = id.0.wrapping_add(1);
@@ -40,6 +41,7 @@ impl Engine {
             depth,
             late: false,
             reports,
+            cause,
         };
         self.events.insert(id, event);
         self.globals.work.push_back(Work::Offer(id));
@@ -311,10 +313,12 @@ impl Engine {
             let mut name = String::from(event.name.text().lossy());
             name.push_str("/failed");
             if let Ok(name) = EventName::try_from(Text::from(name)) {
-                self.emit(name, event.env.clone(), Vec::new(), event.depth, None);
+                let cause = event.cause.clone();
+                self.emit(name, event.env.clone(), Vec::new(), event.depth, None, cause);
             }
         }
-        self.notice(Notice::Event { name: event.name, env: event.env, failed: event.failed });
+        let Event { name, env, failed, cause, .. } = event;
+        self.notice(Notice::Event { name, env, failed, cause });
     }
 
     /// Lets an instance move on that is held by exactly this.

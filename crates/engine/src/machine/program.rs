@@ -7,6 +7,7 @@ use super::instance::{Due, Hold, Instance, Warning};
 use super::request::{Asked, Failure};
 use super::state::{Goal, State};
 use super::Engine;
+use crate::dialect::supervisord::repr;
 use crate::errno::Errno;
 use crate::names::{InstanceName, JobName};
 use crate::process::{Exit, Role, Step};
@@ -87,7 +88,9 @@ pub(super) fn state(instance: &Instance) -> ProgramState {
         (State::Starting, Some(Hold::Deadline), _) if instance.respawn.failures == 0 => {
             ProgramState::Exited
         }
-        (_, Some(Hold::Deadline), Some((_, Due::Backoff | Due::Retry(_)))) => ProgramState::Backoff,
+        (_, Some(Hold::Deadline), Some((_, Due::Backoff | Due::Turn | Due::Retry(_)))) => {
+            ProgramState::Backoff
+        }
         (
             State::Starting | State::Security | State::PreStart | State::Spawned | State::PostStart,
             ..,
@@ -161,22 +164,28 @@ fn error(state: ProgramState, last: Option<&LastExit>, spec: &JobSpec) -> String
     }
 }
 
+/// Source: Supervisor 4.3.0, get_execv_args.
 fn not_spawned(step: Step, errno: i32, spec: &JobSpec) -> String {
-    let Some(Command::Words(text)) = spec.commands.get(&Role::Main) else {
-        return format!("{}: {}", step.words(), Errno(errno));
-    };
-    let words = match crate::command::words(&text.lossy()) {
+    let errno = Errno(errno);
+    let plain = || format!("{}: {errno}", step.words());
+    let Some(Command::Words(text)) = spec.commands.get(&Role::Main) else { return plain() };
+    let text = text.lossy();
+    let words = match crate::command::words(&text) {
         Ok(words) => words,
-        Err(why) => return format!("can't parse command '{text}': {why}"),
+        Err(why) => return format!("can't parse command {}: {why}", repr(&text)),
     };
-    match words.first() {
-        None => String::from("command is empty"),
-        Some(program) if step == Step::Exec && Errno(errno) == Errno::NOT_FOUND => {
-            format!("can't find command '{program}'")
-        }
-        Some(program) if step == Step::Exec => {
+    let Some(program) = words.first() else { return String::from("command is empty") };
+    if step != Step::Exec {
+        return plain();
+    }
+    match errno {
+        Errno::NOT_FOUND => format!("can't find command '{program}'"),
+        Errno::IS_DIRECTORY => format!("command at '{program}' is a directory"),
+        // Others may have the right to it that this user has not.
+        Errno::PERMISSION_DENIED if spec.attrs.setuid.is_some() => {
             format!("no permission to run command '{program}'")
         }
-        Some(_) => format!("{}: {}", step.words(), Errno(errno)),
+        Errno::PERMISSION_DENIED => format!("command at '{program}' is not executable"),
+        _ => plain(),
     }
 }

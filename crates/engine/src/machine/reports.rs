@@ -157,7 +157,8 @@ impl Engine {
         let mut env = self.subject(instance);
         env.extend(evidence(self));
         let (job, depth) = (instance.job.clone(), instance.depth.saturating_add(1));
-        self.emit(name, env, Vec::new(), depth, Some(job));
+        let cause = self.cause_of(id);
+        self.emit(name, env, Vec::new(), depth, Some(job), cause);
     }
 
     /// Returns how main last ended, as a variable.

@@ -374,13 +374,14 @@ impl Engine {
             let why: String = format!("{EVENTS_MAX} events are on their way; try again later");
             return Err(Refusal::TooMuch(why));
         }
+        let cause = self.cause_of_request();
         match wait {
             Wait::Settled => {
                 let waiters = Vec::from([EventWaiter::Request(request)]);
-                self.emit(name, env, waiters, 0, None);
+                self.emit(name, env, waiters, 0, None, cause);
             }
             Wait::Accepted => {
-                self.emit(name, env, Vec::new(), 0, None);
+                self.emit(name, env, Vec::new(), 0, None, cause);
                 self.reply(request, Reply::Done(None), None);
             }
         }

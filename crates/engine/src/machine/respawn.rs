@@ -1,5 +1,6 @@
 //! Starting again: the limit, the back-off, and spawns that are tried again. Source: spec 7.6.
 
+use super::budget::Budget;
 use super::instance::{Due, Hold, Window};
 use super::request::Failure;
 use super::state::Main;
@@ -17,6 +18,9 @@ const RETRY_DELAY: Span = Span::millis(100);
 /// The longest wait for the kernel to have room for a process.
 const RETRY_CAP: Span = Span::secs(5);
 
+/// How often at most it is said that the budget of restarts is spent.
+const TELL_SPENT: Span = Span::secs(60);
+
 impl Engine {
     /// Main ended unasked and shall be started again, unless that happened too often.
     pub(super) fn respawn_or_give_up(
@@ -31,9 +35,13 @@ impl Engine {
         let over = self.planted(super::Bug::RespawnOverLimit);
         let Some(instance) = self.instances.edit(&id) else { return };
         if now.since(since) >= policy.backoff.reset {
-            instance.forgive();
+            instance.count_anew();
         }
         instance.respawn.ran_from = Some(since);
+        instance.respawn.charged = now.since(since) < super::budget::GOOD_RUN;
+        // A run that was too short to count as a good one was a failed start.
+        let short = policy.start_retries.filter(|_| policy.backoff.reset > Span::ZERO);
+        let counted = policy.start_retries.is_none() || short.is_some();
         let limit = policy.respawn_limit;
         #[cfg(feature = "planted")]
         let limit = match limit {
@@ -42,18 +50,19 @@ impl Engine {
             }
             RespawnLimit::Within { .. } | RespawnLimit::Unlimited => limit,
         };
-        if !instance.respawn.allow(now, limit) {
-            self.say(Level::Warn, |engine| {
-                format!("{} respawning too fast, stopped", engine.shown(id))
-            });
-            self.fail(id, Failure::RespawnLimit, Some(slot));
-            self.will_stop(id);
-            return;
-        }
-        // Where failed starts are counted, this was none: it had been ready.
-        if policy.start_retries.is_none() {
+        let allowed = instance.respawn.allow(now, limit);
+        if counted {
             instance.respawn.failures = instance.respawn.failures.saturating_add(1);
         }
+        let spent = short.is_some_and(|retries| instance.respawn.failures > retries);
+        if !allowed || spent {
+            let failure = if allowed { Failure::StartRetries } else { Failure::RespawnLimit };
+            if !self.slow_down(id, policy, failure) {
+                self.give_up(id, slot, failure);
+                return;
+            }
+        }
+        let Some(instance) = self.instances.edit(&id) else { return };
         instance.respawn.total = instance.respawn.total.saturating_add(1);
         instance.main = Main::Lost;
         let count = instance.respawn.count;
@@ -78,14 +87,11 @@ impl Engine {
         instance.main = Main::Lost;
         let failures = instance.respawn.failures.saturating_add(1);
         instance.respawn.failures = failures;
+        instance.respawn.charged = true;
         self.tell_failed(id, &failure);
-        if failures > policy.start_retries.unwrap_or(0) || ends {
-            self.say(Level::Warn, |engine| {
-                format!("{} ended too early at every start, stopped", engine.shown(id))
-            });
-            self.tell_program(id, ProgramState::Fatal);
-            self.fail(id, Failure::StartRetries, Some(slot));
-            self.will_stop(id);
+        let spent = failures > policy.start_retries.unwrap_or(0);
+        if ends || (spent && !self.slow_down(id, policy, Failure::StartRetries)) {
+            self.give_up(id, slot, Failure::StartRetries);
             return;
         }
         if let Some(instance) = self.instances.edit(&id) {
@@ -99,11 +105,35 @@ impl Engine {
         self.refuse_waiters(id, failure, Some(slot));
     }
 
-    /// Main has been ready: failed starts are counted anew.
+    fn give_up(&mut self, id: InstanceId, slot: Slot, failure: Failure) {
+        let early = failure == Failure::StartRetries;
+        let why = if early { "ended too early at every start" } else { "respawning too fast" };
+        self.say(Level::Warn, |engine| format!("{} {why}, stopped", engine.shown(id)));
+        if early {
+            self.tell_program(id, ProgramState::Fatal);
+        }
+        self.fail(id, failure, Some(slot));
+        self.will_stop(id);
+    }
+
+    /// Goes on trying slowly in place of giving up, where the job wants that. Reports whether it does.
+    fn slow_down(&mut self, id: InstanceId, policy: &Policy, failure: Failure) -> bool {
+        let Some(every) = policy.backoff.retry else { return false };
+        let Some(instance) = self.instances.edit(&id) else { return false };
+        if !core::mem::replace(&mut instance.respawn.slow, true) {
+            self.say(Level::Warn, |engine| {
+                format!("{} {failure}; trying again every {every}", engine.shown(id))
+            });
+            self.remember(id, Note::Slows(failure));
+        }
+        true
+    }
+
+    /// Main has been ready: failed starts are counted anew, unless only a longer run counts.
     pub(super) fn started_well(&mut self, id: InstanceId, policy: &Policy) {
-        if policy.start_retries.is_some() {
+        if policy.start_retries.is_some() && policy.backoff.reset == Span::ZERO {
             if let Some(instance) = self.instances.edit(&id) {
-                instance.forgive();
+                instance.count_anew();
             }
         }
     }
@@ -122,9 +152,10 @@ impl Engine {
         let left = paced.map_or(Span::ZERO, |from| (from + backoff.pace).since(self.now));
         let waits = failures > 0 && backoff.delay != Span::ZERO;
         let waits = waits.then(|| wait(backoff, failures, seed ^ u64::from(id.0)));
-        let span = waits.unwrap_or(Span::ZERO).max(left);
+        let slow = backoff.retry.filter(|_| instance.respawn.slow);
+        let span = slow.or(waits).unwrap_or(Span::ZERO).max(left);
         if span == Span::ZERO {
-            return false;
+            return self.hold_for_turn(id);
         }
         instance.hold = Some(Hold::Deadline);
         if failures > 0 {
@@ -136,6 +167,58 @@ impl Engine {
         }
         self.set_due(id, Some((self.now + span, Due::Backoff)));
         true
+    }
+
+    /// Holds a start that the budget of restarts has no room for until it has. Reports whether it
+    /// does.
+    pub(super) fn hold_for_turn(&mut self, id: InstanceId) -> bool {
+        let (now, budget) = (self.now, self.config.budget);
+        let Some(instance) = self.instances.edit(&id) else { return false };
+        // Upright's own jobs are what the others are looked at with.
+        if !instance.respawn.charged {
+            return false;
+        }
+        instance.respawn.charged = false;
+        if instance.job.is_reserved() {
+            return false;
+        }
+        #[cfg(feature = "planted")]
+        let before = self.globals.spent;
+        let span = self.globals.spent.take(now, budget);
+        #[cfg(feature = "planted")]
+        if span > Span::ZERO && self.config.planted == Some(super::Bug::TurnsTogether) {
+            self.globals.spent = before;
+        }
+        if span == Span::ZERO {
+            return false;
+        }
+        instance.hold = Some(Hold::Deadline);
+        // What the host takes is none of the time in which the limit counts.
+        instance.respawn.began = instance.respawn.began.map(|began| began + span);
+        if instance.respawn.failures > 0 {
+            self.tell_program(id, ProgramState::Backoff);
+        }
+        self.remember(id, Note::Deferred(span));
+        self.say(Level::Info, |engine| format!("{} restart deferred by {span}", engine.shown(id)));
+        self.say_spent(budget);
+        self.set_due(id, Some((now + span, Due::Turn)));
+        true
+    }
+
+    /// Says now and then that the budget of restarts is spent.
+    fn say_spent(&mut self, budget: Budget) {
+        let told = &mut self.globals.spent.told;
+        if told.is_some_and(|at| self.now.since(at) < TELL_SPENT) {
+            return;
+        }
+        *told = Some(self.now);
+        self.say(Level::Warn, |_| {
+            format!(
+                "more than {} jobs a second are to be started again: they wait their turn \
+                 (restart budget); `upright status` shows them",
+                budget.per_second
+            )
+        });
     }
 
     /// The kernel had no room for a process: tried again later. Not a failed start.
@@ -262,7 +345,12 @@ mod tests {
 
     #[test]
     fn a_wait_that_does_not_grow_is_found_at_once_however_often_it_failed() {
-        let steady = Backoff { delay: Span::secs(1), factor_percent: 100, ..Backoff::default() };
+        let steady = Backoff {
+            delay: Span::secs(1),
+            factor_percent: 100,
+            jitter_percent: 0,
+            ..Backoff::default()
+        };
         assert_eq!(wait(&steady, u32::MAX, 7), Span::secs(1));
         let shrinking = Backoff { factor_percent: 50, ..steady };
         assert_eq!(wait(&shrinking, u32::MAX, 7), Span::ZERO);

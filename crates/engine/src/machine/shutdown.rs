@@ -139,7 +139,7 @@ impl Engine {
         self.say(Level::Info, |_| format!("Quiescing due to {} request", kind.name()));
         if let Ok(name) = EventName::try_from("session-end") {
             let env = Vec::from([Text::from(format!("TYPE={}", kind.name()))]);
-            self.emit(name, env, Vec::new(), 0, None);
+            self.emit(name, env, Vec::new(), 0, None, super::cause::OF_UPRIGHT.into());
         }
         let users = self.instances.iter().filter(|(_, instance)| !instance.job.is_reserved());
         let ids: Vec<InstanceId> = users.map(|(id, _)| *id).collect();

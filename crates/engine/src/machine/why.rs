@@ -100,7 +100,7 @@ impl Engine {
             let run = begun.map_or(entries, |at| entries.get(at..).unwrap_or_default());
             let again = run.iter().rev().find(|entry| is_again(&entry.note));
             let words = match (again, begun.and_then(|at| entries.get(at))) {
-                (Some(again), _) => again_words(run, &again.note),
+                (Some(again), _) => again_words(job, run, &again.note),
                 (None, Some(first)) => first.note.words().0,
                 (None, None) => String::from("its start is longer ago than is remembered"),
             };
@@ -339,9 +339,9 @@ fn is_again(note: &Note) -> bool {
 }
 
 /// Says that main is started again, and how it ended.
-fn again_words(run: &[Entry], again: &Note) -> String {
+fn again_words(job: &Job, run: &[Entry], again: &Note) -> String {
     let (cause, decision) = again.words();
-    match last_end(run) {
+    match last_end(job, run) {
         Some(end) => format!("{end}: {decision}"),
         None => format!("{cause}: {decision}"),
     }
@@ -349,12 +349,12 @@ fn again_words(run: &[Entry], again: &Note) -> String {
 
 /// Says why a run is over.
 fn ending_words(job: &Job, run: &[Entry], entry: &Entry) -> String {
-    let end = last_end(run);
+    let end = last_end(job, run);
     if let Note::Failed(failure) = &entry.note {
         let often = matches!(failure, Failure::RespawnLimit | Failure::StartRetries);
         return match end.filter(|_| often) {
             Some(end) => format!("it failed: {failure}; the last time {end}"),
-            None => format!("it failed: {failure}"),
+            None => format!("it failed: {}", job.spec.words_of(failure)),
         };
     }
     match end.filter(|_| entry.note == Note::Stops) {
@@ -365,14 +365,14 @@ fn ending_words(job: &Job, run: &[Entry], entry: &Entry) -> String {
 }
 
 /// Says how main last ended in a run.
-fn last_end(run: &[Entry]) -> Option<String> {
+fn last_end(job: &Job, run: &[Entry]) -> Option<String> {
     run.iter().rev().find_map(|entry| {
         if let Note::Ended(Role::Main, _, exit) = &entry.note {
             let was = if matches!(exit, Exit::Signal { .. }) { "was " } else { "" };
             return Some(format!("its main process {was}{}", Ended(*exit)));
         }
         let Note::NotSpawned(role, step, errno) = &entry.note else { return None };
-        Some(Failure::NotSpawned(*role, *step, *errno).to_string())
+        Some(job.spec.words_of(&Failure::NotSpawned(*role, *step, *errno)))
     })
 }
 

@@ -8,13 +8,14 @@ use engine::control::command::{Command, Replies, COMMANDS};
 use engine::control::conversation::{Conversation, OUT_MAX};
 use engine::control::fault::Fault;
 use engine::control::notice::Notice;
-use engine::control::rights::{Caller, Peer, Rights, OVERFLOW_UID};
+use engine::control::rights::{Caller, Peer, Rights, Sight, OVERFLOW_UID};
 use engine::dialect::upstart::parse;
 use engine::machine::request::{Failure, Refusal, Reply, RequestId};
 use engine::machine::state::{Goal, State};
 use engine::machine::{self, Config, Effect, Engine, Found, Input, Level};
 use engine::names::{EventName, InstanceName, JobName};
 use engine::process::{Exit, Role};
+use engine::rights::Nameless;
 use engine::signal::Signal;
 use engine::spec::KillMode;
 use engine::text::Text;
@@ -58,8 +59,11 @@ struct Sent {
 }
 
 fn converse(uid: u32, pieces: &[&[u8]], choices: &[u8]) -> Sent {
-    let mut conversation =
-        Conversation::new(Caller::Peer(Peer { uid, gid: 7, pid: 9 }), Rights { owner: 1000 });
+    let rights = Rights::of_owner(1000);
+    let caller = Caller::Peer(Peer { uid, gid: 7, pid: 9, groups: Vec::new() });
+    let sight = rights.sight(&caller, &Nameless);
+    let mut conversation = Conversation::new(caller);
+    conversation.see(sight);
     let mut daemon = Daemon::new();
     let mut sent = Sent { calls: Vec::new(), frames: Vec::new(), closing: false };
     let mut out = Vec::new();
@@ -68,11 +72,11 @@ fn converse(uid: u32, pieces: &[&[u8]], choices: &[u8]) -> Sent {
             break;
         }
         conversation.feed(piece);
-        while let Some(call) = conversation.take(&mut out) {
+        while let Some(call) = conversation.take(&rights, &mut out) {
             assert!(conversation.waits());
             let choice = choices[sent.calls.len() % choices.len()];
             understood(&call);
-            stream(&mut conversation, &call, choice, &mut out);
+            stream(&mut conversation, &call, choice, sight, &mut out);
             let before = out.len();
             let answer = daemon.answer(&call, choice);
             conversation.answer(answer.clone(), &mut out);
@@ -87,7 +91,7 @@ fn converse(uid: u32, pieces: &[&[u8]], choices: &[u8]) -> Sent {
         sent.frames.append(&mut out);
     }
     // Bounds: what is not understood is not kept.
-    assert!(conversation.take(&mut out).is_none() && out.is_empty());
+    assert!(conversation.take(&rights, &mut out).is_none() && out.is_empty());
     sent.closing = conversation.closing();
     sent
 }
@@ -108,16 +112,22 @@ fn frames(out: &[u8]) {
 fn understood(call: &Call) {
     let (mut wire, mut out) = (Vec::new(), Vec::new());
     call.encode(&mut wire);
-    let mut other =
-        Conversation::new(Caller::Peer(Peer { uid: 0, gid: 0, pid: 1 }), Rights { owner: 0 });
+    let root = Caller::Peer(Peer { uid: 0, gid: 0, pid: 1, groups: Vec::new() });
+    let mut other = Conversation::new(root);
     other.feed(&wire);
-    let again = other.take(&mut out);
+    let again = other.take(&Rights::of_owner(0), &mut out);
     let said = String::from_utf8_lossy(&out).into_owned();
     assert_eq!(again.as_ref(), Some(call), "{} {said}", String::from_utf8_lossy(&wire));
 }
 
 /// Notices go out while a stream is open and never otherwise.
-fn stream(conversation: &mut Conversation, call: &Call, choice: u8, out: &mut Vec<u8>) {
+fn stream(
+    conversation: &mut Conversation,
+    call: &Call,
+    choice: u8,
+    sight: Sight,
+    out: &mut Vec<u8>,
+) {
     for what in notices(choice) {
         let before = out.len();
         let notice = Notice { sequence: u64::MAX, missed: u64::from(choice), age: None, what };
@@ -125,9 +135,9 @@ fn stream(conversation: &mut Conversation, call: &Call, choice: u8, out: &mut Ve
         let frame = out[before..].strip_suffix(b"\0");
         assert_eq!(frame.is_some(), matches!(call, Call::Events(..)));
         let Some(frame) = frame else { continue };
-        let seen = match conversation.sight() {
-            engine::control::rights::Sight::Full => notice,
-            engine::control::rights::Sight::NamesOnly => notice.without_values(),
+        let seen = match sight {
+            Sight::Full => notice,
+            Sight::NamesOnly => notice.without_values(),
         };
         let read = Answer::decode(Command::Events, frame);
         assert_eq!(read, Ok((Answer::Notice(seen), Continues::Yes)));
@@ -137,7 +147,7 @@ fn stream(conversation: &mut Conversation, call: &Call, choice: u8, out: &mut Ve
 fn notices(choice: u8) -> Vec<machine::Notice> {
     let env = vec![Text::from("A=\0secret"), Text::from(b"B\xff=x"), Text::from("plain")];
     let name = EventName::try_from(Text::from(&[b'e', choice | 0x80])).expect("a name");
-    let event = machine::Notice::Event { name, env, failed: choice & 1 == 1 };
+    let event = machine::Notice::Event { name, env, failed: choice & 1 == 1, cause: String::new() };
     let job = JobName::try_from("web").expect("a name");
     let (from, to) = (State::Waiting, State::Starting);
     let instance = InstanceName::default();
@@ -243,7 +253,7 @@ impl Daemon {
             Call::Version => Answer::Version(Version::own(1)),
             Call::GetLogPriority => Answer::Priority(Level::TABLE[usize::from(choice % 6)].0),
             Call::SendInput(_, input) => Answer::Taken(input.len() as u64),
-            Call::LogPath(..) => Answer::Path(text),
+            Call::LogPath(..) | Call::ClearLog(..) => Answer::Path(text),
             Call::GetEnv(EnvScope::Global, name) => {
                 return Err(Fault::NoSuchVariable(name.clone()))
             }
@@ -284,7 +294,7 @@ impl Daemon {
             }
         };
         let output = (choice & 1 == 1).then(|| Text::from(&[choice, b'\n']));
-        Answer::of_reply(reply.unwrap_or(Reply::Done(None)), output)
+        Answer::of_reply(reply.unwrap_or(Reply::Done(None)), output, None)
     }
 
     fn turn(&mut self, input: Input, id: RequestId) -> Option<Reply> {

@@ -272,6 +272,7 @@ fn policy(bytes: &mut Bytes<'_>, spec: &mut JobSpec) {
             reset: bytes.pick(&spans),
             pace: bytes.pick(&spans),
             step: bytes.pick(&spans),
+            retry: (choice & 0x08 != 0).then_some(Span::secs(1)),
         };
     }
     if choice & 0x20 != 0 {

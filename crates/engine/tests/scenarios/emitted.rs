@@ -3,6 +3,16 @@
 use engine::machine::{CHAIN_MAX, EMITTED};
 use std::path::Path;
 
+/// What `upright events -f` prints.
+const WATCHED: &str = "\
+17 job web goal start (in waiting)  <- uid 0 (upright, process 812) asked for a start
+19 event starting JOB=web INSTANCE=  <- uid 0 (upright, process 812) asked for a start
+25 event started JOB=web INSTANCE=  <- uid 0 (upright, process 812) asked for a start
+26 job log goal start (in waiting)  <- start on came true by started web
+39 event exited JOB=web INSTANCE= PROCESS=main PID=814 EXIT_SIGNAL=KILL CORE=0 RUNTIME=4.012
+42 event starting JOB=web INSTANCE=  <- main process (814) killed by KILL signal
+";
+
 #[test]
 fn the_page_about_events_is_the_table() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/events.md");
@@ -49,7 +59,16 @@ fn page() -> String {
          A job of three lines that tells of every failure:\n\n\
          ```\nstart on failed\ninstance $JOB:$INSTANCE\nexec logger -t alert \"$JOB: $REASON\"\n```\n\n\
          As a mail, a webhook, or programs of a directory: `examples/on-failure-mail`, \
-         `examples/on-failure-webhook`, `examples/on-failure`.\n"
+         `examples/on-failure-webhook`, `examples/on-failure`.\n\n\
+         ## Watching\n\n\
+         `upright events -f` shows what happens, each event and each change of a goal with what caused it: who \
+         asked, which events came, how a process ended.\n\n\
+         ```\n{WATCHED}```\n\n\
+         `--job PATTERN`, `--event PATTERN` and `--kind KIND` choose, `--since 5m` begins with what happened \
+         within that time, without `-f` it ends with what is kept: the last 256, at most a mebibyte. The \
+         number that a line begins with is where one goes on: `--after NUMBER`; a daemon that is killed or \
+         upgraded meanwhile counts on, and who reads too slowly is told how many were lost. `--json` gives \
+         one object a line.\n"
     );
     page
 }

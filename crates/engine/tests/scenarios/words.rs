@@ -32,10 +32,12 @@ pub enum Kind {
     Says,
     /// When time will be news.
     Wakes,
+    /// With each event and each goal, what caused it.
+    Causes,
 }
 
 impl Kind {
-    const TABLE: [(Kind, &'static str); 11] = [
+    const TABLE: [(Kind, &'static str); 12] = [
         (Kind::Replies, "replies"),
         (Kind::Spawns, "spawns"),
         (Kind::Env, "env"),
@@ -47,6 +49,7 @@ impl Kind {
         (Kind::News, "news"),
         (Kind::Says, "says"),
         (Kind::Wakes, "wakes"),
+        (Kind::Causes, "causes"),
     ];
 
     /// Returns what is shown where nothing is said.
@@ -107,7 +110,7 @@ pub fn level(level: Level) -> &'static str {
 /// Returns what subscribers are told.
 pub fn notice(notice: &Notice) -> String {
     match notice {
-        Notice::Event { name, env, failed } => {
+        Notice::Event { name, env, failed, cause: _ } => {
             let mut words = format!("event {name}");
             env.iter().for_each(|row| words += &format!(" {row}"));
             words + if *failed { ", failed" } else { "" }
@@ -115,7 +118,7 @@ pub fn notice(notice: &Notice) -> String {
         Notice::State { job, instance, goal, from: _, to } => {
             format!("state {} {goal}/{to}", place(job, instance))
         }
-        Notice::Goal { job, instance, goal, state } => {
+        Notice::Goal { job, instance, goal, state, cause: _ } => {
             format!("goal {} {goal} in {state}", place(job, instance))
         }
         Notice::Failed { job, instance, failure } => {
@@ -132,6 +135,20 @@ pub fn notice(notice: &Notice) -> String {
             words + &if *tries > 0 { format!(", {tries} failed") } else { String::new() }
         }
         Notice::Restarted => String::from("restarted"),
+    }
+}
+
+/// Returns what caused what subscribers are told; empty where nothing is said.
+pub fn cause(notice: &Notice) -> String {
+    match notice {
+        Notice::Event { cause, .. } | Notice::Goal { cause, .. } => {
+            format!("  <- {}", if cause.is_empty() { "?" } else { cause })
+        }
+        Notice::State { .. }
+        | Notice::Failed { .. }
+        | Notice::Job { .. }
+        | Notice::Program(_)
+        | Notice::Restarted => String::new(),
     }
 }
 

@@ -7,7 +7,7 @@ use engine::dialect::supervisord::{self, Facts, Want};
 use engine::dialect::upstart;
 use engine::intent::{Intent, Keeping, Lasting};
 use engine::machine::request::{Reply, Request, RequestId, Target, Wait, Which};
-use engine::machine::{Candidate, Changes, Config, Effect, Engine, Found};
+use engine::machine::{Budget, Candidate, Changes, Config, Effect, Engine, Found};
 use engine::machine::{Input, Level, Remaining, ShutdownKind};
 use engine::names::{EventName, InstanceName, JobName};
 use engine::process::{Exit, Pid, Role, Slot, Step};
@@ -96,6 +96,11 @@ const HEADERS: &[(&str, Set)] = &[
         let seconds = v.parse().map_err(|_| format!("{v} is no number of seconds"))?;
         w.config.stop_timeout = Some(Span::secs(seconds));
         Ok(())
+    }),
+    // How many restarts there may be over all jobs, `RATE:BURST`.
+    ("budget", |w, v| {
+        let budget = Budget::from_text(v);
+        budget.map(|budget| w.config.budget = budget).ok_or_else(|| format!("no budget: {v}"))
     }),
     // How many processes descend from Upright beside the jobs'.
     ("strays", |w, v| {
@@ -308,6 +313,9 @@ impl World {
                 format!("sweep all {signal}")
             }
             Effect::Reply(id, reply, output) => self.reply_words(*id, reply, *output),
+            Effect::Notice(_, notice) if self.show.contains(&Kind::Causes) => {
+                words::notice(notice) + &words::cause(notice)
+            }
             Effect::Notice(_, notice) => words::notice(notice),
             Effect::Say(level, what) => format!("say {} {what}", words::level(*level)),
             Effect::Quit(code) => format!("quit {code}"),

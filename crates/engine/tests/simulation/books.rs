@@ -38,6 +38,8 @@ pub struct Books {
     tokens: BTreeSet<Text>,
     notices: u64,
     windows: BTreeMap<String, (Mono, u32)>,
+    /// When the last restart was promised its turn that the budget had no room for.
+    turn_promised: Option<Mono>,
     /// The limits of the descriptions that runs began with.
     limits: BTreeMap<String, RespawnLimit>,
     polite: BTreeMap<Slot, Mono>,
@@ -47,6 +49,9 @@ pub struct Books {
     shutdown: bool,
     wrong: Vec<String>,
 }
+
+/// How far apart restarts are that wait for their turn, in worlds whose budget is soon spent.
+pub const BETWEEN_TURNS: Span = Span::millis(500);
 
 /// How long the kernel may hold a process after KILL, and how late a turn may be.
 const PATIENCE: Span = Span::secs(30);
@@ -166,7 +171,10 @@ impl Books {
                 self.notices = *sequence;
                 self.count_notice(engine, now, notice);
             }
-            Effect::Say(_, words) => self.count_words(now, words),
+            Effect::Say(_, words) => {
+                self.count_words(now, words);
+                self.count_deferred(engine, now, words);
+            }
             Effect::Adopt(slot, _) => {
                 self.spawned.insert(*slot, now);
             }
@@ -204,7 +212,12 @@ impl Books {
                 self.windows.remove(&shown);
             }
             (State::Starting, Some(spec)) => {
-                self.limits.insert(shown.clone(), spec.policy.respawn_limit);
+                // What is tried again slowly is never given up.
+                let limit = match spec.policy.backoff.retry {
+                    None => spec.policy.respawn_limit,
+                    Some(_) => RespawnLimit::Unlimited,
+                };
+                self.limits.insert(shown.clone(), limit);
             }
             _ => {}
         }
@@ -239,6 +252,26 @@ impl Books {
         if allowed == words.ends_with(TOO_FAST) {
             let times = window.1;
             self.wrong.push(format!("{words}: number {times} where the limit is {count}"));
+        }
+    }
+
+    /// Restarts that the budget has no room for come one behind the other, and the time that they wait
+    /// is none of that in which the limit counts.
+    fn count_deferred(&mut self, engine: &Engine, now: Mono, words: &str) {
+        let Some((shown, _)) = words.split_once(" restart deferred by ") else { return };
+        let mut all = engine.list(None, usize::MAX).into_iter();
+        let view = all.find(|view| view.job.with_instance(&view.instance) == shown);
+        let why = view.and_then(|view| engine.why(&view.job, &view.instance));
+        // It may have been told to stop in the same turn.
+        let Some(wait) = why.and_then(|why| why.due) else { return };
+        let promised = now + wait;
+        let gap = self.turn_promised.map_or(Span::secs(1), |last| promised.since(last));
+        if gap < BETWEEN_TURNS {
+            self.wrong.push(format!("{shown} has its turn {gap} after another restart"));
+        }
+        self.turn_promised = Some(promised);
+        if let Some((began, _)) = self.windows.get_mut(shown) {
+            *began = *began + wait;
         }
     }
 

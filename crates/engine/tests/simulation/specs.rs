@@ -101,15 +101,7 @@ fn policy(rng: &mut Rng, spec: &mut JobSpec) {
         (1, none),
     ]);
     if rng.chance(30) {
-        policy.backoff = Backoff {
-            delay: rng.span(100, 2000),
-            factor_percent: rng.pick(&[100, 200]),
-            cap: Span::secs(3),
-            jitter_percent: rng.pick(&[0, 20]),
-            reset: Span::secs(5),
-            pace: rng.pick(&[Span::ZERO, Span::secs(1)]),
-            step: rng.pick(&[Span::ZERO, Span::millis(500)]),
-        };
+        policy.backoff = backoff(rng);
     }
     if rng.chance(20) {
         policy.normal_exit.push(NormalExit::Status(1));
@@ -145,6 +137,21 @@ fn policy(rng: &mut Rng, spec: &mut JobSpec) {
         if rng.chance(35) {
             policy.timeouts.insert(role, rng.span(500, 3000));
         }
+    }
+}
+
+fn backoff(rng: &mut Rng) -> Backoff {
+    let delay = rng.span(100, 2000);
+    Backoff {
+        delay,
+        factor_percent: rng.pick(&[100, 200]),
+        cap: Span::secs(3),
+        jitter_percent: rng.pick(&[0, 20]),
+        reset: Span::secs(5),
+        pace: rng.pick(&[Span::ZERO, Span::secs(1)]),
+        step: rng.pick(&[Span::ZERO, Span::millis(500)]),
+        // Not by the generator: the worlds of the seeds that are kept stay what they were.
+        retry: (delay.0 / 1_000_000).is_multiple_of(3).then_some(Span::secs(4)),
     }
 }
 

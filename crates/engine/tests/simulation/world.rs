@@ -14,7 +14,9 @@ use engine::journal::Record;
 use engine::keeper::{FromKeeper, Replaced};
 use engine::machine::request::RequestId;
 use engine::machine::state::{Goal, State};
-use engine::machine::{Config, Effect, Engine, Found, Input, Remaining, ShutdownKind};
+use engine::machine::{
+    Budget, Config, Effect, Engine, Found, Input, Level, Remaining, ShutdownKind,
+};
 use engine::names::{EventName, JobName};
 use engine::process::{Role, Slot};
 use engine::recovery::recover;
@@ -138,6 +140,9 @@ impl World {
         let ring = if rng.chance(8) { Ring::Yes } else { Ring::No };
         let bytes = rng.chance(20);
         let mut config = Config { seed, table: vec![Text::from("PATH=/bin")], ..Config::default() };
+        if seed.is_multiple_of(3) {
+            config.budget = Budget { per_second: 2, at_once: 2 };
+        }
         plant.sow(&mut config);
         let deadly = rng.pick(&[(1, 1), (2, 1), (2, 2), (6, 2), (2, 8)]);
         let mut world = World {
@@ -169,7 +174,9 @@ impl World {
             quit: false,
             rng,
         };
-        let engine = Engine::new(config);
+        let mut engine = Engine::new(config);
+        // So that it says what it defers.
+        engine.hear(Level::Info);
         world.compact(&engine, Vec::new());
         world.daemon = Some(engine);
         let jobs = 2 + world.rng.below(specs::JOBS - 1);

@@ -6,7 +6,7 @@ use crate::web::query::Query;
 use crate::web::{json, status};
 use engine::control::answer::Answer;
 use engine::control::call::{Call, Follow};
-use engine::control::command::{self, Command, Privilege, Row, COMMANDS};
+use engine::control::command::{self, Command, Row, Touch, COMMANDS};
 use engine::control::fault::Fault;
 use hyper::body::Incoming;
 use hyper::header;
@@ -71,7 +71,7 @@ async fn carry_out(control: &Control, call: Call) -> Result<String, Fault> {
 
 /// Reports whether a method changes nothing.
 fn reads(row: &Row) -> bool {
-    row.privilege <= Privilege::Logs
+    row.touch == Touch::Reads
 }
 
 /// Reports whether a method can be called by HTTP at all: a descriptor cannot be sent along.

@@ -61,7 +61,7 @@ enum Route {
 
 /// Every path.
 /// Those that are known from Supervisor 4.3.0, web.py: `/`,
-/// `/index.html`, `/tail.html`, `/ok.html`.
+/// `/index.html`, `/tail.html`, `/ok.html`, `/stylesheets/supervisor.css`.
 const ROUTES: &[(&str, Route)] = &[
     ("/metrics", Route::Metrics),
     ("/events", Route::Events),
@@ -74,6 +74,7 @@ const ROUTES: &[(&str, Route)] = &[
     ("/graph.html", Route::Graph),
     ("/ok.html", Route::Ok),
     ("/style.css", Route::Part("text/css; charset=utf-8", pages::STYLE)),
+    ("/stylesheets/supervisor.css", Route::Part("text/css; charset=utf-8", pages::STYLE)),
     ("/script.js", Route::Part("text/javascript; charset=utf-8", pages::SCRIPT)),
     ("/icon.svg", Route::Part("image/svg+xml", pages::ICON)),
 ];
@@ -81,7 +82,8 @@ const ROUTES: &[(&str, Route)] = &[
 /// What the path of a method of control begins with.
 const METHOD: &str = "/api/";
 
-/// Answers a request; `NOT_FOUND` where the path is none of ours.
+/// Answers a request; `NOT_FOUND` where the path is none of ours, `BAD_REQUEST` where it was also not to
+/// be read.
 pub async fn answer(
     gateway: &Rc<Gateway>,
     request: Request<Incoming>,
@@ -92,7 +94,12 @@ pub async fn answer(
         return api::answer(&gateway.control, &method, request).await;
     }
     let route = ROUTES.iter().find(|row| row.0 == path).map(|row| row.1);
-    let route = route.ok_or(StatusCode::NOT_FOUND)?;
+    let unknown = || match *request.method() {
+        Method::GET | Method::HEAD => StatusCode::NOT_FOUND,
+        // Source: Supervisor 4.3.0, medusa's default_handler.
+        _ => StatusCode::BAD_REQUEST,
+    };
+    let route = route.ok_or_else(unknown)?;
     if route == Route::List && request.method() == Method::POST {
         return pages::forms::submit(gateway, request).await;
     }

@@ -69,8 +69,8 @@ impl Desk {
 
     #[track_caller]
     fn said(&mut self, text: &str) {
-        let script = format!("document.getElementById('message').textContent === {}", json!(text));
-        self.browser.until(&script);
+        let script = "document.getElementById('message')?.textContent";
+        self.browser.comes_to(script, &json!(text));
     }
 
     #[track_caller]

@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{channel, Receiver};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Where Debian puts it.
 const PROGRAM: &str = "/usr/bin/chromium";
@@ -131,21 +131,31 @@ impl Browser {
         until(script, || self.run(script) == true);
     }
 
-    /// Presses the button or link of this `id` as a mouse does, wherever it stands.
+    /// Waits until a piece of script comes to this; says what it came to instead.
+    #[track_caller]
+    pub fn comes_to(&mut self, script: &str, expected: &Value) {
+        let begun = Instant::now();
+        let mut last = self.run(script);
+        while last != *expected {
+            assert!(begun.elapsed() < PATIENCE, "{script}: {last}, not {expected}");
+            std::thread::sleep(Duration::from_millis(3));
+            last = self.run(script);
+        }
+    }
+
+    /// Presses the button or link of this `id`, once it is there, where nothing else covers it.
+    ///
+    /// Not by events of a mouse: Chromium drops those that come before it has painted.
     #[track_caller]
     pub fn click(&mut self, id: &str) {
-        let place = format!(
-            "(() => {{ const b = document.getElementById('{id}'); if (!b || b.disabled) return null; \
-             b.scrollIntoView({{ block: 'center' }}); const r = b.getBoundingClientRect(); \
-             return [r.x + r.width / 2, r.y + r.height / 2]; }})()"
+        let press = format!(
+            "(() => {{ const b = document.getElementById('{id}'); if (!b || b.disabled) return false; \
+             b.scrollIntoView({{ block: 'center', behavior: 'instant' }}); \
+             const r = b.getBoundingClientRect(); \
+             const top = document.elementFromPoint(r.x + r.width / 2, r.y + r.height / 2); \
+             if (!b.contains(top)) return false; b.focus(); b.click(); return true; }})()"
         );
-        until(&format!("{id} is there"), || !self.run(&place).is_null());
-        let place = self.run(&place);
-        for kind in ["mousePressed", "mouseReleased"] {
-            let at = json!({ "type": kind, "x": place[0], "y": place[1], "button": "left",
-                             "clickCount": 1 });
-            self.ask("Input.dispatchMouseEvent", at);
-        }
+        self.until(&press);
     }
 
     /// Presses a key.

@@ -21,6 +21,7 @@ fn each_mistake_has_its_status_and_the_connection_stays() {
         ("GET", "/logtail/%zz", "", 400),
         ("GET", "/mainlogtail", "", 404),
         ("GET", "/nosuch", "", 404),
+        ("POST", "/nosuch", "", 400),
     ] {
         let (got, head, text) = client.ask(method, path, body);
         assert_eq!(got, status, "{method} {path}: {head}");

@@ -35,6 +35,13 @@ fn a_process_is_started_seen_signalled_and_stopped() {
     assert!(text(&now, "description").starts_with(&format!("pid {pid}, uptime 0:0")), "{now:?}");
     let signal = |word: &str| [Value::from("web"), word.into()];
     assert_eq!(client.refused("signalProcess", &signal("BOGUS")), "BAD_SIGNAL: BOGUS");
+    assert_eq!(client.refused("signalProcess", &["no".into(), "BOGUS".into()]), "BAD_NAME: no");
+    assert_eq!(client.refused("signalProcess", &["no:*".into(), "HUP".into()]), "BAD_NAME: no:*");
+    let each = client.call("supervisor.signalAllProcesses", &["BOGUS".into()]).unwrap();
+    assert_eq!(results(&each), ["web BAD_SIGNAL: BOGUS"]);
+    for nothing in [Value::Int(0), "0".into()] {
+        client.call("supervisor.signalProcess", &["web".into(), nothing]).unwrap();
+    }
     client.call("supervisor.signalProcess", &signal("sigcont")).unwrap();
     client.call("supervisor.signalProcess", &["web".into(), Value::Int(9)]).unwrap();
     until("the signal has ended it", || client.state("web") == "STOPPED");
@@ -95,9 +102,9 @@ fn groups_are_jobs_with_instances_and_all_is_what_has_run_and_is_no_task() {
 
 #[test]
 fn logs_are_read_tailed_cleared_and_followed() {
-    let Some(world) = World::new(&[WEB, ("quiet", "console none\nexec sleep 1000\n")]) else {
-        return;
-    };
+    let jobs =
+        [WEB, ("quiet", "console none\nexec sleep 1000\n"), ("mute", "input pipe\nexec cat\n")];
+    let Some(world) = World::new(&jobs) else { return };
     let mut client = world.client();
     client.of("startProcess", "web");
     let read = |client: &mut Client, offset: i64, length: i64| {
@@ -107,9 +114,11 @@ fn logs_are_read_tailed_cleared_and_followed() {
     until("it has said hello", || read(&mut client, 0, 0) == Ok("hello\n".into()));
     assert_eq!(read(&mut client, -3, 0).unwrap(), "lo\n".into());
     assert_eq!(read(&mut client, 1, 3).unwrap(), "ell".into());
+    let written = ["web".into(), Value::from("1"), Value::from("3")];
+    assert_eq!(client.call("supervisor.readProcessLog", &written).unwrap(), "ell".into());
     assert_eq!(read(&mut client, 100, 0).unwrap(), "".into());
-    assert_eq!(read(&mut client, -3, 1).unwrap_err().text, "BAD_ARGUMENTS: web");
-    assert_eq!(read(&mut client, 0, -1).unwrap_err().text, "BAD_ARGUMENTS: web");
+    assert_eq!(read(&mut client, -3, 1).unwrap_err().text, "BAD_ARGUMENTS");
+    assert_eq!(read(&mut client, 0, -1).unwrap_err().text, "BAD_ARGUMENTS");
     let tail = |client: &mut Client, method: &str| {
         client.call(method, &["web".into(), Value::Int(0), Value::Int(3)]).unwrap()
     };
@@ -133,6 +142,15 @@ fn logs_are_read_tailed_cleared_and_followed() {
     follower.read_until(b"hello\n");
     let missing = world.client().ask("GET", "/logtail/quiet/stdout", "");
     assert_eq!(missing.0, 404);
+    // It runs and has said nothing: the log is there as soon as it has.
+    client.of("startProcess", "mute");
+    let nothing = ["mute".into(), Value::Int(0), Value::Int(0)];
+    assert_eq!(client.call("supervisor.readProcessLog", &nothing).unwrap(), "".into());
+    let mut follower = world.client();
+    follower.send("GET /logtail/mute HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(follower.read_until(b"\r\n\r\n").starts_with(b"HTTP/1.1 200 OK\r\n"));
+    client.call("supervisor.sendProcessStdin", &["mute".into(), "at last\n".into()]).unwrap();
+    follower.read_until(b"at last\n");
 }
 
 #[test]

@@ -138,13 +138,14 @@ fn every_page_is_there_and_lets_nothing_foreign_in() {
         ("/style.css", "text/css"),
         ("/script.js", "text/javascript"),
         ("/icon.svg", "image/svg+xml"),
+        ("/stylesheets/supervisor.css", "text/css; charset=utf-8"),
         ("/ok.html", "text/plain"),
     ] {
         let (status, head, _) = client.ask("GET", path, "");
         assert!(status == 200 && head.contains(&format!("content-type: {kind}")), "{path}: {head}");
     }
-    for path in ["/tail.html", "/tail.html?processname=no", "/job.html?processname=no", "/no.html"]
-    {
+    assert!(page(&mut client, "/tail.html").contains("No process name found"));
+    for path in ["/tail.html?processname=no", "/job.html?processname=no", "/no.html"] {
         assert_eq!(client.ask("GET", path, "").0, 404, "{path}");
     }
 }

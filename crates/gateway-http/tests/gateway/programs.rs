@@ -116,6 +116,27 @@ fn the_daemons_own_log_is_read_and_followed() {
     assert!(said.starts_with("HTTP/1.1 200") && said.ends_with("stopped: plain"), "{said}");
 }
 
+#[test]
+fn a_program_that_is_being_stopped_is_not_started_meanwhile() {
+    let program =
+        "[program:slow]\ncommand = sh -c 'trap \"while [ -e hold ]; do sleep 0.01; done; exit 0\" \
+        TERM; touch up; while :; do sleep 0.01; done'\ndirectory = %(here)s\nstartsecs = 0\n\
+        stopwaitsecs = 600\n";
+    let Some(world) = World::supervisord(program) else { return };
+    until("it runs", || world.folder.join("up").exists());
+    std::fs::write(world.folder.join("hold"), "").unwrap();
+    let mut client = world.client();
+    let given = ["slow".into(), Value::Bool(false)];
+    client.call("supervisor.stopProcess", &given).unwrap();
+    assert_eq!(client.state("slow"), "STOPPING");
+    assert_eq!(client.refused("startProcess", &["slow".into()]), "ABNORMAL_TERMINATION: slow");
+    assert_eq!(client.refused("stopProcess", &["slow".into()]), "NOT_RUNNING: slow");
+    std::fs::remove_file(world.folder.join("hold")).unwrap();
+    until("it has stopped", || client.state("slow") == "STOPPED");
+    client.of("startProcess", "slow");
+    assert_eq!(client.state("slow"), "RUNNING");
+}
+
 fn text_of(tail: &Value) -> String {
     tail.list().unwrap()[0].text().unwrap().to_owned()
 }

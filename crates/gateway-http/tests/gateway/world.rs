@@ -231,8 +231,13 @@ impl Client {
     pub fn answer(&mut self) -> (u16, String, String) {
         let head = String::from_utf8(self.read_until(b"\r\n\r\n")).unwrap();
         let status = head.split(' ').nth(1).and_then(|word| word.parse().ok()).unwrap_or(0);
-        let lower = head.to_ascii_lowercase();
-        let length = lower.lines().find_map(|line| line.strip_prefix("content-length: "));
+        // What a field is called is written in one way here, whatever way came.
+        let field = |line: &str| match line.split_once(": ") {
+            Some((name, value)) => format!("{}: {value}\r\n", name.to_ascii_lowercase()),
+            None => format!("{line}\r\n"),
+        };
+        let head: String = head.lines().map(field).collect();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
         let length: usize = length.map_or(0, |text| text.parse().unwrap());
         let mut bytes = [0; 16 * 1024];
         while self.held.len() < length {

@@ -3,6 +3,7 @@
 //! nothing is run but `sh -n`.
 
 use super::people::check;
+use super::shape::{Flag, Needed, Place, Shape, Times};
 use super::World;
 use engine::process::Role;
 use engine::spec::Command as Run;
@@ -68,6 +69,41 @@ pub fn run(world: &mut World<'_>) -> u8 {
         }
     }
 }
+
+/// Returns what its command line may have.
+pub fn shape() -> Shape {
+    let flag = |(short, long, value, help): (char, &str, Option<&str>, &str)| Flag {
+        short: Some(short),
+        long: Some(long.to_owned()),
+        value: value.map(str::to_owned),
+        help: Some(help.to_owned()),
+    };
+    let file = Place {
+        value: String::from("FILE"),
+        needed: Needed::Yes,
+        times: Times::One,
+        help: String::from("Job configuration file to check."),
+    };
+    Shape {
+        name: String::from("init-checkconf"),
+        about: String::from("Determine if an Upstart job configuration file is valid."),
+        more: String::new(),
+        flags: OPTIONS.into_iter().map(flag).collect(),
+        places: vec![file],
+        commands: Vec::new(),
+    }
+}
+
+/// Every option: letter, name, value, help.
+#[rustfmt::skip]
+const OPTIONS: [(char, &str, Option<&str>, &str); 6] = [
+    ('d', "debug", None, "Show some debug output."),
+    ('f', "file", Some("FILE"), "Job configuration file to check."),
+    ('i', "initctl-path", Some("FILE"), "Path of initctl; accepted, as nothing is run."),
+    ('s', "noscript", None, "Do not check script sections."),
+    ('x', "upstart-path", Some("FILE"), "Path of init; accepted, as nothing is run."),
+    ('h', "help", None, "Show this help."),
+];
 
 /// Reads the options; nothing where help is wanted.
 fn settings(args: Vec<Vec<u8>>) -> Result<Option<Settings>, String> {

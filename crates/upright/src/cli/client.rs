@@ -275,13 +275,13 @@ pub mod fake {
         let mut script = script.into_iter().peekable();
         while script.peek().is_some() {
             let (mut stream, _) = listener.accept().unwrap();
-            let own = Caller::Peer(Peer { uid: 0, gid: 0, pid: 1 });
-            let mut conversation = Conversation::new(own, Rights { owner: 0 });
+            let own = Caller::Peer(Peer { uid: 0, gid: 0, pid: 1, groups: Vec::new() });
+            let mut conversation = Conversation::new(own);
             let mut buffer = [0; 4096];
             'connection: while script.peek().is_some() {
                 let mut out = Vec::new();
                 if !conversation.waits() {
-                    match conversation.take(&mut out) {
+                    match conversation.take(&Rights::of_owner(0), &mut out) {
                         Some(call) => calls.push(call),
                         None => {
                             let length = stream.read(&mut buffer).unwrap();
@@ -456,6 +456,7 @@ mod tests {
                 name: EventName::try_from("ev").unwrap(),
                 env: Vec::new(),
                 failed: false,
+                cause: String::new(),
             },
         };
         let server = Server::start(vec![

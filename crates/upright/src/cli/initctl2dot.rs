@@ -1,6 +1,7 @@
 //! `initctl2dot`: what `initctl show-config -e` prints, as a picture in Graphviz's language. Source:
 //! initctl2dot(8) of Upstart 1.13.2: its options, colours and shapes.
 
+use super::shape::{Flag, Shape};
 use super::World;
 use engine::glob;
 use std::collections::BTreeSet;
@@ -121,6 +122,31 @@ fn settings(args: Vec<Vec<u8>>) -> Result<Option<Settings>, String> {
         }
     }
     Ok(Some(settings))
+}
+
+/// Returns what its command line may have.
+pub fn shape() -> Shape {
+    let whose = |name: &str, help: &str| Flag {
+        short: None,
+        long: Some(name.to_owned()),
+        value: None,
+        help: Some(help.to_owned()),
+    };
+    let flag = |row: &Row| Flag {
+        short: row.short.and_then(|short| short.chars().nth(1)),
+        value: Some(String::from(if row.long.ends_with("file") { "FILE" } else { "VALUE" })),
+        ..whose(row.long, row.help)
+    };
+    let whose =
+        [whose("system", "ask the machine's init"), whose("user", "ask the session's init")];
+    Shape {
+        name: String::from("initctl2dot"),
+        about: String::from("Convert initctl(8) output to GraphViz dot(1) format."),
+        more: String::new(),
+        flags: OPTIONS.iter().map(flag).chain(whose).collect(),
+        places: Vec::new(),
+        commands: Vec::new(),
+    }
 }
 
 fn help() -> String {

@@ -6,12 +6,14 @@
 
 pub mod checkconf;
 pub mod client;
+mod complete;
 pub mod connect;
 pub mod initctl;
 pub mod initctl2dot;
 pub mod layout;
 pub mod options;
 pub mod people;
+pub mod shape;
 pub mod sysv;
 
 use std::ffi::OsString;

@@ -1,11 +1,12 @@
 //! The control sockets: connections of clients, bounded in number, in memory and in time.
 
 use engine::control::answer::Answer;
+use engine::control::audit::Entry;
 use engine::control::call::{Call, Follow};
 use engine::control::conversation::{Conversation, OUT_MAX};
 use engine::control::fault::Fault;
 use engine::control::notice::{self, Notice};
-use engine::control::rights::{Caller, Rights};
+use engine::control::rights::{Caller, Judge, Sight, OVERFLOW_UID};
 use engine::machine;
 use engine::machine::request::RequestId;
 use engine::names::{InstanceName, JobName};
@@ -139,6 +140,8 @@ struct Connection {
     tongue: Tongue,
     /// The last descriptor that came.
     file: Option<OwnedFd>,
+    /// What is to be written down of the call that is being answered.
+    entry: Option<Entry>,
 }
 
 impl Connection {
@@ -199,7 +202,10 @@ pub struct Connections {
     kept: VecDeque<Kept>,
     kept_bytes: usize,
     unsent: usize,
-    rights: Rights,
+    /// What is to be written down of calls that were answered.
+    ended: Vec<String>,
+    /// The user that Upright runs as.
+    owner: u32,
     paused: Option<Mono>,
 }
 
@@ -214,8 +220,8 @@ pub fn of_token(token: u64) -> Option<ConnectionId> {
 }
 
 impl Connections {
-    /// Returns no connections, under these rights.
-    pub fn new(rights: Rights) -> Connections {
+    /// Returns no connections to an Upright of this user.
+    pub fn new(owner: u32) -> Connections {
         Connections {
             open: BTreeMap::new(),
             next: 1,
@@ -223,7 +229,8 @@ impl Connections {
             kept: VecDeque::new(),
             kept_bytes: 0,
             unsent: 0,
-            rights,
+            ended: Vec::new(),
+            owner,
             paused: None,
         }
     }
@@ -272,7 +279,7 @@ impl Connections {
         epoll: &Epoll,
     ) -> Option<ConnectionId> {
         stream.set_nonblocking(true).ok()?;
-        if self.full_for(caller) && !self.let_idle_go(Some(caller), epoll) {
+        if self.full_for(&caller) && !self.let_idle_go(Some(&caller), epoll) {
             refuse(&stream, "too many connections, and all of them wait; try again later");
             return None;
         }
@@ -282,7 +289,7 @@ impl Connections {
             return None;
         }
         self.next = self.next.wrapping_add(1).max(1);
-        let conversation = Conversation::new(caller, self.rights);
+        let conversation = Conversation::new(caller);
         let connection = Connection {
             stream,
             conversation,
@@ -293,20 +300,23 @@ impl Connections {
             speech: Speech::GoesOn,
             tongue,
             file: None,
+            entry: None,
         };
         self.open.insert(id, connection);
         Some(id)
     }
 
-    fn owns(&self, caller: Caller) -> bool {
+    fn owns(&self, caller: &Caller) -> bool {
         match caller {
-            Caller::Peer(peer) => peer.uid == 0 || peer.uid == self.rights.owner,
+            Caller::Peer(peer) => {
+                peer.uid != OVERFLOW_UID && (peer.uid == 0 || peer.uid == self.owner)
+            }
             // Whoever is behind it must leave room for the others.
             Caller::Server(_) => false,
         }
     }
 
-    fn full_for(&self, caller: Caller) -> bool {
+    fn full_for(&self, caller: &Caller) -> bool {
         let same = |connection: &&Connection| connection.conversation.caller().is_same(caller);
         self.open.len() >= CONNECTIONS_MAX
             || (!self.owns(caller) && self.open.values().filter(same).count() >= STRANGERS_MAX)
@@ -314,7 +324,7 @@ impl Connections {
 
     /// Lets the connection go that has been idle longest: strangers first, and for a stranger only
     /// one of the same user. Reports whether there was one.
-    fn let_idle_go(&mut self, comer: Option<Caller>, epoll: &Epoll) -> bool {
+    fn let_idle_go(&mut self, comer: Option<&Caller>, epoll: &Epoll) -> bool {
         let idle = self.open.iter().filter(|(_, connection)| {
             let caller = connection.conversation.caller();
             !connection.waits()
@@ -335,9 +345,7 @@ impl Connections {
 
     /// Reports whether one more client of this connection's user may wait.
     pub fn may_wait(&self, id: ConnectionId) -> Result<(), Fault> {
-        let Some(caller) = self.open.get(&id).map(|one| one.conversation.caller()) else {
-            return Ok(());
-        };
+        let Some(caller) = self.caller(id) else { return Ok(()) };
         let mut waiting = (0, 0);
         for connection in self.open.values().filter(|connection| connection.waits()) {
             waiting.0 += 1;
@@ -389,14 +397,14 @@ impl Connections {
         Heard::There
     }
 
-    /// Returns the next call of a client that waits for nothing.
-    pub fn take(&mut self, id: ConnectionId) -> Option<Call> {
+    /// Returns the next call of a client that waits for nothing, of those that the judge lets it make.
+    pub fn take(&mut self, id: ConnectionId, judge: &dyn Judge) -> Option<Call> {
         let connection = self.open.get_mut(&id)?;
-        connection.conversation.take(&mut connection.out)
+        connection.conversation.take(judge, &mut connection.out)
     }
 
     /// Returns in whose name a connection speaks.
-    pub fn caller(&self, id: ConnectionId) -> Option<Caller> {
+    pub fn caller(&self, id: ConnectionId) -> Option<&Caller> {
         self.open.get(&id).map(|connection| connection.conversation.caller())
     }
 
@@ -427,7 +435,22 @@ impl Connections {
     pub fn answer(&mut self, id: ConnectionId, answer: Result<Answer, Fault>) {
         let Some(connection) = self.open.get_mut(&id) else { return };
         connection.awaits = Awaits::Nothing;
+        if let Some(entry) = connection.entry.take() {
+            self.ended.push(entry.end(Some(&answer)));
+        }
         connection.conversation.answer(answer, &mut connection.out);
+    }
+
+    /// Notes what is to be written down once the call that was taken is answered.
+    pub fn note(&mut self, id: ConnectionId, entry: Entry) {
+        if let Some(connection) = self.open.get_mut(&id) {
+            connection.entry = Some(entry);
+        }
+    }
+
+    /// Returns what is to be written down of calls that were answered since.
+    pub fn take_ended(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.ended)
     }
 
     /// Begins a list, where the client takes it in parts.
@@ -532,17 +555,29 @@ impl Connections {
         self.waiting.remove(&request).unwrap_or_default()
     }
 
-    /// Reports whether any of those who wait for a request may see a job's output.
-    pub fn may_see_output(&self, request: RequestId) -> bool {
-        let waiting = self.waiting.get(&request).into_iter().flatten();
-        waiting.filter_map(|id| self.open.get(id)).any(|connection| {
-            connection.conversation.sight() == engine::control::rights::Sight::Full
-        })
+    /// Reports whether anybody waits for a request. Who may ask for it may see the job's output.
+    pub fn has_waiting(&self, request: RequestId) -> bool {
+        self.waiting.get(&request).is_some_and(|waiting| !waiting.is_empty())
+    }
+
+    /// Says anew how much of notices each client may see.
+    pub fn see_again(&mut self, sight: impl Fn(&Caller) -> Sight) {
+        for connection in self.open.values_mut() {
+            let sight = sight(connection.conversation.caller());
+            connection.conversation.see(sight);
+        }
     }
 
     /// Begins a stream of notices after the one of this number; without one, after the last.
     /// A stream that does not follow ends with what is kept.
-    pub fn subscribe(&mut self, id: ConnectionId, after: Option<u64>, next: u64, follow: Follow) {
+    pub fn subscribe(
+        &mut self,
+        id: ConnectionId,
+        after: Option<u64>,
+        next: u64,
+        follow: Follow,
+        sight: Sight,
+    ) {
         let from = match (after, follow) {
             // The numbers have begun anew since.
             (Some(after), _) if after >= next => 0,
@@ -552,6 +587,7 @@ impl Connections {
         };
         if let Some(connection) = self.open.get_mut(&id) {
             connection.awaits = Awaits::Notices(from);
+            connection.conversation.see(sight);
         }
         self.send_notices(id);
         if follow == Follow::Off {
@@ -652,6 +688,7 @@ impl Connections {
     pub fn close(&mut self, id: ConnectionId, epoll: &Epoll) -> Option<RequestId> {
         let connection = self.open.remove(&id)?;
         let _ = epoll.delete(connection.stream.as_fd());
+        self.ended.extend(connection.entry.map(|entry| entry.end(None)));
         let Awaits::Reply(request) = connection.awaits else { return None };
         let waiting = self.waiting.get_mut(&request)?;
         waiting.retain(|waiting| *waiting != id);
@@ -666,7 +703,7 @@ impl Connections {
     pub fn give_away(&mut self, id: ConnectionId, epoll: &Epoll) -> Option<(UnixStream, Caller)> {
         let connection = self.open.remove(&id)?;
         let _ = epoll.delete(connection.stream.as_fd());
-        Some((connection.stream, connection.conversation.caller()))
+        Some((connection.stream, connection.conversation.caller().clone()))
     }
 
     /// Returns connections that have not finished a message in time; they are told.
@@ -727,9 +764,11 @@ fn size(notice: &Notice) -> usize {
     const AROUND: usize = 128;
     AROUND
         + match &notice.what {
-            machine::Notice::Event { env, .. } => env.iter().map(|row| row.len()).sum(),
+            machine::Notice::Event { env, cause, .. } => {
+                env.iter().map(|row| row.len()).sum::<usize>() + cause.len()
+            }
+            machine::Notice::Goal { cause, .. } => cause.len(),
             machine::Notice::State { .. }
-            | machine::Notice::Goal { .. }
             | machine::Notice::Failed { .. }
             | machine::Notice::Job { .. }
             | machine::Notice::Program(_)

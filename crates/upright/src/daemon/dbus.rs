@@ -4,6 +4,7 @@
 use super::bus;
 use super::connections::ConnectionId;
 use super::gateway::Kind;
+use super::rights::groups_of;
 use super::{Daemon, SESSION};
 use crate::options::{Bus, Mode};
 use engine::control::answer::Answer;
@@ -58,9 +59,9 @@ impl Daemon {
         effects: &mut Vec<Effect>,
     ) -> Result<(), String> {
         self.need_gateway(Kind::Dbus, effects)?;
-        let caller = Caller::Peer(peer);
-        let (calls, notices) = (self.control_for(caller)?, self.control_for(caller)?);
         let message = ToGateway::Client { uid: peer.uid };
+        let caller = Caller::Peer(peer);
+        let (calls, notices) = (self.control_for(caller.clone())?, self.control_for(caller)?);
         let fds = [stream.as_fd(), calls.as_fd(), notices.as_fd()];
         self.gateways.of(Kind::Dbus).tell(&message, &fds)
     }
@@ -78,7 +79,11 @@ impl Daemon {
     /// Returns whom the gateway vouches for: only a gateway that was put on a bus can have clients
     /// there.
     pub(super) fn vouched(&self, uid: u32, pid: i32) -> Option<Peer> {
-        self.dbus.bus.is_some().then_some(Peer { uid, gid: uid, pid })
+        self.dbus.bus.is_some().then(|| {
+            // The bus says who, not of which groups.
+            let (gid, groups) = groups_of(uid);
+            Peer { uid, gid, pid, groups }
+        })
     }
 
     /// Puts a new gateway on the bus.
@@ -144,7 +149,8 @@ impl Daemon {
             Mode::User | Mode::Up | Mode::Supervisord => self.settings.uid,
         };
         let pid = std::process::id() as i32;
-        let notices = self.control_for(Caller::Peer(Peer { uid: listener, gid: listener, pid }))?;
+        let peer = Peer { uid: listener, gid: listener, pid, groups: Vec::new() };
+        let notices = self.control_for(Caller::Peer(peer))?;
         let message =
             ToGateway::Bus { uid: self.settings.uid, listener, address: String::from(address) };
         self.gateways.of(Kind::Dbus).tell(&message, &[stream.as_fd(), notices.as_fd()])?;

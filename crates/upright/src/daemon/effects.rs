@@ -60,6 +60,7 @@ impl Daemon {
     /// Writes a turn into the journal and puts its effects in line.
     pub(super) fn record(&mut self, mut effects: Vec<Effect>) {
         Effect::in_order(&mut effects);
+        self.chronicle_kills(&effects);
         let changes = self.engine.take_changes();
         let level = self.engine.level();
         let heard = std::mem::replace(&mut self.level, level) != level;
@@ -445,7 +446,7 @@ impl Daemon {
     /// Answers everybody who waits for a request. What failed is answered with the job's last
     /// lines, once the logger has written them.
     fn reply(&mut self, request: RequestId, reply: Reply, output: Option<Slot>) {
-        if let (Some(slot), true) = (output, self.connections.may_see_output(request)) {
+        if let (Some(slot), true) = (output, self.connections.has_waiting(request)) {
             if self.tell_logger(&ToLogger::Drain { slot, tail: TAIL }) {
                 let until = sys::clock::monotonic() + DRAIN_TIMEOUT;
                 self.drains.push(Drain { slot, until, request, reply });
@@ -456,8 +457,9 @@ impl Daemon {
     }
 
     fn answer(&mut self, request: RequestId, reply: &Reply, output: Option<&Text>) {
+        let concern = self.engine.concern(reply);
         for id in self.connections.take_waiting(request) {
-            let answer = Answer::of_reply(reply.clone(), output.cloned());
+            let answer = Answer::of_reply(reply.clone(), output.cloned(), concern.clone());
             self.connections.answer(id, answer);
             self.touched.insert(id);
         }

@@ -55,6 +55,12 @@ impl Http {
         })
     }
 
+    /// Returns the section of a server, for messages.
+    pub fn section(&self, server: u16) -> &str {
+        let server = self.told.servers.get(usize::from(server));
+        server.map_or("a server", |server| &server.section)
+    }
+
     /// Removes what the servers left in the file system.
     pub fn remove_files(&self) {
         self.told.servers.iter().for_each(sockets::remove);
@@ -190,8 +196,7 @@ impl Daemon {
         let pid = gateway.and_then(|(_, pid)| pid).unwrap_or(0);
         let about = std::fs::metadata(format!("/proc/{pid}"));
         let uid = about.map_or(OVERFLOW_UID, |about| about.uid());
-        let server = self.http.told.servers.get(usize::from(server));
-        let section = server.map_or("a server", |server| &server.section);
+        let section = self.http.section(server);
         Asker { uid, pid, program: Text::from(format!("for [{section}]")) }
     }
 

@@ -4,6 +4,7 @@ use super::cgroups::News;
 use super::connections::{of_token, Accepting, ConnectionId, Cursor, Heard, Tongue};
 use super::gateway::Kind;
 use super::orphans::Census;
+use super::sources::words;
 use super::{outputs, Daemon, Standing, CONTROL, KEEPER, LOGGER, SESSION, TRIAL, WATCH};
 use crate::keeper::handover::Kin;
 use crate::options::Mode;
@@ -269,6 +270,7 @@ impl Daemon {
             HUP => {
                 self.reload();
                 self.reload_programs(effects);
+                self.read_rights();
                 return;
             }
             TERM | HALT => None,
@@ -326,18 +328,18 @@ impl Daemon {
         match message {
             FromLogger::Drained { slot, tail } => self.drained(slot, Some(&tail)),
             FromLogger::Trouble { slot, path, errno, dropped } => {
-                let why = std::io::Error::from_raw_os_error(errno);
-                let shown = self.shown(slot.instance);
+                let why = words(&std::io::Error::from_raw_os_error(errno));
+                let whose = self.output_of(slot.instance);
                 let line =
                     format!("output to {path} cannot be written: {why}; {dropped} bytes dropped");
-                self.say(Level::Warn, &format!("{shown}: {line}"));
+                self.say(Level::Warn, &format!("{whose}{line}"));
                 self.troubles.insert(slot, line);
             }
             FromLogger::Recovered { slot, dropped } => {
-                let shown = self.shown(slot.instance);
+                let whose = self.output_of(slot.instance);
                 self.say(
                     Level::Warn,
-                    &format!("{shown}: output is written again; {dropped} bytes were dropped"),
+                    &format!("{whose}output is written again; {dropped} bytes were dropped"),
                 );
                 self.troubles.remove(&slot);
             }
@@ -353,13 +355,24 @@ impl Daemon {
         name.map_or_else(String::new, |(job, instance)| job.with_instance(instance))
     }
 
+    /// Returns what a line about an instance's output begins with; output may outlive its instance, and
+    /// is then known by its file.
+    fn output_of(&self, id: InstanceId) -> String {
+        let shown = self.shown(id);
+        if shown.is_empty() {
+            shown
+        } else {
+            format!("{shown}: ")
+        }
+    }
+
     fn hear_client(&mut self, id: ConnectionId, hangup: bool, effects: &mut Vec<Effect>) {
         let heard = self.connections.read(id, hangup);
         if heard == Heard::Dbus {
             return self.meet(id, effects);
         }
         for _ in 0..CALLS_BATCH {
-            let Some(call) = self.connections.take(id) else { break };
+            let Some(call) = self.take_call(id) else { break };
             self.serve_call(id, call, effects);
         }
         self.send_pages(id);
@@ -440,7 +453,8 @@ impl Daemon {
             | Call::Usage(_)
             | Call::Version
             | Call::GetLogPriority
-            | Call::LogPath(..) => self.look(call),
+            | Call::LogPath(..)
+            | Call::ClearLog(..) => self.look(call),
         };
         self.connections.answer(id, answer);
     }
@@ -448,12 +462,14 @@ impl Daemon {
     fn reload_configuration(&mut self, id: ConnectionId, effects: &mut Vec<Effect>) {
         self.reload();
         self.reload_programs(effects);
+        self.read_rights();
         self.connections.await_files(id);
     }
 
     fn subscribe(&mut self, id: ConnectionId, after: Option<u64>, follow: Follow) {
         let next = self.engine.next_notice();
-        self.connections.subscribe(id, after, next, follow);
+        let sight = self.sight_of(id);
+        self.connections.subscribe(id, after, next, follow, sight);
     }
 
     fn shut_down(
@@ -509,7 +525,8 @@ impl Daemon {
         match token.as_ref().and_then(|token| self.engine.find_token(token)) {
             Some(Found::Pending(running)) => self.connections.await_reply(id, running),
             Some(Found::Answered(reply)) => {
-                self.connections.answer(id, Answer::of_reply(reply, None));
+                let concern = self.engine.concern(&reply);
+                self.connections.answer(id, Answer::of_reply(reply, None, concern));
             }
             None => {
                 let number = self.engine.next_request();
@@ -569,7 +586,9 @@ impl Daemon {
             }
             Call::Version => Ok(Answer::Version(Version::own(sys::own::parent()))),
             Call::GetLogPriority => Ok(Answer::Priority(self.engine.level())),
-            Call::LogPath(target, stream) => self.log_path(&target, stream),
+            Call::LogPath(target, stream) | Call::ClearLog(target, stream) => {
+                self.log_path(&target, stream)
+            }
             Call::Ask(..)
             | Call::SendInput(..)
             | Call::EmitFile(..)

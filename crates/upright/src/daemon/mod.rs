@@ -4,6 +4,7 @@
 //! connections), handle, write the turn into the journal, perform the effects in order, flush.
 //! `inputs` is the only file that makes inputs, `effects` the only one that performs effects.
 
+mod audit;
 mod autologs;
 mod bus;
 mod catalogue;
@@ -21,6 +22,7 @@ mod inputs;
 mod intents;
 mod journal;
 mod lending;
+mod lines;
 mod link;
 mod loading;
 mod locks;
@@ -32,6 +34,7 @@ mod pools;
 mod programs;
 mod reloading;
 mod rescue;
+mod rights;
 mod settings;
 mod shared;
 mod sockets;
@@ -47,6 +50,7 @@ mod watching;
 
 use crate::keeper::handover::Kin;
 use crate::options::{self, Asked};
+use audit::Audit;
 use catalogue::Catalogue;
 use cgroups::Groups;
 use chronicle::Chronicle;
@@ -67,6 +71,7 @@ use link::Link;
 use lookup::Lookups;
 use pools::Pools;
 use programs::Programs;
+use rights::Accounts;
 use settings::Settings;
 use shared::Shared;
 use speeches::Speeches;
@@ -128,6 +133,10 @@ struct Daemon {
     logger: Option<OwnedFd>,
     listeners: Vec<(u64, UnixListener)>,
     connections: Connections,
+    /// Who may do what.
+    rights: Rights,
+    /// What users and groups are called.
+    accounts: Accounts,
     journal: Option<Journal>,
     /// Effects that are still to be done, in order.
     todo: VecDeque<Effect>,
@@ -194,6 +203,8 @@ struct Daemon {
     programs: Programs,
     /// The log of Supervisor's daemon, where this one stands in for it.
     chronicle: Option<Chronicle>,
+    /// The log of who did what; none: it is not kept.
+    audit: Option<Audit>,
     /// The level that the journal has.
     level: Level,
     /// How many turns in a row had more of the keeper's news than time.
@@ -331,6 +342,7 @@ impl Daemon {
         self.forget_files();
         self.close_shared();
         self.connections.send_all_notices();
+        self.write_audit();
         let ids = match self.todo.is_empty() {
             true => std::mem::take(&mut self.touched).into_iter().collect(),
             false => Vec::new(),
@@ -369,9 +381,5 @@ impl Daemon {
         } else if level >= self.engine.level() {
             self.voice.say(level, line);
         }
-    }
-
-    fn rights(uid: u32) -> Rights {
-        Rights { owner: uid }
     }
 }

@@ -135,7 +135,9 @@ fn path(text: Option<&Text>, step: Step) -> Result<Option<CString>, Refusal> {
 
 /// Returns the paths to try. Source: execvp(3).
 fn candidates(argv: &[Text], env: &[Text]) -> Result<Vec<CString>, Refusal> {
-    let program = argv.first().map_or(&b""[..], |program| program.bytes());
+    // No word: a command in which a quote is not closed, or none at all.
+    let no_command = Refusal(Step::Exec, Errno::INVAL);
+    let program = argv.first().ok_or(no_command)?.bytes();
     let made = |bytes: Vec<u8>| CString::new(bytes).map_err(|_| Refusal(Step::Plan, Errno::INVAL));
     if program.is_empty() {
         return Err(Refusal(Step::Exec, Errno::NOENT));

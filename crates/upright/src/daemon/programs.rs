@@ -8,7 +8,7 @@ use super::Daemon;
 use crate::options::Mode;
 use crate::supervisord::options::NAME;
 use crate::supervisord::{front, plain};
-use engine::dialect::supervisord::{self, Config, Server};
+use engine::dialect::supervisord::{self, Config, Plugin, Server, MAIN_INTERFACE};
 use engine::keeper::{held, ToKeeper};
 use engine::logroute::{encode, Forward, LogFile, LogRoute, ToLogger};
 use engine::machine::{Effect, Input, Level};
@@ -46,6 +46,7 @@ impl Daemon {
         if let Some(own) = self.programs.own.clone() {
             self.take_autologs(&own, held);
         }
+        self.allow_restarts();
         self.programs.log = held.remove(&held::LOG_READ);
         let end = held.remove(&held::LOG);
         if let (Some(own), Some(end)) = (&self.programs.own, end) {
@@ -58,6 +59,7 @@ impl Daemon {
     pub(super) fn begin_programs(&mut self, effects: &mut Vec<Effect>) -> Result<(), Refused> {
         let mut pending: Vec<Group> = Vec::new();
         let mut servers: Vec<Server> = Vec::new();
+        let mut interfaces: Vec<Plugin> = Vec::new();
         let mut identifier = None;
         let alone = self.settings.options.mode == Mode::Supervisord;
         for given in self.settings.programs.clone() {
@@ -79,6 +81,7 @@ impl Daemon {
             }
             pending.extend(groups);
             servers.extend(config.servers);
+            interfaces.extend(config.interfaces);
             identifier.get_or_insert(config.daemon.identifier);
         }
         let pools = pending.iter().filter_map(|group| group.pool.clone()).collect();
@@ -91,7 +94,7 @@ impl Daemon {
                 Err(mistake) => self.say(Level::Error, &mistake),
                 Ok(()) => {}
             }
-            self.say_who_asks_nobody(&servers);
+            self.say_what_servers_have(&interfaces, &servers);
         }
         self.write_pidfile();
         Ok(())
@@ -101,6 +104,7 @@ impl Daemon {
     fn stand_in(&mut self, config: &Config) {
         if self.settings.options.mode == Mode::Supervisord {
             self.programs.own = Some(config.daemon.clone());
+            self.allow_restarts();
             self.hold_settings();
             self.begin_chronicle();
             self.begin_autologs(&config.daemon);
@@ -113,14 +117,27 @@ impl Daemon {
         self.programs.own.as_ref()
     }
 
-    /// Source: Supervisor 4.3.0, http.py, make_http_servers.
-    fn say_who_asks_nobody(&self, servers: &[Server]) {
+    /// Tells the machine how many restarts there may be: the command line goes before the file.
+    pub(super) fn allow_restarts(&mut self) {
+        let said = self.programs.own.as_ref().and_then(|own| own.restart_budget);
+        let budget = self.settings.options.restart_budget.or(said);
+        self.engine.allow_restarts(budget.unwrap_or_default());
+    }
+
+    /// Says of each server what can be called there, and whether anybody may. Source: Supervisor 4.3.0,
+    /// http.py, make_http_servers.
+    fn say_what_servers_have(&self, interfaces: &[Plugin], servers: &[Server]) {
         let Some(log) = &self.chronicle else { return };
-        for server in servers.iter().filter(|server| server.login.is_none()) {
-            let section = &server.section;
-            let line =
-                format!("Server '{section}' running without any HTTP authentication checking");
-            log.write(Grade::Critical, &line);
+        for server in servers {
+            for Plugin { name, .. } in interfaces.iter().filter(|it| it.factory == MAIN_INTERFACE) {
+                log.write(Grade::Info, &format!("RPC interface '{name}' initialized"));
+            }
+            if server.login.is_none() {
+                let section = &server.section;
+                let line =
+                    format!("Server '{section}' running without any HTTP authentication checking");
+                log.write(Grade::Critical, &line);
+            }
         }
     }
 

@@ -54,6 +54,10 @@ pub struct Settings {
     pub logdir: Option<PathBuf>,
     /// Where what operators have decided is kept; none: nowhere.
     pub statedir: Option<PathBuf>,
+    /// The file that says who may do what; none: there is no place for one.
+    pub rights: Option<PathBuf>,
+    /// The log of who did what; none: it is not kept.
+    pub audit: Option<PathBuf>,
     /// What log files are called that are named by nobody; none: there is no place for such.
     pub autologs: Option<AutoLogs>,
     /// The control socket in the file system; none: there is no place for one.
@@ -86,10 +90,12 @@ impl Settings {
                 runtime.map(|runtime| runtime.join("upright/control"))
             }
         });
-        let (configurations, sources) = sources(&options)
+        let (configurations, sources): (Vec<PathBuf>, Vec<PathBuf>) = sources(&options)
             .into_iter()
             .partition(|path: &PathBuf| crate::supervisord::is_configuration(path));
         Settings {
+            rights: rights(&options, &sources),
+            audit: audit(&options, keeper),
             programs: programs(&options, configurations),
             sources,
             logdir: logdir(&options, keeper),
@@ -155,7 +161,8 @@ impl Settings {
             Some(span) => Some(span),
             None => (self.keeper == FIRST).then_some(STOP_TIMEOUT),
         };
-        Config { table, own, forced: forced.collect(), seed, stop_timeout }
+        let budget = self.options.restart_budget.unwrap_or_default();
+        Config { table, own, forced: forced.collect(), seed, stop_timeout, budget }
     }
 
     /// Returns where a job's output goes.
@@ -233,6 +240,31 @@ fn user_sources() -> Vec<PathBuf> {
         found.push(PathBuf::from("/usr/share/upstart/sessions"));
     }
     found
+}
+
+/// Returns the file of rights: of the machine's Upright a place of its own, of others one beside what
+/// they run.
+fn rights(options: &Options, sources: &[PathBuf]) -> Option<PathBuf> {
+    let beside = match options.mode {
+        Mode::System => Some(PathBuf::from("/etc/upright")),
+        Mode::User if looks_in_user_sources(options) => Some(config_home().join("upright")),
+        Mode::Up => sources.first().filter(|source| source.is_dir()).cloned(),
+        Mode::User | Mode::Supervisord => None,
+    };
+    let found = options.rights.clone().or(beside.map(|beside| beside.join("upright.rights")))?;
+    Some(std::path::absolute(&found).unwrap_or(found))
+}
+
+/// Returns the log of who did what: the machine's is kept unless it is not wanted, others where that is
+/// said.
+fn audit(options: &Options, keeper: Pid) -> Option<PathBuf> {
+    if let Some(said) = &options.audit {
+        let none = said.as_os_str() == "none";
+        return Some(said).filter(|_| !none).and_then(|path| std::path::absolute(path).ok());
+    }
+    let own = options.mode == Mode::System;
+    let directory = logdir(options, keeper).filter(|_| own);
+    directory.map(|directory| log_file(&directory, b"upright/audit", b""))
 }
 
 /// Returns the directory of log files. Source: spec 9.

@@ -251,15 +251,21 @@ pub fn is_debris(name: &[u8]) -> bool {
         || semicolon
 }
 
-/// Reads a file of at most [`FILE_MAX`] bytes; a pipe or a device is never opened for reading.
-pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+/// Opens a file to be read; a pipe or a device is never waited for, and refused.
+pub fn open(path: &Path) -> io::Result<(File, Metadata)> {
     const NONBLOCK: i32 = 0o4000;
     const NOCTTY: i32 = 0o400;
     let file = File::options().read(true).custom_flags(NONBLOCK | NOCTTY).open(path)?;
     let metadata: Metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Err(io::Error::other("not a regular file"));
+    match metadata.is_file() {
+        true => Ok((file, metadata)),
+        false => Err(io::Error::other("not a regular file")),
     }
+}
+
+/// Reads a file of at most [`FILE_MAX`] bytes.
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let (file, metadata) = open(path)?;
     if metadata.len() > FILE_MAX {
         return Err(too_long());
     }

@@ -11,12 +11,14 @@ use super::journal;
 use super::link::{Link, Sent};
 use super::lookup::Lookups;
 use super::programs::Programs;
+use super::rights::Accounts;
 use super::settings::{Settings, SYSTEM_ADDRESS};
 use super::shared::Shared;
 use super::talk::{Grade, Voice};
 use super::watching::Watching;
 use super::{Daemon, Seen, Standing, CONTROL, KEEPER, LOGGER, SESSION, TURN_CPU, WATCH};
 use crate::options::{Mode, Options, Startup};
+use engine::control::rights::Rights;
 use engine::journal::{undone, Record};
 use engine::keeper::{held, FromKeeper, Replaced, Scope, ToKeeper};
 use engine::machine::{self, Effect, Engine, Input, Level};
@@ -92,6 +94,8 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, Refused>
     let journal = told.held.remove(&held::JOURNAL);
     let anew = journal.is_none() && told.table.rows().next().is_none();
     daemon.take_programs(&mut told.held);
+    daemon.take_rights(&mut told.held);
+    daemon.take_audit(&mut told.held);
     daemon.lock_state(&mut told.held);
     daemon.take_gateways(&mut told.held);
     daemon.take_pools(&mut told.held);
@@ -121,7 +125,6 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, Refused>
 
 /// Returns a daemon that knows nothing but its settings.
 fn nothing_yet(settings: Settings, link: Link, epoll: Epoll) -> Daemon {
-    let rights = Daemon::rights(settings.uid);
     Daemon {
         engine: Engine::new(settings.config()),
         voice: Voice::new(settings.options.mode, settings.keeper),
@@ -131,7 +134,9 @@ fn nothing_yet(settings: Settings, link: Link, epoll: Epoll) -> Daemon {
         watched: Interest::Read,
         logger: None,
         listeners: Vec::new(),
-        connections: Connections::new(rights),
+        connections: Connections::new(settings.uid),
+        rights: Rights::of_owner(settings.uid),
+        accounts: Accounts::default(),
         journal: None,
         todo: VecDeque::new(),
         news: VecDeque::new(),
@@ -165,6 +170,7 @@ fn nothing_yet(settings: Settings, link: Link, epoll: Epoll) -> Daemon {
         watching: Watching::new(),
         programs: Programs::default(),
         chronicle: None,
+        audit: None,
         level: Level::Message,
         behind: 0,
         standing: Standing::Starting,
@@ -375,6 +381,7 @@ impl Daemon {
         let config = self.settings.config();
         let (engine, catching) = recover(config, past.records, past.ticked, table, replaced);
         self.engine = engine;
+        self.allow_restarts();
         self.following = self.engine.followed().collect();
         // What changed while nobody looked is found in the turns that follow.
         self.walk_all();
@@ -468,6 +475,7 @@ impl Daemon {
                 self.keep_intents(number);
             }
             self.pass_chronicle();
+            self.pass_audit();
         }
     }
 

@@ -1,5 +1,6 @@
 //! What happens to programs, in the lines of Supervisor's log. Source: Supervisor 4.3.0, process.
 
+use super::chronicle::Chronicle;
 use super::talk::Grade;
 use super::Daemon;
 use engine::logroute::ToLogger;
@@ -36,6 +37,32 @@ impl Daemon {
         }
     }
 
+    /// Programs that were told to stop and outlasted their time are sent KILL in this turn.
+    pub(super) fn chronicle_kills(&self, effects: &[Effect]) {
+        let Some(log) = &self.chronicle else { return };
+        for effect in effects {
+            let Effect::Signal(slot, Signal::KILL, _) = effect else { continue };
+            let Some(pid) = self.engine.outlasting(*slot) else { continue };
+            let named = self.engine.name_of(slot.instance);
+            if let Some(name) = named.and_then(|(job, _)| self.process_name(job)) {
+                log.write(Grade::Warn, &format!("killing '{name}' ({pid}) with SIGKILL"));
+            }
+        }
+    }
+
+    /// Everything ends, and this is the first that is told to: says who has to end before that.
+    fn chronicle_dying(&self, log: &Chronicle) {
+        if !self.engine.shutting_down() || !log.is_to_name_the_dying() {
+            return;
+        }
+        let mut dying = self.engine.programs();
+        dying.retain(|program| program.priorities.is_some() && !program.state.is_at_rest());
+        dying.sort_by_key(|program| program.priorities);
+        let names: Vec<String> =
+            dying.iter().map(|program| program.process.lossy().into_owned()).collect();
+        log.write(Grade::Info, &format!("waiting for {} to die", names.join(", ")));
+    }
+
     /// Returns the name that a program's process has in its group; nothing for other jobs.
     fn process_name(&self, job: &JobName) -> Option<String> {
         let order = self.engine.spec(job)?.policy.order.clone()?;
@@ -49,6 +76,9 @@ impl Daemon {
     pub(super) fn chronicle_notice(&self, notice: &Notice) {
         let Some(log) = &self.chronicle else { return };
         if let Notice::Program(news) = notice {
+            if news.to == ProgramState::Stopping {
+                self.chronicle_dying(log);
+            }
             if let Some((grade, line)) = self.line_of(news) {
                 log.write(grade, &line);
             }
@@ -84,6 +114,7 @@ impl Daemon {
             (ProgramState::Stopped, Some(exit)) => {
                 Some((grade, format!("stopped: {name} ({})", ended(exit))))
             }
+            (ProgramState::Stopping, _) if self.engine.shutting_down() => None,
             (ProgramState::Stopping, _) => {
                 Some((Grade::Info, format!("waiting for {name} to stop")))
             }

@@ -59,6 +59,7 @@ impl Daemon {
             | Call::Events(..)
             | Call::Outputs
             | Call::LogPath(..)
+            | Call::ClearLog(..)
             | Call::NotifyDbusAddress(_)
             | Call::NotifyCgroupManagerAddress(_)
             | Call::Supervisor

@@ -10,7 +10,7 @@ use super::source::{Source, Watch};
 use super::store::store;
 use crate::heir::Estate;
 use engine::keeper::LogWire;
-use engine::logroute::{decode, ToLogger, OWN};
+use engine::logroute::{decode, ToLogger, AUDIT, OWN};
 use engine::packed::pack_together;
 use engine::process::{Slot, Stream};
 use engine::text::Text;
@@ -387,6 +387,9 @@ impl Logger {
                 Some(ToLogger::Held { key }) => self.inherit(key, fd),
                 Some(ToLogger::Succeed) => self.succeed_now(),
                 Some(ToLogger::Own { route }) => self.add_route((OWN, Stream::Stdout), route, fd),
+                Some(ToLogger::Audit { route }) => {
+                    self.add_route((AUDIT, Stream::Stdout), route, fd);
+                }
                 Some(ToLogger::Store { number, path }) => {
                     let path = Path::new(OsStr::from_bytes(path.bytes()));
                     let answer = store(number, path, fd.as_ref());

@@ -4,6 +4,7 @@
 //! from what the front has made of them.
 
 use super::facts;
+use crate::cli::shape::{Flag, Shape};
 use engine::dialect::supervisord::{getopt, repr, Config, Extent, Form};
 use std::ffi::{CString, OsString};
 use std::os::unix::ffi::OsStringExt;
@@ -78,6 +79,27 @@ const OPTIONS: &[Row] = &[
     row(&[], &["minprocs"], Some("NUM"), Does::Key, "processes that there must be room for"),
     row(&[], &["profile_options"], Some("OPTIONS"), Does::Nothing, "accepted; there is no Python here to profile"),
 ];
+
+/// Returns what the command line may have.
+pub fn shape() -> Shape {
+    let flag = |row: &Row| Flag {
+        short: row.letters.first().copied(),
+        long: row.names.first().map(|name| (*name).to_owned()),
+        value: row.value.map(str::to_owned),
+        help: Some(row.help.to_owned()),
+    };
+    Shape {
+        name: String::from(NAME),
+        about: String::from("Run and supervise the programs of a configuration."),
+        more: String::from(
+            "It stands in for the supervisord of Supervisor 4.3.0. Where no configuration is named, it \
+             is searched for where Supervisor searches.",
+        ),
+        flags: OPTIONS.iter().map(flag).collect(),
+        places: Vec::new(),
+        commands: Vec::new(),
+    }
+}
 
 /// What the command line says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

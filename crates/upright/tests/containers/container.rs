@@ -11,13 +11,14 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// How long a test waits for something that must happen before it fails.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Makes the container in new namespaces. `$1` is an empty directory, `$2` what is laid over the disk,
 /// `$3` the core, `$4` the command line, `$5` whether the root can be written, `$6` the user, `$7` which
-/// errno calls get that older filters do not know; then the command.
+/// errno calls get that older filters do not know, `$8` the terminal that is its console, if it has
+/// one; then the command.
 const SETUP: &str = r#"
 mount -t tmpfs tmpfs "$1"
 mkdir "$1/upper" "$1/work" "$1/root"
@@ -42,10 +43,11 @@ for node in 'null c 1 3' 'zero c 1 5' 'full c 1 7' 'random c 1 8' 'urandom c 1 9
 done
 ln -s /proc/self/fd "$root/dev/fd"
 ln -s /proc/self/fd/1 "$root/dev/stdout"
+[ -z "$8" ] || { : > "$root/dev/console"; mount --bind "$8" "$root/dev/console"; }
 mount -t proc proc "$root/proc"
 ip link set lo up
 writable=$5 user=$6 errno=$7
-shift 7
+shift 8
 [ "$writable" = yes ] || mount -o remount,ro "$root"
 cd "$root"
 limits='setpriv --no-new-privs --bounding-set=-all --inh-caps=-all --clear-groups'
@@ -81,6 +83,7 @@ pub struct Image {
     writable: bool,
     user: Option<u32>,
     refused: i32,
+    console: PathBuf,
     env: Vec<(&'static str, &'static str)>,
 }
 
@@ -88,7 +91,8 @@ impl Image {
     /// Nothing but this machine's programs, read-only, as root without any capability.
     pub fn new() -> Image {
         let filter = (String::from("/app/filter.py"), String::from(FILTER));
-        Image { files: vec![filter], writable: false, user: Some(0), refused: 0, env: Vec::new() }
+        let (files, console, env) = (vec![filter], PathBuf::new(), Vec::new());
+        Image { files, writable: false, user: Some(0), refused: 0, console, env }
     }
 
     /// With a job file in `/app/jobs`.
@@ -120,6 +124,12 @@ impl Image {
     /// Newer system calls end with this errno.
     pub fn refusing(mut self, errno: i32) -> Image {
         self.refused = errno;
+        self
+    }
+
+    /// This terminal is its console, as that of `docker run -t` is.
+    pub fn console(mut self, terminal: PathBuf) -> Image {
+        self.console = terminal;
         self
     }
 
@@ -157,6 +167,7 @@ impl Image {
             .arg(if self.writable { "yes" } else { "no" })
             .arg(self.user.map_or(String::from("privileged"), |user| user.to_string()))
             .arg(self.refused.to_string())
+            .arg(&self.console)
             .args(command)
             .env_clear()
             .env("PATH", PATH)

@@ -1,7 +1,9 @@
 //! Upright as PID 1 of a container, under the limits that engines set by default.
 
 mod alone;
+mod console;
 mod container;
+mod early;
 mod jobs;
 #[path = "../machine/mod.rs"]
 mod machine;
@@ -32,6 +34,10 @@ const TESTS: &[Test] = &[
     test("signals_are_passed_on_to_the_essential_job", jobs::passed_on),
     test("the_stop_signal_of_init_images_is_heard", jobs::halt),
     test("two_containers_that_share_a_network_are_told_apart", jobs::pod),
+    test("console_owner_has_the_terminal_its_keys_and_what_is_typed", console::owner),
+    test("console_output_writes_to_the_terminal_without_owning_it", console::output),
+    test("without_a_console_output_goes_nowhere_and_an_owner_cannot_start", console::none),
+    test("what_was_written_before_the_disk_could_be_is_written_when_it_can", early::kept),
     test("a_session_makes_its_directories_and_nothing_of_it_survives", session::ends),
     test("run_exits_as_the_program_does", alone::codes),
     test("run_passes_signals_on_and_reaps_orphans", alone::signals),

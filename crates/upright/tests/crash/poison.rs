@@ -9,10 +9,11 @@ use engine::machine::request::{Request, Wait};
 use engine::machine::state::State;
 use engine::process::Pid;
 use engine::signal::Signal;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 use std::process::Command;
 
 pub const STEADY: [&str; 3] = ["one", "two", "three"];
@@ -66,14 +67,15 @@ fn start_late(world: &World) {
 struct Held(File);
 
 impl Held {
+    /// A daemon begins a journal of its own, and may answer before the keeper has let go of the one
+    /// before: what is held must be what the daemon writes.
     fn of(world: &World) -> Held {
-        let fds = format!("/proc/{}/fd", world.keeper());
-        let path = eventually("the keeper holds a journal", || {
-            let mut fds = fs::read_dir(&fds).ok()?.flatten().map(|entry| entry.path());
-            fds.find(|path| {
-                let to = fs::read_link(path).unwrap_or_default();
-                to.to_string_lossy().starts_with("/memfd:upright-journal")
-            })
+        let (path, _) = eventually("the keeper holds the daemon's journal", || {
+            let (held, written) = (journals(world.keeper()), journals(world.find(Role::Daemon)?));
+            let all = held.iter().chain(&written);
+            // The daemon has a copy of what the keeper holds.
+            let one = all.map(|journal| journal.1).collect::<BTreeSet<u64>>().len() == 1;
+            held.first().filter(|_| one && !written.is_empty()).cloned()
         });
         Held(OpenOptions::new().read(true).write(true).open(path).unwrap())
     }
@@ -107,6 +109,16 @@ impl Held {
         store(TICKED_AT, header.ticked + effects * times).unwrap();
         store(COMMITTED_AT, header.committed + bytes.len() as u64 * times).unwrap();
     }
+}
+
+/// Returns the journals that a process has open, and their numbers.
+fn journals(pid: Pid) -> Vec<(PathBuf, u64)> {
+    let fds = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    let journals = fds.map(|entry| entry.path()).filter(|path| {
+        let to = fs::read_link(path).unwrap_or_default();
+        to.to_string_lossy().starts_with("/memfd:upright-journal")
+    });
+    journals.filter_map(|path| Some((path.clone(), fs::metadata(path).ok()?.ino()))).collect()
 }
 
 fn warned(world: &World, job: &str) -> String {

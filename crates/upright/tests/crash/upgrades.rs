@@ -6,8 +6,9 @@ use crate::world::{eventually, World};
 use engine::control::answer::Answer;
 use engine::control::call::Call;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::io::Write;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 /// What is put in its place and may be executed or not, and what is said of it.
 const BROKEN: &[(Kind, u32, &str)] = &[
@@ -40,10 +41,19 @@ fn refused(world: &World) -> String {
     }
 }
 
+/// Written by another process: what this one has open for writing the children have, too, which tests
+/// beside this one fork at any moment, and the kernel executes nothing that anybody may still write.
 fn put(core: &Path, text: &[u8], mode: u32) {
     let new = core.with_extension("new");
-    fs::write(&new, text).unwrap();
-    fs::set_permissions(&new, fs::Permissions::from_mode(mode)).unwrap();
+    let mut writer = Command::new("sh")
+        .args(["-ec", "cat > \"$1\"; chmod \"$2\" \"$1\"", "sh"])
+        .arg(&new)
+        .arg(format!("{mode:o}"))
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    writer.stdin.take().unwrap().write_all(text).unwrap();
+    assert!(writer.wait().unwrap().success());
     fs::rename(&new, core).unwrap();
 }
 

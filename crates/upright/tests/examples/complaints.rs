@@ -15,7 +15,7 @@ pub fn stranger() {
     let stranger = "setpriv --reuid 12345 --regid 12345 --clear-groups";
     let said = machine.refused(&format!("{stranger} start ssh"));
     assert!(said.contains("You do not have permission to start jobs"), "{said}");
-    assert!(said.contains("only the owner starts and stops jobs"), "{said}");
+    assert!(said.contains("nothing grants you `operate' over ssh"), "{said}");
     assert!(said.contains("Do it as root"), "{said}");
     assert_eq!(machine.ok(&format!("{stranger} status ssh")), "ssh stop/waiting\n");
 }

@@ -7,5 +7,6 @@
 mod changes;
 mod clients;
 mod files;
+mod rights;
 mod strangers;
 mod world;

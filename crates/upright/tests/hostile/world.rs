@@ -87,6 +87,13 @@ impl World {
         World::start_by(name, command, prepare)
     }
 
+    /// Starts Upright with more arguments.
+    pub fn start_with(name: &str, arguments: &[&str], prepare: impl FnOnce(&Path)) -> World {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_upright-core"));
+        command.args(arguments);
+        World::start_by(name, command, prepare)
+    }
+
     fn start_by(name: &str, mut command: Command, prepare: impl FnOnce(&Path)) -> World {
         let dir = std::env::temp_dir().join(format!("upright-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&dir);
@@ -139,6 +146,17 @@ impl World {
                 first.is_some_and(|name| name.starts_with(b"upright-daemon"))
             })
         })
+    }
+
+    /// Returns the daemon and the logger.
+    pub fn keeper_children(&self) -> Vec<Pid> {
+        let keeper = Pid::try_from(self.keeper.id()).unwrap();
+        let ours = |pid: &Pid| {
+            let first = sys::procfs::arguments(*pid).and_then(|all| all.into_iter().next());
+            let first = first.unwrap_or_default();
+            first.starts_with(b"upright-daemon") || first.starts_with(b"upright-logger")
+        };
+        sys::procfs::children_of(keeper).into_iter().filter(ours).collect()
     }
 
     /// Returns where Upright listens.

@@ -4,6 +4,7 @@ use crate::daemon::{eventually, lives, Place};
 use engine::control::answer::Answer;
 use engine::control::call::Call;
 use engine::control::fault::Fault;
+use engine::machine::request::{Target, Which};
 use engine::machine::ShutdownKind;
 use engine::signal::Signal;
 use engine::text::Text;
@@ -142,6 +143,54 @@ fn term_while_it_restarts_ends_it() {
     assert_eq!(supervisord.end().0, Some(0));
     let log = place.log();
     assert_eq!(log.iter().filter(|line| line.contains("spawned: 'slow'")).count(), 1);
+}
+
+#[test]
+fn what_outlasts_its_time_is_killed_and_the_log_names_who_is_waited_for() {
+    let place = Place::new(
+        "[program:slow]\ncommand=sh -c 'trap \"\" TERM; echo > up; while :; do sleep 0.05; done'\n\
+         stopwaitsecs=1\nstartsecs=0\n[program:web]\ncommand=sleep 1000\nstartsecs=0\npriority=9\n",
+    );
+    let supervisord = place.start();
+    eventually("the program is up", || place.dir.join("up").exists().then_some(()));
+    let slow = supervisord.comes_to("slow", ProgramState::Running).pid.unwrap();
+    supervisord.comes_to("web", ProgramState::Running);
+    supervisord.signal(Signal::TERM);
+    assert_eq!(supervisord.end().0, Some(0));
+    let log = place.log();
+    let told = log.iter().skip_while(|line| !line.contains("received SIGTERM"));
+    let told: Vec<&str> = told.map(String::as_str).collect();
+    let wanted = [
+        "WARN received SIGTERM indicating exit request",
+        "INFO waiting for web, slow to die",
+        &format!("WARN killing 'slow' ({slow}) with SIGKILL"),
+        "WARN stopped: slow (terminated by SIGKILL)",
+        "WARN stopped: web (terminated by SIGTERM)",
+    ];
+    assert_eq!(told, wanted);
+}
+
+#[test]
+fn why_a_command_cannot_be_executed_is_told_in_the_originals_words() {
+    let place = Place::new(
+        "[program:none]\ncommand=/no/such/cmd\nstartretries=0\n\
+         [program:nowhere]\ncommand=no-such-cmd\nstartretries=0\n\
+         [program:place]\ncommand=%(here)s/run\nstartretries=0\n\
+         [program:plain]\ncommand=%(here)s/x.conf\nstartretries=0\n\
+         [program:quote]\ncommand=/bin/sh -c 'oops\nstartretries=0\n",
+    );
+    let supervisord = place.start();
+    let dir = place.dir.display();
+    for (name, why) in [
+        ("none", "can't find command '/no/such/cmd'"),
+        ("nowhere", "can't find command 'no-such-cmd'"),
+        ("place", &format!("command at '{dir}/run' is a directory")),
+        ("plain", &format!("command at '{dir}/x.conf' is not executable")),
+        ("quote", "can't parse command \"/bin/sh -c 'oops\": No closing quotation"),
+    ] {
+        assert_eq!(supervisord.comes_to(name, ProgramState::Fatal).spawn_error, why);
+        place.says(&format!("INFO spawnerr: {why}"));
+    }
 }
 
 #[test]
@@ -359,6 +408,27 @@ fn configurations_of_the_wild_run_as_they_are() {
     assert!(confrm.contains("egg=/www/confrm.org/tmp\n"), "{confrm}");
     assert!(place.read("record.fourfold-rails-8002").contains("start\n-p\n8002\n"));
     place.says("INFO Included extra file");
+    supervisord.signal(Signal::TERM);
+    assert_eq!(supervisord.end().0, Some(0));
+}
+
+#[test]
+fn restarts_over_the_budget_of_the_file_wait_their_turn_and_why_says_so() {
+    let failing = "command=/bin/false\nstartretries=1000000\nbackoff_delay=0\nrestart_pace=0\n";
+    let place =
+        Place::new(&format!("restart_budget=1:1\n[program:a]\n{failing}[program:b]\n{failing}"));
+    let supervisord = place.start();
+    for name in ["a", "b"] {
+        let job = Target { job: Text::from(name), which: Which::Env(Vec::new()) };
+        eventually("one has waited for its turn", || {
+            let Answer::Why(why) = supervisord.ask(Call::Why(job.clone())) else { return None };
+            let mut past = why.history.iter();
+            past.any(|row| row.cause == "too many restarts on this host").then_some(())
+        });
+    }
+    // Those who ask for something are served at once, however much fails.
+    supervisord.stop("a");
+    supervisord.stop("b");
     supervisord.signal(Signal::TERM);
     assert_eq!(supervisord.end().0, Some(0));
 }

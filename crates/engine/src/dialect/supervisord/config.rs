@@ -2,6 +2,7 @@
 
 use super::facts::Want;
 use crate::dialect::Diagnostic;
+use crate::machine::Budget;
 use crate::signal::Signal;
 use crate::spec::Cgroup;
 use alloc::collections::BTreeSet;
@@ -87,6 +88,9 @@ pub struct Daemon {
     pub nocleanup: bool,
     /// Whether colours are taken out of the output of programs.
     pub strip_ansi: bool,
+    /// How many restarts there may be over all programs; none: nobody has said.
+    #[serde(default)]
+    pub restart_budget: Option<Budget>,
     /// Variables for every program.
     pub environment: Vec<(String, String)>,
 }
@@ -337,6 +341,9 @@ pub struct Program {
     pub backoff_delay: i64,
     /// How many seconds one waits at most.
     pub backoff_cap: i64,
+    /// By how much each is longer than the last, in hundredths; none: by the first.
+    #[serde(default)]
+    pub backoff_factor: Option<u32>,
     /// How many seconds two starts are apart at least.
     pub restart_pace: i64,
     /// What its control group is.

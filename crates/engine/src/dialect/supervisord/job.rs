@@ -113,9 +113,15 @@ fn job(
     policy.start_retries = Some(clamped(program.startretries));
     policy.backoff = Backoff {
         delay: seconds(program.backoff_delay),
-        factor_percent: 100,
-        step: seconds(program.backoff_delay),
+        factor_percent: program.backoff_factor.unwrap_or(100),
+        step: match program.backoff_factor {
+            None => seconds(program.backoff_delay),
+            Some(_) => Span::ZERO,
+        },
         cap: seconds(program.backoff_cap.max(program.backoff_delay)),
+        // As the original, unless keys of ours say otherwise.
+        jitter_percent: 0,
+        reset: Span::ZERO,
         pace: seconds(program.restart_pace),
         ..Backoff::default()
     };

@@ -27,7 +27,7 @@ pub use job::namespec;
 pub use options::{help, Client, Head, Key, Kind, Scope, OPTIONS};
 pub use programs::PROCESSES_MAX;
 pub use python::repr;
-pub use read::{judge, read, read_client, FILES_MAX};
+pub use read::{judge, read, read_client, FILES_MAX, MAIN_INTERFACE};
 pub use value::LEVELS;
 
 #[cfg(test)]

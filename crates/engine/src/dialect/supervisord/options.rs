@@ -6,6 +6,7 @@
 use super::config::{Access, Daemon, Group, Listen, Owner, Pool, Program, Server};
 use super::value::{self, Given};
 use crate::dialect::upstart;
+use crate::machine::Budget;
 use crate::names::JobName;
 use crate::spec::JobSpec;
 use alloc::format;
@@ -385,6 +386,21 @@ pub const OPTIONS: &[Key] = &[
         source: SUPERVISOR,
         read: Read::Daemon(|d, v| {
             d.strip_ansi = v.boolean()?;
+            Ok(())
+        }),
+    },
+    Key {
+        section: Kind::Daemon,
+        key: "restart_budget",
+        value: "RATE[:BURST]",
+        default: None,
+        scope: Scope::Here,
+        help: "restarts at most so many a second over all; 50:1000",
+        source: OURS,
+        read: Read::Daemon(|d, v| {
+            d.restart_budget = Some(Budget::from_text(v.text).ok_or_else(|| {
+                format!("not a number of restarts a second, as 50 or 50:1000: {}", v.text)
+            })?);
             Ok(())
         }),
     },
@@ -792,6 +808,49 @@ pub const OPTIONS: &[Key] = &[
     },
     Key {
         section: Kind::Program,
+        key: "backoff_factor",
+        value: "NUMBER",
+        default: None,
+        scope: Scope::Program,
+        help: "makes each wait so many times the last",
+        source: OURS,
+        read: Read::Program(|p, v| {
+            p.backoff_factor = Some(factor(v.text)?);
+            Ok(())
+        }),
+    },
+    Key {
+        section: Kind::Program,
+        key: "backoff_jitter",
+        value: "PERCENT",
+        default: None,
+        scope: Scope::Program,
+        help: "adds to a wait at random, up to it; 0",
+        source: OURS,
+        read: Read::Program(|p, v| stanza(p, v, "respawn jitter", Lines::One)),
+    },
+    Key {
+        section: Kind::Program,
+        key: "backoff_reset",
+        value: "SECONDS",
+        default: None,
+        scope: Scope::Program,
+        help: "counts a shorter run as a failed start; startsecs",
+        source: OURS,
+        read: Read::Program(|p, v| stanza(p, v, "respawn reset", Lines::One)),
+    },
+    Key {
+        section: Kind::Program,
+        key: "backoff_retry",
+        value: "SECONDS",
+        default: None,
+        scope: Scope::Program,
+        help: "tries so often where it would be FATAL",
+        source: OURS,
+        read: Read::Program(|p, v| stanza(p, v, "respawn retry", Lines::One)),
+    },
+    Key {
+        section: Kind::Program,
         key: "restart_pace",
         value: "SECONDS",
         default: Some("1"),
@@ -982,6 +1041,16 @@ pub const OPTIONS: &[Key] = &[
         help: "sets a resource limit; one on each line",
         source: OURS,
         read: Read::Program(|p, v| stanza(p, v, "limit", Lines::Each)),
+    },
+    Key {
+        section: Kind::Program,
+        key: "allow",
+        value: "ROLE user NAME | group NAME | everybody",
+        default: None,
+        scope: Scope::Program,
+        help: "grants a role over the program; one on each line",
+        source: OURS,
+        read: Read::Program(|p, v| stanza(p, v, "allow", Lines::Each)),
     },
     Key {
         section: Kind::Program,
@@ -1423,6 +1492,13 @@ fn stanza(
         program.stanzas.push_str(&line);
     }
     Ok(())
+}
+
+/// Reads by how much each wait is longer than the last; in hundredths.
+fn factor(text: &str) -> Result<u32, String> {
+    let number = text.parse::<f64>().ok().filter(|number| (1.0..=1000.0).contains(number));
+    let number = number.ok_or_else(|| format!("not a factor from 1 to 1000: {text}"))?;
+    Ok((number * 100.0 + 0.5) as u32)
 }
 
 fn buffer_size(pool: &mut Pool, v: &mut Given<'_, '_>) -> Result<(), String> {

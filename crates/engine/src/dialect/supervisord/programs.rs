@@ -483,6 +483,7 @@ impl Program {
             stanzas: String::new(),
             backoff_delay: 0,
             backoff_cap: 0,
+            backoff_factor: None,
             restart_pace: 0,
             cgroups: Vec::new(),
             exitcodes: Vec::new(),

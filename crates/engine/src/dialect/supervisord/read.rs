@@ -22,7 +22,7 @@ pub const FILES_MAX: usize = 1000;
 const CHUNK: usize = 8192;
 
 /// The factory of the interface that the original brings with it.
-pub(super) const MAIN_INTERFACE: &str = "supervisor.rpcinterface:make_main_rpcinterface";
+pub const MAIN_INTERFACE: &str = "supervisor.rpcinterface:make_main_rpcinterface";
 
 /// Returns what a configuration says. Never fails, on any bytes. Facts that are missing are taken to
 /// be favourable, and named in `wants`: find them out and read again.
@@ -562,6 +562,7 @@ impl Daemon {
             childlogdir: facts.temporary.clone(),
             nocleanup: false,
             strip_ansi: false,
+            restart_budget: None,
             environment: Vec::new(),
         }
     }

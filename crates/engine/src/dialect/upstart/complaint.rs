@@ -53,6 +53,8 @@ pub enum Complaint {
     Owner,
     /// Not the place of a socket.
     Socket,
+    /// Not a right.
+    Allow,
     /// Not a backoff.
     Backoff,
     /// `and` beside `or`.
@@ -86,7 +88,7 @@ pub enum Complaint {
 impl Complaint {
     /// Every complaint with its name for programs, how bad it is, and what is said. The texts of
     /// errors are the original's (Source: Upstart 1.13.2 and libnih 1.0.4) where it has one.
-    pub const TABLE: [(Complaint, &'static str, Severity, &'static str); 38] = [
+    pub const TABLE: [(Complaint, &'static str, Severity, &'static str); 39] = [
         (Complaint::UnknownStanza, "unknown-stanza", Severity::Error, "Unknown stanza"),
         (Complaint::ChromeOsStanza, "chromeos-stanza", Severity::Error, "Unknown stanza"),
         (Complaint::ExpectedToken, "expected-token", Severity::Error, "Expected token"),
@@ -185,6 +187,12 @@ impl Complaint {
             "illegal-socket",
             Severity::Error,
             "Illegal socket, expected tcp://HOST:PORT or unix:///PATH",
+        ),
+        (
+            Complaint::Allow,
+            "illegal-right",
+            Severity::Error,
+            "Illegal right, expected ROLE user NAME, ROLE group NAME or ROLE everybody",
         ),
         (
             Complaint::Backoff,

@@ -36,8 +36,10 @@ pub struct Notes {
     pub manual: Option<Word>,
     /// Variables that the `start on` that counts wants to be set.
     pub variables: Vec<(Text, Word)>,
-    /// The last `respawn limit` or `respawn backoff`.
+    /// The last stanza that says how to respawn and has no meaning without `respawn`.
     pub respawn_limit: Option<Word>,
+    /// Whether `respawn reset` was given.
+    pub reset: bool,
     /// The last `expect`.
     pub expect: Option<Word>,
     /// The commands this file has given.
@@ -90,6 +92,7 @@ fn walk(spec: JobSpec, file: &[u8], mut begins: impl FnMut(Cursor)) -> (Draft<'_
         manual: None,
         variables: Vec::new(),
         respawn_limit: None,
+        reset: false,
         expect: None,
         commands: BTreeMap::new(),
     };

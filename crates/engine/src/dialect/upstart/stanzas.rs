@@ -9,6 +9,7 @@ use super::value::{self, natural, permissions, seconds, INT_MAX};
 use crate::cgroup;
 use crate::dialect::meant::did_you_mean;
 use crate::process::Role;
+use crate::rights;
 use crate::spec::{
     Backoff, Cgroup, Command, Console, EnvRow, Expect, KillMode, Limits, LogPlace, LogPolicy,
     NormalExit, OnFull, Resource, Respawn, RespawnLimit, Socket, SocketPlace, StandardInput,
@@ -18,6 +19,7 @@ use crate::time::Span;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
+use alloc::vec;
 use alloc::vec::Vec;
 
 /// What a stanza does to the draft of a job; the reader stands behind the stanza's words.
@@ -123,6 +125,7 @@ pub const STANZAS: &[Stanza] = &[
         d.notes.variables.clear();
         Ok(())
     }),
+    row("allow", "ROLE user NAME | group NAME | everybody", "grants a role over it", OURS, allow),
     row("instance", "NAME", "makes many instances; NAME has variables", INIT5, |d| {
         text(d, |d, text| d.spec.instance = text)
     }),
@@ -147,12 +150,7 @@ pub const STANZAS: &[Stanza] = &[
         d.spec.policy.backoff.pace = decimal_seconds(&word)?;
         d.reader.end_of_line()
     }),
-    row("start retries", "COUNT", "tries so often when main ends too early", OURS, |d| {
-        let word = d.reader.argument("a count")?;
-        let count = natural(&word, INT_MAX, Complaint::Count)?;
-        d.spec.policy.start_retries = Some(u32::try_from(count).unwrap_or(u32::MAX));
-        d.reader.end_of_line()
-    }),
+    row("start retries", "COUNT", "tries so often when main ends too early", OURS, start_retries),
     row("respawn limit", "COUNT SECONDS | unlimited", "bounds respawning; 10 5", INIT5, |d| {
         respawn_limit(d)
     }),
@@ -163,6 +161,26 @@ pub const STANZAS: &[Stanza] = &[
         OURS,
         respawn_backoff,
     ),
+    row("respawn jitter", "PERCENT", "adds to a back-off at random, up to it; 20", OURS, |d| {
+        let word = d.reader.argument("a number of hundredths")?;
+        let percent = natural(&word, 100, Complaint::Count)?;
+        d.spec.policy.backoff.jitter_percent = u32::try_from(percent).unwrap_or(100);
+        d.notes.respawn_limit = Some(d.notes.stanza.clone());
+        d.reader.end_of_line()
+    }),
+    row("respawn reset", "SECONDS", "forgets failures when main stayed up for it; 60", OURS, |d| {
+        let word = d.reader.argument("a number of seconds")?;
+        d.spec.policy.backoff.reset = decimal_seconds(&word)?;
+        d.notes.reset = true;
+        d.notes.respawn_limit = Some(d.notes.stanza.clone());
+        d.reader.end_of_line()
+    }),
+    row("respawn retry", "SECONDS", "tries so often where it would be given up", OURS, |d| {
+        let word = d.reader.argument("a number of seconds")?;
+        d.spec.policy.backoff.retry = Some(decimal_seconds(&word)?);
+        d.notes.respawn_limit = Some(d.notes.stanza.clone());
+        d.reader.end_of_line()
+    }),
     row("normal exit", "STATUS|SIGNAL...", "lists ends that are no failure", INIT5, |d| {
         normal_exit(d)
     }),
@@ -428,7 +446,7 @@ fn respawn(draft: &mut Draft<'_>) -> Result<(), Fault> {
         let word = draft.reader.argument("the end of the line")?;
         let help = did_you_mean(
             &word.text,
-            &["limit", "backoff", "always", "pace"],
+            &["limit", "backoff", "always", "pace", "jitter", "reset", "retry"],
             "`respawn` stands alone; the command goes into `exec`",
         );
         return Err(Fault::at(Complaint::UnknownStanza, &word).help(help));
@@ -455,6 +473,18 @@ fn respawn_limit(draft: &mut Draft<'_>) -> Result<(), Fault> {
     draft.spec.policy.respawn_limit = limit;
     draft.notes.respawn_limit = Some(draft.notes.stanza.clone());
     Ok(())
+}
+
+fn start_retries(draft: &mut Draft<'_>) -> Result<(), Fault> {
+    let word = draft.reader.argument("a count")?;
+    let count = natural(&word, INT_MAX, Complaint::Count)?;
+    let policy = &mut draft.spec.policy;
+    policy.start_retries = Some(u32::try_from(count).unwrap_or(u32::MAX));
+    // What was ready counts as well started, unless somebody says how long it must have run.
+    if !draft.notes.reset && policy.backoff.reset == Backoff::default().reset {
+        policy.backoff.reset = Span::ZERO;
+    }
+    draft.reader.end_of_line()
 }
 
 /// A number of `respawn backoff`: how much, where, and whether it has a `+`.
@@ -499,9 +529,8 @@ fn respawn_backoff(draft: &mut Draft<'_>) -> Result<(), Fault> {
         return Err(refused("CAP must be at least DELAY, and FACTOR at least 1"));
     }
     let factor_percent = u32::try_from(factor).unwrap_or(u32::MAX);
-    let Backoff { jitter_percent, reset, pace, .. } = draft.spec.policy.backoff;
-    draft.spec.policy.backoff =
-        Backoff { delay: span, factor_percent, step, cap, jitter_percent, reset, pace };
+    let said = draft.spec.policy.backoff;
+    draft.spec.policy.backoff = Backoff { delay: span, factor_percent, step, cap, ..said };
     draft.notes.respawn_limit = Some(draft.notes.stanza.clone());
     Ok(())
 }
@@ -575,6 +604,28 @@ fn log_owner(draft: &mut Draft<'_>) -> Result<(), Fault> {
     let owner = owner(draft)?;
     draft.reader.end_of_line()?;
     draft.spec.attrs.log.owner = Some(owner);
+    Ok(())
+}
+
+fn allow(draft: &mut Draft<'_>) -> Result<(), Fault> {
+    let mut words = vec![draft.reader.argument("look, operate or administer")?];
+    while draft.reader.has_token() {
+        words.push(draft.reader.argument("a word")?);
+    }
+    let texts: Vec<&[u8]> = words.iter().map(|word| &word.text[..]).collect();
+    let (allow, taken) = rights::read(&texts).map_err(|mistake| {
+        // What is missing is missed behind the last word.
+        let fault = match words.get(mistake.word) {
+            Some(word) => Fault::at(Complaint::Allow, word),
+            None => draft.reader.fault_here(Complaint::Allow),
+        };
+        fault.help(mistake.help)
+    })?;
+    if let Some(word) = words.get(taken) {
+        return Err(Fault::at(Complaint::UnexpectedToken, word));
+    }
+    draft.reader.end_of_line()?;
+    draft.spec.policy.allow.push(allow);
     Ok(())
 }
 

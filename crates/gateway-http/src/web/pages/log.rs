@@ -20,7 +20,8 @@ const LIMITS: (i64, i64) = (1024, 1024 * 1024);
 pub async fn log(gateway: &Gateway, query: &Query) -> Response<Page> {
     let Some(name) = query.value("processname").filter(|name| !name.is_empty()) else {
         let why = "No process name found";
-        return mistake(gateway, StatusCode::NOT_FOUND, "Log", why);
+        // Source of the status: Supervisor 4.3.0, web.py.
+        return mistake(gateway, StatusCode::OK, "Log", why);
     };
     let title = format!("Log of {name}");
     let found = match instances::all(&gateway.control, Listed::Own).await {

@@ -291,7 +291,7 @@ pub const COMMANDS: &[CommandRow] = &[
         group: Group::Other,
         usage: "ADDRESS",
         synopsis: "Inform Upstart of D-Bus address to connect to.",
-        help: "Accepted for the sake of old scripts: Upright itself is on no bus.",
+        help: "Clients on the bus at ADDRESS are answered from then on.",
         options: &[],
         run: act::notify_dbus_address,
     },

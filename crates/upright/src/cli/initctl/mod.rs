@@ -9,6 +9,7 @@ mod sessions;
 use super::client::{Client, Trouble};
 use super::connect::{self, Address, SYSTEM_SOCKET};
 use super::options::{parse, Order, Stop};
+use super::shape::Shape;
 use super::World;
 use commands::{CommandRow, COMMANDS};
 use engine::control::answer::Answer;
@@ -228,6 +229,18 @@ impl Session<'_, '_> {
             (_, _) => "Upright is not on it; leave --session out to use its control socket",
         };
         self.error(&format!("Unable to connect to session bus: {why}"))
+    }
+}
+
+/// Returns what its command line may have.
+pub fn shape() -> Shape {
+    let command = |row: &CommandRow| {
+        let options = row.options.iter().chain(options::COMMON);
+        Shape::simple((row.name, row.synopsis, row.help), row.usage, options)
+    };
+    Shape {
+        commands: COMMANDS.iter().map(command).collect(),
+        ..Shape::simple(("initctl", "Control the init daemon.", ""), "", options::COMMON)
     }
 }
 

@@ -5,6 +5,7 @@ use super::{texts, Exit, Form, Session};
 use crate::cli::connect;
 use crate::supervisord;
 use clap::ArgMatches;
+use engine::dialect::rights::{self, Accounts};
 use engine::dialect::{self, Diagnostic, Parsed, Severity};
 use engine::names::JobName;
 use engine::text::Text;
@@ -106,6 +107,8 @@ enum Kind {
     Override,
     /// Supervisor's programs.
     Ini,
+    /// Who may do what.
+    Rights,
 }
 
 fn extension(path: &Path) -> Option<Kind> {
@@ -113,6 +116,7 @@ fn extension(path: &Path) -> Option<Kind> {
         b"conf" => Some(Kind::Conf),
         b"override" => Some(Kind::Override),
         b"ini" => Some(Kind::Ini),
+        b"rights" => Some(Kind::Rights),
         _ => None,
     }
 }
@@ -122,15 +126,27 @@ fn read(path: &Path) -> Result<Vec<Judged>, String> {
     let bytes = bytes(path)?;
     let Some(kind) = extension(path) else {
         return Err(String::from(
-            "is no job file: its name must end in .conf or .override, or in .ini for programs",
+            "is no job file: its name must end in .conf or .override, in .ini for programs, or in .rights",
         ));
     };
     if kind == Kind::Ini || (kind == Kind::Conf && supervisord::begins_with_section(&bytes)) {
         return Ok(programs(path, &bytes));
     }
+    if kind == Kind::Rights {
+        let diagnostics = rights::read(&bytes, Some(&accounts())).diagnostics;
+        let path = printable(&path.display().to_string());
+        return Ok(vec![Judged { path, bytes, diagnostics }]);
+    }
     let parsed = parse(path, &bytes)?;
     let path = printable(&path.display().to_string());
     Ok(vec![Judged { path, bytes, diagnostics: parsed.diagnostics }])
+}
+
+/// Returns who there is on this machine.
+fn accounts() -> Accounts {
+    let (users, groups) = sys::users::names(Path::new("/"));
+    let texts = |names: Vec<Vec<u8>>| names.into_iter().map(Text::from).collect();
+    Accounts { users: texts(users), groups: texts(groups) }
 }
 
 /// Reads a job file as the daemon would.

@@ -25,7 +25,7 @@ pub(super) enum Talks {
     Nobody,
     /// It becomes another program.
     Becomes,
-    /// It becomes another program, which reads its arguments.
+    /// It reads its arguments itself: they are those of another program.
     Hands,
 }
 
@@ -52,7 +52,7 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     CommandRow {
         name: "run",
         about: "Run one program as the init of a container: reap, pass signals on, exit as it does",
-        arguments: Vec::new,
+        arguments: || vec![many("program", "PROGRAM", "The program with its arguments, after the flags of tini")],
         talks: Talks::Hands,
         run: up::run,
     },
@@ -182,6 +182,7 @@ pub(super) const COMMANDS: &[CommandRow] = &[
                     .help("Begin after the one of this number"),
                 one("since", "TIME", "Only what happened within this time: 90, 90s, 5m, 2h, 1d").long("since"),
                 one("job", "PATTERN", "Only of jobs whose names match").long("job"),
+                one("event", "PATTERN", "Only events whose names match").long("event"),
                 one("kind", "KIND", "Only these: event, state, goal, failed, job or program").long("kind"),
             ]
         },
@@ -285,6 +286,13 @@ pub(super) const COMMANDS: &[CommandRow] = &[
         arguments: Vec::new,
         talks: Talks::Daemon,
         run: changes::upgrade,
+    },
+    CommandRow {
+        name: "complete",
+        about: "Print what may come next in a command line, for shells",
+        arguments: || vec![many("word", "WORD", "The words of that command line, the last as far as it is typed")],
+        talks: Talks::Hands,
+        run: super::complete,
     },
     CommandRow {
         name: "version",

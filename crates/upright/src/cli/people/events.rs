@@ -49,12 +49,13 @@ pub(super) fn events(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Res
 }
 
 /// The kinds of notices, as `--kind` names them.
-const KINDS: [&str; 6] = ["event", "state", "goal", "failed", "job", "program"];
+pub(in crate::cli) const KINDS: [&str; 6] = ["event", "state", "goal", "failed", "job", "program"];
 
 /// Which notices are shown.
 struct Filter {
     since: Option<Span>,
     job: Option<Text>,
+    event: Option<Text>,
     kind: Option<String>,
 }
 
@@ -72,6 +73,7 @@ impl Filter {
             None => Ok(Filter {
                 since,
                 job: text(matches, "job"),
+                event: text(matches, "event"),
                 kind: text(matches, "kind").map(|kind| kind.lossy().into_owned()),
             }),
         }
@@ -89,7 +91,18 @@ impl Filter {
             .job
             .as_ref()
             .is_none_or(|pattern| job.is_some_and(|job| glob::matches(pattern.bytes(), job)));
-        young && of_kind && of_job
+        let of_name = self.event.as_ref().is_none_or(|pattern| match &notice.what {
+            machine::Notice::Event { name, .. } => {
+                glob::matches(pattern.bytes(), name.text().bytes())
+            }
+            machine::Notice::State { .. }
+            | machine::Notice::Goal { .. }
+            | machine::Notice::Failed { .. }
+            | machine::Notice::Job { .. }
+            | machine::Notice::Program(_)
+            | machine::Notice::Restarted => false,
+        });
+        young && of_kind && of_job && of_name
     }
 }
 

@@ -15,7 +15,8 @@ mod why;
 mod why_event;
 
 use super::client::{Client, Trouble};
-use super::connect;
+use super::shape::Shape;
+use super::{complete, connect};
 use super::{Look, World};
 use clap::ArgMatches;
 use engine::control::answer::Answer;
@@ -27,6 +28,8 @@ use engine::text::Text;
 use shown::words::{printable, reason};
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+pub(in crate::cli) use events::KINDS;
 
 /// Why a command did not succeed; it has been said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +107,20 @@ pub fn run(world: &mut World<'_>) -> u8 {
         Ok(()) => 0,
         Err(exit) => exit.code(),
     }
+}
+
+/// Returns what the command line may have.
+pub fn shape() -> Shape {
+    let mut cli = commands::cli();
+    // With the options that every command has.
+    cli.build();
+    Shape::of_command(&cli)
+}
+
+/// Prints what may come next in a command line.
+fn complete(session: &mut Session<'_, '_>, _: &ArgMatches) -> Result<(), Exit> {
+    complete::run(session.world);
+    Ok(())
 }
 
 /// Says what is wrong with the command line, or what help was asked for.
@@ -200,7 +217,9 @@ impl Session<'_, '_> {
         match (refused.failure(), &shown) {
             (Some(failure), Some(shown)) => {
                 let verb = about.verb;
-                self.world.say(&format!("{shown}: cannot {verb}: {}", reason(&failure)));
+                let concern = refused.concern.as_ref();
+                let why = reason(&failure, concern);
+                self.world.say(&format!("{shown}: cannot {verb}: {why}"));
             }
             (_, _) => self.world.say(&format!("upright: {}", printable(&refused.message))),
         }
@@ -242,6 +261,7 @@ impl About {
             Call::Ask(Request::Reload(target), _) => (Some(&target.job), "reload"),
             Call::Ask(Request::Signal(target, _), _) => (Some(&target.job), "signal"),
             Call::SendInput(target, _) => (Some(&target.job), "write to"),
+            Call::ClearLog(target, _) => (Some(&target.job), "clear"),
             Call::Settings(job) => (Some(job), "look"),
             Call::Status(target) | Call::Why(target) | Call::LogPath(target, _) => {
                 (Some(&target.job), "look")

@@ -3,11 +3,12 @@
 use super::commands::{Talks, COMMANDS};
 use super::*;
 use crate::cli::client::fake::{Act, Server};
+
 use engine::control::answer::Version;
 use engine::control::call::{Follow, Listed};
 use engine::control::notice::Notice;
 use engine::machine;
-use engine::machine::request::{Asked, Failure, Refusal, Request, Wait};
+use engine::machine::request::{Asked, Failure, Refusal, Reply, Request, Wait};
 use engine::machine::state::{Goal, State};
 use engine::names::{EventName, JobName};
 use engine::process::{Exit as End, Role, Step};
@@ -173,11 +174,14 @@ fn a_start_that_fails_says_why_and_what_the_job_wrote_and_what_to_type_next() {
     let failure = Failure::NotSpawned(Role::Main, Step::Chdir, 2);
     let name = JobName::try_from("db").unwrap();
     let refusal = Refusal::Failed(Asked::Start, name, InstanceName::default(), failure);
-    let fault =
-        || Fault::refused(&refusal, Some(Text::from("reading config\nbind: \u{1b}[31mno\n")));
+    let fault = || {
+        let output = Some(Text::from("reading config\nbind: \u{1b}[31mno\n"));
+        Answer::of_reply(Reply::Refused(refusal.clone()), output, Some("/srv/db".into()))
+            .unwrap_err()
+    };
     let ran = talk("upright start db", vec![Act::Answer(Err(fault()))]);
     let expected = "\
-db: cannot start: main process: unable to change working directory: No such file or directory
+db: cannot start: main process: unable to change working directory /srv/db: No such file or directory
 The last that it wrote:
   | reading config
   | bind: \\u{1b}[31mno
@@ -335,7 +339,12 @@ fn a_start_up_is_told_as_blame_as_a_chain_and_as_a_picture() {
 
 fn happened(sequence: u64, age: u64, name: &str, row: &str) -> Notice {
     let name = EventName::try_from(name).unwrap();
-    let what = machine::Notice::Event { name, env: vec![Text::from(row)], failed: false };
+    let what = machine::Notice::Event {
+        name,
+        env: vec![Text::from(row)],
+        failed: false,
+        cause: String::new(),
+    };
     Notice { sequence, missed: 0, age: Some(Span::secs(age)), what }
 }
 
@@ -444,6 +453,7 @@ fn events_are_shown_one_line_each_with_what_was_missed() {
         name: EventName::try_from("net-up").unwrap(),
         env: vec![Text::from("IFACE=eth0")],
         failed: true,
+        cause: String::from("uid 0 (initctl, process 7) emitted it"),
     };
     let state = machine::Notice::State {
         job: JobName::try_from("web").unwrap(),
@@ -460,7 +470,7 @@ fn events_are_shown_one_line_each_with_what_was_missed() {
     };
     let script = || vec![Act::Tell(notices()), Act::Answer(Ok(Answer::Done))];
     let ran = talk("upright events", script());
-    let expected = "(6 missed)\n7 event net-up IFACE=eth0 (failed)\n8 job web start/running (was post-start)\n";
+    let expected = "(6 missed)\n7 event net-up IFACE=eth0 (failed)  <- uid 0 (initctl, process 7) emitted it\n8 job web start/running (was post-start)\n";
     assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (0, expected, ""));
     assert_eq!(ran.calls, [Call::Events(Some(0), Follow::Off)]);
     let ran = talk("upright events --json -f --after 6", script());
@@ -468,6 +478,10 @@ fn events_are_shown_one_line_each_with_what_was_missed() {
     let lines: Vec<serde_json::Value> =
         ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines[1]["state"]["to"], "running");
+    assert_eq!(lines[0]["event"]["cause"], "uid 0 (initctl, process 7) emitted it");
+    let lines_of = |options: &str| talk(&format!("upright events {options}"), script()).out;
+    assert!(lines_of("--event net-*").ends_with("emitted it\n"));
+    assert_eq!(lines_of("--event started"), "");
 }
 
 #[test]

@@ -20,13 +20,28 @@ pub(super) const OPTIONS: &[(&str, &str, &str)] = &[
         "SECONDS",
         "Stop everything within this time [default: 10 as PID 1, else none]",
     ),
+    (
+        "restart-budget",
+        "RATE[:BURST]",
+        "Restart at most so many jobs a second that ended soon [default: 50:1000]",
+    ),
     ("logdir", "DIR", "Keep what jobs write in files there [default: none as PID 1]"),
     (
         "statedir",
         "DIR",
         "Keep what is disabled, masked or stopped for good there [default: nowhere]",
     ),
-    ("default-console", "VALUE", "Where output goes by default: log, stdout, none, output, owner"),
+    ("audit", "FILE", "Write there who did what [default: nowhere]"),
+    (
+        "rights",
+        "FILE",
+        "Let users and groups do what is granted there [default: DIR/upright.rights]",
+    ),
+    (
+        "default-console",
+        "CONSOLE",
+        "Where output goes by default: log, stdout, none, output, owner",
+    ),
 ];
 
 pub(super) fn up(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result<(), Exit> {

@@ -13,6 +13,7 @@ mod when;
 use super::client::Client;
 use super::connect::{self, Address, SYSTEM_SOCKET};
 use super::options::{parse, OptionRow, Order, Stop};
+use super::shape::Shape;
 use super::{layout, World};
 use engine::text::Text;
 use level::Level;
@@ -273,6 +274,15 @@ const fn with_argument(
 /// Returns the command of that name.
 pub fn find(name: &str) -> Option<&'static ToolRow> {
     TOOLS.iter().find(|row| row.name == name)
+}
+
+/// Returns what their command lines may have.
+pub fn shapes() -> Vec<Shape> {
+    let shape = |row: &ToolRow| {
+        let options = row.options.iter().chain(COMMON);
+        Shape::simple((row.name, row.synopsis, row.help), row.usage, options)
+    };
+    TOOLS.iter().map(shape).collect()
 }
 
 /// Runs a command; returns the exit code.
