@@ -16,6 +16,9 @@ script           bsdutils
 last             util-linux
 start-stop-daemon dpkg
 puma             puma
+thin             thin
+gunicorn         gunicorn
+redis-server     redis-server
 ssh              openssh-client
 nginx            nginx-light
 dbus-daemon      dbus-daemon
@@ -61,6 +64,12 @@ python3 -c 'import ensurepip' 2> /dev/null || { missing=" venv" packages=" pytho
 # Debian's own Python has the modules, whichever comes first in PATH.
 /usr/bin/python3 -c 'import dbus, gi' 2> /dev/null || {
     missing="$missing python3-dbus" packages="$packages python3-dbus python3-gi gir1.2-glib-2.0"
+}
+/usr/bin/python3 -c 'import pyramid' 2> /dev/null || {
+    missing="$missing python3-pyramid" packages="$packages python3-pyramid"
+}
+ruby -e 'require "redis"' 2> /dev/null || {
+    missing="$missing ruby-redis" packages="$packages ruby-redis"
 }
 # A name service that needs no network.
 [ -e /usr/lib/libnss_extrausers.so.2 ] || {

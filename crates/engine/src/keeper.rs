@@ -314,10 +314,10 @@ pub enum FromKeeper {
         /// The signal.
         signal: u8,
     },
-    /// The binary of `Upgrade` could not be executed; everything is as it was.
+    /// The binary of `Upgrade` is not gone on in; everything is as it was.
     NotUpgraded {
-        /// Why, as the kernel said it.
-        errno: i32,
+        /// Why.
+        why: NotUpgraded,
     },
     /// What `Lend` asked for, attached; with nothing attached there is no such end, or no more.
     Lent {
@@ -419,6 +419,15 @@ impl Head {
         let head = Head { kind: head[1], flags: head[3], slot: Some(slot), a, b, c: long(24) };
         Some((head, slot, payload))
     }
+}
+
+/// Why another binary is not gone on in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotUpgraded {
+    /// The kernel refused something, with this errno.
+    Refused(i32),
+    /// It was to show that it can take the keeper's place, and ended like this.
+    Died(Exit),
 }
 
 fn exit_words(exit: Exit) -> (i32, u8) {
@@ -612,7 +621,13 @@ impl FromKeeper {
                 Head { a: pid, b, c: sequence, flags, ..Head::of(72) }
             }
             FromKeeper::Signalled { signal } => Head { a: i32::from(signal), ..Head::of(73) },
-            FromKeeper::NotUpgraded { errno } => Head { b: errno, ..Head::of(74) },
+            FromKeeper::NotUpgraded { why: NotUpgraded::Refused(errno) } => {
+                Head { b: errno, ..Head::of(74) }
+            }
+            FromKeeper::NotUpgraded { why: NotUpgraded::Died(exit) } => {
+                let (b, flags) = exit_words(exit);
+                Head { b, flags, ..Head::of(76) }
+            }
             FromKeeper::Lent { slot, end } => {
                 Head { slot: Some(slot), flags: end.code(), ..Head::of(75) }
             }
@@ -655,7 +670,8 @@ impl FromKeeper {
                 FromKeeper::OrphanExited { sequence: h.c, pid: h.a, exit: exit_of(h.b, h.flags)? }
             }
             73 => FromKeeper::Signalled { signal: u8::try_from(h.a).ok()? },
-            74 => FromKeeper::NotUpgraded { errno: h.b },
+            74 => FromKeeper::NotUpgraded { why: NotUpgraded::Refused(h.b) },
+            76 => FromKeeper::NotUpgraded { why: NotUpgraded::Died(exit_of(h.b, h.flags)?) },
             75 => FromKeeper::Lent { slot, end: End::from_code(h.flags)? },
             _ => return None,
         })
@@ -816,7 +832,8 @@ mod tests {
                 exit: Exit::Signal { signal: 9, core: false },
             },
             FromKeeper::Signalled { signal: 15 },
-            FromKeeper::NotUpgraded { errno: 8 },
+            FromKeeper::NotUpgraded { why: NotUpgraded::Refused(8) },
+            FromKeeper::NotUpgraded { why: NotUpgraded::Died(Exit::Status(83)) },
             FromKeeper::Lent { slot: SLOT, end: End::Spill },
         ] {
             assert_eq!(FromKeeper::decode(&message.encode()), Some(message));

@@ -22,17 +22,20 @@ pub enum Role {
     PostStop,
     /// Loads a security profile before anything else runs.
     Security,
+    /// Says whether the job may be touched, beside its other processes.
+    Check,
 }
 
 impl Role {
     /// Every role, in the order of status output.
-    pub const ALL: [Role; 6] = [
+    pub const ALL: [Role; 7] = [
         Role::Main,
         Role::PreStart,
         Role::PostStart,
         Role::PreStop,
         Role::PostStop,
         Role::Security,
+        Role::Check,
     ];
 
     /// Returns the name used in job files, events, logs and status.
@@ -44,6 +47,7 @@ impl Role {
             Role::PreStop => "pre-stop",
             Role::PostStop => "post-stop",
             Role::Security => "security",
+            Role::Check => "check",
         }
     }
 
@@ -56,6 +60,7 @@ impl Role {
             Role::PreStop => 3,
             Role::PostStop => 4,
             Role::Security => 5,
+            Role::Check => 6,
         }
     }
 

@@ -403,6 +403,9 @@ pub enum OnFull {
     Block,
 }
 
+/// How long a check may take where its job does not say: who asked for a restart waits for it.
+pub const CHECK_TIMEOUT: Span = Span::secs(60);
+
 /// What the engine decides by.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
@@ -431,7 +434,8 @@ pub struct Policy {
     pub expect: Expect,
     /// How long an `expect` may take before the original is taken for main.
     pub expect_timeout: Span,
-    /// Time limits of the other processes, by role; none: unlimited.
+    /// Time limits of the other processes, by role; none: unlimited, of a check [`CHECK_TIMEOUT`]. Zero,
+    /// of a check alone: unlimited.
     pub timeouts: Few<Role, Span>,
     /// How often a start is tried again when main ended before it was ready, or could not be
     /// executed; none: it is not, and an early end is an end like any other.

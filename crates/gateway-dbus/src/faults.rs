@@ -18,7 +18,7 @@ pub struct Error {
 }
 
 /// A code of a refusal, and the error that it is. A code that is not here is `Failed`.
-const CODES: [(&str, &str, &str); 13] = [
+const CODES: [(&str, &str, &str); 14] = [
     ("unknown-job", UPSTART, "UnknownJob"),
     ("unknown-instance", UPSTART, "UnknownInstance"),
     ("already-running", UPSTART, "AlreadyStarted"),
@@ -26,6 +26,7 @@ const CODES: [(&str, &str, &str); 13] = [
     ("not-running", UPSTART, "NotRunning"),
     ("failed", UPSTART, "JobFailed"),
     ("superseded", UPSTART, "JobFailed"),
+    ("check-failed", UPSTART, "JobFailed"),
     ("event-failed", UPSTART, "EventFailed"),
     ("bad-env", FREEDESKTOP, "InvalidArgs"),
     ("empty-event-name", FREEDESKTOP, "InvalidArgs"),

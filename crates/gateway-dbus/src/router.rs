@@ -49,7 +49,9 @@ impl Later {
     pub async fn answer(self) -> Result<Value, Error> {
         let answer = self.pending.answer().await.map_err(Error::from);
         let value = answer.map(|answer| match (self.shape, answer) {
-            (Shape::Path, Answer::Instance(Some(view))) => Value::Path(path_of(&view)),
+            (Shape::Path, Answer::Instance(Some(view)) | Answer::Checked(Some(view), _)) => {
+                Value::Path(path_of(&view))
+            }
             (Shape::Path | Shape::Nothing, _) => Value::Nothing,
         });
         value.map_err(|error| hidden(error, &self.object, self.unknown))

@@ -15,6 +15,7 @@ pub mod epoll;
 pub mod first;
 pub mod ground;
 pub mod heap;
+pub mod lifeline;
 pub mod limits;
 pub mod lock;
 pub mod logfile;

@@ -93,6 +93,11 @@ impl Binary {
         }
     }
 
+    /// Becomes it as it is; returns where that is refused. Async-signal-safe.
+    pub(crate) fn execute(&self, argv: &Argv) {
+        execute(self.0.as_raw_fd(), argv);
+    }
+
     /// Becomes it, with these arguments and our environment; it inherits `heirlooms` under their
     /// numbers. Returns only why not; nothing has changed then.
     pub fn become_it(&self, argv: &Argv, heirlooms: &[BorrowedFd<'_>]) -> Errno {
@@ -149,11 +154,26 @@ impl Heirlooms {
         Heirlooms(all.collect())
     }
 
+    /// As [`Heirlooms::inherit`], of copies; returns those that they are copies of, too. Without room for
+    /// them there are none, and no copies.
+    pub fn inherit_copies(highest: RawFd) -> (Heirlooms, Vec<OwnedFd>) {
+        let all = Heirlooms::inherit(highest);
+        let copies: Result<Vec<_>, Errno> = all.0.iter().map(copy).collect();
+        match copies {
+            Ok(copies) => (Heirlooms(copies), all.0.into_iter().flatten().collect()),
+            Err(_) => (all, Vec::new()),
+        }
+    }
+
     /// Takes the descriptor of that number out.
     pub fn take(&mut self, number: RawFd) -> Option<OwnedFd> {
         let place = usize::try_from(number.checked_sub(CHANNEL)?).ok()?;
         self.0.get_mut(place)?.take()
     }
+}
+
+fn copy(fd: &Option<OwnedFd>) -> Result<Option<OwnedFd>, Errno> {
+    fd.as_ref().map(|fd| rustix::io::fcntl_dupfd_cloexec(fd, CHANNEL)).transpose()
 }
 
 /// No descriptor of ours has a higher number.

@@ -102,7 +102,7 @@ impl Estate {
         let heirlooms: Vec<BorrowedFd<'_>> = kept.chain([file.as_fd()]).collect();
         let highest = heirlooms.iter().map(AsRawFd::as_raw_fd).max().unwrap_or(0);
         let binary = Binary::open().map_err(|errno| errno.to_string())?;
-        let argv = handover::arguments(&file, highest);
+        let argv = handover::arguments(handover::NEXT, &file, highest);
         binary.start_heir(&argv, &heirlooms).map_err(|errno| errno.to_string())
     }
 }

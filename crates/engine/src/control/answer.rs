@@ -28,6 +28,8 @@ pub enum Answer {
     /// Start, Stop, Restart, Reload, Signal, Emit: it has been done, and this is the instance then; also of
     /// Status. Nothing for an event.
     Instance(Option<Box<InstanceView>>),
+    /// Check, Restart, Reload, where the job's check wrote something: the same, with the last of that.
+    Checked(Option<Box<InstanceView>>, Text),
     /// List: sorted by job and instance.
     Instances(Vec<InstanceView>),
     /// Why.
@@ -95,6 +97,22 @@ impl Version {
 struct InstanceBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     instance: Option<WireInstance>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    checked: Option<Text>,
+}
+
+impl InstanceBody {
+    fn of(view: Option<Box<InstanceView>>, checked: Option<Text>) -> InstanceBody {
+        InstanceBody { instance: view.map(|view| WireInstance::from(*view)), checked }
+    }
+
+    fn answer(self) -> Answer {
+        let view = self.instance.map(|wire| Box::new(wire.into()));
+        match self.checked {
+            Some(output) => Answer::Checked(view, output),
+            None => Answer::Instance(view),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -168,7 +186,10 @@ impl Answer {
         concern: Option<Text>,
     ) -> Result<Answer, Fault> {
         match reply {
-            Reply::Done(instance) => Ok(Answer::Instance(instance.map(Box::new))),
+            Reply::Done(instance) => Ok(match output {
+                Some(output) => Answer::Checked(instance.map(Box::new), output),
+                None => Answer::Instance(instance.map(Box::new)),
+            }),
             Reply::Refused(refusal) => {
                 let mut fault = Fault::refused(&refusal, output);
                 if let Fault::Refused(refused) = &mut fault {
@@ -219,9 +240,8 @@ impl Answer {
                 return Body::Many("programs", items.collect());
             }
             Answer::Why(view) => why(*view),
-            Answer::Instance(view) => codec::encoded(&InstanceBody {
-                instance: view.map(|view| WireInstance::from(*view)),
-            }),
+            Answer::Instance(view) => codec::encoded(&InstanceBody::of(view, None)),
+            Answer::Checked(view, output) => codec::encoded(&InstanceBody::of(view, Some(output))),
             Answer::Settings(view) => codec::encoded(&WireSettings::from(*view)),
             Answer::Usage(usage) => codec::encoded(&UsageBody { usage }),
             Answer::Version(version) => codec::encoded(&version),
@@ -285,14 +305,12 @@ fn body(command: Command, message: &[u8]) -> Result<Answer, Fault> {
         | Command::Stop
         | Command::Restart
         | Command::Reload
+        | Command::Check
         | Command::Signal
         | Command::Intend
         | Command::Emit
         | Command::EmitFile
-        | Command::Status => {
-            let body: InstanceBody = read_body(message)?;
-            Answer::Instance(body.instance.map(|wire| Box::new(wire.into())))
-        }
+        | Command::Status => read_body::<InstanceBody>(message)?.answer(),
         Command::List => Answer::of_list(read_body(message)?),
         Command::Why => Answer::Why(Box::new(read_body::<WireWhy>(message)?.into())),
         Command::ShowConfig => {

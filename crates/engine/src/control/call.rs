@@ -176,6 +176,7 @@ impl Call {
             Call::Ask(Request::Stop(..), _) => Command::Stop,
             Call::Ask(Request::Restart(..), _) => Command::Restart,
             Call::Ask(Request::Reload(..), _) => Command::Reload,
+            Call::Ask(Request::Check(..), _) => Command::Check,
             Call::Ask(Request::Signal(..), _) => Command::Signal,
             Call::Ask(Request::Emit(..), _) => Command::Emit,
             Call::SendInput(..) => Command::SendInput,
@@ -320,7 +321,7 @@ fn ask_params(request: &Request) -> Params {
         Request::Start(target, wait)
         | Request::Stop(target, wait)
         | Request::Restart(target, wait) => Params { wait: no_wait(wait), ..target_params(target) },
-        Request::Reload(target) => target_params(target),
+        Request::Reload(target) | Request::Check(target) => target_params(target),
         Request::Signal(target, signal) => {
             Params { signal: Some(signal.number()), ..target_params(target) }
         }
@@ -371,6 +372,10 @@ pub(super) mod decode {
 
     pub(crate) fn reload(p: Params) -> Result<Call, Fault> {
         Ok(Call::Ask(Request::Reload(target(&p)?), p.token))
+    }
+
+    pub(crate) fn check(p: Params) -> Result<Call, Fault> {
+        Ok(Call::Ask(Request::Check(target(&p)?), p.token))
     }
 
     pub(crate) fn signal(p: Params) -> Result<Call, Fault> {

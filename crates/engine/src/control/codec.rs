@@ -199,7 +199,7 @@ pub(super) fn write_call(
     out: &mut Vec<u8>,
 ) {
     let more = match row.replies {
-        Replies::AtOnce | Replies::Settled => false,
+        Replies::AtOnce | Replies::Settled | Replies::Checked => false,
         Replies::Pages | Replies::Stream => true,
     };
     let method = format!("{INTERFACE}.{}", row.method);

@@ -18,6 +18,8 @@ pub enum Command {
     Restart,
     /// Send the reload signal.
     Reload,
+    /// Run a job's check.
+    Check,
     /// Send an instance any signal.
     Signal,
     /// Decide what becomes of a job beyond the present run.
@@ -106,6 +108,8 @@ pub enum Replies {
     AtOnce,
     /// Once, when what was asked has come to rest (unless the caller does not wait).
     Settled,
+    /// Once, at once, or when the job's check has ended, where it has one.
+    Checked,
     /// At once, a list in as many frames as it takes.
     Pages,
     /// Again and again, until the connection ends.
@@ -206,7 +210,7 @@ pub const COMMANDS: &[Row] = &[
         right: "restart jobs",
         replies: Replies::Settled,
         parameters: CHANGE,
-        help: "Stops a job, starts it again and waits until it runs.",
+        help: "Checks a job that has a check, stops it, starts it and waits until it runs.",
         decode: decode::restart,
     },
     Row {
@@ -216,10 +220,22 @@ pub const COMMANDS: &[Row] = &[
         reach: Some(Reach::Manage),
         touch: Touch::Changes,
         right: "reload jobs",
-        replies: Replies::AtOnce,
+        replies: Replies::Checked,
         parameters: &[JOB, ENV, INSTANCE, TOKEN],
-        help: "Sends a job's main process its reload signal.",
+        help: "Checks a job that has a check, then sends its main process the reload signal.",
         decode: decode::reload,
+    },
+    Row {
+        command: Command::Check,
+        method: "Check",
+        role: Some(Role::Operate),
+        reach: Some(Reach::Manage),
+        touch: Touch::Changes,
+        right: "check jobs",
+        replies: Replies::Checked,
+        parameters: &[JOB, ENV, INSTANCE, TOKEN],
+        help: "Runs a job's check, as before a restart or reload, and nothing else.",
+        decode: decode::check,
     },
     Row {
         command: Command::Signal,

@@ -2,7 +2,7 @@
 
 use super::wire::WireFailure;
 use super::{INTERFACE, SERVICE};
-use crate::machine::request::{Asked, Failure, Refusal, Superseder};
+use crate::machine::request::{Failure, Refusal, Superseder};
 use crate::names::{InstanceName, JobName};
 use crate::text::Text;
 use alloc::borrow::ToOwned;
@@ -130,6 +130,8 @@ pub fn code(refusal: &Refusal) -> &'static str {
         Refusal::TooMuch(..) => "too-much",
         Refusal::Masked(..) => "masked",
         Refusal::NotKept(..) => "not-kept",
+        Refusal::CheckFailed(..) => "check-failed",
+        Refusal::NoCheck(..) => "no-check",
     }
 }
 
@@ -154,7 +156,8 @@ impl From<&Refusal> for Refused {
             | Refusal::AlreadyRunning(job, instance)
             | Refusal::AlreadyStopped(job, instance)
             | Refusal::NotRunning(job, instance) => of(job, instance),
-            Refusal::Failed(Asked::Start | Asked::Stop | Asked::Restart, job, instance, why) => {
+            Refusal::Failed(_, job, instance, why)
+            | Refusal::CheckFailed(_, job, instance, why) => {
                 Refused { failure: Some((*why).into()), ..of(job, instance) }
             }
             Refusal::Superseded(_, job, instance, by) => Refused {
@@ -172,7 +175,9 @@ impl From<&Refusal> for Refused {
             | Refusal::ShuttingDown
             | Refusal::NotKept(_)
             | Refusal::TooMuch(_) => plain,
-            Refusal::Masked(job) => Refused { job: Some(job.text().clone()), ..plain },
+            Refusal::Masked(job) | Refusal::NoCheck(job) => {
+                Refused { job: Some(job.text().clone()), ..plain }
+            }
         }
     }
 }

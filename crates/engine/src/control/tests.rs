@@ -98,6 +98,7 @@ fn sample_calls() -> Vec<Call> {
         Call::Ask(Request::Stop(target("a"), Wait::Settled), token.clone()),
         Call::Ask(Request::Restart(target("a"), Wait::Accepted), token.clone()),
         Call::Ask(Request::Reload(by_name.clone()), token.clone()),
+        Call::Ask(Request::Check(by_name.clone()), token.clone()),
         Call::Ask(Request::Signal(by_name, Signal::USR1), token.clone()),
         Call::SendInput(by_env.clone(), Text::from(b"line\n\xff")),
         Call::Settings(Text::from("web")),
@@ -259,6 +260,7 @@ fn sample_answers() -> Vec<(Command, Answer)> {
     };
     answers.extend([
         (Command::Start, Answer::Instance(None)),
+        (Command::Reload, Answer::Checked(None, Text::from("ok"))),
         (Command::List, Answer::Instances(vec![instance("a"), full])),
         (Command::List, Answer::Instances(Vec::new())),
         (Command::Why, Answer::Why(Box::new(why))),
@@ -462,7 +464,11 @@ fn sample_refusals() -> Vec<Refusal> {
         Refusal::TooMuch(String::from("requests")),
         Refusal::Masked(JobName::try_from("web").unwrap()),
         Refusal::NotKept(Keeping::Nowhere),
+        Refusal::NoCheck(job()),
     ]);
+    let ended = Failure::Ended(Role::Check, Exit::Status(1));
+    let asked = [Asked::Restart, Asked::Reload, Asked::Check];
+    refusals.extend(asked.map(|asked| Refusal::CheckFailed(asked, job(), unnamed(), ended)));
     refusals
 }
 
@@ -478,7 +484,9 @@ fn every_refusal_survives_the_wire_with_its_words_its_failure_and_the_last_outpu
         };
         assert_eq!(refused.message, format!("{refusal}"));
         assert_eq!(*refused, Refused { output, ..Refused::from(&refusal) });
-        if let Refusal::Failed(_, job, _, failure) = refusal {
+        if let Refusal::Failed(_, job, _, failure) | Refusal::CheckFailed(_, job, _, failure) =
+            refusal
+        {
             assert_eq!(refused.failure(), Some(failure));
             assert_eq!(refused.job.as_ref(), Some(job.text()));
         }

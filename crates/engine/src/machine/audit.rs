@@ -36,6 +36,7 @@ impl Engine {
                 *words = format!("{} (instance {}): {words}", self.shown(*id), id.0);
             }
         }
+        self.audit_checks(&mut wrong);
         for ((job, name), history) in &self.histories {
             if history.entries.len() > HISTORY_MAX {
                 wrong.push(format!("{job} {name}: {} history entries", history.entries.len()));
@@ -76,6 +77,7 @@ impl Engine {
             ("jobs with a place", again.ordered == self.ordered),
             ("tokens", again.tokens == self.tokens),
             ("instances that are gone", again.past == self.past),
+            ("checks", again.checking == self.checking),
         ];
         let differing = same.into_iter().filter(|(_, same)| !same);
         wrong.extend(differing.map(|(index, _)| format!("the index of {index} is not as remade")));
@@ -135,8 +137,8 @@ impl Engine {
                 }
             }
         }
-        for request in &self.globals.keeping {
-            *waiting.entry(*request).or_default() += 1;
+        for request in self.globals.keeping.iter().copied().chain(self.wishes()) {
+            *waiting.entry(request).or_default() += 1;
         }
         for (request, _) in self.requests.iter() {
             let times = waiting.get(request).copied().unwrap_or(0);

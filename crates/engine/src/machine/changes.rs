@@ -1,5 +1,6 @@
 //! What a turn changed, as it goes into the journal, and the machine made from it again.
 
+use super::check::Check;
 use super::event::Event;
 use super::instance::Instance;
 use super::job::Job;
@@ -30,6 +31,8 @@ pub struct Changes {
     histories: Vec<((JobName, InstanceName), History)>,
     #[serde(default)]
     intents: Touched<JobName, Intended>,
+    #[serde(default)]
+    checks: Touched<InstanceId, Check>,
 }
 
 impl Changes {
@@ -45,6 +48,7 @@ impl Changes {
             && self.remembered.is_empty()
             && self.histories.is_empty()
             && self.intents.is_empty()
+            && self.checks.is_empty()
     }
 }
 
@@ -73,6 +77,7 @@ impl Engine {
             remembered: core::mem::take(&mut self.remembered),
             histories: Vec::new(),
             intents: self.intents.take_touched(),
+            checks: self.checks.take_touched(),
         }
     }
 
@@ -89,6 +94,7 @@ impl Engine {
             remembered: Vec::new(),
             histories: self.histories.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
             intents: self.intents.everything(),
+            checks: self.checks.everything(),
         }
     }
 
@@ -104,6 +110,7 @@ impl Engine {
             engine.answers.apply(changes.answers);
             engine.variables.apply(changes.variables);
             engine.intents.apply(changes.intents);
+            engine.checks.apply(changes.checks);
             engine.histories.extend(changes.histories);
             for remembering in changes.remembered {
                 match remembering {

@@ -1,11 +1,11 @@
 //! News of processes: they run, could not be started, ended. Source: spec 7.5.
 
 use super::instance::{Due, Hold, Oom, Process, Warning};
-use super::lifecycle::{exit_env, ready_when_run};
+use super::lifecycle::{exit_env, ready_when_run, subject};
 use super::request::{Ended, Failure};
 use super::state::{Goal, Main, State};
 use super::{environment, Effect, Engine, Level, Note, SignalScope};
-use crate::names::EventName;
+use crate::names::{EventName, InstanceName, JobName};
 use crate::process::{Exit, InstanceId, Pid, Role, Slot, Step};
 use crate::signal::Signal;
 use crate::spec::{Expect, NormalExit, Policy, Respawn};
@@ -14,7 +14,16 @@ use crate::time::Mono;
 use crate::view::ProgramState;
 use alloc::boxed::Box;
 use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
+
+/// Whose process an event `exited` reports, in which chain of such events, and why it ended.
+pub(super) struct Reported {
+    pub(super) job: JobName,
+    pub(super) name: InstanceName,
+    pub(super) depth: u8,
+    pub(super) cause: String,
+}
 
 impl Engine {
     /// Returns the process of a slot; nothing where the slot is not in use any more.
@@ -28,6 +37,9 @@ impl Engine {
     }
 
     pub(super) fn spawned(&mut self, slot: Slot, pid: Pid, refused: u32) {
+        if slot.role == Role::Check {
+            return self.check_spawned(slot, pid, refused);
+        }
         let (id, role) = (slot.instance, slot.role);
         let Some(process) = self.process(slot) else {
             // The engine has given this process up; it must not live on as nobody's.
@@ -65,7 +77,7 @@ impl Engine {
         }
     }
 
-    fn warn_of_refused(&mut self, id: InstanceId, role: Role, refused: u32) {
+    pub(super) fn warn_of_refused(&mut self, id: InstanceId, role: Role, refused: u32) {
         for (step, code, _) in Step::TABLE {
             if refused & 1 << code == 0 {
                 continue;
@@ -84,6 +96,9 @@ impl Engine {
 
     pub(super) fn spawn_failed(&mut self, slot: Slot, step: Step, errno: i32) {
         self.out.push(Effect::Release(slot));
+        if slot.role == Role::Check {
+            return self.check_not_spawned(slot, step, errno);
+        }
         let (id, role) = (slot.instance, slot.role);
         let Some(process) = self.process(slot) else { return };
         if step == Step::Fork && !process.overdue {
@@ -121,7 +136,7 @@ impl Engine {
                 self.fail(id, failure, Some(slot));
                 self.will_stop(id);
             }
-            Role::PostStart | Role::PreStop => {}
+            Role::PostStart | Role::PreStop | Role::Check => {}
         }
         self.process_gone(id, role);
     }
@@ -223,6 +238,9 @@ impl Engine {
 
     pub(super) fn exited(&mut self, slot: Slot, pid: Pid, exit: Exit) {
         self.out.push(Effect::Release(slot));
+        if slot.role == Role::Check {
+            return self.check_exited(slot, pid, exit);
+        }
         // Told again: what the original left is being looked for already.
         let Some(process) = self.process(slot).filter(|p| p.left_by.is_none()) else { return };
         let (id, role) = (slot.instance, slot.role);
@@ -230,7 +248,12 @@ impl Engine {
         let exit = self.known_end(slot, exit);
         self.say_ended(id, role, pid, exit, &spec.policy);
         self.remember(id, Note::Ended(role, pid, exit));
-        self.emit_exited(id, role, pid, exit, process.since);
+        if let Some(instance) = self.instances.look(&id) {
+            let (job, name) = (instance.job.clone(), instance.name.clone());
+            let (depth, cause) = (instance.depth, self.cause_of_end(id, role));
+            let of = Reported { job, name, depth, cause };
+            self.emit_exited(of, role, pid, exit, process.since);
+        }
         if role == Role::Main && self.original_ended(id, slot, pid, exit) {
             return;
         }
@@ -259,7 +282,12 @@ impl Engine {
                 self.fail(id, Failure::Ended(role, exit), Some(slot));
                 self.will_stop(id);
             }
-            Role::PreStart | Role::PostStop | Role::PostStart | Role::PreStop | Role::Security => {}
+            Role::PreStart
+            | Role::PostStop
+            | Role::PostStart
+            | Role::PreStop
+            | Role::Security
+            | Role::Check => {}
         }
         #[cfg(feature = "planted")]
         if role == Role::PostStart && self.planted(super::Bug::LostWakeUp) {
@@ -274,7 +302,14 @@ impl Engine {
         instance.is_some_and(|i| i.state == state && i.goal == Goal::Start)
     }
 
-    fn say_ended(&mut self, id: InstanceId, role: Role, pid: Pid, exit: Exit, policy: &Policy) {
+    pub(super) fn say_ended(
+        &mut self,
+        id: InstanceId,
+        role: Role,
+        pid: Pid,
+        exit: Exit,
+        policy: &Policy,
+    ) {
         let normal = exit == Exit::Status(0) || is_normal(exit, &policy.normal_exit);
         let level = if normal { Level::Info } else { Level::Warn };
         self.say(level, |engine| {
@@ -283,12 +318,19 @@ impl Engine {
     }
 
     /// Emits `exited`. It is not delivered to the job that it reports.
-    fn emit_exited(&mut self, id: InstanceId, role: Role, pid: Pid, exit: Exit, since: Mono) {
-        let Some(instance) = self.instances.look(&id) else { return };
-        if instance.job.is_reserved() {
+    pub(super) fn emit_exited(
+        &mut self,
+        of: Reported,
+        role: Role,
+        pid: Pid,
+        exit: Exit,
+        since: Mono,
+    ) {
+        let Reported { job, name, depth, cause } = of;
+        if job.is_reserved() {
             return;
         }
-        let mut env = self.subject(instance);
+        let mut env = subject(&job, &name);
         env.push(environment::row(b"PROCESS", role.name().as_bytes()));
         env.push(Text::from(format!("PID={pid}")));
         env.extend(exit_env(exit));
@@ -299,10 +341,8 @@ impl Engine {
             env.extend([Text::from("CORE=0"), Text::from("OOM=1")]);
         }
         env.push(Text::from(format!("RUNTIME={}", super::reports::seconds(self.now.since(since)))));
-        let (job, depth) = (instance.job.clone(), instance.depth.saturating_add(1));
         if let Ok(name) = EventName::try_from("exited") {
-            let cause = self.cause_of_end(id, role);
-            self.emit(name, env, Vec::new(), depth, Some(job), cause);
+            self.emit(name, env, Vec::new(), depth.saturating_add(1), Some(job), cause);
         }
     }
 

@@ -120,6 +120,10 @@ pub enum Note {
     Deferred(Span),
     /// It would be given up for this, and is tried again slowly instead.
     Slows(Failure),
+    /// A client asked for what the job's check comes before.
+    Checks(Asked, Option<Shared<Asker>>),
+    /// The check did not succeed.
+    CheckFailed(Failure),
 }
 
 impl History {
@@ -156,7 +160,7 @@ impl History {
             Note::Asked(Asked::Restart) => {
                 self.restarts.asked = self.restarts.asked.saturating_add(1);
             }
-            Note::Asked(Asked::Start | Asked::Stop)
+            Note::Asked(Asked::Start | Asked::Stop | Asked::Reload | Asked::Check)
             | Note::ByEvents(..)
             | Note::Stops
             | Note::Rest(..)
@@ -178,6 +182,8 @@ impl History {
             | Note::AskedBy(..)
             | Note::Deferred(_)
             | Note::Slows(_)
+            | Note::Checks(..)
+            | Note::CheckFailed(_)
             | Note::Redefined => {}
         }
         if self.entries.len() >= HISTORY_MAX {
@@ -214,6 +220,10 @@ impl Note {
             }
             Note::AskedBy(asked, by) => {
                 (format!("{} asked for a {}", **by, verb(asked)), format!("goal {}", goal(asked)))
+            }
+            Note::Checks(asked, by) => checks(asked, by.as_deref()),
+            Note::CheckFailed(failure) => {
+                (format!("the check failed: {failure}"), "nothing was touched".into())
             }
             Note::ByEvents(asked, names) => by_events(asked, names),
             Note::Stops => (String::from("it is not to be started again"), "goal stop".into()),
@@ -265,14 +275,31 @@ impl Note {
             Note::Remains(remaining) => {
                 (format!("{remaining}"), "left alone, for want of `kill mode tree`".into())
             }
-            Note::ChainCut(missed) => cut(missed),
             Note::Deferred(span) => {
                 ("too many restarts on this host".into(), format!("wait {span} for its turn"))
             }
             Note::Slows(failure) => (format!("{failure}"), "go on trying, slowly".into()),
+            Note::ChainCut(missed) => chain_cut(missed),
             Note::Redefined => ("the job's file changed".into(), "the new one is in force".into()),
         }
     }
+}
+
+fn checks(asked: &Asked, by: Option<&Asker>) -> (String, String) {
+    let by = by.map_or_else(|| "a client".into(), |by| format!("{by}"));
+    let decision = match asked {
+        Asked::Check => "check",
+        Asked::Start | Asked::Stop | Asked::Restart | Asked::Reload => "check first",
+    };
+    (format!("{by} asked for a {}", verb(asked)), decision.into())
+}
+
+fn chain_cut(missed: &[JobName]) -> (String, String) {
+    let names: Vec<String> = missed.iter().map(|job| format!("{job}")).collect();
+    (
+        format!("more than {CHAIN_MAX} jobs start each other by events that report ends"),
+        format!("not delivered to {}", names.join(", ")),
+    )
 }
 
 fn by_events(asked: &Asked, names: &[EventName]) -> (String, String) {
@@ -281,23 +308,17 @@ fn by_events(asked: &Asked, names: &[EventName]) -> (String, String) {
     (format!("{on} came true by {}", names.join(", ")), format!("goal {}", goal(asked)))
 }
 
-fn cut(missed: &[JobName]) -> (String, String) {
-    let names: Vec<String> = missed.iter().map(|job| format!("{job}")).collect();
-    (
-        format!("more than {CHAIN_MAX} jobs start each other by events that report ends"),
-        format!("not delivered to {}", names.join(", ")),
-    )
-}
-
 fn sent(cause: &str, signal: Signal) -> (String, String) {
     (String::from(cause), format!("sent {signal} to main"))
 }
 
-fn verb(asked: &Asked) -> &'static str {
+pub(super) fn verb(asked: &Asked) -> &'static str {
     match asked {
         Asked::Start => "start",
         Asked::Stop => "stop",
         Asked::Restart => "restart",
+        Asked::Reload => "reload",
+        Asked::Check => "check",
     }
 }
 
@@ -306,6 +327,7 @@ fn goal(asked: &Asked) -> &'static str {
         Asked::Start => "start",
         Asked::Stop => "stop",
         Asked::Restart => "stop, then start",
+        Asked::Reload | Asked::Check => "unchanged",
     }
 }
 

@@ -161,6 +161,7 @@ impl Engine {
 
     fn forget_job(&mut self, name: &JobName) {
         let Some(mut job) = self.jobs.remove(name) else { return };
+        self.drop_checks_of(name);
         self.unindex_start(&job.spec);
         job.start.reset().into_iter().for_each(|event| self.unblock(event));
         self.forget_histories(name);
@@ -304,6 +305,7 @@ impl Engine {
         self.ordered = 0;
         self.tokens.clear();
         self.past.clear();
+        self.index_checks();
         let specs: Vec<Arc<JobSpec>> = self.jobs.iter().map(|(_, job)| job.spec.clone()).collect();
         specs.iter().for_each(|spec| self.index_start(spec));
         let instances: Vec<(InstanceId, Instance)> =

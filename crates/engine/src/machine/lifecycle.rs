@@ -4,6 +4,7 @@
 use super::event::EventWaiter;
 use super::instance::{Due, Hold, Instance, Process, Waiter};
 use super::request::{Asked, Failure, Refusal, Reply, Superseder};
+use super::shutdown::Shutdown;
 use super::state::{next_state, Goal, Main, State};
 use super::{
     environment, Effect, Engine, Level, Note, Notice, SignalScope, SPAWN_TIMEOUT, UNKILLABLE_AFTER,
@@ -221,6 +222,9 @@ impl Engine {
         let matched = instance.stop.reset();
         matched.into_iter().for_each(|event| self.unblock(event));
         self.forget_names(id, &instance);
+        self.drop_check(&(instance.job.clone(), instance.name.clone()), |_, (job, name)| {
+            Refusal::NotRunning(job.clone(), name.clone())
+        });
         self.replace_job(&instance.job);
     }
 
@@ -269,6 +273,10 @@ impl Engine {
 
     /// Spawns the process of a role where the job has one and holds the instance until it ended.
     pub(super) fn spawn_and_hold(&mut self, id: InstanceId, role: Role) {
+        // What is said to be over waits for nothing that still cleans up.
+        if self.globals.shutdown.as_ref().is_some_and(Shutdown::is_over) {
+            return;
+        }
         if self.spec_of(id).is_some_and(|spec| spec.commands.contains_key(&role)) {
             self.spawn(id, role, Hold::Process(role));
         }
@@ -349,8 +357,7 @@ impl Engine {
 
     /// Returns JOB and INSTANCE, which every event about an instance begins with.
     pub(super) fn subject(&self, instance: &Instance) -> Vec<Text> {
-        let job = environment::row(b"JOB", instance.job.text().bytes());
-        Vec::from([job, environment::row(b"INSTANCE", instance.name.text().bytes())])
+        subject(&instance.job, &instance.name)
     }
 
     fn result_env(&self, id: InstanceId) -> Vec<Text> {
@@ -444,6 +451,7 @@ impl Engine {
     /// Tells everybody who waits for the instance that something else was asked of it: events move
     /// on, clients are told who it was. Source: spec 15, row 27.
     pub(super) fn supersede(&mut self, id: InstanceId, by: &Superseder) {
+        self.supersede_check(id, by);
         let Some(instance) = self.instances.edit(&id) else { return };
         let waiters = instance.waiters.take();
         let (job, name) = (instance.job.clone(), instance.name.clone());
@@ -474,8 +482,7 @@ impl Engine {
         if let Some(id) = self.names.get(&(job.clone(), name.clone())) {
             return *id;
         }
-        let id = InstanceId(self.globals.next_instance);
-        self.globals.next_instance = self.globals.next_instance.wrapping_add(1);
+        let id = self.new_instance();
         let instance = Instance::new(job.clone(), name, self.now);
         self.learn_names(id, &instance);
         self.instances.insert(id, instance);
@@ -486,6 +493,12 @@ impl Engine {
         let instance = self.instances.look(&id)?;
         self.jobs.look(&instance.job).map(|job| job.spec.clone())
     }
+}
+
+/// Returns JOB and INSTANCE.
+pub(super) fn subject(job: &JobName, name: &InstanceName) -> Vec<Text> {
+    let job = environment::row(b"JOB", job.text().bytes());
+    Vec::from([job, environment::row(b"INSTANCE", name.text().bytes())])
 }
 
 /// Returns the variable that says how a process ended.

@@ -187,11 +187,14 @@ impl Engine {
     /// Returns the living processes with their slots, for whoever has to tell them apart.
     pub fn processes(&self) -> impl Iterator<Item = (Slot, Option<crate::process::Pid>)> + '_ {
         let all = self.instances.iter().flat_map(|(_, instance)| instance.processes.values());
-        all.map(|process| (process.slot, process.pid))
+        all.chain(self.check_processes()).map(|process| (process.slot, process.pid))
     }
 
     /// Returns the process of a slot, where it lives.
     pub fn pid_of(&self, slot: Slot) -> Option<Pid> {
+        if slot.role == Role::Check {
+            return self.check_processes().find(|process| process.slot == slot)?.pid;
+        }
         let instance = self.instances.look(&slot.instance)?;
         let process = instance.processes.get(&slot.role).filter(|process| process.slot == slot)?;
         process.pid
@@ -224,9 +227,10 @@ impl Engine {
         matches!(expect, Expect::Fork | Expect::Daemon).then_some((main.slot, instance.since))
     }
 
-    /// Returns the job and the instance name of an instance.
+    /// Returns the job and the instance name of an instance, or of the one that a check is for.
     pub fn name_of(&self, id: InstanceId) -> Option<(&JobName, &InstanceName)> {
-        self.instances.look(&id).map(|instance| (&instance.job, &instance.name))
+        let instance = self.instances.look(&id);
+        instance.map(|instance| (&instance.job, &instance.name)).or_else(|| self.checked_by(id))
     }
 
     /// Returns the process of a slot that is being stopped, did not end in its time and is sent KILL.
@@ -258,12 +262,14 @@ impl Engine {
 
     fn view_with(&self, instance: &Instance, history: Option<&History>) -> InstanceView {
         let processes = instance.processes.iter();
+        let check = self.check_pid(&instance.job, &instance.name).map(|pid| (Role::Check, pid));
+        let processes = processes.filter_map(|(role, p)| p.pid.map(|pid| (*role, pid)));
         InstanceView {
             job: instance.job.clone(),
             instance: instance.name.clone(),
             goal: instance.goal,
             state: instance.state,
-            processes: processes.filter_map(|(role, p)| p.pid.map(|pid| (*role, pid))).collect(),
+            processes: processes.chain(check).collect(),
             since: self.now.since(instance.since),
             started_by: instance.started_by.iter().map(|by| by.lossy().into_owned()).collect(),
             waits_for: self.hold_words(instance),

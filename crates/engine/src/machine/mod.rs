@@ -9,6 +9,7 @@ mod audit;
 mod budget;
 mod cause;
 mod changes;
+mod check;
 mod condition;
 #[cfg(test)]
 mod costs;
@@ -73,6 +74,7 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
 use budget::Spent;
+use check::Check;
 use event::Event;
 use history::Remembering;
 use job::Job;
@@ -174,6 +176,8 @@ pub struct Engine {
     variables: Ledger<(), Vec<Text>>,
     /// What operators have decided of jobs.
     intents: Ledger<JobName, Intended>,
+    /// Checks that run, each by a number of its own.
+    checks: Ledger<InstanceId, Check>,
     histories: BTreeMap<(JobName, InstanceName), History>,
     /// History entries since the last record.
     remembered: Vec<Remembering>,
@@ -187,6 +191,8 @@ pub struct Engine {
     tokens: BTreeMap<Text, Found>,
     /// Named instances that are gone and remembered, by the time of their last entry.
     past: BTreeMap<JobName, BTreeSet<(Mono, InstanceName)>>,
+    /// The check of each instance that has one under way.
+    checking: BTreeMap<(JobName, InstanceName), InstanceId>,
     /// The last lists and name that were made: the next ones mostly equal them.
     last_env: List<Text>,
     last_given: List<Text>,
@@ -236,6 +242,7 @@ impl Engine {
             answers: Ledger::new(),
             variables: Ledger::new(),
             intents: Ledger::new(),
+            checks: Ledger::new(),
             histories: BTreeMap::new(),
             remembered: Vec::new(),
             names: BTreeMap::new(),
@@ -245,6 +252,7 @@ impl Engine {
             ordered: 0,
             tokens: BTreeMap::new(),
             past: BTreeMap::new(),
+            checking: BTreeMap::new(),
             last_env: List::new(),
             last_given: List::new(),
             last_causes: List::new(),
@@ -291,7 +299,10 @@ impl Engine {
             Input::Kept(number, keeping) => self.kept(number, keeping),
             Input::Interrupt => self.interrupt(),
             Input::OomKills(slot, kills) => self.oom_kills(slot, kills),
-            Input::Tick => self.pass_deadlines(),
+            Input::Tick => {
+                self.pass_deadlines();
+                self.pass_check_deadlines();
+            }
         }
         self.settle();
         if let Some(code) = self.essential.take() {
@@ -314,7 +325,7 @@ impl Engine {
         }
         let first = self.deadlines.first().map(|(at, _)| *at);
         let shutdown = self.globals.shutdown.as_ref().and_then(Shutdown::deadline);
-        [first, shutdown].into_iter().flatten().min()
+        [first, shutdown, self.check_deadline()].into_iter().flatten().min()
     }
 
     /// Says how loud a message must be to be said.
@@ -384,8 +395,8 @@ impl Engine {
     }
 
     fn remember(&mut self, id: InstanceId, note: Note) {
-        let Some(instance) = self.instances.look(&id) else { return };
-        let (job, name) = (instance.job.clone(), instance.name.clone());
+        let Some((job, name)) = self.name_of(id) else { return };
+        let (job, name) = (job.clone(), name.clone());
         self.remember_of(job, name, note);
     }
 
@@ -404,10 +415,14 @@ impl Engine {
         Slot { instance, role, generation }
     }
 
+    fn new_instance(&mut self) -> InstanceId {
+        let id = InstanceId(self.globals.next_instance);
+        self.globals.next_instance = self.globals.next_instance.wrapping_add(1);
+        id
+    }
+
     /// Returns what a log line calls an instance.
     fn shown(&self, id: InstanceId) -> String {
-        self.instances
-            .look(&id)
-            .map_or_else(String::new, |instance| instance.job.with_instance(&instance.name))
+        self.name_of(id).map_or_else(String::new, |(job, name)| job.with_instance(name))
     }
 }

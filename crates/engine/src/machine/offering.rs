@@ -357,6 +357,10 @@ impl Engine {
         if pending.token.is_some() && self.planted(super::Bug::ReplyTwice) {
             self.out.push(Effect::Reply(id, reply.clone(), output));
         }
+        let output = match &reply {
+            Reply::Done(_) => output.or(pending.checked),
+            Reply::Refused(_) => output,
+        };
         self.keep_answer(pending, &reply);
         self.out.push(Effect::Reply(id, reply, output));
     }

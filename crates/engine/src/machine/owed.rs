@@ -31,7 +31,7 @@ impl Engine {
     /// Returns every process that has not ended for the machine, in the order of the instances.
     pub(crate) fn beliefs(&self) -> impl Iterator<Item = (Slot, Belief)> + '_ {
         let all = self.instances.iter().flat_map(|(_, instance)| instance.processes.values());
-        all.map(|process| {
+        all.chain(self.check_processes()).map(|process| {
             let belief = match (process.left_by, process.pid, process.adopted) {
                 (Some(_), _, _) => Belief::Left,
                 (None, Some(pid), _) => Belief::Runs(pid),
@@ -45,7 +45,11 @@ impl Engine {
 
     /// Reports whether an instance has a process, or is about to have one.
     pub fn has_processes(&self, job: &JobName, instance: &InstanceName) -> bool {
-        let id = self.names.get(&(job.clone(), instance.clone()));
+        let key = (job.clone(), instance.clone());
+        if self.checking.contains_key(&key) {
+            return true;
+        }
+        let id = self.names.get(&key);
         let instance = id.and_then(|id| self.instances.look(id));
         instance.is_some_and(|instance| !instance.processes.is_empty())
     }
@@ -106,7 +110,7 @@ impl Engine {
 
     /// Returns the processes that have been told to end and have not, and by which signal.
     pub(crate) fn endings(&self) -> impl Iterator<Item = (Slot, Signal, SignalScope)> + '_ {
-        self.instances.iter().flat_map(|(_, instance)| {
+        let ends = self.instances.iter().flat_map(|(_, instance)| {
             let policy = self.jobs.look(&instance.job).map(|job| &job.spec.policy);
             let told = instance.processes.iter().filter(|(role, process)| {
                 process.overdue || (**role == Role::Main && instance.state == State::Killed)
@@ -119,7 +123,8 @@ impl Engine {
                 };
                 Some((process.slot, signal, scope))
             })
-        })
+        });
+        ends.chain(self.check_endings())
     }
 
     /// Reports whether a process is the main of an `expect stop` that has been told to go on. Where

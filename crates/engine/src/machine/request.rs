@@ -69,6 +69,8 @@ pub enum Request {
     StartOnce(Target, Wait),
     /// Let this be intended with a job, or nothing but what its file says.
     Intend(Text, Option<Intent>, Lasting),
+    /// Run a job's check, and nothing else.
+    Check(Target),
 }
 
 /// The one reply to a request.
@@ -120,6 +122,10 @@ pub enum Refusal {
     Masked(JobName),
     /// What is intended holds, but could not be kept.
     NotKept(Keeping),
+    /// The job's check, which comes before what was asked, did not succeed: nothing was touched.
+    CheckFailed(Asked, JobName, InstanceName, Failure),
+    /// The job has no check.
+    NoCheck(JobName),
 }
 
 /// What had been asked.
@@ -132,6 +138,10 @@ pub enum Asked {
     Stop,
     /// A restart.
     Restart,
+    /// A reload.
+    Reload,
+    /// A check.
+    Check,
 }
 
 /// Who asked for something else.
@@ -241,12 +251,16 @@ impl fmt::Display for Refusal {
             Refusal::Failed(Asked::Start, ..) => f.write_str("Job failed to start"),
             Refusal::Failed(Asked::Stop, ..) => f.write_str("Job failed while stopping"),
             Refusal::Failed(Asked::Restart, ..) => f.write_str("Job failed to restart"),
+            Refusal::Failed(Asked::Reload, ..) => f.write_str("Job failed to reload"),
+            Refusal::Failed(Asked::Check, ..) => f.write_str("Job failed its check"),
             Refusal::Superseded(asked, job, instance, by) => {
                 let shown = job.with_instance(instance);
                 let what = match asked {
                     Asked::Start => "starting",
                     Asked::Stop => "stopping",
                     Asked::Restart => "restarting",
+                    Asked::Reload => "reloading",
+                    Asked::Check => "being checked",
                 };
                 write!(f, "Job was overtaken while {what}: {shown}: {}", words(by))
             }
@@ -262,6 +276,18 @@ impl fmt::Display for Refusal {
             Refusal::TooMuch(what) => write!(f, "Too much at once: {what}"),
             Refusal::Masked(job) => {
                 write!(f, "Job is masked: {job}: nothing starts it until `upright unmask {job}`")
+            }
+            Refusal::CheckFailed(asked, job, instance, failure) => {
+                let shown = job.with_instance(instance);
+                let untouched = match asked {
+                    Asked::Restart => "; it was not restarted",
+                    Asked::Reload => "; it was not reloaded",
+                    Asked::Start | Asked::Stop | Asked::Check => "",
+                };
+                write!(f, "Check failed: {shown}: {failure}{untouched}")
+            }
+            Refusal::NoCheck(job) => {
+                write!(f, "Job has no check: {job}: `check exec COMMAND` in its file gives it one")
             }
             Refusal::NotKept(Keeping::Failed(errno)) => write!(
                 f,
@@ -281,6 +307,8 @@ fn words(by: &Superseder) -> String {
         Asked::Start => "start",
         Asked::Stop => "stop",
         Asked::Restart => "restart",
+        Asked::Reload => "reload",
+        Asked::Check => "check",
     };
     match by {
         Superseder::Request(asked) => format!("somebody asked for a {}", verb(asked)),

@@ -1,5 +1,6 @@
 //! Requests of clients: checked, carried out, and answered exactly once. Source: spec 11, 12.
 
+use super::check::Wish;
 use super::event::EventWaiter;
 use super::instance::{Hold, Waiter};
 use super::request::{Asked, Refusal, Reply, Request, RequestId, Superseder, Target, Wait, Which};
@@ -28,6 +29,9 @@ const ANSWERS_MAX: usize = 256;
 pub(crate) struct Pending {
     pub(super) asked: Asked,
     pub(super) token: Option<Text>,
+    /// The check that came before it was carried out: whoever asked is shown what that wrote.
+    #[serde(default)]
+    pub(super) checked: Option<Slot>,
 }
 
 /// An answer kept for its token.
@@ -80,15 +84,16 @@ impl Engine {
         let asked = match &request {
             Request::Stop(..) => Asked::Stop,
             Request::Restart(..) => Asked::Restart,
+            Request::Reload(_) => Asked::Reload,
+            Request::Check(_) => Asked::Check,
             Request::Start(..)
             | Request::StartOnce(..)
-            | Request::Reload(_)
             | Request::Signal(..)
             | Request::Intend(..)
             | Request::Emit(..) => Asked::Start,
         };
         let full = self.requests.len() >= REQUESTS_MAX;
-        self.requests.insert(id, Pending { asked, token });
+        self.requests.insert(id, Pending { asked, token, checked: None });
         let carried_out = if full {
             Err(Refusal::TooMuch(format!("{REQUESTS_MAX} requests are waiting; try again later")))
         } else {
@@ -96,8 +101,9 @@ impl Engine {
                 Request::Start(target, wait) => self.start(id, &target, wait, Lasting::Kept),
                 Request::StartOnce(target, wait) => self.start(id, &target, wait, Lasting::Runtime),
                 Request::Stop(target, wait) => self.stop(id, &target, wait),
-                Request::Restart(target, wait) => self.restart(id, &target, wait),
-                Request::Reload(target) => self.reload(id, &target),
+                Request::Restart(target, wait) => self.check_first(id, Wish::Restart(target, wait)),
+                Request::Reload(target) => self.check_first(id, Wish::Reload(target)),
+                Request::Check(target) => self.check_first(id, Wish::Check(target)),
                 Request::Signal(target, signal) => self.signal_asked(id, &target, signal),
                 Request::Emit(name, env, wait) => self.emit_asked(id, name, env, wait),
                 Request::Intend(job, intent, lasting) => self.intend(id, &job, intent, lasting),
@@ -276,17 +282,13 @@ impl Engine {
 
     /// A restart is a stop whose goal becomes start again at `stopping`: main is always replaced,
     /// whatever processes the job has. What the first start gave stays. Source: spec 15, rows 2, 3.
-    fn restart(&mut self, request: RequestId, target: &Target, wait: Wait) -> Result<(), Refusal> {
-        let id = self.known_instance(target)?;
-        if self.globals.shutdown.is_some() {
-            return Err(Refusal::ShuttingDown);
-        }
-        let Some(instance) = self.instances.look(&id) else { return Ok(()) };
-        let (job, name) = (instance.job.clone(), instance.name.clone());
-        if instance.goal == Goal::Stop && !instance.restart {
-            return Err(Refusal::AlreadyStopped(job, name));
-        }
-        self.unmasked(&job)?;
+    pub(super) fn restart(
+        &mut self,
+        request: RequestId,
+        target: &Target,
+        wait: Wait,
+    ) -> Result<(), Refusal> {
+        let id = self.may_restart(target)?;
         self.supersede(id, &Superseder::Request(Asked::Restart));
         self.remember(id, self.asked_note(Asked::Restart));
         let changed = self.has_changed(id);
@@ -320,7 +322,37 @@ impl Engine {
         Ok(())
     }
 
-    fn reload(&mut self, request: RequestId, target: &Target) -> Result<(), Refusal> {
+    /// Returns the instance that a restart is for.
+    pub(super) fn may_restart(&self, target: &Target) -> Result<InstanceId, Refusal> {
+        let id = self.known_instance(target)?;
+        if self.globals.shutdown.is_some() {
+            return Err(Refusal::ShuttingDown);
+        }
+        let unknown = || Refusal::UnknownJob(target.job.clone());
+        let instance = self.instances.look(&id).ok_or_else(unknown)?;
+        let (job, name) = (instance.job.clone(), instance.name.clone());
+        if instance.goal == Goal::Stop && !instance.restart {
+            return Err(Refusal::AlreadyStopped(job, name));
+        }
+        self.unmasked(&job)?;
+        Ok(id)
+    }
+
+    /// Returns what is to be checked, which need not run.
+    pub(super) fn find_to_check(
+        &self,
+        target: &Target,
+    ) -> Result<(JobName, InstanceName), Refusal> {
+        let job = self.known_job(target)?;
+        let name = self.named(&job, target)?;
+        let key = (job, name);
+        match (&target.which, self.names.contains_key(&key)) {
+            (Which::Named(_), false) => Err(Refusal::UnknownInstance(key.1)),
+            (Which::Named(_) | Which::Env(_), _) => Ok(key),
+        }
+    }
+
+    pub(super) fn reload(&mut self, request: RequestId, target: &Target) -> Result<(), Refusal> {
         let (id, main) = self.running(target)?;
         let signal = self.spec_of(id).and_then(|spec| spec.policy.reload_signal);
         if let Some(signal) = signal {
@@ -347,7 +379,7 @@ impl Engine {
     }
 
     /// Returns the instance and its main process, which lives.
-    fn running(&self, target: &Target) -> Result<(InstanceId, Slot), Refusal> {
+    pub(super) fn running(&self, target: &Target) -> Result<(InstanceId, Slot), Refusal> {
         let id = self.known_instance(target)?;
         let unknown = || Refusal::UnknownJob(target.job.clone());
         let instance = self.instances.look(&id).ok_or_else(unknown)?;

@@ -80,6 +80,11 @@ impl Shutdown {
         id.0 >= self.first_late
     }
 
+    /// Reports whether it has been said that Upright ends now.
+    pub(super) fn is_over(&self) -> bool {
+        self.quit
+    }
+
     /// Returns when time is news for the end.
     pub(super) fn deadline(&self) -> Option<Mono> {
         match (self.quit, self.killed) {
@@ -141,6 +146,7 @@ impl Engine {
             let env = Vec::from([Text::from(format!("TYPE={}", kind.name()))]);
             self.emit(name, env, Vec::new(), 0, None, super::cause::OF_UPRIGHT.into());
         }
+        self.drop_checks();
         let users = self.instances.iter().filter(|(_, instance)| !instance.job.is_reserved());
         let ids: Vec<InstanceId> = users.map(|(id, _)| *id).collect();
         for id in ids {

@@ -40,7 +40,7 @@ impl Engine {
 /// Returns what a decision means for the times, and by what it came.
 fn marked(note: &Note) -> Option<(MarkKind, String)> {
     let wanted = |asked: &Asked| match asked {
-        Asked::Start | Asked::Restart => MarkKind::Wanted,
+        Asked::Start | Asked::Restart | Asked::Reload | Asked::Check => MarkKind::Wanted,
         Asked::Stop => MarkKind::Unwanted,
     };
     if let Note::Asked(asked) = note {

@@ -63,6 +63,8 @@ impl Engine {
     /// Returns who waits for an instance; where its job is essential, that is Upright too.
     fn all_waiters(&self, spec: &JobSpec, instance: Option<&Instance>) -> Vec<String> {
         let mut all = instance.map_or_else(Vec::new, |instance| self.waiter_words(instance));
+        let name = instance.map(|instance| instance.name.clone()).unwrap_or_default();
+        all.extend(self.check_words(&spec.name, &name));
         if spec.policy.essential {
             all.push(
                 "Upright: the job is essential, and everything ends when it has ended for good"

@@ -178,7 +178,7 @@ fn arrived(call: &Call, answer: Result<Answer, Fault>, sent: &[u8]) {
     match row.replies {
         // The end of a stream has no form of its own.
         Replies::Stream => {}
-        Replies::AtOnce | Replies::Settled | Replies::Pages => {
+        Replies::AtOnce | Replies::Settled | Replies::Checked | Replies::Pages => {
             assert_eq!(read, answer.ok(), "{call:?}");
         }
     }

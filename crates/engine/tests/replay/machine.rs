@@ -199,6 +199,7 @@ fn request(bytes: &mut Bytes<'_>) -> Request {
         _ => match bytes.below(6) {
             0..=2 => Request::Reload(target),
             3 => Request::StartOnce(target, wait),
+            4 => Request::Check(target),
             _ => {
                 let intents =
                     [None, Some(Intent::Disabled), Some(Intent::Stopped), Some(Intent::Masked)];
@@ -227,6 +228,9 @@ fn spec(bytes: &mut Bytes<'_>) -> JobSpec {
         spec.stop_on = Some(condition(bytes).into());
     }
     let more = bytes.byte();
+    if more & 0x80 != 0 {
+        spec.commands.insert(Role::Check, Command::Exec(Text::from("check")));
+    }
     if more & 1 != 0 {
         spec.instance = Text::from(bytes.pick(&["$N", "${N:-x}", "$JOB", "n"]));
     }

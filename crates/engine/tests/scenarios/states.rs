@@ -19,7 +19,8 @@ fn page() -> String {
          Made from `next_state` in `crates/engine/src/machine/state.rs`, the one table that decides \
          (`UPDATE_EXPECT=1 cargo test -p engine --test scenarios`). An arrow without words is taken \
          whatever the goal and whatever became of main. An instance follows an arrow as soon as \
-         nothing holds it.\n\n```mermaid\nstateDiagram-v2\n    [*] --> waiting\n",
+         nothing holds it. A check (`check exec`) is no state: it is a process beside the others, and \
+         while it runs the instance stays where it is or moves as it would without.\n\n```mermaid\nstateDiagram-v2\n    [*] --> waiting\n",
     );
     for state in State::ALL {
         for (next, when) in arrows(state) {

@@ -35,6 +35,7 @@ const INPUTS: &[(&str, &str, Do)] = &[
     ("stop", "JOB [KEY=VALUE]... [no-wait] [token=T]", |w, r| w.ask("stop", r)),
     ("restart", "JOB [KEY=VALUE]... [no-wait] [token=T]", |w, r| w.ask("restart", r)),
     ("reload", "JOB [KEY=VALUE]...", |w, r| w.ask("reload", r)),
+    ("check", "JOB [KEY=VALUE]...", |w, r| w.ask("check", r)),
     ("start-once", "JOB [KEY=VALUE]... [no-wait] [token=T]", |w, r| w.ask("start-once", r)),
     ("intend", "JOB [disabled|stopped|masked] [runtime] [token=T]", |w, r| w.ask("intend", r)),
     ("kept", "N [no-room|nowhere]", World::kept),
@@ -399,6 +400,7 @@ impl World {
             "stop" => Request::Stop(target(subject, &env)?, wait),
             "restart" => Request::Restart(target(subject, &env)?, wait),
             "reload" => Request::Reload(target(subject, &env)?),
+            "check" => Request::Check(target(subject, &env)?),
             "start-once" => Request::StartOnce(target(subject, &env)?, wait),
             "intend" => {
                 let runtime = env.contains(&"runtime");

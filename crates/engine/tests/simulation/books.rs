@@ -150,7 +150,8 @@ impl Books {
     fn count_effect(&mut self, engine: &Engine, now: Mono, effect: &Effect) {
         match effect {
             Effect::Spawn(slot) => {
-                if let Some((job, name)) = engine.name_of(slot.instance) {
+                let named = engine.name_of(slot.instance);
+                if let Some((job, name)) = named.filter(|_| slot.role != Role::Check) {
                     self.names.insert(slot.instance, job.with_instance(name));
                 }
                 self.spawned.insert(*slot, now);
@@ -306,9 +307,11 @@ impl Books {
             Request::Start(_, wait) | Request::StartOnce(_, wait) => (Asked::Start, wait),
             Request::Restart(_, wait) => (Asked::Restart, wait),
             Request::Stop(_, wait) => (Asked::Stop, wait),
-            Request::Reload(_) | Request::Signal(..) | Request::Emit(..) | Request::Intend(..) => {
-                return;
-            }
+            Request::Reload(_)
+            | Request::Check(_)
+            | Request::Signal(..)
+            | Request::Emit(..)
+            | Request::Intend(..) => return,
         };
         let Reply::Done(Some(view)) = reply else { return };
         if *settled != engine::machine::request::Wait::Settled {
@@ -321,6 +324,7 @@ impl Books {
             Asked::Start => running || spawned || asking.joins,
             Asked::Restart => running || spawned,
             Asked::Stop => view.state == State::Waiting,
+            Asked::Reload | Asked::Check => true,
         };
         if !right {
             let (goal, state) = (view.goal, view.state);
@@ -345,9 +349,11 @@ fn shown(engine: &Engine, request: &Request) -> String {
         | Request::StartOnce(target, _)
         | Request::Stop(target, _)
         | Request::Restart(target, _) => target,
-        Request::Reload(_) | Request::Signal(..) | Request::Emit(..) | Request::Intend(..) => {
-            return String::new();
-        }
+        Request::Reload(_)
+        | Request::Check(_)
+        | Request::Signal(..)
+        | Request::Emit(..)
+        | Request::Intend(..) => return String::new(),
     };
     let name = engine.find(target).ok().and_then(|(_, id)| engine.name_of(id?));
     name.map_or_else(String::new, |(job, name)| job.with_instance(name))

@@ -46,12 +46,13 @@ impl Client {
 
 fn request(rng: &mut Rng, jobs: &[JobName]) -> Request {
     let wait = rng.pick(&[Wait::Settled, Wait::Settled, Wait::Accepted]);
-    match rng.weighted(&[(4, 0), (3, 1), (3, 2), (1, 3), (5, 6), (1, 4), (1, 5)]) {
+    match rng.weighted(&[(4, 0), (3, 1), (3, 2), (1, 3), (5, 6), (1, 4), (1, 5), (1, 7)]) {
         0 => Request::Start(target(rng, jobs), wait),
         1 => Request::Stop(target(rng, jobs), wait),
         2 => Request::Restart(target(rng, jobs), wait),
         3 => Request::Reload(target(rng, jobs)),
         4 => Request::StartOnce(target(rng, jobs), wait),
+        7 => Request::Check(target(rng, jobs)),
         5 => {
             // Seldom for long: what is masked does nothing that could go wrong.
             let intents =

@@ -418,19 +418,21 @@ impl Kernel {
             // Its report ends as that of a process that was executed does.
             Some(Fate::Spawning(_)) if self.rng.chance(50) => {
                 self.rows.insert(slot, Fate::Ended { pid, warnings: 0, exit });
+                self.used.insert(slot);
                 self.tell(slot);
             }
             Some(Fate::Running { pid, warnings, .. }) => {
                 self.rows.insert(slot, Fate::Ended { pid, warnings, exit });
                 self.told.push_back(FromKeeper::Exited { slot, pid, exit });
                 self.tell_again(slot);
+                self.used.insert(slot);
             }
+            // It was never executed: where the keeper dies before it has told so, it is asked for again.
             Some(_) | None => {
                 self.rows.insert(slot, Fate::Failed(Step::Timeout, 110));
                 self.tell(slot);
             }
         }
-        self.used.insert(slot);
     }
 
     fn signal(&mut self, now: Mono, slot: Slot, signal: Signal, scope: SignalScope) {

@@ -42,6 +42,10 @@ pub fn job(rng: &mut Rng, index: usize, ring: Ring) -> Arc<JobSpec> {
     let mut spec = JobSpec::new(name(index));
     commands(rng, &mut spec);
     policy(rng, &mut spec);
+    // A restart that waits for its check begins its window later than it is asked for.
+    if spec.commands.contains_key(&Role::Check) {
+        spec.policy.respawn_limit = RespawnLimit::Unlimited;
+    }
     if spec.policy.task {
         // Without main a task rests in running for ever, and whoever waits for it with it.
         if !spec.commands.contains_key(&Role::Main) {
@@ -71,6 +75,7 @@ fn commands(rng: &mut Rng, spec: &mut JobSpec) {
         (Role::PostStart, 22),
         (Role::PreStop, 22),
         (Role::PostStop, 25),
+        (Role::Check, 20),
     ];
     for (role, percent) in often {
         if rng.chance(percent) {
@@ -133,7 +138,7 @@ fn policy(rng: &mut Rng, spec: &mut JobSpec) {
         });
     }
     policy.expect_timeout = Span::secs(1 + rng.below(5) as u64);
-    for role in [Role::PreStart, Role::PostStart, Role::PreStop, Role::PostStop] {
+    for role in [Role::PreStart, Role::PostStart, Role::PreStop, Role::PostStop, Role::Check] {
         if rng.chance(35) {
             policy.timeouts.insert(role, rng.span(500, 3000));
         }

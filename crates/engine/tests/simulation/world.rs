@@ -687,7 +687,8 @@ impl World {
         match effect {
             Effect::Spawn(slot) => match engine.order(*slot) {
                 Some(order) => {
-                    if let Some((job, name)) = engine.name_of(slot.instance) {
+                    let named = engine.name_of(slot.instance);
+                    if let Some((job, name)) = named.filter(|_| slot.role != Role::Check) {
                         self.books.names.insert(slot.instance, job.with_instance(name));
                     }
                     self.spawned.insert(*slot);
@@ -695,6 +696,8 @@ impl World {
                 }
                 // Asked for again, and meanwhile answered.
                 None if self.spawned.contains(slot) => {}
+                // Begun and given up in one turn: nothing else would end it.
+                None if slot.role == Role::Check => {}
                 None => return self.broken(format!("{slot:?} shall be spawned without an order")),
             },
             Effect::Signal(slot, signal, scope) => {

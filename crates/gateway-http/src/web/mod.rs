@@ -73,8 +73,8 @@ const ROUTES: &[(&str, Route)] = &[
     ("/events.html", Route::Timeline),
     ("/graph.html", Route::Graph),
     ("/ok.html", Route::Ok),
-    ("/style.css", Route::Part("text/css; charset=utf-8", pages::STYLE)),
-    ("/stylesheets/supervisor.css", Route::Part("text/css; charset=utf-8", pages::STYLE)),
+    ("/style.css", Route::Part("text/css", pages::STYLE)),
+    ("/stylesheets/supervisor.css", Route::Part("text/css", pages::STYLE)),
     ("/script.js", Route::Part("text/javascript; charset=utf-8", pages::SCRIPT)),
     ("/icon.svg", Route::Part("image/svg+xml", pages::ICON)),
 ];

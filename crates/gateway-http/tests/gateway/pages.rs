@@ -138,7 +138,7 @@ fn every_page_is_there_and_lets_nothing_foreign_in() {
         ("/style.css", "text/css"),
         ("/script.js", "text/javascript"),
         ("/icon.svg", "image/svg+xml"),
-        ("/stylesheets/supervisor.css", "text/css; charset=utf-8"),
+        ("/stylesheets/supervisor.css", "text/css"),
         ("/ok.html", "text/plain"),
     ] {
         let (status, head, _) = client.ask("GET", path, "");

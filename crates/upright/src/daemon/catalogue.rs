@@ -135,6 +135,22 @@ impl Catalogue {
         self.note(&name, seen.into_iter().collect(), same);
     }
 
+    /// Looks again at the files of one job, where it has some; an override may have come to them. Reports
+    /// whether they have changed, and then takes the job to be read.
+    pub fn look_again(&mut self, name: &JobName) -> bool {
+        let Some(entry) = self.jobs.get(name) else { return false };
+        let had: BTreeSet<u32> = entry.files.all().iter().map(|seen| seen.source).collect();
+        for number in had {
+            let Some(source) = path(&self.sources, number) else { continue };
+            let kinds: &[Kind] =
+                if source.is_dir() { &[Kind::Conf, Kind::Override] } else { &[Kind::Conf] };
+            let now = kinds.iter().filter_map(|kind| sources::look(source, number, name, *kind));
+            let now: Vec<Seen> = now.collect();
+            self.note(name, now, |seen| seen.source == number && kinds.contains(&seen.kind));
+        }
+        self.dirty.remove(name)
+    }
+
     /// Takes over what is there now of those files of a job that are meant.
     fn note(&mut self, name: &JobName, now: Vec<Seen>, meant: impl Fn(&Seen) -> bool) {
         let entry = self.jobs.entry(name.clone()).or_default();

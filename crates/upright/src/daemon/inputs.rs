@@ -5,6 +5,7 @@ use super::connections::{of_token, Accepting, ConnectionId, Cursor, Heard, Tongu
 use super::gateway::Kind;
 use super::orphans::Census;
 use super::sources::words;
+use super::upgrade::not_upgraded;
 use super::{outputs, Daemon, Standing, CONTROL, KEEPER, LOGGER, SESSION, TRIAL, WATCH};
 use crate::keeper::handover::Kin;
 use crate::options::Mode;
@@ -195,10 +196,7 @@ impl Daemon {
             | FromKeeper::Logger
             | FromKeeper::Lent { .. }
             | FromKeeper::Told => {}
-            FromKeeper::NotUpgraded { errno } => {
-                let why = std::io::Error::from_raw_os_error(errno);
-                self.refuse_upgrade(format!("it cannot be executed: {why}"));
-            }
+            FromKeeper::NotUpgraded { why } => self.refuse_upgrade(not_upgraded(why)),
         }
     }
 
@@ -529,6 +527,9 @@ impl Daemon {
                 self.connections.answer(id, Answer::of_reply(reply, None, concern));
             }
             None => {
+                if let Err(fault) = self.read_again(&request, effects) {
+                    return self.connections.answer(id, Err(fault));
+                }
                 let number = self.engine.next_request();
                 self.connections.await_reply(id, number);
                 let by = self.connections.caller(id).map(|caller| match caller {

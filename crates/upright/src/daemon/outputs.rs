@@ -112,23 +112,34 @@ fn owner(text: &[u8]) -> (Text, Option<Text>) {
     (user, halves.next().map(Text::from))
 }
 
+/// Returns the numbers of a user and a group, who may be numbers already; without a group the user's.
+pub fn found((user, group): &(Text, Option<Text>)) -> (Option<u32>, Option<u32>) {
+    let root = Path::new("/");
+    let number = |name: &Text| std::str::from_utf8(name.bytes()).ok()?.parse().ok();
+    let user_found = users::user(root, user.bytes()).ok();
+    let uid = user_found.as_ref().map(|user| user.uid).or_else(|| number(user));
+    let own = || user_found.or_else(|| users::user_by_id(root, uid?).ok()).map(|user| user.gid);
+    let gid = match group {
+        Some(group) => users::group(root, group.bytes()).ok().or_else(|| number(group)),
+        None => own(),
+    };
+    (uid, gid)
+}
+
 /// Describes a file. What its own policy does not say the job's does, then the options.
 fn log_file_of(settings: &Settings, job: &LogPolicy, own: &LogPolicy, path: &Path) -> LogFile {
-    let root = Path::new("/");
     let options = &settings.options;
     let (rotate_size, rotate_count) = rotation(settings, job);
     let general = options.log_owner.as_deref().map(owner);
     let named = own.owner.as_ref().or(job.owner.as_ref()).or(general.as_ref());
-    let user = named.and_then(|(name, _)| users::user(root, name.bytes()).ok());
-    let group = named.and_then(|(_, group)| group.as_ref());
-    let group = group.and_then(|name| users::group(root, name.bytes()).ok());
+    let (uid, gid) = named.map_or((None, None), found);
     LogFile {
         path: Text::from(path.as_os_str().as_bytes()),
         rotate_size: own.rotate_size.unwrap_or(rotate_size),
         rotate_count: own.rotate_count.unwrap_or(rotate_count),
         mode: own.mode.or(job.mode).or(options.log_mode).unwrap_or(LOG_MODE),
-        uid: user.as_ref().map(|user| user.uid),
-        gid: group.or(user.map(|user| user.gid)).or(settings.log_group),
+        uid,
+        gid: gid.or(settings.log_group),
         on_full: own.on_full.or(job.on_full).unwrap_or_default(),
     }
 }

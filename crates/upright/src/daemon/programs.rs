@@ -2,13 +2,16 @@
 
 use super::chronicle::Chronicle;
 use super::groups::{groups_of, Group};
+use super::outputs;
 use super::startup::Refused;
 use super::talk::Grade;
 use super::Daemon;
 use crate::options::Mode;
 use crate::supervisord::options::NAME;
 use crate::supervisord::{front, plain};
-use engine::dialect::supervisord::{self, Config, Plugin, Server, MAIN_INTERFACE};
+use engine::dialect::supervisord::{
+    self, is_foreign_descriptor, Config, LogFile as Log, Plugin, Program, Server, MAIN_INTERFACE,
+};
 use engine::keeper::{held, ToKeeper};
 use engine::logroute::{encode, Forward, LogFile, LogRoute, ToLogger};
 use engine::machine::{Effect, Input, Level};
@@ -73,6 +76,7 @@ impl Daemon {
             };
             self.stand_in(&config);
             self.warn_of_wants(&config);
+            self.warn_of_what_is_not_there(&config);
             let (groups, wrong) = groups_of(&config);
             wrong.iter().for_each(|line| self.say(Level::Error, line));
             let groups = self.without_those_taken(groups);
@@ -98,6 +102,28 @@ impl Daemon {
         }
         self.write_pidfile();
         Ok(())
+    }
+
+    /// Says what of a configuration has no effect here.
+    fn warn_of_what_is_not_there(&self, config: &Config) {
+        for Plugin { name, factory, .. } in &config.interfaces {
+            if factory != MAIN_INTERFACE {
+                let line = format!(
+                    "[rpcinterface:{name}]: {factory} does not run, as there is no Python here"
+                );
+                self.say(Level::Warn, &line);
+            }
+        }
+        let own = [("supervisord", "logfile", config.daemon.logfile.as_str())];
+        let programs = config.groups.iter().flat_map(|group| &group.programs);
+        let logs = own.into_iter().chain(programs.flat_map(logs_of));
+        for (section, key, path) in logs.filter(|(.., path)| is_foreign_descriptor(path)) {
+            let line = format!(
+                "[{section}]: {key}={path}: nothing is kept there, as of our descriptors only 1 and 2 \
+                 are for output"
+            );
+            self.say(Level::Warn, &line);
+        }
     }
 
     /// Does what Supervisor's daemon does before it starts programs, where we stand in for it.
@@ -187,24 +213,33 @@ impl Daemon {
             Some("/dev/stderr" | "/dev/fd/2" | "/proc/self/fd/2") => {
                 (false, Forward::Bare(Stream::Stderr))
             }
+            Some(path) if is_foreign_descriptor(path) && !foreground => (false, Forward::No),
+            Some(path) if is_foreign_descriptor(path) => (false, Forward::Bare(Stream::Stdout)),
             Some("/dev/null") if foreground => (false, Forward::Bare(Stream::Stdout)),
             Some("/dev/null") => (false, Forward::No),
-            _ if own.logfile == SYSLOG => (false, Forward::Bare(Stream::Stdout)),
+            _ if own.logfile == SYSLOG && foreground => (false, Forward::Bare(Stream::Stdout)),
+            _ if own.logfile == SYSLOG => (false, Forward::No),
             _ if foreground => (true, Forward::Bare(Stream::Stdout)),
             _ => (true, Forward::No),
         };
+        let owner = own.log_owner.as_ref().map(|(user, group)| {
+            (Text::from(user.as_str()), group.as_ref().map(|group| Text::from(group.as_str())))
+        });
+        let (uid, gid) = owner.as_ref().map_or((None, None), outputs::found);
         let file = LogFile {
             path: Text::from(path.as_os_str().as_bytes()),
             rotate_size: u64::try_from(own.logfile_maxbytes).unwrap_or(0),
             rotate_count: u32::try_from(own.logfile_backups).unwrap_or(0),
-            mode: (0o666 & !own.umask) as u16,
-            uid: None,
-            gid: None,
+            mode: own.log_mode.unwrap_or((0o666 & !own.umask) as u16),
+            uid,
+            gid,
             on_full: OnFull::Drop,
         };
-        let label = String::from(NAME);
-        let route =
-            LogRoute { label, file: kept.then_some(file), forward, treat: Treatment::default() };
+        let syslog = own.logfile == SYSLOG;
+        // What goes to syslog has the name of this program there, and no other.
+        let label = if syslog { String::new() } else { String::from(NAME) };
+        let treat = Treatment { syslog, ..Treatment::default() };
+        let route = LogRoute { label, file: kept.then_some(file), forward, treat };
         // A logger that does not listen is ended, and the next one told.
         let _ = seqpacket::send(logger, &[&encode(&ToLogger::Own { route })], &[log.as_fd()]);
     }
@@ -229,9 +264,6 @@ impl Daemon {
         if config.daemon.user.is_some() {
             let uid = self.settings.uid;
             log.write(Grade::Info, &format!("Set uid to user {uid} succeeded"));
-        }
-        if config.daemon.logfile == SYSLOG {
-            log.write(Grade::Warn, "logfile=syslog is not followed by this version: these lines are on standard output");
         }
         if !config.daemon.nodaemon {
             log.write(Grade::Info, "daemonizing the supervisord process");
@@ -288,4 +320,13 @@ impl Daemon {
             let _ = fs::remove_file(path);
         }
     }
+}
+
+/// Returns the files that a program's outputs are kept in, with their keys.
+fn logs_of(program: &Program) -> impl Iterator<Item = (&str, &'static str, &str)> {
+    let outputs = [("stdout_logfile", &program.stdout), ("stderr_logfile", &program.stderr)];
+    outputs.into_iter().filter_map(|(key, output)| match &output.logfile {
+        Log::Path(path) => Some((program.section.as_str(), key, path.as_str())),
+        Log::None | Log::Auto | Log::Syslog => None,
+    })
 }

@@ -1,8 +1,11 @@
 //! Job files that change: noticed, walked, read a piece at a time. Source: spec 2.3, 2.4.
 
+use super::catalogue::Said;
 use super::watching::Changed;
 use super::{sources, Daemon};
 use crate::options::Mode;
+use engine::control::fault::{Fault, Refused};
+use engine::machine::request::Request;
 use engine::machine::{Effect, Level};
 use engine::names::JobName;
 use engine::plan::{self, Jobs};
@@ -111,22 +114,66 @@ impl Daemon {
         }
     }
 
+    /// Reads the files of the job that is to be restarted again, where they have changed. One that cannot be
+    /// used any more is an error, with its mistakes.
+    pub(super) fn read_again(
+        &mut self,
+        request: &Request,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Fault> {
+        let (target, untouched) = match request {
+            Request::Restart(target, _) => (target, "; it was not restarted"),
+            Request::Check(target) => (target, ""),
+            Request::Start(..)
+            | Request::StartOnce(..)
+            | Request::Stop(..)
+            | Request::Reload(_)
+            | Request::Signal(..)
+            | Request::Emit(..)
+            | Request::Intend(..) => return Ok(()),
+        };
+        let Ok(name) = JobName::try_from(target.job.clone()) else { return Ok(()) };
+        if !self.catalogue.look_again(&name) {
+            return Ok(());
+        }
+        let said = self.read_jobs(std::slice::from_ref(&name), effects);
+        if self.catalogue.trouble(&name).is_none() {
+            return Ok(());
+        }
+        let mistakes = said.iter().filter(|(level, _)| *level == Level::Error);
+        let mistakes: Vec<&str> = mistakes.map(|(_, line)| line.as_str()).collect();
+        let message =
+            format!("Job file cannot be used: {name}{untouched}\n{}", mistakes.join("\n"));
+        Err(Fault::Refused(Box::new(Refused {
+            code: String::from("bad-file"),
+            message,
+            job: Some(name.text().clone()),
+            ..Refused::default()
+        })))
+    }
+
     /// Reads some of the files that have changed and tells the machine the difference.
     pub(super) fn read_files(&mut self, effects: &mut Vec<Effect>) {
         if !self.catalogue.is_settled() {
             let names = self.catalogue.take_dirty(TURN_FILES);
-            let wanted = |name: &JobName| Some((name.clone(), self.engine.wanted(name)?.clone()));
-            let old: Jobs = names.iter().filter_map(wanted).collect();
-            let mut said = Vec::new();
-            let new = self.catalogue.read(&names, &old, &mut said);
-            said.iter().for_each(|(level, line)| self.say(*level, line));
-            let plan = plan::diff(&old, &new);
-            drop(new);
-            plan.steps.iter().for_each(|step| self.say(Level::Debug, &step.to_string()));
-            plan.inputs().for_each(|input| self.handle(input, effects));
+            self.read_jobs(&names, effects);
         }
         if self.catalogue.is_settled() {
             self.touched.extend(self.connections.files_read());
         }
+    }
+
+    /// Reads the files of these jobs and tells the machine the difference; returns what is said of them.
+    fn read_jobs(&mut self, names: &[JobName], effects: &mut Vec<Effect>) -> Said {
+        let wanted = |name: &JobName| Some((name.clone(), self.engine.wanted(name)?.clone()));
+        let old: Jobs = names.iter().filter_map(wanted).collect();
+        let mut said = Vec::new();
+        let new = self.catalogue.read(names, &old, &mut said);
+        said.iter().for_each(|(level, line)| self.say(*level, line));
+        let plan = plan::diff(&old, &new);
+        drop(new);
+        plan.steps.iter().for_each(|step| self.say(Level::Debug, &step.to_string()));
+        plan.inputs().for_each(|input| self.handle(input, effects));
+        said
     }
 }

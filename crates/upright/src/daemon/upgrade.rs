@@ -3,11 +3,14 @@
 
 use super::connections::ConnectionId;
 use super::link::Sent;
+use super::sources::words;
 use super::{Daemon, TRIAL};
 use crate::trial;
 use engine::control::fault::Fault;
-use engine::keeper::ToKeeper;
+use engine::keeper::{NotUpgraded, ToKeeper};
 use engine::machine::Level;
+use engine::process::Exit;
+use engine::signal::Signal;
 use engine::time::{Mono, Span};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -20,7 +23,7 @@ use sys::epoll::Interest;
 use sys::memfd;
 
 /// How long a binary may take to say whether it can go on.
-const PATIENCE: Span = Span::secs(10);
+const PATIENCE: Span = Span::secs(30);
 
 /// How many bytes of what it says are read.
 const SAID_MAX: usize = 4096;
@@ -148,6 +151,23 @@ impl Daemon {
         self.connections.answer(trial.asked, Err(Fault::Unavailable(why)));
         self.touched.insert(trial.asked);
     }
+}
+
+/// Returns why another binary is not gone on in, in words.
+pub(super) fn not_upgraded(why: NotUpgraded) -> String {
+    let how = match why {
+        NotUpgraded::Refused(errno) => {
+            let why = words(&std::io::Error::from_raw_os_error(errno));
+            return format!("it cannot be executed: {why}");
+        }
+        NotUpgraded::Died(Exit::Status(status)) => format!("it ended with status {status}"),
+        NotUpgraded::Died(Exit::Signal { signal, .. }) => match Signal::try_from(signal) {
+            Ok(signal) => format!("it was ended by {signal} signal"),
+            Err(_) => format!("it was ended by signal {signal}"),
+        },
+        NotUpgraded::Died(Exit::Unknown | Exit::OutOfMemory) => String::from("it ended"),
+    };
+    format!("it was to show that it can take the keeper's place, and {how}")
 }
 
 /// Returns where this binary was, and another may be now.

@@ -46,13 +46,33 @@ pub enum Kin {
     Foster,
 }
 
-/// Returns the arguments by which a binary of ours becomes a keeper that goes on with a file: its
-/// descriptor, and the highest that is left beside it.
-pub fn arguments(file: &OwnedFd, highest: RawFd) -> Argv {
+/// The role of a keeper that goes on with what another has left.
+pub const NEXT: &CStr = c"--role=keeper";
+
+/// What stands behind the file where the binary before goes on after all.
+pub const BACK: &CStr = c"--back";
+
+/// The role of one that only shows that it could.
+pub const REHEARSAL: &CStr = c"--role=rehearse";
+
+/// Whether what a keeper takes is its own from then on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Performance {
+    /// It is.
+    Real,
+    /// It is, and was before: the binary that had taken it over has died of a fault.
+    Back,
+    /// It is another's, who lives.
+    Rehearsal,
+}
+
+/// Returns the arguments by which a binary of ours takes a role with a file: its descriptor, and the
+/// highest that is left beside it.
+pub fn arguments(role: &CStr, file: &OwnedFd, highest: RawFd) -> Argv {
     let number = file.as_raw_fd();
     let whereabouts = format!("{number}:{}", highest.max(number));
     let whereabouts = CString::new(whereabouts).unwrap_or_default();
-    Argv::new(vec![c"upright-keeper".to_owned(), c"--role=keeper".to_owned(), whereabouts])
+    Argv::new(vec![c"upright-keeper".to_owned(), role.to_owned(), whereabouts])
 }
 
 /// Writes the first items: what every keeper leaves, and all that outlives one that is killed.
@@ -77,24 +97,60 @@ pub fn write_self(
     Ok(writer)
 }
 
+/// Ties PID 1 to the binary before it, until a daemon of this one asks for something: from then on there
+/// are processes that the one before knows nothing of.
+fn keep_way_back(
+    mut items: Items<'_>,
+    heirlooms: &mut Heirlooms,
+    kept: Vec<OwnedFd>,
+    whereabouts: &CStr,
+) {
+    let previous = items.find_map(|item| match item {
+        Item::Previous { fd } => Some(fd),
+        Item::Keeper { .. }
+        | Item::Inherited { .. }
+        | Item::Argument(_)
+        | Item::Peer { .. }
+        | Item::Row { .. }
+        | Item::Output { .. }
+        | Item::End { .. }
+        | Item::Orphan { .. }
+        | Item::Orphans { .. }
+        | Item::Held { .. } => None,
+    });
+    if kept.is_empty() {
+        return;
+    }
+    let binary = previous.and_then(|fd| heirlooms.take(fd)).and_then(|fd| Binary::of(fd).ok());
+    if let Some(binary) = binary {
+        let words = [c"upright-keeper", NEXT, whereabouts, BACK].map(CStr::to_owned);
+        sys::lifeline::tie(binary, Argv::new(words.to_vec()), kept);
+    }
+}
+
 impl Keeper {
     /// Goes on in another binary. Returns only where that cannot be.
-    pub(super) fn become_binary(&mut self, binary: OwnedFd) -> Errno {
-        let binary = match Binary::of(binary) {
-            Ok(binary) => binary,
-            Err(errno) => return errno,
-        };
-        let mut own = self.identity.clone();
-        own.upgrades = own.upgrades.saturating_add(1);
-        let written = self.write_all(&own).map_err(|_| Errno::NOMEM);
-        let file = written.and_then(|writer| memfd::sealed(c"upright-handover", writer.bytes()));
-        let file = match file {
+    pub(super) fn become_binary(&mut self, binary: &Binary) -> Errno {
+        let file = match self.left() {
             Ok(file) => file,
             Err(errno) => return errno,
         };
-        let heirlooms: Vec<BorrowedFd<'_>> = self.heirlooms().chain([file.as_fd()]).collect();
+        let heirlooms = self.heirlooms_and(&file);
         let highest = heirlooms.iter().map(AsRawFd::as_raw_fd).max().unwrap_or(0);
-        binary.become_it(&arguments(&file, highest), &heirlooms)
+        binary.become_it(&arguments(NEXT, &file, highest), &heirlooms)
+    }
+
+    /// Writes down all that is left to another binary.
+    pub(super) fn left(&self) -> Result<OwnedFd, Errno> {
+        let mut own = self.identity.clone();
+        own.upgrades = own.upgrades.saturating_add(1);
+        let written = self.write_all(&own).map_err(|_| Errno::NOMEM);
+        written.and_then(|writer| memfd::sealed(c"upright-handover", writer.bytes()))
+    }
+
+    /// Returns every descriptor that the file names, and the file's own.
+    pub(super) fn heirlooms_and<'a>(&'a self, file: &'a OwnedFd) -> Vec<BorrowedFd<'a>> {
+        self.heirlooms().chain([file.as_fd()]).collect()
     }
 
     fn write_all(&self, own: &Identity) -> Result<Writer, TryReserveError> {
@@ -158,19 +214,28 @@ impl Keeper {
 
     /// Makes a keeper of what another has left; nothing where another has taken its place already.
     /// `whereabouts` is what [`arguments`] makes.
-    pub(super) fn resume(whereabouts: &CStr) -> Result<Option<Keeper>, String> {
+    pub(super) fn resume(
+        whereabouts: &CStr,
+        performance: Performance,
+    ) -> Result<Option<Keeper>, String> {
         let numbers = whereabouts.to_str().ok().and_then(|text| text.split_once(':'));
         let numbers = numbers.and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
         let Some((file, highest)) = numbers else { return Err(String::from("no file is named")) };
-        let mut heirlooms = Heirlooms::inherit(highest);
+        let (mut heirlooms, kept) = match performance == Performance::Real && sys::own::is_first() {
+            true => Heirlooms::inherit_copies(highest),
+            false => (Heirlooms::inherit(highest), Vec::new()),
+        };
         let file = heirlooms.take(file).ok_or("the file is not open")?;
         let bytes = memfd::read_all(&file).map_err(|errno| errno.to_string())?;
         let items = Items::of(&bytes).map_err(|fault| match fault {
             Fault::NotOne => String::from("the file is none that a keeper leaves"),
             Fault::Version(version) => format!("the file is of version {version}"),
         })?;
+        keep_way_back(items.clone(), &mut heirlooms, kept, whereabouts);
         let mut keeper = Keeper::of_self(items.clone())?;
-        if keeper.take_held(items.clone(), &mut heirlooms) == Only::No {
+        // In a rehearsal the other one lives, and has the place.
+        let only = keeper.take_held(items.clone(), &mut heirlooms);
+        if only == Only::No && performance != Performance::Rehearsal {
             return Ok(None);
         }
         for item in items {
@@ -218,19 +283,17 @@ impl Keeper {
     }
 
     fn take_held(&mut self, items: Items<'_>, heirlooms: &mut Heirlooms) -> Only {
+        let mut only = Only::Yes;
         for item in items {
             let Item::Held { key, fd } = item else { continue };
             let Some(fd) = heirlooms.take(fd) else { continue };
             if key == facts::KEY {
-                let (facts, only) = Facts::resume(&fd);
-                if only == Only::No {
-                    return Only::No;
-                }
-                self.facts = facts;
+                let (facts, is_only) = Facts::resume(&fd);
+                (self.facts, only) = (facts, is_only);
             }
             self.held.hold(key, fd);
         }
-        Only::Yes
+        only
     }
 
     fn take_item(&mut self, item: Item<'_>, heirlooms: &mut Heirlooms) {

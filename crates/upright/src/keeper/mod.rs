@@ -10,20 +10,23 @@ pub(crate) mod handover;
 mod held;
 mod orphans;
 mod peer;
+mod rehearsal;
 mod requests;
 mod streams;
 mod table;
 mod telling;
 
 use crate::supervisord::options::NAME;
-use engine::keeper::{End, LogWire, Replaced, ToKeeper, ANEW, MESSAGE_MAX};
+use engine::keeper::{End, LogWire, NotUpgraded, Replaced, ToKeeper, ANEW, MESSAGE_MAX};
 use engine::process::{Exit, Pid, Slot};
 use engine::time::{Mono, Span};
 use facts::Facts;
-use handover::{Identity, Kin};
+use handover::{Identity, Kin, Performance};
 use held::{Heirs, Held};
 use orphans::Orphans;
 use peer::{Again, Heard, Peer};
+pub use rehearsal::run as rehearse;
+use rehearsal::Rehearsal;
 use std::collections::VecDeque;
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
@@ -109,7 +112,9 @@ fn begin(inherited: &Inherited, arguments: &[CString]) -> i32 {
 pub fn go_on(arguments: &[CString]) -> i32 {
     prepare();
     let left = arguments.get(2).map_or(c"", CString::as_c_str);
-    match Keeper::resume(left) {
+    let back = arguments.get(3).is_some_and(|word| word.as_c_str() == handover::BACK);
+    let performance = if back { Performance::Back } else { Performance::Real };
+    match Keeper::resume(left, performance) {
         Ok(Some(mut keeper)) => match keeper.shown().run() {
             ANEW => {
                 let (inherited, own) = (keeper.inherited.clone(), keeper.identity.clone());
@@ -177,8 +182,10 @@ struct Keeper {
     deadlines: VecDeque<(Mono, Index, Slot)>,
     /// Processes that are no children of ours, have ended and are not reaped, with when that was seen.
     unreaped: VecDeque<(Mono, Index, Slot)>,
+    /// Another binary that shows that it can take over.
+    rehearsal: Option<Rehearsal>,
     /// Why another binary could not be gone on in, until the daemon is told.
-    not_upgraded: Option<Errno>,
+    not_upgraded: Option<NotUpgraded>,
     /// Ends that the daemon has asked for and was not lent yet.
     to_lend: VecDeque<(Slot, End)>,
     ending: Option<Ending>,
@@ -257,6 +264,7 @@ impl Keeper {
             refused: None,
             deadlines: VecDeque::new(),
             unreaped: VecDeque::new(),
+            rehearsal: None,
             not_upgraded: None,
             to_lend: VecDeque::with_capacity(LEND_MAX),
             ending: None,
@@ -278,6 +286,7 @@ impl Keeper {
         loop {
             self.now = sys::clock::monotonic();
             self.expire();
+            self.cut_rehearsal();
             self.look_again();
             self.start_what_is_due();
             self.tell();
@@ -382,6 +391,7 @@ impl Keeper {
                 let again = if told { Again::No } else { Again::Yes };
                 self.logger.ended(exit, again, &self.epoll, self.now);
             }
+            (None, Change::Exited(exit)) if self.is_rehearsed_by(pid) => self.rehearsed(exit),
             (None, Change::Exited(exit)) => self.orphans.ended(pid, exit),
             (None, Change::Stopped(_)) => {}
         }
@@ -601,7 +611,8 @@ impl Keeper {
         let setup = self.deadlines.front().map(|(at, ..)| *at);
         let ending = self.ending.map(|ending| ending.by);
         let look = (!self.unreaped.is_empty()).then(|| self.now + LOOK);
-        let next = [daemon, logger, setup, ending, look].into_iter().flatten().min()?;
+        let rehearsal = self.rehearsal.as_ref().map(|rehearsal| rehearsal.until);
+        let next = [daemon, logger, setup, ending, look, rehearsal].into_iter().flatten().min()?;
         Some(next.since(self.now).0)
     }
 }

@@ -4,7 +4,7 @@ use super::held::Heirs;
 use super::streams::{Kept, Streams};
 use super::table::{Fate, Log};
 use super::{Ending, Finish, Keeper, FINISH, FOSTERED, LEND_MAX, REPORT, SETUP};
-use engine::keeper::{End, Replaced, Scope, ToKeeper, Wants};
+use engine::keeper::{End, NotUpgraded, Replaced, Scope, ToKeeper, Wants};
 use engine::process::{Exit, Pid, Slot, Step};
 use engine::signal::Signal;
 use std::os::fd::{AsFd, OwnedFd};
@@ -31,6 +31,7 @@ impl Keeper {
     pub(super) fn request(&mut self, message: &[u8], fds: &mut Attached) {
         match ToKeeper::decode(message) {
             Some(ToKeeper::Spawn { slot, wants, pipe_owner, plan, route, errors }) => {
+                sys::lifeline::cut();
                 self.spawn(&Spawn { slot, wants, pipe_owner, plan, route, errors }, fds);
             }
             Some(ToKeeper::Signal { slot, signal, scope }) => self.signal(slot, signal, scope),
@@ -44,6 +45,7 @@ impl Keeper {
             Some(ToKeeper::Hold { key }) => self.hold(key, fds),
             Some(ToKeeper::Drop { key }) => self.held.drop(key),
             Some(ToKeeper::Ready) => {
+                sys::lifeline::cut();
                 self.daemon.ready();
                 self.identity.replaced = Replaced::No;
                 self.bulky = true;
@@ -149,13 +151,16 @@ impl Keeper {
         Ok((spawned, streams.kept()))
     }
 
-    /// Goes on in the attached binary; comes back only where that cannot be.
+    /// Goes on in the attached binary, once it has shown that it can take over.
     fn upgrade(&mut self, fds: &mut Attached) {
         let binary = fds.iter_mut().find_map(Option::take);
-        self.not_upgraded = Some(match (binary, self.ending) {
-            (Some(binary), None) => self.become_binary(binary),
-            (Some(_) | None, _) => Errno::INVAL,
-        });
+        let begun = match (binary, self.ending, &self.rehearsal) {
+            (Some(binary), None, None) => self.rehearse(binary),
+            (_, _, _) => Err(Errno::INVAL),
+        };
+        if let Err(errno) = begun {
+            self.not_upgraded = Some(NotUpgraded::Refused(errno.raw_os_error()));
+        }
     }
 
     /// Listens to a child's report, up to a time. Where the kernel refuses to watch it, the report

@@ -56,8 +56,8 @@ impl Keeper {
             self.say(FromKeeper::SpawnFailed { slot, step: Step::Fork, errno }, &[])?;
             self.refused = None;
         }
-        if let Some(errno) = self.not_upgraded {
-            self.say(FromKeeper::NotUpgraded { errno: errno.raw_os_error() }, &[])?;
+        if let Some(why) = self.not_upgraded {
+            self.say(FromKeeper::NotUpgraded { why }, &[])?;
             self.not_upgraded = None;
         }
         while let Some((slot, end)) = self.to_lend.front().copied() {

@@ -112,10 +112,12 @@ fn to_syslog(label: &str, line: &[u8]) {
     let month = month.and_then(|month| MONTHS.get(month)).copied().unwrap_or("Jan");
     let (day, hour) = (moment.day.day, moment.clock.hour);
     let (minute, second) = (moment.clock.minute, moment.second);
-    let process = label.rsplit(':').next().unwrap_or(label);
-    let head = format!(
-        "<{PRIORITY}>{month} {day:2} {hour:02}:{minute:02}:{second:02} supervisord: {process} "
-    );
+    let stamp = format!("{month} {day:2} {hour:02}:{minute:02}:{second:02}");
+    let head = match label.rsplit(':').next() {
+        // The daemon's own line.
+        None | Some("") => format!("<{PRIORITY}>{stamp} supervisord: "),
+        Some(process) => format!("<{PRIORITY}>{stamp} supervisord: {process} "),
+    };
     let _ = socket.set_nonblocking(true);
     let _ = socket.send_to(&[head.as_bytes(), line].concat(), "/dev/log");
 }

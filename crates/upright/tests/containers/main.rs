@@ -4,6 +4,7 @@ mod alone;
 mod console;
 mod container;
 mod early;
+mod fault;
 mod jobs;
 #[path = "../machine/mod.rs"]
 mod machine;
@@ -16,6 +17,11 @@ const PYTHON: &str = "/usr/bin/python3";
 
 const fn test(name: &'static str, run: fn()) -> Test {
     Test { name, needs: &[PYTHON], run }
+}
+
+/// One whose faults are made by a C compiler, as Rust's programs are linked by one.
+const fn compiled(name: &'static str, run: fn()) -> Test {
+    Test { name, needs: &[PYTHON, "/usr/bin/cc"], run }
 }
 
 const TESTS: &[Test] = &[
@@ -38,6 +44,14 @@ const TESTS: &[Test] = &[
     test("console_output_writes_to_the_terminal_without_owning_it", console::output),
     test("without_a_console_output_goes_nowhere_and_an_owner_cannot_start", console::none),
     test("what_was_written_before_the_disk_could_be_is_written_when_it_can", early::kept),
+    compiled(
+        "a_binary_that_would_die_as_pid_1_is_refused",
+        fault::a_binary_that_would_die_as_pid_1_is_refused,
+    ),
+    compiled(
+        "a_binary_that_dies_of_a_fault_as_pid_1_gives_its_place_back",
+        fault::a_binary_that_dies_of_a_fault_as_pid_1_gives_its_place_back,
+    ),
     test("a_session_makes_its_directories_and_nothing_of_it_survives", session::ends),
     test("run_exits_as_the_program_does", alone::codes),
     test("run_passes_signals_on_and_reaps_orphans", alone::signals),

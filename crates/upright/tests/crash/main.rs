@@ -98,6 +98,9 @@ fn main() -> ExitCode {
     if arguments.first().is_some_and(|first| first == "job") {
         return program::run(arguments.get(1..).unwrap_or_default());
     }
+    if arguments.first().is_some_and(|first| first.starts_with("--role=")) {
+        upgrades::play(&arguments);
+    }
     if arguments.iter().any(|argument| argument == "--list") {
         TESTS.iter().for_each(|(name, _)| println!("{name}: test"));
         return ExitCode::SUCCESS;

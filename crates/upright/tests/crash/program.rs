@@ -164,10 +164,11 @@ impl Writer {
                 return ExitCode::SUCCESS;
             }
             let Some(every) = every else { continue };
-            if !calm && self.directory.join("calm").exists() {
-                calm = true;
+            let is_calm = self.directory.join("calm").exists();
+            if is_calm && !calm {
                 append(&self.directory.join("calmed"), &self.name);
             }
+            calm = is_calm;
             if !calm && tick >= every {
                 self.end();
             }

@@ -7,6 +7,7 @@ use engine::control::answer::Answer;
 use engine::control::call::Call;
 use std::fs;
 use std::io::Write;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -57,6 +58,16 @@ fn put(core: &Path, text: &[u8], mode: u32) {
     fs::rename(&new, core).unwrap();
 }
 
+/// Plays the core in this program's place: it passes the trial, as the real one does for it, and dies
+/// when it is to be the keeper.
+pub fn play(arguments: &[String]) -> ! {
+    if arguments.iter().any(|argument| argument == "--role=try") {
+        let error = Command::new(env!("CARGO_BIN_EXE_upright-core")).args(arguments).exec();
+        panic!("the core: {error}");
+    }
+    std::process::abort();
+}
+
 /// All of them, then a good one.
 pub fn a_binary_that_cannot_go_on_is_refused_and_the_old_one_goes_on() {
     let job = |name: &&str| {
@@ -84,6 +95,10 @@ pub fn a_binary_that_cannot_go_on_is_refused_and_the_old_one_goes_on() {
         assert!(said.contains(wanted), "{wanted}: {said}");
         assert!(said.contains("the old one goes on"), "{said}");
     }
+    put(&core, &fs::read(std::env::current_exe().unwrap()).unwrap(), 0o755);
+    let said = refused(&world);
+    assert!(said.contains("take the keeper's place, and it was ended by ABRT signal"), "{said}");
+    assert!(said.contains("the old one goes on"), "{said}");
     assert_eq!(world.other(crate::world::Role::Daemon, None), daemon, "nothing has changed");
     put(&core, &good, 0o755);
     assert_eq!(world.ask(Call::Upgrade).unwrap(), Answer::Done);

@@ -4,9 +4,12 @@
 #[path = "../machine/mod.rs"]
 mod machine;
 
+mod activity;
+mod checked;
 mod complaints;
 mod directory;
 mod events;
+mod fourfold;
 mod intents;
 mod leavings;
 mod nagios;
@@ -20,11 +23,18 @@ use std::process::ExitCode;
 
 const SSHD: &str = "/usr/sbin/sshd";
 const NAGIOS: &str = "/usr/sbin/nagios4";
+const NGINX: &str = "/usr/sbin/nginx";
 const BUSYBOX: &str = "/usr/bin/busybox";
 const NODE: &str = "/usr/bin/node";
 const CURL: &str = "/usr/bin/curl";
 const RUN_PARTS: &str = "/usr/bin/run-parts";
 const PUMA: &str = "/usr/bin/puma";
+const HTTP: &str = concat!(env!("CARGO_BIN_EXE_upright"), "-http");
+const THIN: &str = "/usr/bin/thin";
+const GUNICORN: &str = "/usr/bin/gunicorn";
+const REDIS: &str = "/usr/bin/redis-server";
+const RUBY_REDIS: &str = "/usr/share/doc/ruby-redis";
+const PYRAMID: &str = "/usr/lib/python3/dist-packages/pyramid";
 const EXTRA_USERS: &str = "/usr/lib/libnss_extrausers.so.2";
 
 const TESTS: &[Test] = &[
@@ -35,6 +45,26 @@ const TESTS: &[Test] = &[
         name: "nagios_is_tested_first_and_the_log_says_what_came_of_it",
         needs: &[NAGIOS],
         run: nagios::tested,
+    },
+    Test {
+        name: "nagios_with_a_mistake_in_its_configuration_is_left_alone",
+        needs: &[NAGIOS],
+        run: checked::nagios,
+    },
+    Test {
+        name: "nginx_with_a_mistake_in_its_configuration_is_left_alone",
+        needs: &[NGINX],
+        run: checked::nginx,
+    },
+    Test {
+        name: "sshd_with_a_mistake_in_its_configuration_is_left_alone",
+        needs: &[SSHD],
+        run: checked::sshd,
+    },
+    Test {
+        name: "a_restart_reads_the_file_again_and_a_broken_one_is_refused",
+        needs: &[],
+        run: checked::read_again,
     },
     Test {
         name: "helloworld_tells_the_system_log_its_event",
@@ -62,6 +92,21 @@ const TESTS: &[Test] = &[
         name: "puma_ended_by_term_is_no_failure",
         needs: &[PUMA, CURL, BUSYBOX],
         run: puma::normal_exit,
+    },
+    Test {
+        name: "a_page_of_supervisors_programs_runs_as_it_stands",
+        needs: &[HTTP, NODE, CURL, THIN, GUNICORN, PYRAMID, REDIS, RUBY_REDIS],
+        run: fourfold::serves,
+    },
+    Test {
+        name: "the_boot_script_of_that_page_starts_and_stops_them",
+        needs: &[HTTP, NODE, CURL, THIN, REDIS, RUBY_REDIS],
+        run: fourfold::boots,
+    },
+    Test {
+        name: "the_log_of_supervisord_goes_to_syslog",
+        needs: &[BUSYBOX],
+        run: activity::to_syslog,
     },
     Test { name: "a_stranger_is_told_the_rule", needs: &[SSHD], run: complaints::stranger },
     Test { name: "events_are_seen_passing", needs: &[SSHD], run: complaints::events },

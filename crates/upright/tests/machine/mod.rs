@@ -75,6 +75,14 @@ impl Disk {
         self
     }
 
+    /// A program that was built beside Upright.
+    pub fn built(mut self, name: &str, to: &str) -> Disk {
+        let source = Path::new(env!("CARGO_BIN_EXE_upright")).with_file_name(name);
+        let bytes = fs::read(&source).unwrap_or_else(|e| panic!("{}: {e}", source.display()));
+        self.files.push((String::from(to), bytes, 0o755));
+        self
+    }
+
     pub fn job(self, name: &str, text: &str) -> Disk {
         self.file(&format!("/etc/init/{name}.conf"), text)
     }

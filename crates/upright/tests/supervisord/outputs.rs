@@ -11,9 +11,9 @@ use engine::signal::Signal;
 use engine::text::Text;
 use engine::view::ProgramState;
 use std::io::{Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use upright::cli::connect::{self, Address};
 
@@ -184,4 +184,43 @@ fn what_stands_between_the_signs_is_told_and_not_written_and_colours_are_taken_o
     eventually("the other log", || (place.read("err") == "wrong\n").then_some(()));
     supervisord.signal(Signal::TERM);
     assert_eq!(supervisord.end().0, Some(0));
+}
+
+/// Of programs, whatever their names are made of, and of the daemon itself; a program may say otherwise.
+#[test]
+fn logs_belong_to_whom_the_configuration_names() {
+    if sys::peer::own_uid() != 0 {
+        println!("passed over: only root gives files to others");
+        return;
+    }
+    let place = Place::new(
+        "log_mode=0640\nlog_owner=nobody\nchildlogdir=%(here)s\n\
+         [program:web]\ncommand=sh -c 'echo out; echo err >&2; exec sleep 1000'\n\
+         stdout_logfile=%(here)s/web.out\n\
+         [program:own]\ncommand=sh -c 'echo out; exec sleep 1000'\n\
+         stdout_logfile=%(here)s/own.out\nlog_mode=0600\nlog_owner=root\n",
+    );
+    let supervisord = place.start();
+    ["web", "own"].iter().for_each(|job| {
+        supervisord.comes_to(job, ProgramState::Running);
+    });
+    let automatic = match supervisord.ask(Call::LogPath(target("web"), Stream::Stderr)) {
+        Answer::Path(path) => PathBuf::from(path.to_string()),
+        other => panic!("{other:?}"),
+    };
+    let nobody = sys::users::user(Path::new("/"), b"nobody").unwrap().uid;
+    let here = |name: &str| place.dir.join(name);
+    for (path, mode, owner) in [
+        (here("log"), 0o640, nobody),
+        (here("web.out"), 0o640, nobody),
+        (automatic, 0o640, nobody),
+        (here("own.out"), 0o600, 0),
+    ] {
+        let what = format!("{} is {owner}'s, {mode:o}", path.display());
+        eventually(&what, || {
+            let found = std::fs::metadata(&path).ok()?;
+            let is_so = found.permissions().mode() & 0o7777 == mode && found.uid() == owner;
+            is_so.then_some(())
+        });
+    }
 }

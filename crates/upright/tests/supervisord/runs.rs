@@ -4,7 +4,7 @@ use crate::daemon::{eventually, lives, Place};
 use engine::control::answer::Answer;
 use engine::control::call::Call;
 use engine::control::fault::Fault;
-use engine::machine::request::{Target, Which};
+use engine::machine::request::{Request, Target, Wait, Which};
 use engine::machine::ShutdownKind;
 use engine::signal::Signal;
 use engine::text::Text;
@@ -67,6 +67,30 @@ fn each_of_three_signals_ends_it() {
         place.says(&format!("WARN received SIG{signal} indicating exit request"));
         assert!(!lives(pid));
     }
+}
+
+#[test]
+fn a_program_whose_check_fails_is_neither_restarted_nor_reloaded() {
+    let check = "check=sh -c 'echo looked in $PWD; test -e good'\ndirectory=%(here)s\n";
+    let place = Place::new(&format!("{WEB}{check}"));
+    let supervisord = place.start();
+    let first = supervisord.comes_to("web", ProgramState::Running).pid;
+    let target = || Target { job: Text::from("web"), which: Which::Env(Vec::new()) };
+    let restart = || Call::Ask(Request::Restart(target(), Wait::Settled), None);
+    let looked = Some(Text::from(format!("looked in {}\n", place.dir.display())));
+    for call in [restart(), Call::Ask(Request::Reload(target()), None)] {
+        match supervisord.try_ask(call) {
+            Err(Trouble::Fault(Fault::Refused(refused))) => {
+                assert_eq!((&*refused.code, refused.output), ("check-failed", looked.clone()));
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(supervisord.program("web").pid, first);
+    }
+    std::fs::write(place.dir.join("good"), "").unwrap();
+    let Answer::Checked(_, output) = supervisord.ask(restart()) else { panic!("nothing checked") };
+    assert_eq!(Some(output), looked);
+    assert_ne!(supervisord.comes_to("web", ProgramState::Running).pid, first);
 }
 
 #[test]
@@ -191,6 +215,19 @@ fn why_a_command_cannot_be_executed_is_told_in_the_originals_words() {
         assert_eq!(supervisord.comes_to(name, ProgramState::Fatal).spawn_error, why);
         place.says(&format!("INFO spawnerr: {why}"));
     }
+}
+
+#[test]
+fn the_log_says_what_of_a_configuration_has_no_effect() {
+    let place = Place::new(
+        "[rpcinterface:twiddler]\nsupervisor.rpcinterface_factory=supervisor_twiddler.rpcinterface:make\n\
+         [program:web]\ncommand=sh -c 'echo out; exec sleep 1000'\nstartsecs=0\n\
+         stdout_logfile=/dev/fd/3\n",
+    );
+    let supervisord = place.start();
+    supervisord.comes_to("web", ProgramState::Running);
+    place.says("WARN [rpcinterface:twiddler]: supervisor_twiddler.rpcinterface:make does not run");
+    place.says("WARN [program:web]: stdout_logfile=/dev/fd/3: nothing is kept there");
 }
 
 #[test]

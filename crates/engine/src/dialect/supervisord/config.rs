@@ -93,6 +93,12 @@ pub struct Daemon {
     pub restart_budget: Option<Budget>,
     /// Variables for every program.
     pub environment: Vec<(String, String)>,
+    /// Permission bits of new logs, this daemon's own and those of programs; none: nobody has said.
+    #[serde(default)]
+    pub log_mode: Option<u16>,
+    /// Who has new logs, by name, and the group; none: nobody has said.
+    #[serde(default)]
+    pub log_owner: Option<(String, Option<String>)>,
 }
 
 /// A section that opens a socket.

@@ -153,7 +153,7 @@ fn with_stanzas(spec: JobSpec, stanzas: &str) -> JobSpec {
     if let Some(errors) = &mut spec.attrs.log.errors {
         // Said of the program, so of both of its files.
         errors.mode = if stanzas.contains("log mode ") { said.mode } else { errors.mode };
-        errors.owner = said.owner;
+        errors.owner = said.owner.or(errors.owner.take());
         errors.on_full = said.on_full;
     }
     spec
@@ -167,15 +167,20 @@ fn log(output: &Output, daemon: &Daemon) -> LogPolicy {
         // The old way to say syslog was made its own key when the program was read.
         LogFile::None | LogFile::Syslog => (LogPlace::None, None),
         LogFile::Auto => (LogPlace::Auto, Some(0o600)),
+        LogFile::Path(path) if is_foreign_descriptor(path) => (LogPlace::None, None),
         LogFile::Path(path) => match own_output(path) {
             Some(stream) => (LogPlace::Own(stream), None),
             None => (LogPlace::File(Text::from(&**path)), Some(named)),
         },
     };
+    let owner = daemon.log_owner.as_ref().map(|(user, group)| {
+        (Text::from(&**user), group.as_ref().map(|group| Text::from(&**group)))
+    });
     LogPolicy {
+        owner,
         rotate_size: Some(u64::try_from(output.maxbytes).unwrap_or(0)),
         rotate_count: Some(clamped(output.backups)),
-        mode,
+        mode: mode.map(|mode| daemon.log_mode.unwrap_or(mode)),
         place,
         treat: Treatment {
             strip_ansi: daemon.strip_ansi,
@@ -185,6 +190,13 @@ fn log(output: &Output, daemon: &Daemon) -> LogPolicy {
         },
         ..LogPolicy::default()
     }
+}
+
+/// Reports whether a path names a descriptor of the daemon that is none of its outputs. Whoever writes
+/// the log is another process: there the number is something else.
+pub fn is_foreign_descriptor(path: &str) -> bool {
+    let number = ["/dev/fd/", "/proc/self/fd/"].iter().find_map(|head| path.strip_prefix(head));
+    number.is_some() && own_output(path).is_none()
 }
 
 /// Returns which output of the daemon itself a path names.

@@ -23,7 +23,7 @@ pub use expand::{expand, Names, Word};
 pub use facts::{Extent, Facts, File, User, Want};
 pub use getopt::{getopt, Form, Found};
 pub use ini::{Ini, Section, Spot, Value};
-pub use job::namespec;
+pub use job::{is_foreign_descriptor, namespec};
 pub use options::{help, Client, Head, Key, Kind, Scope, OPTIONS};
 pub use programs::PROCESSES_MAX;
 pub use python::repr;

@@ -391,6 +391,37 @@ pub const OPTIONS: &[Key] = &[
     },
     Key {
         section: Kind::Daemon,
+        key: "log_mode",
+        value: "OCTAL",
+        default: None,
+        scope: Scope::Here,
+        help: "sets the permission bits of all new logs",
+        source: OURS,
+        read: Read::Daemon(|d, v| {
+            let bits = v.octal().ok().and_then(|bits| u16::try_from(bits).ok());
+            d.log_mode = bits.filter(|bits| *bits <= 0o7777);
+            d.log_mode.map(drop).ok_or_else(|| format!("Invalid log_mode value {}", v.text))
+        }),
+    },
+    Key {
+        section: Kind::Daemon,
+        key: "log_owner",
+        value: "USER[:GROUP]",
+        default: None,
+        scope: Scope::Here,
+        help: "sets the owner of all new logs",
+        source: OURS,
+        read: Read::Daemon(|d, v| {
+            v.owner().ok_or_else(|| format!("Invalid log_owner value {}", v.text))?;
+            d.log_owner = Some(match v.text.split_once(':') {
+                Some((user, group)) => (user.to_string(), Some(group.to_string())),
+                None => (v.owned(), None),
+            });
+            Ok(())
+        }),
+    },
+    Key {
+        section: Kind::Daemon,
         key: "restart_budget",
         value: "RATE[:BURST]",
         default: None,
@@ -961,6 +992,26 @@ pub const OPTIONS: &[Key] = &[
         help: "cleans up when the program is gone",
         source: OURS,
         read: Read::Program(|p, v| stanza(p, v, "post-stop exec", Lines::One)),
+    },
+    Key {
+        section: Kind::Program,
+        key: "check",
+        value: "COMMAND",
+        default: None,
+        scope: Scope::Program,
+        help: "comes before `upright restart` and `reload`, stops both",
+        source: OURS,
+        read: Read::Program(|p, v| stanza(p, v, "check exec", Lines::One)),
+    },
+    Key {
+        section: Kind::Program,
+        key: "check_timeout",
+        value: "SECONDS",
+        default: None,
+        scope: Scope::Program,
+        help: "limits check, else to 60; 0 does not",
+        source: OURS,
+        read: Read::Program(|p, v| stanza(p, v, "check timeout", Lines::One)),
     },
     Key {
         section: Kind::Program,

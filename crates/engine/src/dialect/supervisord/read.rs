@@ -564,6 +564,8 @@ impl Daemon {
             strip_ansi: false,
             restart_budget: None,
             environment: Vec::new(),
+            log_mode: None,
+            log_owner: None,
         }
     }
 }

@@ -112,6 +112,15 @@ pub const STANZAS: &[Stanza] = &[
     row("post-stop timeout", "SECONDS", "limits post-stop; 0 does not", OURS, |d| {
         timeout(d, Role::PostStop)
     }),
+    row("check exec", "COMMAND", "comes before restart and reload, stops both", OURS, |d| {
+        exec(d, Role::Check)
+    }),
+    row("check script", "", "comes before restart and reload, stops both", OURS, |d| {
+        script(d, Role::Check)
+    }),
+    row("check timeout", "SECONDS", "limits check, else to 60; 0 does not", OURS, |d| {
+        timeout(d, Role::Check)
+    }),
     row("start on", "EVENT [KEY=VALUE]... [and|or ...]", "starts the job by itself", INIT5, |d| {
         start_on(d)
     }),
@@ -407,7 +416,8 @@ fn timeout(draft: &mut Draft<'_>, role: Role) -> Result<(), Fault> {
     let limit = seconds(&word)?;
     draft.reader.end_of_line()?;
     match limit {
-        Span::ZERO => draft.spec.policy.timeouts.remove(&role),
+        // What is not said is not unlimited.
+        Span::ZERO if role != Role::Check => draft.spec.policy.timeouts.remove(&role),
         limit => draft.spec.policy.timeouts.insert(role, limit),
     };
     Ok(())

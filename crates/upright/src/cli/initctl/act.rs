@@ -1,7 +1,7 @@
 //! What initctl's commands do.
 
 use super::sessions::{self, Found};
-use super::{help as help_text, Failed, Session};
+use super::{help as help_text, printable_lines, Failed, Session};
 use engine::control::answer::Answer;
 use engine::control::call::{Call, Clash, EnvScope, Listed};
 use engine::control::priority;
@@ -54,10 +54,18 @@ impl Session<'_, '_> {
     }
 
     fn ask_and_show(&mut self, call: Call) -> Result<(), Failed> {
-        if let Answer::Instance(Some(view)) = self.ask(call)? {
+        let answer = self.ask(call)?;
+        if let Answer::Instance(Some(view)) = self.checked(answer) {
             self.message(&status_line(&view));
         }
         Ok(())
+    }
+
+    /// Says what a check wrote that let a request through.
+    fn checked(&mut self, answer: Answer) -> Answer {
+        let Answer::Checked(view, output) = answer else { return answer };
+        self.world.say(&printable_lines(&output));
+        Answer::Instance(view)
     }
 
     /// Returns whose environment is meant: inside a job its own, unless `--global` is given.
@@ -103,7 +111,9 @@ pub(super) fn restart(session: &mut Session<'_, '_>, args: &Args) -> Result<(), 
 
 pub(super) fn reload(session: &mut Session<'_, '_>, args: &Args) -> Result<(), Failed> {
     let meant = session.meant(args)?;
-    session.ask(Call::Ask(Request::Reload(meant.target), None)).map(drop)
+    let answer = session.ask(Call::Ask(Request::Reload(meant.target), None))?;
+    session.checked(answer);
+    Ok(())
 }
 
 pub(super) fn status(session: &mut Session<'_, '_>, args: &Args) -> Result<(), Failed> {

@@ -14,7 +14,10 @@ use super::World;
 use commands::{CommandRow, COMMANDS};
 use engine::control::answer::Answer;
 use engine::control::call::Call;
+use engine::control::fault::Fault;
+use engine::text::Text;
 use options::{Loudness, Settings};
+use shown::words::printable;
 use std::path::PathBuf;
 
 /// Where the system bus of D-Bus listens.
@@ -142,6 +145,12 @@ impl Session<'_, '_> {
     /// Connects as initctl(8) says, asks, and says what went wrong.
     fn ask(&mut self, call: Call) -> Result<Answer, Failed> {
         self.open()?.ask(call).map_err(|trouble| match trouble {
+            Trouble::Fault(Fault::Refused(refused)) if refused.code == CHECK_FAILED => {
+                if let Some(output) = &refused.output {
+                    self.world.say(&printable_lines(output));
+                }
+                self.error(&refused.message)
+            }
             Trouble::Fault(_) | Trouble::Lost(_) => self.error(&trouble.to_string()),
         })
     }
@@ -230,6 +239,16 @@ impl Session<'_, '_> {
         };
         self.error(&format!("Unable to connect to session bus: {why}"))
     }
+}
+
+/// The word of a refusal for a check that failed: the one whose output the original, which has no
+/// checks, could not have left out.
+const CHECK_FAILED: &str = "check-failed";
+
+/// Returns what a job wrote, fit for a terminal.
+fn printable_lines(output: &Text) -> String {
+    let lines: Vec<String> = output.lossy().lines().map(printable).collect();
+    lines.join("\n")
 }
 
 /// Returns what its command line may have.

@@ -23,7 +23,9 @@ fn wait(matches: &ArgMatches) -> Wait {
 }
 
 fn request(session: &mut Session<'_, '_>, request: Request) -> Result<(), Exit> {
-    if let Some(Answer::Instance(Some(view))) = session.ask_in_words(Call::Ask(request, None))? {
+    let answer = session.ask_in_words(Call::Ask(request, None))?;
+    let answer = answer.map(|answer| checked(session, answer));
+    if let Some(Answer::Instance(Some(view))) = answer {
         let lines = status_line(&view);
         for line in lines.lines() {
             session.world.print(&format!("{}\n", printable(line)));
@@ -34,6 +36,16 @@ fn request(session: &mut Session<'_, '_>, request: Request) -> Result<(), Exit> 
         }
     }
     Ok(())
+}
+
+/// Says what a check wrote that let a request through.
+fn checked(session: &mut Session<'_, '_>, answer: Answer) -> Answer {
+    let Answer::Checked(view, output) = answer else { return answer };
+    session.world.say("The check wrote:");
+    for line in output.lossy().lines() {
+        session.world.say(&format!("  | {}", printable(line)));
+    }
+    Answer::Instance(view)
 }
 
 pub(super) fn start(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result<(), Exit> {
@@ -160,6 +172,20 @@ pub(super) fn restart(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Re
 pub(super) fn reload(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result<(), Exit> {
     let target = target(session, matches)?;
     request(session, Request::Reload(target))
+}
+
+pub(super) fn check_service(
+    session: &mut Session<'_, '_>,
+    matches: &ArgMatches,
+) -> Result<(), Exit> {
+    let target = target(session, matches)?;
+    let name = printable(&target.job.lossy());
+    let answer = session.ask_in_words(Call::Ask(Request::Check(target), None))?;
+    if let Some(answer) = answer {
+        checked(session, answer);
+        session.world.print(&format!("{name}: its check succeeds\n"));
+    }
+    Ok(())
 }
 
 pub(super) fn emit(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result<(), Exit> {

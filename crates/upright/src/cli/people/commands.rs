@@ -103,10 +103,17 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     },
     CommandRow {
         name: "reload",
-        about: "Send a job its reload signal",
+        about: "Send a job its reload signal, after its check where it has one",
         arguments: which,
         talks: Talks::Daemon,
         run: changes::reload,
+    },
+    CommandRow {
+        name: "check-service",
+        about: "Run a job's check, which comes before its restart and reload, and nothing else",
+        arguments: which,
+        talks: Talks::Daemon,
+        run: changes::check_service,
     },
     CommandRow {
         name: "enable",

@@ -221,7 +221,10 @@ impl Session<'_, '_> {
                 let why = reason(&failure, concern);
                 self.world.say(&format!("{shown}: cannot {verb}: {why}"));
             }
-            (_, _) => self.world.say(&format!("upright: {}", printable(&refused.message))),
+            (_, _) => {
+                let lines: Vec<String> = refused.message.lines().map(printable).collect();
+                self.world.say(&format!("upright: {}", lines.join("\n")));
+            }
         }
         if let Some(output) = &refused.output {
             self.world.say("The last that it wrote:");
@@ -230,6 +233,9 @@ impl Session<'_, '_> {
             }
         }
         match (refused.code.as_str(), name) {
+            ("check-failed", Some(name)) if about.verb != "check" => {
+                self.world.say(&format!("Nothing was touched: {name} goes on as it was."));
+            }
             ("failed" | "superseded", Some(name)) => {
                 self.world.say(&format!("Look at `upright why {name}` and `upright log {name}`."));
             }
@@ -259,6 +265,7 @@ impl About {
             Call::Ask(Request::Stop(target, _), _) => (Some(&target.job), "stop"),
             Call::Ask(Request::Restart(target, _), _) => (Some(&target.job), "restart"),
             Call::Ask(Request::Reload(target), _) => (Some(&target.job), "reload"),
+            Call::Ask(Request::Check(target), _) => (Some(&target.job), "check"),
             Call::Ask(Request::Signal(target, _), _) => (Some(&target.job), "signal"),
             Call::SendInput(target, _) => (Some(&target.job), "write to"),
             Call::ClearLog(target, _) => (Some(&target.job), "clear"),

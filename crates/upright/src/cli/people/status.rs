@@ -160,7 +160,8 @@ fn row(view: &InstanceView, cells: &mut Cells) {
             | Role::PostStart
             | Role::PreStop
             | Role::PostStop
-            | Role::Security),
+            | Role::Security
+            | Role::Check),
             pid,
         )) => push(cell, format_args!("{pid} ({role})")),
     });
