@@ -13,6 +13,7 @@ use std::io::{ErrorKind, Read};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::time::Duration;
 use sys::{memfd, seqpacket};
 
 impl Daemon {
@@ -45,8 +46,9 @@ impl Daemon {
     /// The disk can be written at last, and read.
     pub(super) fn disk_writable(&mut self, effects: &mut Vec<Effect>) -> Result<Answer, Fault> {
         self.tell_logger(&ToLogger::Writable);
-        self.lock_state(&mut BTreeMap::new());
+        self.lock_state(&mut BTreeMap::new(), Duration::ZERO);
         self.recall_intents(effects);
+        self.recall_tokens();
         Ok(Answer::Done)
     }
 
@@ -76,6 +78,9 @@ impl Daemon {
 
     /// The logger has written down what is intended, or could not.
     pub(super) fn stored(&mut self, number: u64, errno: i32) {
+        if self.tokens_stored(number, errno) {
+            return;
+        }
         let keeping = if errno == 0 { Keeping::Done } else { Keeping::Failed(errno) };
         self.news.push_back(Input::Kept(number, keeping));
     }

@@ -10,7 +10,15 @@ use std::fs::DirBuilder;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 use sys::lock::{take, Refused};
+
+/// How long a lock is waited for at the start. An Upright that has ended answers nobody any more a moment
+/// before the kernel has closed the last of what it held.
+pub(super) const LAST_MOMENT: Duration = Duration::from_secs(3);
+
+/// How often it is asked for meanwhile.
+const AGAIN: Duration = Duration::from_millis(10);
 
 /// Why a directory is not locked.
 enum NotLocked {
@@ -24,7 +32,7 @@ impl Daemon {
     pub(super) fn lock_logs(&mut self, held: &mut BTreeMap<u32, OwnedFd>) -> Result<(), String> {
         let Some(directory) = self.settings.logdir.clone() else { return Ok(()) };
         let shown = directory.display();
-        match self.lock(&directory, held::LOG_LOCK, held) {
+        match self.lock(&directory, held::LOG_LOCK, held, LAST_MOMENT) {
             Ok(()) => Ok(()),
             Err(NotLocked::Keeper) => Err(String::from("the keeper does not listen")),
             Err(NotLocked::By(Refused::Taken(owner))) => {
@@ -41,14 +49,14 @@ impl Daemon {
     }
 
     /// Takes the state directory as the log directory. Where another Upright has it, this one keeps
-    /// nothing.
-    pub(super) fn lock_state(&mut self, held: &mut BTreeMap<u32, OwnedFd>) {
+    /// nothing; it is waited for as long as `patience` says.
+    pub(super) fn lock_state(&mut self, held: &mut BTreeMap<u32, OwnedFd>, patience: Duration) {
         let Some(directory) = self.settings.statedir.clone() else { return };
         if self.state_locked {
             return;
         }
         let shown = directory.display();
-        match self.lock(&directory, held::STATE_LOCK, held) {
+        match self.lock(&directory, held::STATE_LOCK, held, patience) {
             Ok(()) => self.state_locked = true,
             Err(NotLocked::By(Refused::Taken(owner))) => {
                 let who = owner.map_or_else(String::new, |pid| format!(" (process {pid})"));
@@ -68,6 +76,7 @@ impl Daemon {
         directory: &Path,
         key: u32,
         held: &mut BTreeMap<u32, OwnedFd>,
+        patience: Duration,
     ) -> Result<(), NotLocked> {
         if held.remove(&key).is_some() {
             return Ok(());
@@ -75,10 +84,22 @@ impl Daemon {
         let mode = if self.settings.options.mode == Mode::System { 0o755 } else { 0o700 };
         // Where it cannot be made the lock says so.
         let _ = DirBuilder::new().recursive(true).mode(mode).create(directory);
-        let lock = take(directory, self.settings.named).map_err(NotLocked::By)?;
+        let lock = self.taken(directory, patience).map_err(NotLocked::By)?;
         match self.link.send(&ToKeeper::Hold { key }, &[lock.as_fd()]) {
             Sent::Yes => Ok(()),
             Sent::Full | Sent::Gone => Err(NotLocked::Keeper),
+        }
+    }
+
+    fn taken(&self, directory: &Path, patience: Duration) -> Result<OwnedFd, Refused> {
+        let until = Instant::now() + patience;
+        loop {
+            match take(directory, self.settings.named) {
+                Err(Refused::Taken(_)) if Instant::now() < until => {
+                    std::thread::sleep(AGAIN);
+                }
+                told => return told,
+            }
         }
     }
 }

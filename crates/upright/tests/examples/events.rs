@@ -92,3 +92,27 @@ pub fn on_failure() {
         machine.line("/run/told/web", row);
     }
 }
+
+/// What is told by mail and by a webhook, the mail to a program in the place of sendmail, the other to
+/// a listener on this machine.
+pub fn told_elsewhere() {
+    let sendmail = "#!/bin/sh\ncat >/run/mail.new && mv /run/mail.new /run/mail\n";
+    let disk = Disk::new()
+        .example_job("on-failure-mail/on-failure-mail.conf")
+        .example_job("on-failure-webhook/on-failure-webhook.conf")
+        .file("/usr/local/sbin/sendmail", sendmail)
+        .file("/srv/hook/cgi-bin/hook", "#!/bin/sh\ncat >/run/hook.new && mv /run/hook.new /run/hook\necho 'Content-Type: text/plain'\necho\necho ok\n")
+        .job("hooks", "expect daemon\nexec busybox httpd -p 127.0.0.1:9099 -h /srv/hook\n")
+        .file("/etc/init/on-failure-webhook.override", "env URL=http://127.0.0.1:9099/cgi-bin/hook\n")
+        .prepare("chmod 755 /usr/local/sbin/sendmail /srv/hook/cgi-bin/hook")
+        .job("broken", "exec sh -c 'echo no disk; exit 3'\n");
+    let machine = Machine::boot(&disk);
+    machine.ok("start hooks");
+    machine.run("start broken");
+    machine.line("/run/mail", "broken: failed: main process terminated with status 3");
+    machine.line("/run/mail", "| no disk");
+    let told = machine.line("/run/hook", "event=failed");
+    for words in ["job=broken", "status=3", "reason=main"] {
+        assert!(told.contains(words), "{told}");
+    }
+}

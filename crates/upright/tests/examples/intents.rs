@@ -75,6 +75,23 @@ pub fn kept() {
     }
 }
 
+/// The kernel takes a moment to close what the one before has held.
+pub fn waited_for() {
+    let text = "start on startup\nexec sleep 1000\n";
+    let disk = Disk::new().file("etc/beside/web.conf", text).file("etc/beside/other.conf", text);
+    let beside = Beside(Machine::boot(&disk));
+    beside.boot();
+    beside.run("upright disable web && upright down");
+    let lock = "/var/lib/beside/.upright.lock";
+    beside.0.ok(&format!("flock {lock} sleep 1 >/dev/null 2>&1 &"));
+    let taken = || (!beside.0.run(&format!("flock -n {lock} true")).status.success()).then_some(());
+    beside.0.until("the lock is taken", taken);
+    beside.boot();
+    assert!(beside.state("web").contains("stop/waiting"), "{}", beside.state("web"));
+    beside.run("upright enable web");
+    assert_eq!(beside.text(), "upright intents 1\n");
+}
+
 pub fn refused() {
     let job = "start on go\nexec sleep 1000\n";
     let disk = Disk::new().job("web", job);

@@ -17,6 +17,7 @@ mod node;
 mod puma;
 mod readme;
 mod ssh;
+mod why;
 
 use machine::bench::{self, Test};
 use std::process::ExitCode;
@@ -110,6 +111,21 @@ const TESTS: &[Test] = &[
     },
     Test { name: "a_stranger_is_told_the_rule", needs: &[SSHD], run: complaints::stranger },
     Test { name: "events_are_seen_passing", needs: &[SSHD], run: complaints::events },
+    Test { name: "rights_are_granted_by_a_line", needs: &[], run: complaints::rights },
+    Test {
+        name: "what_cannot_come_up_waits_longer_each_time",
+        needs: &[],
+        run: complaints::slow_start,
+    },
+    Test { name: "a_failure_is_told_where_it_is_asked_for", needs: &[], run: complaints::failures },
+    Test { name: "logs_are_read_by_who_has_to_read_them", needs: &[], run: complaints::logs },
+    Test { name: "hundreds_of_restarts_leave_nothing_behind", needs: &[], run: complaints::leaks },
+    Test { name: "why_answers_of_jobs_that_are_stuck_or_dead", needs: &[], run: why::answers },
+    Test {
+        name: "a_failure_is_told_by_mail_and_by_a_webhook",
+        needs: &[BUSYBOX, CURL],
+        run: events::told_elsewhere,
+    },
     Test { name: "the_readme_names_every_example", needs: &[], run: readme::names_every_example },
     Test { name: "upright_up_runs_what_the_readme_says", needs: &[BUSYBOX], run: readme::up },
     Test { name: "a_failing_start_shows_its_output", needs: &[], run: complaints::output },
@@ -129,6 +145,11 @@ const TESTS: &[Test] = &[
         run: directory::hangs,
     },
     Test { name: "what_is_decided_of_jobs_holds_over_boots", needs: &[], run: intents::kept },
+    Test {
+        name: "a_decision_holds_also_where_the_one_before_has_not_quite_gone",
+        needs: &["/usr/bin/flock"],
+        run: intents::waited_for,
+    },
     Test {
         name: "a_decision_that_cannot_be_written_down_holds_and_is_told",
         needs: &[],

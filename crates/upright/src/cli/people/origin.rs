@@ -17,7 +17,11 @@ const LINE_MAX: usize = 100;
 /// What is told in these words is decided by that stanza.
 const ORIGINS: &[(&str, &str)] = &[
     ("respawning too fast", "respawn limit"),
+    ("respawning too fast", "respawn"),
+    ("at every start", "start retries"),
+    ("at every start", "expect"),
     ("back-off", "respawn backoff"),
+    ("(respawn retry)", "respawn retry"),
     ("respawn, number", "respawn"),
     ("start again", "respawn"),
     ("(expect)", "expect"),
@@ -28,6 +32,8 @@ const ORIGINS: &[(&str, &str)] = &[
     ("it is a task", "task"),
     ("not to be started again", "normal exit"),
     ("working directory", "chdir"),
+    ("setuid user", "setuid"),
+    ("setgid group", "setgid"),
     ("pre-start process", "pre-start"),
     ("post-start process", "post-start"),
     ("pre-stop process", "pre-stop"),

@@ -602,8 +602,8 @@ fn check_says_what_is_wrong_with_files_and_directories_of_them() {
     let (code, _, err) =
         run_with(&format!("upright check {at}/readme.txt {at}/no"), &[], Look::Plain);
     let expected = format!(
-        "{at}/readme.txt: is no job file: its name must end in .conf or .override, or in .ini for \
-         programs\n\
+        "{at}/readme.txt: is no job file: its name must end in .conf or .override, in .ini for \
+         programs, or in .rights\n\
          {at}/no: cannot be read: No such file or directory\n"
     );
     assert_eq!((code, err), (1, expected));
