@@ -3,6 +3,10 @@
 //! [`diff`] is pure; a [`Plan`] can be shown before anything is done, and done by handing its inputs
 //! to the machine. Doing it starts and stops nothing.
 
+mod keys;
+
+pub use keys::{changes, Change};
+
 use crate::machine::Input;
 use crate::names::JobName;
 use crate::spec::JobSpec;
@@ -20,7 +24,7 @@ pub enum Step {
     /// The job becomes known.
     Add(Arc<JobSpec>),
     /// The job has another description: at once where nothing of it runs, else when that has ended.
-    Change(Arc<JobSpec>, Vec<&'static str>),
+    Change(Arc<JobSpec>, Vec<Change>),
     /// The job is forgotten, once nothing of it runs.
     Remove(JobName),
 }
@@ -40,7 +44,7 @@ pub fn diff(old: &Jobs, new: &Jobs) -> Plan {
         match old.get(name) {
             None => steps.push(Step::Add(spec.clone())),
             Some(before) if before == spec => {}
-            Some(before) => steps.push(Step::Change(spec.clone(), parts(before, spec))),
+            Some(before) => steps.push(Step::Change(spec.clone(), changes(before, spec))),
         }
     }
     Plan { steps }
@@ -61,39 +65,19 @@ impl Plan {
     }
 }
 
-/// Names the parts in which two descriptions differ.
-fn parts(old: &JobSpec, new: &JobSpec) -> Vec<&'static str> {
-    let JobSpec {
-        name: _,
-        about,
-        attrs,
-        policy,
-        commands,
-        env,
-        export,
-        instance,
-        start_on,
-        stop_on,
-    } = old;
-    let compared = [
-        ("description", *about == new.about),
-        ("attributes", *attrs == new.attrs),
-        ("policy", *policy == new.policy),
-        ("commands", *commands == new.commands),
-        ("env", *env == new.env),
-        ("export", *export == new.export),
-        ("instance", *instance == new.instance),
-        ("start on", *start_on == new.start_on),
-        ("stop on", *stop_on == new.stop_on),
-    ];
-    compared.into_iter().filter(|(_, same)| !same).map(|(part, _)| part).collect()
-}
-
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Step::Add(spec) => write!(f, "+ {}", spec.name),
-            Step::Change(spec, parts) => write!(f, "~ {}: {}", spec.name, parts.join(", ")),
+            Step::Change(spec, changes) => {
+                write!(f, "~ {}", spec.name)?;
+                let mut between = ": ";
+                for change in changes {
+                    write!(f, "{between}{change}")?;
+                    between = ", ";
+                }
+                Ok(())
+            }
             Step::Remove(name) => write!(f, "- {name}"),
         }
     }
@@ -128,8 +112,59 @@ mod tests {
     fn a_plan_names_what_comes_what_goes_and_the_parts_that_change() {
         let old = [("db", "exec a\n"), ("old", "exec a\n"), ("web", "exec a\nnice 3\n")];
         let new = [("db", "exec a\n"), ("new", "exec a\n"), ("web", "exec b\nstart on x\n")];
-        check(&old, &new, "- old\n+ new\n~ web: attributes, commands, start on\n");
+        check(
+            &old,
+            &new,
+            "- old\n+ new\n~ web: exec: a -> b, start on: none -> x, nice: 3 -> none\n",
+        );
         check(&new, &new, "");
+    }
+
+    /// Of each stanza there is a file that says something other than an empty one.
+    #[test]
+    fn every_stanza_is_a_key_by_its_own_words() {
+        let files = [
+            ("description x", "description: none -> x"),
+            ("author x", "author: none -> x"),
+            ("version x", "version: none -> x"),
+            ("usage x", "usage: none -> x"),
+            ("emits x y", "emits: none -> x y"),
+            ("pre-start exec x", "pre-start exec: none -> x"),
+            ("check exec x", "check exec: none -> x"),
+            ("check timeout 3", "check timeout: none -> 3s"),
+            ("kill timeout 7", "kill timeout: 5s -> 7s"),
+            ("stop on a or b", "stop on: none -> (a or b)"),
+            ("env A=b\nenv C", "env: none -> A=b C"),
+            (
+                "respawn\nrespawn limit unlimited",
+                "respawn: never -> failed, respawn limit: 10 in 5s -> unlimited",
+            ),
+            ("normal exit 1 TERM", "normal exit: none -> 1 TERM"),
+            ("limit nofile 10 unlimited", "limit: none -> nofile 10 unlimited"),
+            ("console none", "console: default -> none"),
+        ];
+        for (text, expected) in files {
+            let old = jobs(&[("web", "")]);
+            let new = jobs(&[("web", &format!("{text}\n"))]);
+            assert_eq!(diff(&old, &new).to_string(), format!("~ web: {expected}\n"));
+        }
+    }
+
+    /// No field of a description is without its key.
+    #[test]
+    fn whatever_differs_has_a_key() {
+        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/dialect");
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if !name.starts_with("stanza-") || !name.ends_with(".conf") {
+                continue;
+            }
+            let text = std::fs::read(&path).unwrap();
+            let job = JobName::try_from("web").unwrap();
+            let (old, new) = (JobSpec::new(job.clone()), parse(job, &text).spec);
+            assert_eq!(old == new, changes(&old, &new).is_empty(), "{name}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::dialect::upstart::show;
 use crate::glob;
 use crate::intent::Intent;
 use crate::names::{InstanceName, JobName};
+use crate::plan;
 use crate::process::{Exit, Role};
 use crate::signal::Signal;
 use crate::spec::{Condition, JobSpec, Node, Operand};
@@ -84,15 +85,20 @@ impl Engine {
     fn changed_words(&self, name: &JobName, job: &Job) -> Option<String> {
         let words = match job.next {
             Next::Same => return None,
-            Next::Changed(_) if self.instances_of(name) > 1 => {
-                "its file has changed; the new one is in force when all its instances have stopped"
+            Next::Changed(ref next) => {
+                // Their values may be secrets: only the owner may see those.
+                let changes = plan::changes(&job.spec, next);
+                let keys: Vec<&str> = changes.iter().map(|change| change.key).collect();
+                let when = match self.instances_of(name) {
+                    0 | 1 => "after a stop or restart",
+                    _ => "when all its instances have stopped",
+                };
+                let keys = keys.join(", ");
+                format!("its file has changed ({keys}); the new one is in force {when}")
             }
-            Next::Changed(_) => {
-                "its file has changed; the new one is in force after a stop or restart"
-            }
-            Next::Removed => "its file is gone; the job is forgotten when it stops",
+            Next::Removed => String::from("its file is gone; the job is forgotten when it stops"),
         };
-        Some(words.to_string())
+        Some(words)
     }
 
     /// Says in a sentence why the instance is in its state: the decision that put it there.
