@@ -73,16 +73,10 @@ async fn route(
     via: Via,
     request: Request<Incoming>,
 ) -> Result<Response<Page>, StatusCode> {
-    if let Some(login) = login {
-        let given = request.headers().get(header::AUTHORIZATION);
-        let given = given.and_then(|value| value.to_str().ok()).unwrap_or_default();
-        if !login.allows(given) {
-            return Err(StatusCode::UNAUTHORIZED);
-        }
-    } else {
-        guard::known_host(via, request.headers())?;
+    if let Err(status) = let_in(login, via, &request) {
+        drain(request.into_body()).await;
+        return Err(status);
     }
-    guard::same_site(request.method(), request.headers())?;
     let path = request.uri().path().to_owned();
     if path.starts_with("/RPC2") {
         return match *request.method() {
@@ -102,6 +96,37 @@ async fn route(
         Some(log) => tail(gateway, log, from).await,
         None => Ok(followed(logs::main_path(&gateway.control).await.map_err(status)?, from)),
     }
+}
+
+/// Reports why a request is not even looked at.
+fn let_in(login: &Option<Login>, via: Via, request: &Request<Incoming>) -> Result<(), StatusCode> {
+    if let Some(login) = login {
+        let given = request.headers().get(header::AUTHORIZATION);
+        let given = given.and_then(|value| value.to_str().ok()).unwrap_or_default();
+        if !login.allows(given) {
+            return Err(StatusCode::UNAUTHORIZED);
+        }
+    } else {
+        guard::known_host(via, request.headers())?;
+    }
+    guard::same_site(request.method(), request.headers())
+}
+
+/// Takes the body of a request that is refused, within the same bounds, and keeps nothing of it: whoever
+/// still writes when the connection is closed would not read the answer.
+async fn drain(mut body: Incoming) {
+    let taken = async {
+        let mut length = 0;
+        while let Some(Ok(frame)) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await
+        {
+            length += frame.into_data().map_or(0, |data| data.len() as u64);
+            if length > BODY_MAX {
+                return;
+            }
+        }
+    };
+    // Who takes longer has waited long enough.
+    let _ = timeout(BODY_TIME, taken).await;
 }
 
 /// A call of XML-RPC. One that is not understood is answered with 400, one that is refused with 200
