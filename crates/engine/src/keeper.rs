@@ -76,6 +76,8 @@ pub mod held {
     /// The writing end of the pipe of who did what, and its reading end.
     pub const AUDIT: u32 = 204;
     pub const AUDIT_READ: u32 = 205;
+    /// The tokens that are in force.
+    pub const TOKENS: u32 = 206;
     /// The first of the sockets that jobs share.
     pub const SHARED: u32 = 128;
     /// How many of those there may be.

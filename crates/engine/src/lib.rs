@@ -37,5 +37,6 @@ pub mod signal;
 pub mod spec;
 pub mod text;
 pub mod time;
+pub mod token;
 pub mod treat;
 pub mod view;

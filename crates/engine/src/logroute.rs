@@ -146,6 +146,13 @@ pub enum ToLogger {
         /// Absolute path; the directory is made.
         path: Text,
     },
+    /// As `Store`, for the eyes of whoever we run as alone.
+    StorePrivate {
+        /// The number of the answer.
+        number: u64,
+        /// Absolute path; the directory is made.
+        path: Text,
+    },
     /// As `Own`, of what is written down of who did what ([`AUDIT`]).
     Audit {
         /// Where it goes.

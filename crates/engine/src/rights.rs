@@ -108,9 +108,11 @@ pub trait Names {
     fn group(&self, name: &Text) -> Option<u32>;
     /// Returns the name of the user of that number, for messages.
     fn name_of(&self, uid: u32) -> Option<Text>;
+    /// Returns the seconds since 1970 (UTC): tokens end by the calendar.
+    fn now(&self) -> u64;
 }
 
-/// No names at all: only numbers count.
+/// No names at all: only numbers count, and time stands still.
 pub struct Nameless;
 
 impl Names for Nameless {
@@ -122,6 +124,9 @@ impl Names for Nameless {
     }
     fn name_of(&self, _: u32) -> Option<Text> {
         None
+    }
+    fn now(&self) -> u64 {
+        0
     }
 }
 

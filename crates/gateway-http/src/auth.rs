@@ -2,9 +2,33 @@
 
 use engine::text::base64_decode;
 use sha1::{Digest, Sha1};
+use sha2::Sha256;
 
 /// What begins a password that is a digest.
 const SHA: &str = "{SHA}";
+
+/// What every token begins with.
+const TOKEN: &str = "upt_";
+
+/// Returns the digest of the token that an `Authorization` shows, as a bearer or in the place of a
+/// password.
+pub fn token(authorization: &str) -> Option<engine::token::Digest> {
+    let (scheme, rest) = authorization.split_once(' ')?;
+    let shown = match scheme.to_ascii_lowercase().as_str() {
+        "bearer" => rest.trim().to_owned(),
+        "basic" => pair(rest)?.1,
+        _ => return None,
+    };
+    let digest: [u8; 32] = Sha256::digest(shown.as_bytes()).into();
+    shown.starts_with(TOKEN).then(|| digest.into())
+}
+
+/// Returns name and password. The first colon divides: a password may have others.
+fn pair(code: &str) -> Option<(String, String)> {
+    let decoded = String::from_utf8(base64_decode(code.trim())?).ok()?;
+    let (name, password) = decoded.split_once(':')?;
+    Some((name.to_owned(), password.to_owned()))
+}
 
 /// The name and the password of a server.
 pub struct Login {
@@ -48,15 +72,12 @@ impl Login {
         if !scheme.eq_ignore_ascii_case("basic") {
             return false;
         }
-        let decoded = base64_decode(rest.trim()).and_then(|bytes| String::from_utf8(bytes).ok());
-        let Some(decoded) = decoded else { return false };
-        // The first colon divides: a password may have others.
-        let Some((name, password)) = decoded.split_once(':') else { return false };
+        let Some((name, password)) = pair(rest) else { return false };
         let secret = match &self.secret {
-            Secret::Plain(secret) => same(secret, password),
-            Secret::Sha(secret) => same(secret, &digest(password)),
+            Secret::Plain(secret) => same(secret, &password),
+            Secret::Sha(secret) => same(secret, &digest(&password)),
         };
-        same(&self.name, name) & secret
+        same(&self.name, &name) & secret
     }
 }
 
@@ -88,6 +109,20 @@ mod tests {
         }
         for wrong in ["", "Basic", "Basic ???", "Digest x", &basic("al:plain:colon")[6..]] {
             assert!(!plain.allows(wrong), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_known_as_a_bearer_and_in_the_place_of_a_password_by_its_digest() {
+        // Of `upt_abc`, as sha256sum(1) says it.
+        let digits = "a17ab4d7af379a47a40a10744268e6e5fb9a04bcadf17a9fe5179e74433f4458";
+        let wanted = engine::token::Digest::try_from(digits.to_owned()).unwrap();
+        for shown in ["Bearer upt_abc", "bearer  upt_abc ", &basic("any:upt_abc")] {
+            assert_eq!(token(shown), Some(wanted), "{shown}");
+        }
+        for none in ["", "Bearer", "Bearer abc", "Digest upt_abc", &basic("upt_abc"), &basic("a:b")]
+        {
+            assert_eq!(token(none), None, "{none}");
         }
     }
 

@@ -8,7 +8,6 @@ use crate::methods::{self, Act, Daemon, Method, Row, System, METHODS};
 use crate::processes::{self, Process};
 use crate::web::Web;
 use engine::control::answer::Answer;
-use engine::control::audit::Origin;
 use engine::control::call::Call;
 use engine::control::fault::Fault as Refusal;
 use engine::machine::request::Request;
@@ -45,9 +44,9 @@ pub struct Gateway {
 
 impl Gateway {
     /// Returns the same for a client.
-    pub fn of(&self, origin: Origin) -> Gateway {
+    pub fn of(&self, control: Control) -> Gateway {
         Gateway {
-            control: self.control.of(origin),
+            control,
             identifier: Rc::clone(&self.identifier),
             web: Rc::clone(&self.web),
             listeners: Rc::clone(&self.listeners),

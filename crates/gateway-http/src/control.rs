@@ -8,6 +8,7 @@ use engine::control::codec::{Continues, Inbox};
 use engine::control::command::Command;
 use engine::control::fault::Fault;
 use engine::control::notice::{Notice, Speech};
+use engine::token::Digest;
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
@@ -39,9 +40,11 @@ pub struct Control {
 struct Shared {
     link: Rc<Link>,
     server: u16,
+    /// The token in whose name it is, and the client's address; none: the server's own.
+    token: Option<(Digest, Option<String>)>,
     kept: RefCell<Vec<Line>>,
-    ending: Cell<bool>,
-    tokens: Cell<u64>,
+    ending: Rc<Cell<bool>>,
+    tokens: Rc<Cell<u64>>,
     /// What tells our tokens from those of other processes and of earlier ones of the same number.
     begun: u128,
 }
@@ -50,15 +53,42 @@ impl Control {
     /// Makes one for a server.
     pub fn new(link: Rc<Link>, server: u16) -> Control {
         let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
-        let (kept, ending) = (RefCell::default(), Cell::new(false));
-        let (tokens, begun) = (Cell::new(0), since.as_nanos());
-        let shared = Shared { link, server, kept, ending, tokens, begun };
+        let (kept, ending, tokens) = (RefCell::default(), Rc::default(), Rc::default());
+        let begun = since.as_nanos();
+        let shared = Shared { link, server, token: None, kept, ending, tokens, begun };
         Control { shared: Rc::new(shared), origin: Rc::default() }
     }
 
     /// Returns the same for a client.
     pub fn of(&self, origin: Origin) -> Control {
         Control { shared: Rc::clone(&self.shared), origin: Rc::new(origin) }
+    }
+
+    /// Returns the same for a client that shows a token; `ConnectionRefused` where there is no such.
+    pub async fn of_token(&self, digest: Digest, origin: Origin) -> io::Result<Control> {
+        let Shared { link, server, ending, tokens, begun, .. } = &*self.shared;
+        let shared = Shared {
+            link: Rc::clone(link),
+            server: *server,
+            token: Some((digest, origin.client.clone())),
+            kept: RefCell::default(),
+            ending: Rc::clone(ending),
+            tokens: Rc::clone(tokens),
+            begun: *begun,
+        };
+        let until = Instant::now() + PATIENCE;
+        let line = loop {
+            match shared.line().await {
+                Ok(line) => break Line::new(line)?,
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                    return Err(error)
+                }
+                Err(error) if Instant::now() >= until => return Err(error),
+                Err(_) => sleep(PAUSE).await,
+            }
+        };
+        shared.kept.borrow_mut().push(line);
+        Ok(Control { shared: Rc::new(shared), origin: Rc::new(origin) })
     }
 
     /// Reports whether the daemon is known to end.
@@ -99,8 +129,8 @@ impl Control {
 
     /// Begins to listen to what happens, after the notice of that number or from now on.
     pub async fn events(&self, after: Option<u64>, follow: Follow) -> Result<Events, Fault> {
-        let (link, server) = (Rc::clone(&self.shared.link), self.shared.server);
-        let mut events = Events { link, server, line: None, seen: after, follow };
+        let shared = Rc::clone(&self.shared);
+        let mut events = Events { shared, line: None, seen: after, follow };
         events.connect().await?;
         Ok(events)
     }
@@ -172,7 +202,12 @@ impl Control {
 
 impl Shared {
     async fn line(&self) -> io::Result<std::os::unix::net::UnixStream> {
-        self.link.line(self.server).await
+        match &self.token {
+            None => self.link.line(self.server).await,
+            Some((digest, client)) => {
+                self.link.token_line(self.server, *digest, client.clone()).await
+            }
+        }
     }
 }
 
@@ -196,8 +231,7 @@ impl Outputs {
 
 /// What happens, as it happens.
 pub struct Events {
-    link: Rc<Link>,
-    server: u16,
+    shared: Rc<Shared>,
     line: Option<Line>,
     seen: Option<u64>,
     follow: Follow,
@@ -229,7 +263,7 @@ impl Events {
     async fn connect(&mut self) -> Result<(), Fault> {
         let until = Instant::now() + PATIENCE;
         loop {
-            let opened = self.link.line(self.server).await.and_then(Line::new);
+            let opened = self.shared.line().await.and_then(Line::new);
             let connected = match opened {
                 Ok(mut line) => {
                     let mut bytes = Vec::new();

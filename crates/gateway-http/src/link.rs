@@ -7,6 +7,7 @@ use crate::listeners::{Listeners, Terms};
 use crate::web::Web;
 use engine::control::gateway::{decode, encode, FromGateway, ToGateway, MESSAGE_MAX};
 use engine::control::Level;
+use engine::token::Digest;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -69,12 +70,26 @@ pub async fn serve(channel: OwnedFd) -> io::Result<()> {
 impl Link {
     /// Returns one more control connection for whoever this server lets in.
     pub async fn line(&self, server: u16) -> io::Result<UnixStream> {
+        self.one_more(|ask| FromGateway::Line { ask, server }).await
+    }
+
+    /// Returns one for whoever shows this server a token; `ConnectionRefused` where there is no such.
+    pub async fn token_line(
+        &self,
+        server: u16,
+        digest: Digest,
+        client: Option<String>,
+    ) -> io::Result<UnixStream> {
+        self.one_more(|ask| FromGateway::Token { ask, server, digest, client }).await
+    }
+
+    async fn one_more(&self, message: impl FnOnce(u64) -> FromGateway) -> io::Result<UnixStream> {
         let (sender, receiver) = oneshot::channel();
         let ask = self.asked.get() + 1;
         self.asked.set(ask);
         self.waiting.borrow_mut().insert(ask, sender);
         let answered = async {
-            self.send(&FromGateway::Line { ask, server }).await?;
+            self.send(&message(ask)).await?;
             receiver.await.map_err(io::Error::other)
         };
         let answered = timeout(PATIENCE, answered).await;

@@ -1,7 +1,8 @@
 //! Requests of HTTP: who asks, for what, and what is answered.
 
-use crate::auth::Login;
+use crate::auth::{self, Login};
 use crate::call::{carry_out, Gateway};
+use crate::control::Control;
 use crate::follow::{follow, Following};
 use crate::guard::{self, Via};
 use crate::logs::{self, Channel};
@@ -13,6 +14,7 @@ use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::io::ErrorKind;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -60,23 +62,53 @@ pub async fn answer(
     (via, client): (Via, Option<String>),
     request: Request<Incoming>,
 ) -> Result<Response<Page>, Infallible> {
-    let user = login.as_ref().as_ref().map(|login| login.name().to_owned());
-    let gateway = Rc::new(gateway.of(Origin { client, user }));
-    let mut response = route(&gateway, &login, via, request).await.unwrap_or_else(refused);
+    let known = who(&gateway, &login, (via, client), &request).await;
+    let let_in = known.and_then(|control| {
+        guard::same_site(request.method(), request.headers()).map(|()| control)
+    });
+    let served = match let_in {
+        Ok(control) => route(&Rc::new(gateway.of(control)), request).await,
+        Err(status) => {
+            drain(request.into_body()).await;
+            Err(status)
+        }
+    };
+    let mut response = served.unwrap_or_else(refused);
     response.headers_mut().insert(header::SERVER, HeaderValue::from_static(SERVER));
     Ok(response)
 }
 
+/// Finds out in whose name a request is: of the server where there is no password or it is known, of a
+/// token where one is shown.
+async fn who(
+    gateway: &Gateway,
+    login: &Option<Login>,
+    (via, client): (Via, Option<String>),
+    request: &Request<Incoming>,
+) -> Result<Control, StatusCode> {
+    let given = request.headers().get(header::AUTHORIZATION);
+    let given = given.and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let known = login.as_ref().filter(|login| login.allows(given));
+    if let (Some(digest), None) = (auth::token(given), known) {
+        let control = gateway.control.of_token(digest, Origin { client, user: None }).await;
+        return control.map_err(|error| match error.kind() {
+            ErrorKind::ConnectionRefused => StatusCode::UNAUTHORIZED,
+            _ => StatusCode::SERVICE_UNAVAILABLE,
+        });
+    }
+    match (login, known) {
+        (Some(_), None) => return Err(StatusCode::UNAUTHORIZED),
+        (None, _) => guard::known_host(via, request.headers())?,
+        (Some(_), Some(_)) => {}
+    }
+    let user = known.map(|login| login.name().to_owned());
+    Ok(gateway.control.of(Origin { client, user }))
+}
+
 async fn route(
     gateway: &Rc<Gateway>,
-    login: &Option<Login>,
-    via: Via,
     request: Request<Incoming>,
 ) -> Result<Response<Page>, StatusCode> {
-    if let Err(status) = let_in(login, via, &request) {
-        drain(request.into_body()).await;
-        return Err(status);
-    }
     let path = request.uri().path().to_owned();
     if path.starts_with("/RPC2") {
         return match *request.method() {
@@ -96,20 +128,6 @@ async fn route(
         Some(log) => tail(gateway, log, from).await,
         None => Ok(followed(logs::main_path(&gateway.control).await.map_err(status)?, from)),
     }
-}
-
-/// Reports why a request is not even looked at.
-fn let_in(login: &Option<Login>, via: Via, request: &Request<Incoming>) -> Result<(), StatusCode> {
-    if let Some(login) = login {
-        let given = request.headers().get(header::AUTHORIZATION);
-        let given = given.and_then(|value| value.to_str().ok()).unwrap_or_default();
-        if !login.allows(given) {
-            return Err(StatusCode::UNAUTHORIZED);
-        }
-    } else {
-        guard::known_host(via, request.headers())?;
-    }
-    guard::same_site(request.method(), request.headers())
 }
 
 /// Takes the body of a request that is refused, within the same bounds, and keeps nothing of it: whoever

@@ -11,6 +11,7 @@ use crate::machine::request::Reply;
 use crate::machine::Level;
 use crate::process::Pid;
 use crate::text::Text;
+use crate::token::TokenView;
 use crate::view::{
     GroupsView, InstanceView, JobView, ProgramView, SettingsView, SupervisorView, TimelineView,
     WhyView,
@@ -64,6 +65,8 @@ pub enum Answer {
     Supervisor(Box<SupervisorView>),
     /// Reread.
     Groups(GroupsView),
+    /// ListTokens: sorted by name.
+    Tokens(Vec<TokenView>),
     /// Everything else: it has been done.
     Done,
 }
@@ -118,6 +121,11 @@ impl InstanceBody {
 #[derive(Deserialize)]
 struct InstancesBody {
     instances: Vec<WireInstance>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct TokensBody {
+    tokens: Vec<TokenView>,
 }
 
 #[derive(Deserialize)]
@@ -254,6 +262,7 @@ impl Answer {
             Answer::Variables(variables) => codec::encoded(&VariablesBody { variables }),
             Answer::Supervisor(view) => codec::encoded(&*view),
             Answer::Groups(view) => codec::encoded(&view),
+            Answer::Tokens(tokens) => codec::encoded(&TokensBody { tokens }),
             Answer::Done => codec::encoded(&DoneBody {}),
         })
     }
@@ -334,9 +343,12 @@ fn body(command: Command, message: &[u8]) -> Result<Answer, Fault> {
         Command::ListEnv => Answer::Variables(read_body::<VariablesBody>(message)?.variables),
         Command::Supervisor => Answer::Supervisor(Box::new(read_body(message)?)),
         Command::Reread => Answer::Groups(read_body(message)?),
+        Command::ListTokens => Answer::Tokens(read_body::<TokensBody>(message)?.tokens),
         Command::ReloadConfiguration
         | Command::AddGroup
         | Command::RemoveGroup
+        | Command::CreateToken
+        | Command::RevokeToken
         | Command::SetLogPriority
         | Command::NotifyDiskWriteable
         | Command::Upgrade

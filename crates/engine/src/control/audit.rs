@@ -54,6 +54,12 @@ impl Entry {
                 add(&mut line, "client", &origin.client.unwrap_or_default());
                 add(&mut line, "login", &origin.user.unwrap_or_default());
             }
+            Caller::Token(shown) => {
+                add(&mut line, "server", &known.section);
+                let origin = asked.origin.cloned().unwrap_or_default();
+                add(&mut line, "client", &origin.client.unwrap_or_default());
+                add(&mut line, "token", &shown.name);
+            }
         }
         add(&mut line, "command", asked.row.method);
         if let Some(params) = asked.params {
@@ -92,6 +98,16 @@ impl Entry {
         }
         line
     }
+}
+
+/// Returns the line of somebody who showed a server a token that there is not.
+pub fn unknown_token(section: &str, client: &str) -> String {
+    let mut line = String::new();
+    add(&mut line, "server", section);
+    add(&mut line, "client", client);
+    add(&mut line, "result", "denied");
+    add(&mut line, "rule", "there is no such token");
+    line
 }
 
 /// Adds `KEY=VALUE`, in quotes where the value is not a plain word; nothing where there is no value.

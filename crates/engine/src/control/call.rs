@@ -11,8 +11,11 @@ use crate::machine::request::{Request, Target, Wait, Which};
 use crate::machine::{Level, ShutdownKind};
 use crate::names::InstanceName;
 use crate::process::Stream;
+use crate::rights::Role;
 use crate::signal::Signal;
 use crate::text::Text;
+use crate::token::Digest;
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -92,6 +95,21 @@ pub enum EnvScope {
     Instance(Text, InstanceName),
 }
 
+/// A token that is to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewToken {
+    /// What it is called.
+    pub name: Text,
+    /// Its digest: the token itself stays with whoever made it.
+    pub digest: Digest,
+    /// What who shows it may do.
+    pub role: Role,
+    /// Over which jobs.
+    pub jobs: Vec<Text>,
+    /// How long it holds, in seconds; none: until it is revoked.
+    pub lifetime: Option<u64>,
+}
+
 /// What a client calls, its parameters checked for form only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
@@ -165,6 +183,12 @@ pub enum Call {
     AddGroup(Text),
     /// Forget a group of which nothing runs.
     RemoveGroup(Text),
+    /// Make a token.
+    CreateToken(Box<NewToken>),
+    /// All tokens.
+    ListTokens,
+    /// End the token of that name.
+    RevokeToken(Text),
 }
 
 impl Call {
@@ -211,6 +235,9 @@ impl Call {
             Call::Reread => Command::Reread,
             Call::AddGroup(..) => Command::AddGroup,
             Call::RemoveGroup(..) => Command::RemoveGroup,
+            Call::CreateToken(..) => Command::CreateToken,
+            Call::ListTokens => Command::ListTokens,
+            Call::RevokeToken(..) => Command::RevokeToken,
         }
     }
 
@@ -262,6 +289,7 @@ impl Call {
             | Call::Supervisor
             | Call::Reread
             | Call::Upgrade
+            | Call::ListTokens
             | Call::NotifyDiskWriteable => none,
             Call::NotifyDbusAddress(address) | Call::NotifyCgroupManagerAddress(address) => {
                 Params { address: Some(address.clone()), ..none }
@@ -287,9 +315,17 @@ impl Call {
                 Params { names: Some(names.clone()), ..scope_params(scope) }
             }
             Call::ListEnv(scope) | Call::ResetEnv(scope) => scope_params(scope),
-            Call::AddGroup(name) | Call::RemoveGroup(name) => {
+            Call::AddGroup(name) | Call::RemoveGroup(name) | Call::RevokeToken(name) => {
                 Params { name: Some(name.clone()), ..none }
             }
+            Call::CreateToken(new) => Params {
+                name: Some(new.name.clone()),
+                digest: Some(new.digest.into()),
+                role: Some(String::from(new.role.word())),
+                jobs: Some(new.jobs.clone()),
+                lifetime: new.lifetime,
+                ..none
+            },
         }
     }
 }
@@ -348,8 +384,8 @@ fn scope_params(scope: &EnvScope) -> Params {
 /// Turns parameters into the call of a row, whose `decode` this is for most.
 pub(super) mod decode {
     use super::{
-        needed, priority, scope, stream, target, wait, Call, Clash, Fault, Follow, Intent, Lasting,
-        Listed, Params, Request, ShutdownKind, Signal,
+        needed, priority, scope, stream, target, wait, Box, Call, Clash, Digest, Fault, Follow,
+        Intent, Lasting, Listed, NewToken, Params, Request, Role, ShutdownKind, Signal,
     };
     use alloc::format;
 
@@ -487,6 +523,26 @@ pub(super) mod decode {
 
     pub(crate) fn log_path(p: Params) -> Result<Call, Fault> {
         Ok(Call::LogPath(target(&p)?, stream(&p)?))
+    }
+
+    pub(crate) fn create_token(p: Params) -> Result<Call, Fault> {
+        let digest = Digest::try_from(needed("digest", p.digest)?);
+        let digest =
+            digest.map_err(|why| Fault::parameter("digest", &format!("is none: {why}")))?;
+        let word = needed("role", p.role)?;
+        let wrong = || Fault::parameter("role", "is none of look, operate, administer");
+        let role = Role::from_word(word.as_bytes()).ok_or_else(wrong)?;
+        let (name, jobs) = (needed("name", p.name)?, needed("jobs", p.jobs)?);
+        let lifetime = p.lifetime;
+        Ok(Call::CreateToken(Box::new(NewToken { name, digest, role, jobs, lifetime })))
+    }
+
+    pub(crate) fn list_tokens(_: Params) -> Result<Call, Fault> {
+        Ok(Call::ListTokens)
+    }
+
+    pub(crate) fn revoke_token(p: Params) -> Result<Call, Fault> {
+        Ok(Call::RevokeToken(needed("name", p.name)?))
     }
 
     pub(crate) fn clear_log(p: Params) -> Result<Call, Fault> {

@@ -90,6 +90,12 @@ pub enum Command {
     RemoveGroup,
     /// Empty the log of a job.
     ClearLog,
+    /// Make a token.
+    CreateToken,
+    /// All tokens.
+    ListTokens,
+    /// End a token.
+    RevokeToken,
 }
 
 /// Whether a command changes anything.
@@ -673,6 +679,48 @@ pub const COMMANDS: &[Row] = &[
         help: "Tells who may empty it which file a job's output is written to.",
         decode: decode::clear_log,
     },
+    Row {
+        command: Command::CreateToken,
+        method: "CreateToken",
+        role: Some(Role::Administer),
+        reach: None,
+        touch: Touch::Changes,
+        right: "make tokens",
+        replies: Replies::AtOnce,
+        parameters: &[
+            Parameter { name: "name", needed: true },
+            Parameter { name: "digest", needed: true },
+            Parameter { name: "role", needed: true },
+            Parameter { name: "jobs", needed: true },
+            Parameter { name: "lifetime", needed: false },
+        ],
+        help: "Makes a token for clients of servers, of which only a digest is known.",
+        decode: decode::create_token,
+    },
+    Row {
+        command: Command::ListTokens,
+        method: "ListTokens",
+        role: Some(Role::Administer),
+        reach: None,
+        touch: Touch::Reads,
+        right: "see tokens",
+        replies: Replies::AtOnce,
+        parameters: &[],
+        help: "Shows all tokens that have not ended.",
+        decode: decode::list_tokens,
+    },
+    Row {
+        command: Command::RevokeToken,
+        method: "RevokeToken",
+        role: Some(Role::Administer),
+        reach: None,
+        touch: Touch::Changes,
+        right: "revoke tokens",
+        replies: Replies::AtOnce,
+        parameters: &[Parameter { name: "name", needed: true }],
+        help: "Ends a token at once.",
+        decode: decode::revoke_token,
+    },
 ];
 
 /// Returns the row of a command. The rows stand in the order of the enum; a test holds them to it.
@@ -715,7 +763,7 @@ mod tests {
             assert_eq!(super::row(row.command).method, row.method);
             assert_eq!(by_method(row.method).unwrap().command, row.command, "names are unique");
         }
-        assert_eq!(COMMANDS.len(), Command::ClearLog as usize + 1, "no row is missing");
+        assert_eq!(COMMANDS.len(), Command::RevokeToken as usize + 1, "no row is missing");
     }
 
     #[test]

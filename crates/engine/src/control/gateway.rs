@@ -8,6 +8,7 @@
 //! may be done then is what the server's section grants.
 
 use crate::machine::Level;
+use crate::token::Digest;
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -28,7 +29,7 @@ pub enum ToGateway {
         /// Who it is.
         uid: u32,
     },
-    /// The answer to [`FromGateway::More`], [`FromGateway::Vouch`] or [`FromGateway::Line`]. Attached: a control connection;
+    /// The answer to [`FromGateway::More`], [`FromGateway::Vouch`], [`FromGateway::Line`] or [`FromGateway::Token`]. Attached: a control connection;
     /// none where the daemon refuses.
     Control {
         /// The number of what is answered.
@@ -112,6 +113,17 @@ pub enum FromGateway {
         /// The server's.
         server: u16,
     },
+    /// A control connection for whoever shows a server a token; none where there is no such token.
+    Token {
+        /// The number of this message.
+        ask: u64,
+        /// The server's.
+        server: u16,
+        /// The digest of what was shown.
+        digest: Digest,
+        /// The client's address, for the log.
+        client: Option<String>,
+    },
     /// A line for Upright's log.
     Say {
         /// How loud.
@@ -166,6 +178,12 @@ mod tests {
             FromGateway::More { ask: 1 },
             FromGateway::Vouch { ask: 2, uid: 7, pid: 12 },
             FromGateway::Line { ask: 3, server: LISTENERS },
+            FromGateway::Token {
+                ask: 4,
+                server: 0,
+                digest: Digest::from([7; 32]),
+                client: Some(String::from("192.0.2.7:1")),
+            },
             FromGateway::Say { level: Level::Warn, line: String::from("a \"b\"") },
         ] {
             let bytes = encode(&message);

@@ -63,6 +63,14 @@ pub(super) struct Params {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) input: Option<Text>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) digest: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) role: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) jobs: Option<Vec<Text>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) lifetime: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) interface: Option<String>,
     /// The first name that no command takes.
     #[serde(skip)]
@@ -96,6 +104,10 @@ impl Params {
             ("runtime", self.runtime.is_some()),
             ("stream", self.stream.is_some()),
             ("input", self.input.is_some()),
+            ("digest", self.digest.is_some()),
+            ("role", self.role.is_some()),
+            ("jobs", self.jobs.is_some()),
+            ("lifetime", self.lifetime.is_some()),
             ("interface", self.interface.is_some()),
         ]
         .into_iter()
@@ -112,6 +124,10 @@ impl Params {
             };
             rows.as_ref().map(|rows| rows.iter().take(20).map(key).collect::<Vec<_>>().join(","))
         };
+        let list = |rows: &Option<Vec<Text>>| {
+            let shown = |row: &Text| row.lossy().into_owned();
+            rows.as_ref().map(|rows| rows.iter().take(20).map(shown).collect::<Vec<_>>().join(","))
+        };
         let yes = |flag: Option<bool>| flag.filter(|flag| *flag).map(|_| String::from("yes"));
         let all = [
             ("job", text(&self.job)),
@@ -122,6 +138,9 @@ impl Params {
             ("signal", self.signal.map(|number| format!("{number}"))),
             ("intent", self.intent.clone()),
             ("priority", self.priority.clone()),
+            ("role", self.role.clone()),
+            ("jobs", list(&self.jobs)),
+            ("lifetime", self.lifetime.map(|seconds| format!("{seconds}"))),
             ("once", yes(self.once)),
             ("session", yes(self.session)),
             ("restart", yes(self.restart)),
@@ -167,6 +186,10 @@ impl Params {
             "runtime" => self.runtime = map.next_value()?,
             "stream" => self.stream = map.next_value()?,
             "input" => self.input = map.next_value()?,
+            "digest" => self.digest = map.next_value()?,
+            "role" => self.role = map.next_value()?,
+            "jobs" => self.jobs = map.next_value::<Option<Texts>>()?.map(|texts| texts.0),
+            "lifetime" => self.lifetime = map.next_value()?,
             "interface" => self.interface = map.next_value()?,
             _ => {
                 map.next_value::<IgnoredAny>()?;

@@ -9,6 +9,7 @@ use crate::expand;
 use crate::rights::{pattern_of, Granted, Nameless, Names, Role, Who};
 use crate::spec::JobSpec;
 use crate::text::Text;
+use crate::token::{Digest, Tokens};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -16,6 +17,10 @@ use serde::{Deserialize, Serialize};
 
 /// The user number that the kernel shows for a user it cannot name here (another user namespace).
 pub const OVERFLOW_UID: u32 = 65534;
+
+/// Why a server does not do something.
+const ITS_SECTION: &str = "its section says `access = read-only'";
+const NO_SERVER: &str = "no server changes Upright itself";
 
 /// Who is at the other end, as the kernel says (SO_PEERCRED, SO_PEERGROUPS).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +42,8 @@ pub enum Caller {
     Peer(Peer),
     /// In that of whoever a server of a gateway lets in.
     Server(Grant),
+    /// In that of whoever shows a token to a server.
+    Token(Shown),
 }
 
 /// What the daemon grants a gateway for one of its servers.
@@ -46,6 +53,17 @@ pub struct Grant {
     pub server: u16,
     /// What may be done through it.
     pub reach: Reach,
+}
+
+/// A token that was shown to a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// What the server grants at most.
+    pub grant: Grant,
+    /// The token's digest, by which it is found again at each call.
+    pub digest: Digest,
+    /// Its name.
+    pub name: String,
 }
 
 /// What may be done through a server, the least first.
@@ -68,6 +86,8 @@ pub struct Rights {
     pub granted: Vec<Granted>,
     /// That file, for messages; none: there is no place for one.
     pub file: Option<Text>,
+    /// What clients of servers may show.
+    pub tokens: Tokens,
 }
 
 /// What is asked for.
@@ -121,7 +141,8 @@ impl Caller {
         match (self, other) {
             (Caller::Peer(one), Caller::Peer(other)) => one.uid == other.uid,
             (Caller::Server(one), Caller::Server(other)) => one.server == other.server,
-            (Caller::Peer(_), Caller::Server(_)) | (Caller::Server(_), Caller::Peer(_)) => false,
+            (Caller::Token(one), Caller::Token(other)) => one.name == other.name,
+            (Caller::Peer(_) | Caller::Server(_) | Caller::Token(_), _) => false,
         }
     }
 }
@@ -151,7 +172,7 @@ impl Asked<'_> {
 impl Rights {
     /// Returns the rules where nothing is granted to anybody but root and the owner.
     pub fn of_owner(owner: u32) -> Rights {
-        Rights { owner, granted: Vec::new(), file: None }
+        Rights { owner, granted: Vec::new(), file: None, tokens: Tokens::default() }
     }
 
     /// Reports how much the caller may see.
@@ -163,6 +184,10 @@ impl Rights {
             Caller::Server(grant) => match grant.reach {
                 Reach::Look | Reach::Manage => true,
             },
+            Caller::Token(shown) => {
+                let token = self.tokens.find(&shown.digest, names.now());
+                token.is_some_and(|token| token.gives(Role::Administer, None))
+            }
         };
         match full {
             true => Sight::Full,
@@ -189,9 +214,43 @@ impl Rights {
             }
             Caller::Server(grant) => match asked.row.reach {
                 Some(least) if least <= grant.reach => Ok(()),
-                Some(_) => Err(self.refused_by(asked.row, "its section says `access = read-only'")),
-                None => Err(self.refused_by(asked.row, "no server changes Upright itself")),
+                Some(_) => Err(self.refused_by(asked.row, ITS_SECTION)),
+                None => Err(self.refused_by(asked.row, NO_SERVER)),
             },
+            Caller::Token(shown) => self.allowed_by_token(shown, asked, spec, names),
+        }
+    }
+
+    /// A token gives no more than the server that it is shown to grants.
+    fn allowed_by_token(
+        &self,
+        shown: &Shown,
+        asked: &Asked<'_>,
+        spec: Option<&JobSpec>,
+        names: &dyn Names,
+    ) -> Result<(), Refusal> {
+        let Row { method: command, right, reach, .. } = asked.row;
+        let who = format!("came with the token {}", shown.name);
+        let refusal = |rule: String, way_in: &str| {
+            let (who, way_in) = (who.clone(), String::from(way_in));
+            Refusal { command, right, who, rule, way_in }
+        };
+        let make = "Make one with `upright token-create`.";
+        let Some(token) = self.tokens.find(&shown.digest, names.now()) else {
+            return Err(refusal(String::from("it has ended or was revoked"), make));
+        };
+        match reach {
+            Some(least) if *least <= shown.grant.reach => {}
+            Some(_) => return Err(self.refused_by(asked.row, ITS_SECTION)),
+            None => return Err(self.refused_by(asked.row, NO_SERVER)),
+        }
+        let Some(role) = asked.needed(spec) else { return Ok(()) };
+        match token.gives(role, asked.job.map(Text::bytes)) {
+            true => Ok(()),
+            false => {
+                let over = asked.job.map_or(String::from("everything"), |job| format!("{job}"));
+                Err(refusal(format!("it does not give `{role}' over {over}"), make))
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 //! harm.
 
 use super::answer::{Answer, Version};
-use super::call::{Call, Clash, EnvScope, Follow, Listed, Token};
+use super::call::{Call, Clash, EnvScope, Follow, Listed, NewToken, Token};
 use super::codec::{Continues, Inbox, TooLong, FRAME_MAX, MESSAGE_MAX};
 use super::command::{Command, Replies, COMMANDS};
 use super::conversation::{Conversation, OUT_MAX};
@@ -17,10 +17,12 @@ use crate::machine::state::{Goal, State};
 use crate::machine::{self, Level, ShutdownKind};
 use crate::names::{EventName, InstanceName, JobName};
 use crate::process::{Exit, Role, Step, Stream};
+use crate::rights::Role as Right;
 use crate::signal::Signal;
 use crate::spec::{Arg, Condition, KillMode, Node, Operand};
 use crate::text::Text;
 use crate::time::Span;
+use crate::token::{Digest, TokenView};
 use crate::view::{
     InstanceView, JobView, LastExit, Mark, MarkKind, Need, ProgramState, ProgramView, Remembered,
     RunView, SettingsView, TimelineView, WhyView,
@@ -33,7 +35,9 @@ use alloc::vec::Vec;
 
 const OWNER: Caller = Caller::Peer(Peer { uid: 1000, gid: 1000, pid: 7, groups: Vec::new() });
 const STRANGER: Caller = Caller::Peer(Peer { uid: 1001, gid: 1001, pid: 8, groups: Vec::new() });
-const RIGHTS: Rights = Rights { owner: 1000, granted: Vec::new(), file: None };
+fn judge() -> Rights {
+    Rights::of_owner(1000)
+}
 
 /// Small pseudo-random numbers from a seed (xorshift), the same on every run.
 struct Dice(u64);
@@ -57,7 +61,7 @@ fn answered(caller: Caller, message: &str) -> String {
     let mut out = Vec::new();
     conversation.feed(message.as_bytes());
     conversation.feed(b"\0");
-    assert_eq!(conversation.take(&RIGHTS, &mut out), None, "{message}");
+    assert_eq!(conversation.take(&judge(), &mut out), None, "{message}");
     String::from_utf8(out).unwrap()
 }
 
@@ -137,6 +141,15 @@ fn sample_calls() -> Vec<Call> {
         Call::AddGroup(Text::from("web")),
         Call::RemoveGroup(Text::from("web")),
         Call::ClearLog(target("a"), Stream::Stderr),
+        Call::CreateToken(Box::new(NewToken {
+            name: Text::from("ci"),
+            digest: Digest::from([0xa7; 32]),
+            role: Right::Operate,
+            jobs: vec![Text::from("web-*")],
+            lifetime: Some(60),
+        })),
+        Call::ListTokens,
+        Call::RevokeToken(Text::from("ci")),
         Call::NotifyDbusAddress(Text::from("unix:path=/run/bus")),
         Call::NotifyCgroupManagerAddress(Text::from("unix:path=/run/cgmanager")),
         Call::GetEnv(EnvScope::Global, Text::from("PATH")),
@@ -160,7 +173,7 @@ fn every_command_survives_the_wire() {
         let mut conversation = conversation(OWNER);
         conversation.feed(&wire);
         let mut out = Vec::new();
-        let read = conversation.take(&RIGHTS, &mut out);
+        let read = conversation.take(&judge(), &mut out);
         assert_eq!(read.as_ref(), Some(&call), "{}", String::from_utf8_lossy(&wire));
         assert!(out.is_empty());
     }
@@ -288,6 +301,17 @@ fn sample_answers() -> Vec<(Command, Answer)> {
         ),
         (Command::LogPath, Answer::Path(Text::from("/var/log/web.log"))),
         (Command::ClearLog, Answer::Path(Text::from("/var/log/web.log"))),
+        (
+            Command::ListTokens,
+            Answer::Tokens(vec![TokenView {
+                name: String::from("ci"),
+                role: Right::Look,
+                jobs: vec![Text::from(b"web\xff")],
+                created: 7,
+                by: 1000,
+                expires: None,
+            }]),
+        ),
         (Command::GetEnv, Answer::Value(Text::from("v"))),
         (Command::ListEnv, Answer::Variables(vec![Text::from("A=1")])),
         (Command::Shutdown, Answer::Done),
@@ -329,7 +353,7 @@ fn opened(command: Command) -> Conversation {
     call.encode(&mut wire);
     let mut conversation = conversation(OWNER);
     conversation.feed(&wire);
-    assert_eq!(conversation.take(&RIGHTS, &mut Vec::new()), Some(call));
+    assert_eq!(conversation.take(&judge(), &mut Vec::new()), Some(call));
     conversation
 }
 
@@ -418,7 +442,7 @@ fn every_notice_survives_the_wire_and_shows_values_to_the_owner_only() {
             assert!(out.is_empty(), "nobody asked yet");
             Call::Events(None, Follow::On).encode(&mut out);
             conversation.feed(&out);
-            assert_eq!(conversation.take(&RIGHTS, &mut out), Some(Call::Events(None, Follow::On)));
+            assert_eq!(conversation.take(&judge(), &mut out), Some(Call::Events(None, Follow::On)));
             out.clear();
             conversation.notice(&notice, &mut out);
             out.pop();
@@ -561,7 +585,7 @@ fn a_message_that_is_too_long_is_answered_and_the_connection_closed() {
     let mut out = Vec::new();
     conversation.feed(&vec![b' '; MESSAGE_MAX + 1]);
     assert!(!conversation.reads());
-    assert_eq!(conversation.take(&RIGHTS, &mut out), None);
+    assert_eq!(conversation.take(&judge(), &mut out), None);
     assert!(conversation.closing());
     assert!(String::from_utf8_lossy(&out).contains("more than 1048576 bytes"));
 }
@@ -649,7 +673,7 @@ fn calls_with_a_few_wrong_bytes_never_do_harm() {
 #[track_caller]
 fn check_frames(conversation: &mut Conversation, seed: u64) {
     let mut out = Vec::new();
-    while conversation.take(&RIGHTS, &mut out).is_some() {
+    while conversation.take(&judge(), &mut out).is_some() {
         conversation.answer(Ok(Answer::Done), &mut out);
     }
     let Some(frames) = out.strip_suffix(b"\0") else {
@@ -774,7 +798,7 @@ fn a_long_list_is_refused_to_who_did_not_say_more_and_a_short_one_is_not() {
         let mut conversation = conversation(OWNER);
         let mut out = Vec::new();
         conversation.feed(b"{\"method\":\"org.upright.control.List\"}\0");
-        assert_eq!(conversation.take(&RIGHTS, &mut out), Some(Call::List(None, Listed::Own)));
+        assert_eq!(conversation.take(&judge(), &mut out), Some(Call::List(None, Listed::Own)));
         conversation.answer(Ok(Answer::Instances(views.clone())), &mut out);
         assert_eq!(read(Command::List, &out), pages.map(|()| Answer::Instances(views)));
     }
@@ -814,11 +838,11 @@ fn calls_sent_ahead_are_answered_one_by_one_in_their_order() {
     Call::Shutdown(ShutdownKind::Shutdown).encode(&mut wire);
     Call::Version.encode(&mut wire);
     conversation.feed(&wire);
-    assert_eq!(conversation.take(&RIGHTS, &mut out), Some(Call::Shutdown(ShutdownKind::Shutdown)));
-    assert_eq!(conversation.take(&RIGHTS, &mut out), None, "the first is still open");
+    assert_eq!(conversation.take(&judge(), &mut out), Some(Call::Shutdown(ShutdownKind::Shutdown)));
+    assert_eq!(conversation.take(&judge(), &mut out), None, "the first is still open");
     assert!(conversation.waits());
     conversation.answer(Ok(Answer::Done), &mut out);
-    assert_eq!(conversation.take(&RIGHTS, &mut out), Some(Call::Version));
+    assert_eq!(conversation.take(&judge(), &mut out), Some(Call::Version));
     conversation.answer(Ok(Answer::Done), &mut out);
     conversation.answer(Ok(Answer::Done), &mut out);
     assert_eq!(out, b"{\"parameters\":{}}\0{\"parameters\":{}}\0", "one answer for one call");
@@ -835,7 +859,7 @@ fn a_oneway_call_gets_no_answer_not_even_a_refusal() {
         let mut conversation = conversation(peer);
         let mut out = Vec::new();
         conversation.feed(format!("{call}\0").as_bytes());
-        if conversation.take(&RIGHTS, &mut out).is_some() {
+        if conversation.take(&judge(), &mut out).is_some() {
             conversation.answer(Ok(Answer::Done), &mut out);
         }
         assert!(out.is_empty() && !conversation.waits(), "{call}");
@@ -849,9 +873,9 @@ fn no_call_is_taken_from_a_peer_that_does_not_read_its_answers() {
     Call::Version.encode(&mut wire);
     conversation.feed(&wire);
     let mut out = vec![0; OUT_MAX + 1];
-    assert_eq!(conversation.take(&RIGHTS, &mut out), None);
+    assert_eq!(conversation.take(&judge(), &mut out), None);
     out.clear();
-    assert_eq!(conversation.take(&RIGHTS, &mut out), Some(Call::Version));
+    assert_eq!(conversation.take(&judge(), &mut out), Some(Call::Version));
 }
 
 #[test]

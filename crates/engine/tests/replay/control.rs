@@ -15,11 +15,12 @@ use engine::machine::state::{Goal, State};
 use engine::machine::{self, Config, Effect, Engine, Found, Input, Level};
 use engine::names::{EventName, InstanceName, JobName};
 use engine::process::{Exit, Role};
-use engine::rights::Nameless;
+use engine::rights::{self, Nameless};
 use engine::signal::Signal;
 use engine::spec::KillMode;
 use engine::text::Text;
 use engine::time::{Mono, Span};
+use engine::token::TokenView;
 use engine::view::{GroupsView, SettingsView, SupervisorState, SupervisorView};
 use std::sync::Arc;
 
@@ -94,6 +95,13 @@ fn converse(uid: u32, pieces: &[&[u8]], choices: &[u8]) -> Sent {
     assert!(conversation.take(&rights, &mut out).is_none() && out.is_empty());
     sent.closing = conversation.closing();
     sent
+}
+
+fn tokens(job: Text, choice: u8) -> Vec<TokenView> {
+    let (name, jobs) = (format!("t{choice}"), vec![job]);
+    let expires = (choice & 1 == 1).then_some(u64::from(choice));
+    let token = TokenView { name, role: rights::Role::Look, jobs, created: 7, by: 0, expires };
+    vec![token; usize::from(choice & 3)]
 }
 
 /// Everything that is sent is whole frames: JSON objects ended by NUL.
@@ -272,7 +280,10 @@ impl Daemon {
             | Call::UnsetEnv(..)
             | Call::ResetEnv(_)
             | Call::AddGroup(_)
-            | Call::RemoveGroup(_) => Answer::Done,
+            | Call::RemoveGroup(_)
+            | Call::CreateToken(_)
+            | Call::RevokeToken(_) => Answer::Done,
+            Call::ListTokens => Answer::Tokens(tokens(text, choice)),
             Call::Reread => Answer::Groups(GroupsView::default()),
             Call::Supervisor => Answer::Supervisor(Box::new(supervisor())),
         })

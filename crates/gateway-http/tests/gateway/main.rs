@@ -5,6 +5,7 @@ mod chromium;
 mod http;
 mod pages;
 mod programs;
+mod tokens;
 mod web;
 mod world;
 

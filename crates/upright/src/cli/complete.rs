@@ -8,6 +8,7 @@ use crate::options::CONSOLES;
 use engine::control::answer::Answer;
 use engine::control::call::{Call, Listed};
 use engine::machine::{Level, EMITTED};
+use engine::rights::Role;
 use engine::spec::Node;
 use engine::text::Text;
 use engine::view::InstanceView;
@@ -63,10 +64,12 @@ const VALUES: &[(&str, Kind)] = &[
     ("PROGRAM", Kind::Files),
     ("RATE[:BURST]", Kind::Nothing),
     ("REBOOTCOMMAND", Kind::Nothing),
+    ("ROLE", Kind::Words(|| Role::TABLE.iter().map(|row| row.1).collect())),
     ("RUNLEVEL", Kind::Words(|| LEVELS.to_vec())),
     ("SECONDS", Kind::Nothing),
     ("SLEEPTIME", Kind::Nothing),
     ("TIME", Kind::Words(|| vec!["now"])),
+    ("TOKEN", Kind::Nothing),
     ("UTMP", Kind::Files),
     ("VALUE", Kind::Nothing),
     ("VARIABLE", Kind::Nothing),

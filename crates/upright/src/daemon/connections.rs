@@ -87,6 +87,8 @@ pub enum Awaits {
     Upgrade,
     /// A process's standard input to be written to.
     Input,
+    /// The tokens of this number to be on the disk.
+    Kept(u64),
     /// What programs say; so much of it was lost.
     Outputs(u64),
 }
@@ -151,6 +153,7 @@ impl Connection {
             | Awaits::Pages(_)
             | Awaits::Files
             | Awaits::Upgrade
+            | Awaits::Kept(_)
             | Awaits::Input => false,
             Awaits::Reply(_) | Awaits::Notices(_) | Awaits::Outputs(_) => true,
         }
@@ -312,7 +315,7 @@ impl Connections {
                 peer.uid != OVERFLOW_UID && (peer.uid == 0 || peer.uid == self.owner)
             }
             // Whoever is behind it must leave room for the others.
-            Caller::Server(_) => false,
+            Caller::Server(_) | Caller::Token(_) => false,
         }
     }
 
@@ -474,6 +477,7 @@ impl Connections {
             | Awaits::Notices(_)
             | Awaits::Files
             | Awaits::Upgrade
+            | Awaits::Kept(_)
             | Awaits::Outputs(_)
             | Awaits::Input => None,
         }
@@ -533,6 +537,24 @@ impl Connections {
         if let Some(connection) = self.open.get_mut(&id) {
             connection.awaits = Awaits::Input;
         }
+    }
+
+    /// Lets a client wait until tokens are on the disk.
+    pub fn await_kept(&mut self, id: ConnectionId, number: u64) {
+        if let Some(connection) = self.open.get_mut(&id) {
+            connection.awaits = Awaits::Kept(number);
+        }
+    }
+
+    /// The tokens of this number are on the disk, or cannot be. Returns who waited for it.
+    pub fn kept(&mut self, number: u64, fault: Option<Fault>) -> Vec<ConnectionId> {
+        let waits = |one: &Connection| matches!(one.awaits, Awaits::Kept(of) if of <= number);
+        let waiting = self.open.iter().filter(|(_, one)| waits(one));
+        let ids: Vec<ConnectionId> = waiting.map(|(id, _)| *id).collect();
+        for id in &ids {
+            self.answer(*id, fault.clone().map_or(Ok(Answer::Done), Err));
+        }
+        ids
     }
 
     /// All job files have been read. Returns who waited for it.
@@ -625,6 +647,7 @@ impl Connections {
             | Awaits::Files
             | Awaits::Upgrade
             | Awaits::Outputs(_)
+            | Awaits::Kept(_)
             | Awaits::Input => false,
         });
         let ids: Vec<ConnectionId> = subscribed.map(|(id, _)| *id).collect();
@@ -751,6 +774,13 @@ impl Connections {
     pub fn with_output(&self) -> Vec<ConnectionId> {
         let unsent = self.open.iter().filter(|(_, connection)| !connection.out.is_empty());
         unsent.map(|(id, _)| *id).collect()
+    }
+
+    /// Returns the connections in the name of a token.
+    pub fn of_token(&self, name: &str) -> Vec<ConnectionId> {
+        let is_its = |caller: &Caller| matches!(caller, Caller::Token(shown) if shown.name == name);
+        let its = self.open.iter().filter(|(_, one)| is_its(one.conversation.caller()));
+        its.map(|(id, _)| *id).collect()
     }
 
     /// Returns all connections.

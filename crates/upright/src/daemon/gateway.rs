@@ -369,10 +369,16 @@ impl Daemon {
             (FromGateway::Line { ask, server }, Kind::Http) => {
                 (ask, self.granted(server).map(Caller::Server))
             }
+            (FromGateway::Token { ask, server, digest, client }, Kind::Http) => {
+                let shown = self.shown_token(server, digest, client.as_deref());
+                (ask, shown.map(Caller::Token))
+            }
             (FromGateway::Say { level, line }, _) => return self.say(level, &line),
             // What it has no clients for.
             (FromGateway::More { ask } | FromGateway::Vouch { ask, .. }, Kind::Http)
-            | (FromGateway::Line { ask, .. }, Kind::Dbus) => (ask, None),
+            | (FromGateway::Line { ask, .. } | FromGateway::Token { ask, .. }, Kind::Dbus) => {
+                (ask, None)
+            }
         };
         let control = caller.and_then(|caller| self.control_for(caller).ok());
         let fds: Vec<BorrowedFd<'_>> = control.iter().map(AsFd::as_fd).collect();

@@ -64,7 +64,7 @@ impl Daemon {
     }
 
     /// Answers what stands in for Supervisor's daemon.
-    pub(super) fn supervisor(&self) -> Result<Answer, Fault> {
+    pub(super) fn supervisor(&self, sees_log: bool) -> Result<Answer, Fault> {
         let Some(own) = self.own_settings() else { return Err(none()) };
         let state = match self.engine.shutdown_kind() {
             None => SupervisorState::Running,
@@ -75,7 +75,10 @@ impl Daemon {
             identifier: own.identifier.clone(),
             state,
             pid: self.settings.named,
-            logfile: Text::from(self.path(&own.logfile).as_os_str().as_bytes()),
+            logfile: match sees_log {
+                true => Text::from(self.path(&own.logfile).as_os_str().as_bytes()),
+                false => Text::default(),
+            },
         })))
     }
 

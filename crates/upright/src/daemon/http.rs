@@ -55,6 +55,11 @@ impl Http {
         })
     }
 
+    /// Reports whether there is a server of this number.
+    pub fn serves(&self, server: u16) -> bool {
+        usize::from(server) < self.told.servers.len()
+    }
+
     /// Returns the section of a server, for messages.
     pub fn section(&self, server: u16) -> &str {
         let server = self.told.servers.get(usize::from(server));

@@ -423,7 +423,10 @@ impl Daemon {
             // Control groups are made without anybody's help.
             Call::NotifyCgroupManagerAddress(_) => Ok(Answer::Done),
             Call::ReloadConfiguration => return self.reload_configuration(id, effects),
-            Call::Supervisor => self.supervisor(),
+            Call::Supervisor => self.supervisor(self.sees_own_log(id)),
+            Call::CreateToken(new) => return self.create_token(id, *new),
+            Call::RevokeToken(name) => return self.revoke_token(id, &name),
+            Call::ListTokens => Ok(self.list_tokens()),
             Call::Reread => self.reread(),
             Call::AddGroup(name) => self.add_group(&name, effects),
             Call::RemoveGroup(name) => self.remove_group(&name, effects),
@@ -537,6 +540,11 @@ impl Daemon {
                         program: sys::procfs::name(peer.pid).unwrap_or_default().into(),
                     },
                     Caller::Server(grant) => self.asker_at(grant.server),
+                    Caller::Token(shown) => {
+                        let asker = self.asker_at(shown.grant.server);
+                        let by = format!("{} with the token {}", asker.program, shown.name);
+                        Asker { program: Text::from(by), ..asker }
+                    }
                 });
                 self.handle(Input::Ask(number, token, request, by), effects);
             }
@@ -608,6 +616,9 @@ impl Daemon {
             | Call::Reread
             | Call::AddGroup(_)
             | Call::RemoveGroup(_)
+            | Call::CreateToken(_)
+            | Call::ListTokens
+            | Call::RevokeToken(_)
             | Call::ResetEnv(..) => Ok(Answer::Done),
         }
     }

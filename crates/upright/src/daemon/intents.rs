@@ -48,6 +48,7 @@ impl Daemon {
         self.tell_logger(&ToLogger::Writable);
         self.lock_state(&mut BTreeMap::new(), Duration::ZERO);
         self.recall_intents(effects);
+        self.recall_tokens();
         Ok(Answer::Done)
     }
 
@@ -77,6 +78,9 @@ impl Daemon {
 
     /// The logger has written down what is intended, or could not.
     pub(super) fn stored(&mut self, number: u64, errno: i32) {
+        if self.tokens_stored(number, errno) {
+            return;
+        }
         let keeping = if errno == 0 { Keeping::Done } else { Keeping::Failed(errno) };
         self.news.push_back(Input::Kept(number, keeping));
     }

@@ -44,6 +44,7 @@ mod startup;
 mod succession;
 mod talk;
 mod telling;
+mod tokens;
 mod upgrade;
 mod variables;
 mod watching;
@@ -82,6 +83,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use sys::epoll::{Epoll, Interest, Ready};
 use talk::{Grade, Voice};
+use tokens::Keeping;
 use upgrade::Trial;
 use watching::Watching;
 
@@ -135,6 +137,8 @@ struct Daemon {
     connections: Connections,
     /// Who may do what.
     rights: Rights,
+    /// How far the disk is behind with tokens.
+    keeping: Keeping,
     /// What users and groups are called.
     accounts: Accounts,
     journal: Option<Journal>,

@@ -4,11 +4,11 @@
 use super::connections::ConnectionId;
 use super::http::Http;
 use super::{sources, Daemon};
-use engine::control::audit::{Entry, Known};
+use engine::control::audit::{self, Entry};
 use engine::control::call::Call;
 use engine::control::command::Touch;
 use engine::control::fault::Fault;
-use engine::control::rights::{Asked, Caller, Judge, Rights, Sight};
+use engine::control::rights::{Asked, Caller, Judge, Rights, Shown, Sight};
 use engine::dialect::rights::{read, FILE_MAX};
 use engine::dialect::Severity;
 use engine::keeper::{held, ToKeeper};
@@ -34,18 +34,24 @@ const NAMES_MAX: usize = 4096;
 const USERS: &str = "/etc/passwd";
 const GROUPS: &str = "/etc/group";
 
-/// What users and groups are called, as the files have it now. Numbers are remembered for as long as
-/// the file is the same.
+/// What users and groups are called, as the files have it now. What was looked up is remembered for as
+/// long as the file is the same.
 #[derive(Default)]
 pub struct Accounts {
-    users: RefCell<Numbers>,
-    groups: RefCell<Numbers>,
+    users: RefCell<Known<Text, u32>>,
+    groups: RefCell<Known<Text, u32>>,
+    names: RefCell<Known<u32, Text>>,
 }
 
-#[derive(Default)]
-struct Numbers {
+struct Known<K, V> {
     stamp: Option<Stamp>,
-    numbers: BTreeMap<Text, Option<u32>>,
+    found: BTreeMap<K, Option<V>>,
+}
+
+impl<K, V> Default for Known<K, V> {
+    fn default() -> Known<K, V> {
+        Known { stamp: None, found: BTreeMap::new() }
+    }
 }
 
 /// What tells a file from what it was.
@@ -59,35 +65,37 @@ impl Stamp {
     }
 }
 
-impl Numbers {
-    fn number(
-        &mut self,
-        file: &str,
-        name: &Text,
-        look: impl Fn(&[u8]) -> Option<u32>,
-    ) -> Option<u32> {
+impl<K: Ord + Clone, V: Clone> Known<K, V> {
+    fn find(&mut self, file: &str, key: &K, look: impl Fn(&K) -> Option<V>) -> Option<V> {
         let stamp = Stamp::of(file);
-        if stamp != self.stamp || self.numbers.len() >= NAMES_MAX {
-            self.numbers.clear();
+        if stamp != self.stamp || self.found.len() >= NAMES_MAX {
+            self.found.clear();
             self.stamp = stamp;
         }
-        *self.numbers.entry(name.clone()).or_insert_with(|| look(name.bytes()))
+        self.found.entry(key.clone()).or_insert_with(|| look(key)).clone()
     }
 }
 
 impl Names for Accounts {
     fn user(&self, name: &Text) -> Option<u32> {
-        let look = |name: &[u8]| users::user(Path::new("/"), name).ok().map(|user| user.uid);
-        self.users.borrow_mut().number(USERS, name, look)
+        let look =
+            |name: &Text| users::user(Path::new("/"), name.bytes()).ok().map(|user| user.uid);
+        self.users.borrow_mut().find(USERS, name, look)
     }
 
     fn group(&self, name: &Text) -> Option<u32> {
-        let look = |name: &[u8]| users::group(Path::new("/"), name).ok();
-        self.groups.borrow_mut().number(GROUPS, name, look)
+        let look = |name: &Text| users::group(Path::new("/"), name.bytes()).ok();
+        self.groups.borrow_mut().find(GROUPS, name, look)
     }
 
     fn name_of(&self, uid: u32) -> Option<Text> {
-        users::user_by_id(Path::new("/"), uid).ok().map(|user| Text::from(user.name))
+        let look = |uid: &u32| users::user_by_id(Path::new("/"), *uid).ok();
+        let look = |uid: &u32| look(uid).map(|user| Text::from(user.name));
+        self.names.borrow_mut().find(USERS, &uid, look)
+    }
+
+    fn now(&self) -> u64 {
+        sys::clock::wall().as_secs()
     }
 }
 
@@ -132,16 +140,16 @@ impl Judge for Bench<'_> {
 
 impl Bench<'_> {
     /// Returns what is known of a caller beside what the connection says.
-    fn known(&self, caller: &Caller) -> Known {
+    fn known(&self, caller: &Caller) -> audit::Known {
         match caller {
             Caller::Peer(peer) => {
                 let program = sys::procfs::name(peer.pid).unwrap_or_default();
                 let program = String::from_utf8_lossy(&program).into_owned();
-                Known { program, ..Known::default() }
+                audit::Known { program, ..audit::Known::default() }
             }
-            Caller::Server(grant) => {
+            Caller::Server(grant) | Caller::Token(Shown { grant, .. }) => {
                 let section = self.http.section(grant.server).to_owned();
-                Known { section, ..Known::default() }
+                audit::Known { section, ..audit::Known::default() }
             }
         }
     }
@@ -241,7 +249,9 @@ impl Daemon {
             Ok(opened) => opened,
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 return match self.settings.options.rights {
-                    Some(_) => Err(format!("{shown}: --rights names it, and it is not there")),
+                    Some(_) => Err(format!(
+                        "{shown}: --rights or UPRIGHT_RIGHTS names it, and it is not there"
+                    )),
                     None => Ok(None),
                 };
             }

@@ -70,7 +70,11 @@ pub struct Settings {
 
 impl Settings {
     /// Works out what the options mean in this environment.
-    pub fn new(options: Options, named: Pid) -> Settings {
+    pub fn new(mut options: Options, named: Pid) -> Settings {
+        // Of `supervisord`, whose options are the original's.
+        let said = |name| variable(name).map(PathBuf::from);
+        options.rights = options.rights.or_else(|| said("UPRIGHT_RIGHTS"));
+        options.audit = options.audit.or_else(|| said("UPRIGHT_AUDIT"));
         let keeper = sys::own::parent();
         let kin = if keeper == named { Kin::Own } else { Kin::Foster };
         let (uid, gid) = sys::own::ids();

@@ -98,6 +98,7 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, Refused>
     daemon.take_rights(&mut told.held);
     daemon.take_audit(&mut told.held);
     daemon.lock_state(&mut told.held, LAST_MOMENT);
+    daemon.take_tokens(&mut told.held);
     daemon.take_gateways(&mut told.held);
     daemon.take_pools(&mut told.held);
     match anew {
@@ -138,6 +139,7 @@ fn nothing_yet(settings: Settings, link: Link, epoll: Epoll) -> Daemon {
         connections: Connections::new(settings.uid),
         rights: Rights::of_owner(settings.uid),
         accounts: Accounts::default(),
+        keeping: Default::default(),
         journal: None,
         todo: VecDeque::new(),
         news: VecDeque::new(),
@@ -477,6 +479,7 @@ impl Daemon {
             }
             self.pass_chronicle();
             self.pass_audit();
+            self.keep_tokens();
         }
     }
 

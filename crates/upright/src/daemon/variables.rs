@@ -66,6 +66,9 @@ impl Daemon {
             | Call::Reread
             | Call::AddGroup(_)
             | Call::RemoveGroup(_)
+            | Call::CreateToken(_)
+            | Call::ListTokens
+            | Call::RevokeToken(_)
             | Call::Shutdown(_) => return Ok(Answer::Done),
         };
         let whose = self.whose(&scope)?;

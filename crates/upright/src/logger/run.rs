@@ -7,7 +7,7 @@ use super::routes::Gone;
 use super::say;
 use super::slab::Slab;
 use super::source::{Source, Watch};
-use super::store::store;
+use super::store::{store, MODE, PRIVATE_MODE};
 use crate::heir::Estate;
 use engine::keeper::LogWire;
 use engine::logroute::{decode, ToLogger, AUDIT, OWN};
@@ -387,7 +387,14 @@ impl Logger {
                 }
                 Some(ToLogger::Store { number, path }) => {
                     let path = Path::new(OsStr::from_bytes(path.bytes()));
-                    let answer = store(number, path, fd.as_ref());
+                    let answer = store(number, path, fd.as_ref(), MODE);
+                    if let Some(daemon) = &mut self.daemon {
+                        daemon.tell(&answer);
+                    }
+                }
+                Some(ToLogger::StorePrivate { number, path }) => {
+                    let path = Path::new(OsStr::from_bytes(path.bytes()));
+                    let answer = store(number, path, fd.as_ref(), PRIVATE_MODE);
                     if let Some(daemon) = &mut self.daemon {
                         daemon.tell(&answer);
                     }

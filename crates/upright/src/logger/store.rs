@@ -34,16 +34,20 @@ fn replace(disk: &mut impl Disk, name: &str, text: &[u8]) -> io::Result<()> {
     disk.sync_names()
 }
 
+/// Permission bits of a file for everybody's eyes, and of one for our own.
+pub const MODE: u32 = 0o644;
+pub const PRIVATE_MODE: u32 = 0o600;
+
 /// Writes the text of a memfd to the file of that path, whose directory is made, and says what came of
 /// it.
-pub fn store(number: u64, path: &Path, text: Option<&OwnedFd>) -> FromLogger {
+pub fn store(number: u64, path: &Path, text: Option<&OwnedFd>, mode: u32) -> FromLogger {
     let written = text.ok_or(io::ErrorKind::InvalidInput.into()).and_then(|text| {
         let text = memfd::read_all(text)?;
         let directory = path.parent().unwrap_or(Path::new("/")).to_owned();
         let name = path.file_name().and_then(|name| name.to_str());
         let name = name.ok_or(io::ErrorKind::InvalidInput)?;
         DirBuilder::new().recursive(true).mode(0o755).create(&directory)?;
-        replace(&mut Directory { directory, file: None }, name, &text)
+        replace(&mut Directory { directory, file: None, mode }, name, &text)
     });
     let errno = match written {
         Ok(()) => 0,
@@ -55,6 +59,8 @@ pub fn store(number: u64, path: &Path, text: Option<&OwnedFd>) -> FromLogger {
 struct Directory {
     directory: PathBuf,
     file: Option<File>,
+    /// Permission bits of a new file.
+    mode: u32,
 }
 
 impl Directory {
@@ -71,7 +77,7 @@ impl Disk for Directory {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
         }
-        self.file = Some(File::options().write(true).create_new(true).mode(0o644).open(path)?);
+        self.file = Some(File::options().write(true).create_new(true).mode(self.mode).open(path)?);
         Ok(())
     }
 
@@ -96,6 +102,7 @@ impl Disk for Directory {
 mod tests {
     use super::*;
     use std::collections::{BTreeMap, BTreeSet};
+    use std::os::unix::fs::PermissionsExt;
 
     const NAME: &str = "intents";
 
@@ -202,15 +209,20 @@ mod tests {
         let directory = std::env::temp_dir().join(format!("upright-store-{}", std::process::id()));
         let path = directory.join("deep").join(NAME);
         let text = memfd::sealed(c"text", b"one").unwrap();
-        assert_eq!(store(1, &path, Some(&text)), FromLogger::Stored { number: 1, errno: 0 });
+        assert_eq!(store(1, &path, Some(&text), MODE), FromLogger::Stored { number: 1, errno: 0 });
         let elsewhere = directory.join("elsewhere");
         fs::write(&elsewhere, "theirs").unwrap();
         std::os::unix::fs::symlink(&elsewhere, directory.join("deep/.intents.new")).unwrap();
         let text = memfd::sealed(c"text", b"two").unwrap();
-        assert_eq!(store(2, &path, Some(&text)), FromLogger::Stored { number: 2, errno: 0 });
+        assert_eq!(
+            store(2, &path, Some(&text), PRIVATE_MODE),
+            FromLogger::Stored { number: 2, errno: 0 }
+        );
         assert_eq!(fs::read(&path).unwrap(), b"two");
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, PRIVATE_MODE);
         assert_eq!(fs::read(&elsewhere).unwrap(), b"theirs");
-        let errno = match store(3, Path::new("/proc/nowhere/intents"), Some(&text)) {
+        let errno = match store(3, Path::new("/proc/nowhere/intents"), Some(&text), MODE) {
             FromLogger::Stored { number: 3, errno } => errno,
             other => panic!("{other:?}"),
         };

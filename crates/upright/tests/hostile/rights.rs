@@ -124,7 +124,7 @@ fn a_broken_file_leaves_the_rights_in_force_also_for_the_next_daemon() {
     may_not(&world, USER, "", &["restart", "db"]);
     fs::remove_file(&file).unwrap();
     reload();
-    world.await_said("--rights names it, and it is not there");
+    world.await_said("--rights or UPRIGHT_RIGHTS names it, and it is not there");
     let (_, checked, _) = {
         let file = world.dir.join("bad.rights");
         write(&file, "look user nosuchuserhere *\nlok everybody *\n");

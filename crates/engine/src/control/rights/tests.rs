@@ -4,9 +4,11 @@ use crate::names::JobName;
 use crate::rights::Allow;
 use crate::shared::Shared;
 use crate::spec::Policy;
+use crate::token::{Token, TokenView};
 use alloc::vec;
 
 const BOB: u32 = 1001;
+const NOW: u64 = 1000;
 
 /// A machine where bob is 1001 and the group team is 50.
 struct Machine;
@@ -21,6 +23,9 @@ impl Names for Machine {
     fn name_of(&self, uid: u32) -> Option<Text> {
         (uid == BOB).then(|| Text::from("bob"))
     }
+    fn now(&self) -> u64 {
+        NOW
+    }
 }
 
 fn peer(uid: u32) -> Caller {
@@ -31,7 +36,7 @@ fn rights(lines: &str) -> Rights {
     let rules = crate::dialect::rights::read(lines.as_bytes(), None);
     assert_eq!(rules.error(), None, "{lines}");
     let file = Some(Text::from("/etc/upright/upright.rights"));
-    Rights { owner: 1000, granted: rules.granted, file }
+    Rights { granted: rules.granted, file, ..Rights::of_owner(1000) }
 }
 
 fn spec(name: &str, allow: &[&str], instance: &str) -> JobSpec {
@@ -316,4 +321,64 @@ fn values_of_variables_are_seen_by_who_administers_everything() {
         assert_eq!(rights(lines).sight(&peer(BOB), &Machine), sight, "{lines}");
     }
     assert_eq!(rights("").sight(&peer(1000), &Machine), Sight::Full);
+}
+
+/// A token with its role over these jobs, as it is shown to a server that grants this.
+fn shown(rights: &mut Rights, role: Role, jobs: &[&str], reach: Reach, lasts: u64) -> Caller {
+    let digest = Digest::from([7; 32]);
+    let jobs = jobs.iter().map(|job| Text::from(*job)).collect();
+    let name = String::from("ci");
+    let expires = Some(NOW + lasts);
+    let view = TokenView { name: name.clone(), role, jobs, created: 0, by: 0, expires };
+    rights.tokens.add(Token { view, digest }, 0).unwrap();
+    Caller::Token(Shown { grant: Grant { server: 0, reach }, digest, name })
+}
+
+#[test]
+fn a_token_is_granted_what_its_role_and_the_server_both_give_for_every_command() {
+    for (role, _, _) in Role::TABLE {
+        for jobs in ["web", "*"] {
+            for reach in [Reach::Look, Reach::Manage] {
+                let mut rights = Rights::of_owner(0);
+                let caller = shown(&mut rights, role, &[jobs], reach, 1);
+                for row in COMMANDS {
+                    for named in [Some("web"), Some("db"), None] {
+                        let named = named.filter(|_| row.is_over_job());
+                        let allowed = may(&rights, &caller, row.command, named);
+                        let over = jobs == "*" || named == Some("web");
+                        let by_role = row.role.is_none_or(|needed| needed <= role && over);
+                        let by_server = row.reach.is_some_and(|least| least <= reach);
+                        assert_eq!(
+                            allowed,
+                            by_role && by_server,
+                            "{role} {jobs} {row:?} {named:?}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_token_that_has_ended_or_was_revoked_gives_nothing_at_all() {
+    let mut rights = Rights::of_owner(0);
+    let caller = shown(&mut rights, Role::Administer, &["*"], Reach::Manage, 1);
+    assert!(may(&rights, &caller, Command::Status, Some("web")));
+    assert_eq!(rights.sight(&caller, &Machine), Sight::Full);
+    rights.tokens.remove("ci");
+    for row in COMMANDS {
+        assert!(!may(&rights, &caller, row.command, None), "{row:?}");
+    }
+    assert_eq!(rights.sight(&caller, &Machine), Sight::NamesOnly);
+    let mut ended = Rights::of_owner(0);
+    let caller = shown(&mut ended, Role::Administer, &["*"], Reach::Manage, 0);
+    let asked =
+        Asked { row: row(Command::Status), job: None, env: &[], params: None, origin: None };
+    let refusal = ended.allowed(&caller, &asked, None, &Machine).unwrap_err();
+    assert_eq!(
+        format!("{}", Fault::from(refusal)),
+        "You do not have permission to see jobs: you came with the token ci and it has ended or was \
+         revoked. Make one with `upright token-create`."
+    );
 }

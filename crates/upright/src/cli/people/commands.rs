@@ -1,6 +1,6 @@
 //! THE TABLE of the commands for people: a row is everything about one.
 
-use super::{changes, check, events, graph, log, startup, status, up, why, Exit, Session};
+use super::{changes, check, events, graph, log, startup, status, tokens, up, why, Exit, Session};
 use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint};
 
@@ -267,6 +267,38 @@ pub(super) const COMMANDS: &[CommandRow] = &[
         },
         talks: Talks::Nobody,
         run: check::check,
+    },
+    CommandRow {
+        name: "token-create",
+        about: "Make a token for clients of a server: a role over jobs, with an end; shown once",
+        arguments: || {
+            vec![
+                one("role", "ROLE", "What it gives: look, operate or administer")
+                    .long("role")
+                    .required(true),
+                one("expires", "TIME", "How long it holds: 12h, 90d, never")
+                    .long("expires")
+                    .default_value("90d"),
+                one("name", "TOKEN", "What it is called").required(true),
+                many("job", "PATTERN", "Over which jobs; * is everything").required(true),
+            ]
+        },
+        talks: Talks::Daemon,
+        run: tokens::create,
+    },
+    CommandRow {
+        name: "token-list",
+        about: "Show the tokens that have not ended",
+        arguments: Vec::new,
+        talks: Talks::Daemon,
+        run: tokens::list,
+    },
+    CommandRow {
+        name: "token-revoke",
+        about: "End tokens at once",
+        arguments: || vec![many("name", "TOKEN", "The tokens").required(true)],
+        talks: Talks::Daemon,
+        run: tokens::revoke,
     },
     CommandRow {
         name: "reload-configuration",

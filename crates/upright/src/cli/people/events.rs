@@ -125,7 +125,7 @@ fn of_event(env: &[Text]) -> Option<&[u8]> {
 }
 
 /// Reads a time: a number of seconds, or with s, m, h or d.
-fn span(words: &str) -> Option<Span> {
+pub(super) fn span(words: &str) -> Option<Span> {
     let (number, unit) = match words.strip_suffix(|letter: char| letter.is_ascii_alphabetic()) {
         Some(number) => (number, words.get(number.len()..)?),
         None => (words, "s"),

@@ -9,6 +9,7 @@ mod log;
 mod origin;
 mod startup;
 mod status;
+mod tokens;
 mod tree;
 mod up;
 mod why;
@@ -298,7 +299,10 @@ impl About {
             | Call::Supervisor
             | Call::Reread
             | Call::AddGroup(_)
-            | Call::RemoveGroup(_) => (None, "do that"),
+            | Call::RemoveGroup(_)
+            | Call::CreateToken(_)
+            | Call::ListTokens
+            | Call::RevokeToken(_) => (None, "do that"),
         };
         About { job: job.cloned(), verb }
     }
