@@ -11,6 +11,8 @@ mod failure;
 mod foreground;
 mod input;
 mod options;
+#[cfg(test)]
+mod page;
 mod pidproxy;
 mod python;
 mod server;

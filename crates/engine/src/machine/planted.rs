@@ -48,13 +48,11 @@ pub enum Bug {
     AskedTwice,
     /// Why has no words for a start that waits for its back-off.
     WhySilent,
-    /// Restarts that the budget has no room for all get the same turn.
-    TurnsTogether,
 }
 
 impl Bug {
     /// Every bug with its words for the table of what the simulation finds.
-    pub const TABLE: [(Bug, &'static str); 22] = [
+    pub const TABLE: [(Bug, &'static str); 21] = [
         (Bug::LostWakeUp, "the end of post-start lets nobody go on"),
         (Bug::DoubleMain, "a main that KILL does not end is given up and another one started"),
         (Bug::ReplyTwice, "a request with a token is answered twice"),
@@ -76,7 +74,6 @@ impl Bug {
         (Bug::SignalLost, "a signal that died with the keeper is not sent again"),
         (Bug::AskedTwice, "a client that comes back is served twice"),
         (Bug::WhySilent, "why says nothing of a back-off"),
-        (Bug::TurnsTogether, "restarts over the budget come all at once"),
     ];
 }
 
