@@ -2,6 +2,7 @@
 //! the engine, conditions. Stanzas and options of one meaning share a field.
 
 use crate::few::Few;
+use crate::list::List;
 use crate::names::{EventName, JobName};
 use crate::process::{Role, Stream};
 use crate::rights::Allow;
@@ -29,9 +30,9 @@ pub struct JobSpec {
     /// The commands, by role.
     pub commands: Few<Role, Command>,
     /// The `env` stanzas in their order.
-    pub env: Vec<EnvRow>,
+    pub env: List<EnvRow>,
     /// Variables of the job that its events carry.
-    pub export: Vec<Text>,
+    pub export: List<Text>,
     /// The template of the instance name; empty for the one unnamed instance.
     pub instance: Text,
     /// When to start by itself.
@@ -49,8 +50,8 @@ impl JobSpec {
             attrs: Shared::default(),
             policy: Shared::default(),
             commands: Few::new(),
-            env: Vec::new(),
-            export: Vec::new(),
+            env: List::new(),
+            export: List::new(),
             instance: Text::default(),
             start_on: None,
             stop_on: None,
@@ -62,6 +63,8 @@ impl JobSpec {
         self.about.share(&other.about);
         self.attrs.share(&other.attrs);
         self.policy.share(&other.policy);
+        self.env.share(&other.env);
+        self.export.share(&other.export);
         for (own, other) in
             [(&mut self.start_on, &other.start_on), (&mut self.stop_on, &other.stop_on)]
         {

@@ -10,6 +10,15 @@ use std::fmt::Write;
 /// Returns the text with control characters made visible, so that it cannot play with a terminal.
 pub fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
+    push_printable(&mut shown, text);
+    shown
+}
+
+/// Appends the text as [`printable`] shows it.
+pub fn push_printable(shown: &mut String, text: &str) {
+    if text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        return shown.push_str(text);
+    }
     for letter in text.chars() {
         if letter.is_control() && letter != '\t' {
             let _ = write!(shown, "{}", letter.escape_default());
@@ -17,7 +26,6 @@ pub fn printable(text: &str) -> String {
             shown.push(letter);
         }
     }
-    shown
 }
 
 /// Returns the kernel's words for an error, without the number that Rust adds.

@@ -6,7 +6,7 @@ use rustix::io::Errno;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -74,10 +74,31 @@ pub fn make(group: &Path) -> io::Result<()> {
     }
 }
 
-/// Opens a group as what a child can be born into.
-pub fn open(group: &Path) -> Result<OwnedFd, Errno> {
+/// Whether a group is expected to be there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// It is.
+    There,
+    /// It is not.
+    New,
+}
+
+/// Makes a group within another where there is none, and opens it as what a child can be born into.
+pub fn make_in(outer: impl AsFd, name: &str, expected: Expected) -> io::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    rustix::fs::open(group, flags, rustix::fs::Mode::empty())
+    let open = || rustix::fs::openat(&outer, name, flags, rustix::fs::Mode::empty());
+    match expected {
+        Expected::There => match open() {
+            Err(Errno::NOENT) => {}
+            opened => return Ok(opened?),
+        },
+        Expected::New => {}
+    }
+    let mode = rustix::fs::Mode::RWXU | rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO;
+    match rustix::fs::mkdirat(&outer, name, mode) {
+        Ok(()) | Err(Errno::EXIST) => Ok(open()?),
+        Err(errno) => Err(errno.into()),
+    }
 }
 
 /// Opens a group and takes the lock on it, which lasts as long as anybody has the descriptor. Nothing

@@ -92,13 +92,14 @@ impl Epoll {
         Ok(self.events())
     }
 
-    /// Waits as [`Epoll::wait`]. Where the process has been `busy` and it is quiet now, memory is given
-    /// back first; nothing but the wait itself is run after that, since whatever is run is mapped
-    /// again. The process is busy still where it was a pause only.
+    /// Waits as [`Epoll::wait`]. Where the process has been `busy` and it is quiet now, it does what it
+    /// has kept for such a moment, then memory is given back; nothing but the wait itself is run after
+    /// that, since whatever is run is mapped again. The process is busy still where it was a pause only.
     pub fn wait_at_rest(
         &mut self,
         timeout: Option<u64>,
         busy: &mut bool,
+        rest: impl FnOnce(),
     ) -> Result<impl Iterator<Item = Ready> + '_, Errno> {
         self.resumed = false;
         match timeout {
@@ -107,6 +108,7 @@ impl Epoll {
             Some(_) | None => {
                 self.fill(Some(QUIET))?;
                 if self.batch.is_empty() {
+                    rest();
                     let rested = clock::monotonic();
                     heap::give_back();
                     memory::forget_code();

@@ -120,6 +120,11 @@ pub fn rename(from: &[u8], to: &[u8]) -> Result<(), Errno> {
     fs::rename(OsStr::from_bytes(from), OsStr::from_bytes(to))
 }
 
+/// Removes a file's name.
+pub fn remove(path: &[u8]) -> Result<(), Errno> {
+    fs::unlink(OsStr::from_bytes(path))
+}
+
 /// Cuts a file to no bytes.
 pub fn empty(file: impl AsFd) -> Result<(), Errno> {
     fs::ftruncate(file, 0)

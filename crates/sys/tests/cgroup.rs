@@ -1,9 +1,9 @@
 //! Control groups on the kernel's own hierarchy of version 2, where we may write to it.
 
 use engine::process::{Exit, Pid};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use sys::cgroup;
+use sys::cgroup::{self, Expected};
 use sys::ground::Grounds;
 use sys::limits::Inherited;
 use sys::plan::Plan;
@@ -36,6 +36,12 @@ impl Drop for Group {
     }
 }
 
+fn opened(group: &Path) -> OwnedFd {
+    let outer = std::fs::File::open(group.parent().unwrap()).unwrap();
+    let name = group.file_name().and_then(|name| name.to_str()).unwrap();
+    cgroup::make_in(outer, name, Expected::There).unwrap()
+}
+
 fn sleeper(group: &Path, change: impl FnOnce(&mut Plan), born: bool) -> Pid {
     let words = [c"sleep", c"1000"].map(|word| word.to_owned());
     let mut plan = Plan::new(c"/bin/sleep".to_owned(), words.to_vec());
@@ -43,7 +49,7 @@ fn sleeper(group: &Path, change: impl FnOnce(&mut Plan), born: bool) -> Pid {
     plan.cgroups = vec![std::ffi::CString::new(procs).unwrap()];
     change(&mut plan);
     let (plan, inherited) = (plan.encode(), Inherited::capture());
-    let directory = cgroup::open(group).unwrap();
+    let directory = opened(group);
     let launch = Launch {
         plan: Source::Bytes(&plan),
         null: None,
@@ -98,7 +104,7 @@ fn a_child_is_born_into_its_group_or_joins_it_and_all_are_killed_together() {
 #[test]
 fn a_child_is_not_in_the_group_that_is_gone_and_runs_all_the_same() {
     let Some(group) = Group::new("upright-test-gone") else { return };
-    let directory = cgroup::open(&group.0).unwrap();
+    let directory = opened(&group.0);
     cgroup::remove(&group.0).unwrap();
     let words = [c"true".to_owned()].to_vec();
     let plan = Plan::new(c"/bin/true".to_owned(), words).encode();
@@ -135,4 +141,16 @@ fn a_group_is_locked_by_one_and_removed_with_those_within_it() {
     cgroup::remove(group).unwrap();
     assert!(!group.exists());
     assert!(cgroup::write(group, "cgroup.procs", "0").is_err());
+}
+
+#[test]
+fn a_group_is_made_where_there_is_none_whatever_was_expected() {
+    let Some(group) = Group::new("upright-test-made") else { return };
+    for expected in [Expected::New, Expected::There] {
+        for _ in 0..2 {
+            cgroup::make_in(opened(&group.0), "a", expected).unwrap();
+            assert!(group.0.join("a").is_dir());
+        }
+        cgroup::remove(&group.0.join("a")).unwrap();
+    }
 }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 
 /// What a running job may take, with what the allocator adds to each block.
-const JOB_MAX: usize = 1300; // bytes
+const JOB_MAX: usize = 900; // bytes
 
 static GIVEN: AtomicUsize = AtomicUsize::new(0);
 
@@ -77,6 +77,7 @@ fn machine(jobs: usize) -> (Engine, usize) {
     }
     drop(effects);
     engine.take_changes();
+    engine.rest();
     let given = GIVEN.load(Ordering::Relaxed) - before;
     (engine, given)
 }

@@ -282,8 +282,17 @@ impl Answer {
 
     /// Reads a reply to a call of this command, without its NUL, and whether another follows.
     pub fn decode(command: Command, message: &[u8]) -> Result<(Answer, Continues), Fault> {
+        if command == Command::List {
+            if let Some((body, continues)) = codec::read_reply::<InstancesBody>(message) {
+                return Ok((Answer::of_list(body), continues));
+            }
+        }
         let continues = codec::read_head(message)?;
         Ok((body(command, message)?, continues))
+    }
+
+    fn of_list(body: InstancesBody) -> Answer {
+        Answer::Instances(body.instances.into_iter().map(InstanceView::from).collect())
     }
 
     /// Adds what a following frame of the same list brings; of anything else the later one stays.
@@ -311,10 +320,7 @@ fn body(command: Command, message: &[u8]) -> Result<Answer, Fault> {
         | Command::Emit
         | Command::EmitFile
         | Command::Status => read_body::<InstanceBody>(message)?.answer(),
-        Command::List => {
-            let body: InstancesBody = read_body(message)?;
-            Answer::Instances(body.instances.into_iter().map(InstanceView::from).collect())
-        }
+        Command::List => Answer::of_list(read_body(message)?),
         Command::Why => Answer::Why(Box::new(read_body::<WireWhy>(message)?.into())),
         Command::ShowConfig => {
             let body: JobsBody = read_body(message)?;

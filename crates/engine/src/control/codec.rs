@@ -256,6 +256,23 @@ pub(super) fn read_head(message: &[u8]) -> Result<Continues, Fault> {
     }
 }
 
+#[derive(Deserialize)]
+struct Reply<P> {
+    parameters: P,
+    #[serde(default)]
+    error: Option<String>,
+    #[serde(default)]
+    continues: Option<bool>,
+}
+
+/// Reads a reply at once where it is what was asked for, as nearly all are: a list is long, and read
+/// twice it takes twice as long.
+pub(super) fn read_reply<'a, P: Deserialize<'a>>(message: &'a [u8]) -> Option<(P, Continues)> {
+    let Reply { parameters, error, continues } = serde_json::from_slice(message).ok()?;
+    let continues = if continues == Some(true) { Continues::Yes } else { Continues::No };
+    error.is_none().then_some((parameters, continues))
+}
+
 /// Reads the parameters of a reply.
 pub(super) fn read_body<'a, P: Deserialize<'a>>(message: &'a [u8]) -> Result<P, Fault> {
     serde_json::from_slice::<ReplyBody<P>>(message)

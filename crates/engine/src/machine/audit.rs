@@ -74,6 +74,7 @@ impl Engine {
             ("start conditions", again.starts == self.starts),
             ("stop conditions", again.stops == self.stops),
             ("deadlines", again.deadlines == self.deadlines),
+            ("jobs with a place", again.ordered == self.ordered),
             ("tokens", again.tokens == self.tokens),
             ("instances that are gone", again.past == self.past),
             ("checks", again.checking == self.checking),

@@ -176,7 +176,7 @@ impl Engine {
                     let run = Run { spec, env: instance.env.clone() };
                     return run.spec.commands.contains_key(&Role::Check).then_some(run);
                 }
-                let mut all = instance.given_next.as_ref().unwrap_or(&instance.given).to_vec();
+                let mut all = instance.given_next.as_deref().unwrap_or(&instance.given).to_vec();
                 given(target).iter().for_each(|row| environment::set(&mut all, row));
                 let env = environment::build(self.table(), &spec.env, &self.config.own, &all);
                 (spec, env.into())

@@ -165,7 +165,7 @@ impl Engine {
             return;
         }
         instance.hold = Some(Hold::Sweep);
-        instance.sweeping = Some(slot);
+        instance.sweeping = Some(Box::new(slot));
         let quick = spec.policy.kill_timeout.0 == 0;
         instance.swept_hard = quick;
         let signal = if quick { Signal::KILL } else { spec.policy.kill_signal };
@@ -181,7 +181,7 @@ impl Engine {
             return;
         }
         instance.hold = Some(Hold::Sweep);
-        instance.sweeping = Some(slot);
+        instance.sweeping = Some(Box::new(slot));
         instance.swept_hard = true;
         self.set_due(id, Some((self.now + LINGER, Due::Sweep)));
     }
@@ -190,7 +190,8 @@ impl Engine {
     pub(super) fn remains(&mut self, slot: Slot, remaining: Remaining) {
         let id = slot.instance;
         let Some(instance) = self.instances.edit(&id) else { return };
-        let sweeps = instance.hold == Some(Hold::Sweep) && instance.sweeping == Some(slot);
+        let sweeps =
+            instance.hold == Some(Hold::Sweep) && instance.sweeping.as_deref() == Some(&slot);
         let ends = instance.state == State::Killed
             && instance.processes.get(&Role::Main).is_some_and(|main| main.slot == slot);
         if !(ends || sweeps && instance.remaining.is_some()) {
@@ -205,7 +206,7 @@ impl Engine {
     /// What main left had its time to end politely: KILL, once; then it is left and named.
     fn sweep_hard(&mut self, id: InstanceId) {
         let Some(instance) = self.instances.edit(&id) else { return };
-        let Some(slot) = instance.sweeping else { return };
+        let Some(slot) = instance.sweeping.as_deref().copied() else { return };
         if core::mem::replace(&mut instance.swept_hard, true) {
             self.end_sweep(id);
             return;
@@ -218,7 +219,7 @@ impl Engine {
     pub(super) fn swept(&mut self, slot: Slot, left: u32) {
         let id = slot.instance;
         let Some(instance) = self.instances.edit(&id) else { return };
-        if instance.hold != Some(Hold::Sweep) || instance.sweeping != Some(slot) {
+        if instance.hold != Some(Hold::Sweep) || instance.sweeping.as_deref() != Some(&slot) {
             return;
         }
         instance.left = left;

@@ -8,6 +8,7 @@ use crate::machine::request::{Failure, RequestId};
 use crate::machine::state::{Goal, Main, State};
 use crate::names::{InstanceName, JobName};
 use crate::process::{Pid, Role, Slot};
+use crate::rare::{Rare, Usual};
 use crate::text::Text;
 use crate::time::Mono;
 use crate::view::ProgramState;
@@ -39,10 +40,10 @@ pub struct Instance {
     /// What the start gave it: arguments, or the events' variables.
     pub given: List<Text>,
     /// Given by a later start; taken over on entering `starting`.
-    pub given_next: Option<List<Text>>,
+    pub given_next: Option<Box<List<Text>>>,
     /// The events that started it, a job's own with the job; none where a client asked.
     #[serde(default)]
-    pub started_by: Box<[Text]>,
+    pub started_by: List<Text>,
     /// Its environment.
     pub env: List<Text>,
     /// What the stop gave it; only for pre-stop and post-stop.
@@ -59,7 +60,7 @@ pub struct Instance {
     #[serde(default)]
     pub ended: bool,
     /// Respawns in the present window.
-    pub respawn: Window,
+    pub respawn: Rare<Window>,
     /// Chain of `exited` events that led to this run.
     pub depth: u8,
     /// How often the present spawn was tried again for want of room in the kernel.
@@ -67,7 +68,7 @@ pub struct Instance {
     /// The slot of the last main process: what it left is attributed to it.
     pub last_main: Option<Slot>,
     /// The slot whose leftovers are being ended (`kill mode tree`).
-    pub sweeping: Option<Slot>,
+    pub sweeping: Option<Box<Slot>>,
     /// Whether those have been sent KILL.
     pub swept_hard: bool,
     /// How many of them lived when last looked at.
@@ -259,6 +260,18 @@ pub struct Window {
     pub charged: bool,
 }
 
+impl Usual for Window {
+    const USUAL: &'static Window = &Window {
+        began: None,
+        count: 0,
+        failures: 0,
+        total: 0,
+        ran_from: None,
+        slow: false,
+        charged: false,
+    };
+}
+
 impl Instance {
     /// Returns a new instance at rest.
     pub fn new(job: JobName, name: InstanceName, now: Mono) -> Instance {
@@ -274,7 +287,7 @@ impl Instance {
             restart: false,
             given: List::new(),
             given_next: None,
-            started_by: Box::default(),
+            started_by: List::new(),
             env: List::new(),
             stop_env: List::new(),
             processes: Few::new(),
@@ -282,7 +295,7 @@ impl Instance {
             waiters: List::new(),
             failure: None,
             ended: false,
-            respawn: Window::default(),
+            respawn: Rare::new(),
             depth: 0,
             retries: 0,
             last_main: None,
@@ -293,6 +306,22 @@ impl Instance {
             warnings: List::new(),
             told: None,
             oom: None,
+        }
+    }
+
+    /// Somebody wants a start: it waits for nothing and is tried as often as ever.
+    pub fn forgive(&mut self) {
+        self.count_anew();
+        if self.respawn.charged {
+            self.respawn.charged = false;
+        }
+    }
+
+    /// Counts failed starts anew.
+    pub fn count_anew(&mut self) {
+        if self.respawn.failures != 0 || self.respawn.slow {
+            self.respawn.failures = 0;
+            self.respawn.slow = false;
         }
     }
 

@@ -9,11 +9,11 @@ use super::state::Goal;
 use super::{
     environment, Engine, EventId, History, JobChange, Note, Notice, Remembering, PAST_MAX,
 };
-use crate::list::List;
 use crate::names::{EventName, InstanceName, JobName};
 use crate::process::InstanceId;
 use crate::spec::{Condition, JobSpec, Node};
 use crate::text::Text;
+use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -45,7 +45,7 @@ impl Engine {
                 if starts {
                     let id = self.find_or_create(&name, InstanceName::default());
                     if let Some(instance) = self.instances.edit(&id) {
-                        instance.given_next = Some(List::default());
+                        instance.given_next = Some(Box::default());
                     }
                     self.change_goal(id, Goal::Start);
                 }
@@ -217,12 +217,14 @@ impl Engine {
     }
 
     fn index_start(&mut self, spec: &JobSpec) {
+        self.ordered += usize::from(spec.policy.order.is_some());
         for event in mentioned(spec.start_on.as_deref()) {
             self.starts.entry(event).or_default().insert(spec.name.clone());
         }
     }
 
     fn unindex_start(&mut self, spec: &JobSpec) {
+        self.ordered = self.ordered.saturating_sub(usize::from(spec.policy.order.is_some()));
         for event in mentioned(spec.start_on.as_deref()) {
             if let Some(jobs) = self.starts.get_mut(&event) {
                 jobs.remove(&spec.name);
@@ -300,6 +302,7 @@ impl Engine {
         self.starts.clear();
         self.stops.clear();
         self.deadlines.clear();
+        self.ordered = 0;
         self.tokens.clear();
         self.past.clear();
         self.index_checks();

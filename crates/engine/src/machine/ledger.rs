@@ -1,5 +1,6 @@
 //! A map that knows which of its entries were touched since the last turn was recorded.
 
+use crate::packed::pack_together;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -13,17 +14,33 @@ use alloc::vec::Vec;
 pub struct Ledger<K, V> {
     entries: BTreeMap<K, Box<V>>,
     touched: BTreeSet<K>,
+    /// How many entries have been looked at.
+    #[cfg(test)]
+    pub(super) looked_at: core::cell::Cell<usize>,
 }
 
 impl<K: Ord + Clone, V: Clone> Ledger<K, V> {
     /// Returns an empty ledger.
     pub fn new() -> Self {
-        Ledger { entries: BTreeMap::new(), touched: BTreeSet::new() }
+        Ledger {
+            entries: BTreeMap::new(),
+            touched: BTreeSet::new(),
+            #[cfg(test)]
+            looked_at: core::cell::Cell::new(0),
+        }
     }
 
     /// Returns the entry of a key.
     pub fn look(&self, key: &K) -> Option<&V> {
+        self.count();
         self.entries.get(key).map(|entry| &**entry)
+    }
+
+    /// Counts an entry that is looked at, in tests.
+    #[inline(always)]
+    fn count(&self) {
+        #[cfg(test)]
+        self.looked_at.set(self.looked_at.get() + 1);
     }
 
     /// Returns the entry of a key for a change.
@@ -52,7 +69,7 @@ impl<K: Ord + Clone, V: Clone> Ledger<K, V> {
 
     /// Returns all entries in the order of their keys.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.entries.iter().map(|(key, value)| (key, &**value))
+        self.entries.iter().map(|(key, value)| (key, &**value)).inspect(|_| self.count())
     }
 
     /// Returns the entry before a key.
@@ -65,14 +82,19 @@ impl<K: Ord + Clone, V: Clone> Ledger<K, V> {
         self.entries.values_mut().map(|entry| &mut **entry).for_each(change);
     }
 
+    /// Gives up the memory that the map has left half used. Nothing of it goes into the journal.
+    pub fn pack_together(&mut self) {
+        pack_together(&mut self.entries);
+    }
+
     /// Returns the entries from a key on, it included, in the order of their keys.
     pub fn from(&self, key: &K) -> impl Iterator<Item = (&K, &V)> {
-        self.entries.range(key..).map(|(key, value)| (key, &**value))
+        self.entries.range(key..).map(|(key, value)| (key, &**value)).inspect(|_| self.count())
     }
 
     /// Returns all keys in order.
     pub fn keys(&self) -> impl Iterator<Item = &K> {
-        self.entries.keys()
+        self.entries.keys().inspect(|_| self.count())
     }
 
     /// Returns the number of entries.

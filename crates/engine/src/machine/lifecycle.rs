@@ -139,7 +139,7 @@ impl Engine {
         let Some(instance) = self.instances.edit(&id) else { return };
         if let Some((env, given)) = built {
             instance.env = env;
-            instance.given = given;
+            instance.given = *given;
         }
         instance.stop_env = List::new();
         instance.failure = None;

@@ -1,6 +1,6 @@
 //! Looking at the machine: the values that status, list and why show.
 
-use super::history::AT_REST;
+use super::history::{History, AT_REST};
 use super::instance::{Due, Hold, Instance, Waiter, Warning};
 use super::job::{Job, Next};
 use super::state::{Goal, State};
@@ -14,11 +14,16 @@ use crate::view::{InstanceView, JobView, SettingsView};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::ops::Bound;
 
 impl Engine {
     /// Returns the view of an instance.
     pub fn view_of(&self, id: InstanceId) -> Option<InstanceView> {
         self.instances.look(&id).map(|instance| self.view(instance))
+    }
+
+    pub(super) fn history_of(&self, job: &JobName, name: &InstanceName) -> Option<&History> {
+        self.histories.get(&(job.clone(), name.clone()))
     }
 
     /// Returns the view of a job that has no instance.
@@ -27,18 +32,19 @@ impl Engine {
     }
 
     pub(super) fn view_gone(&self, job: &JobName, name: &InstanceName) -> InstanceView {
+        let history = self.history_of(job, name);
         InstanceView {
             job: job.clone(),
             goal: Goal::Stop,
             state: State::Waiting,
             processes: Vec::new(),
-            since: self.rested(job, name),
+            since: history.map_or(Span::ZERO, |history| self.rested(history)),
             started_by: Vec::new(),
             waits_for: String::new(),
-            last_exit: self.last_exit(job, name),
-            respawns: u64::from(self.respawned(job, name)),
+            last_exit: self.last_exit(history),
+            respawns: history.map_or(0, |history| u64::from(history.respawns)),
             warnings: Vec::new(),
-            restarts: self.restarts(job, name),
+            restarts: history.map(|history| history.restarts).unwrap_or_default(),
             intended: self.intended(job),
             instance: name.clone(),
         }
@@ -47,18 +53,27 @@ impl Engine {
     /// Returns every instance, and every job that has none, in the order of their names, from the
     /// given one on (it included), at most `most`.
     pub fn list(&self, from: Option<&(JobName, InstanceName)>, most: usize) -> Vec<InstanceView> {
-        let first = from.cloned();
         let mut views = Vec::new();
-        for (name, _) in self.jobs_from(from.map(|(job, _)| job)) {
-            let begin = (name.clone(), InstanceName::default());
+        let jobs = self.jobs_from(from.map(|(job, _)| job));
+        let begin = from.map(|(job, _)| (job.clone(), InstanceName::default()));
+        // All three in one order: nothing is searched for.
+        let first = begin.as_ref().map_or(Bound::Unbounded, Bound::Included);
+        let mut names = self.names.range((first, Bound::Unbounded)).peekable();
+        let mut histories = self.histories.range((first, Bound::Unbounded)).peekable();
+        for (name, _) in jobs {
             let mut any = false;
-            let of_job = self.names.range(begin..).take_while(|((job, _), _)| job == name);
-            for (key, id) in of_job {
-                any = true;
-                if first.as_ref().is_some_and(|first| key < first) {
+            while let Some((key, id)) = names.next_if(|((job, _), _)| job <= name) {
+                if key.0 != *name {
                     continue;
                 }
-                views.extend(self.view_of(*id));
+                any = true;
+                if from.is_some_and(|first| key < first) {
+                    continue;
+                }
+                while histories.next_if(|(other, _)| *other < key).is_some() {}
+                let history = histories.peek().filter(|(other, _)| *other == key);
+                let history = history.map(|(_, history)| *history);
+                views.extend(self.instances.look(id).map(|own| self.view_with(own, history)));
             }
             if !any {
                 views.push(self.view_at_rest(name));
@@ -195,13 +210,21 @@ impl Engine {
     /// Returns the slots whose daemon is not known yet (`expect fork` and `expect daemon`), each with
     /// the time before which it cannot have been there.
     pub fn awaited(&self) -> impl Iterator<Item = (Slot, Mono)> + '_ {
-        let all = self.instances.iter().filter(|(_, instance)| instance.state == State::Spawned);
-        all.filter_map(|(_, instance)| {
-            let expect = self.jobs.look(&instance.job)?.spec.policy.expect;
-            let main = instance.processes.get(&Role::Main)?;
-            let follows = matches!(expect, Expect::Fork | Expect::Daemon);
-            (follows && main.adopted.is_none()).then_some((main.slot, instance.since))
-        })
+        self.instances.iter().filter_map(|(_, instance)| self.awaits(instance))
+    }
+
+    /// Returns that time for one slot; nothing where it is none of those.
+    pub fn awaited_since(&self, slot: Slot) -> Option<Mono> {
+        let awaited = self.instances.look(&slot.instance).and_then(|own| self.awaits(own));
+        awaited.filter(|(of, _)| *of == slot).map(|(_, since)| since)
+    }
+
+    fn awaits(&self, instance: &Instance) -> Option<(Slot, Mono)> {
+        let main = instance.processes.get(&Role::Main);
+        let main =
+            main.filter(|main| instance.state == State::Spawned && main.adopted.is_none())?;
+        let expect = self.jobs.look(&instance.job)?.spec.policy.expect;
+        matches!(expect, Expect::Fork | Expect::Daemon).then_some((main.slot, instance.since))
     }
 
     /// Returns the job and the instance name of an instance, or of the one that a check is for.
@@ -219,34 +242,25 @@ impl Engine {
         process.pid.filter(|_| killed && stops)
     }
 
-    /// Returns how long ago an instance that is gone went; zero where nothing is known of it.
-    fn rested(&self, job: &JobName, name: &InstanceName) -> Span {
-        let history = self.histories.get(&(job.clone(), name.clone()));
-        let mut entries = history.into_iter().flat_map(|history| history.entries.iter().rev());
-        let rest = entries.find(|entry| entry.note == AT_REST);
+    /// Returns how long ago an instance that is gone went; zero where that is not known.
+    fn rested(&self, history: &History) -> Span {
+        let rest = history.entries.iter().rev().find(|entry| entry.note == AT_REST);
         rest.map_or(Span::ZERO, |entry| self.now.since(entry.at))
-    }
-
-    fn respawned(&self, job: &JobName, name: &InstanceName) -> u32 {
-        let history = self.histories.get(&(job.clone(), name.clone()));
-        history.map_or(0, |history| history.respawns)
-    }
-
-    fn restarts(&self, job: &JobName, name: &InstanceName) -> crate::view::Restarts {
-        let history = self.histories.get(&(job.clone(), name.clone()));
-        history.map(|history| history.restarts).unwrap_or_default()
     }
 
     pub(super) fn last_exit(
         &self,
-        job: &JobName,
-        name: &InstanceName,
+        history: Option<&History>,
     ) -> Option<(crate::view::LastExit, Span)> {
-        let history = self.histories.get(&(job.clone(), name.clone()))?;
-        history.last_exit.clone().map(|(at, exit)| (exit, self.now.since(at)))
+        let last = history.and_then(|history| history.last_exit.clone());
+        last.map(|(at, exit)| (exit, self.now.since(at)))
     }
 
     pub(super) fn view(&self, instance: &Instance) -> InstanceView {
+        self.view_with(instance, self.history_of(&instance.job, &instance.name))
+    }
+
+    fn view_with(&self, instance: &Instance, history: Option<&History>) -> InstanceView {
         let processes = instance.processes.iter();
         let check = self.check_pid(&instance.job, &instance.name).map(|pid| (Role::Check, pid));
         let processes = processes.filter_map(|(role, p)| p.pid.map(|pid| (*role, pid)));
@@ -259,10 +273,10 @@ impl Engine {
             since: self.now.since(instance.since),
             started_by: instance.started_by.iter().map(|by| by.lossy().into_owned()).collect(),
             waits_for: self.hold_words(instance),
-            last_exit: self.last_exit(&instance.job, &instance.name),
+            last_exit: self.last_exit(history),
             respawns: instance.respawn.total,
             warnings: instance.warnings.iter().map(warning_words).collect(),
-            restarts: self.restarts(&instance.job, &instance.name),
+            restarts: history.map(|history| history.restarts).unwrap_or_default(),
             intended: self.intended(&instance.job),
         }
     }

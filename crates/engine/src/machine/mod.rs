@@ -11,6 +11,8 @@ mod cause;
 mod changes;
 mod check;
 mod condition;
+#[cfg(test)]
+mod costs;
 mod deadlines;
 mod environment;
 mod essential;
@@ -37,6 +39,7 @@ mod reports;
 pub mod request;
 mod requests;
 mod respawn;
+mod rest;
 mod ring;
 mod shutdown;
 pub mod state;
@@ -183,6 +186,8 @@ pub struct Engine {
     starts: BTreeMap<EventName, BTreeSet<JobName>>,
     stops: BTreeMap<EventName, BTreeMap<JobName, BTreeSet<(InstanceName, InstanceId)>>>,
     deadlines: BTreeSet<(Mono, InstanceId)>,
+    /// How many jobs have a place among others.
+    ordered: usize,
     tokens: BTreeMap<Text, Found>,
     /// Named instances that are gone and remembered, by the time of their last entry.
     past: BTreeMap<JobName, BTreeSet<(Mono, InstanceName)>>,
@@ -191,11 +196,16 @@ pub struct Engine {
     /// The last lists and name that were made: the next ones mostly equal them.
     last_env: List<Text>,
     last_given: List<Text>,
+    last_causes: List<Text>,
     last_names: List<EventName>,
     last_emitted: Option<EventName>,
     last_asker: Option<Shared<Asker>>,
     /// Who asks, while what is asked is carried out.
     asker: Option<Shared<Asker>>,
+    /// Where an instance that is being stopped in its order was seen last.
+    seen_stopping: InstanceId,
+    /// How much there was of what was put together last (see [`Engine::rest`]).
+    rested: [usize; 4],
     /// Of the turn that is being handled.
     now: Mono,
     out: Vec<Effect>,
@@ -239,15 +249,19 @@ impl Engine {
             starts: BTreeMap::new(),
             stops: BTreeMap::new(),
             deadlines: BTreeSet::new(),
+            ordered: 0,
             tokens: BTreeMap::new(),
             past: BTreeMap::new(),
             checking: BTreeMap::new(),
             last_env: List::new(),
             last_given: List::new(),
+            last_causes: List::new(),
             last_names: List::new(),
             last_emitted: None,
             last_asker: None,
             asker: None,
+            seen_stopping: InstanceId::NONE,
+            rested: [0; 4],
             now: Mono(0),
             out: Vec::new(),
             essential: None,

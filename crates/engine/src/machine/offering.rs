@@ -213,7 +213,7 @@ impl Engine {
             }
         };
         let depth = events.iter().filter_map(|id| self.events.look(id)).map(|e| e.depth).max();
-        let started_by = self.causes(events);
+        let started_by = self.causes(events).like(&mut self.last_causes);
         let id = self.find_or_create(name, instance);
         if self.instances.look(&id).is_some_and(|i| i.goal == Goal::Start || i.restart) {
             return;
@@ -221,10 +221,10 @@ impl Engine {
         self.come_true(id, Asked::Start, events);
         let given = List::from(given).like(&mut self.last_given);
         if let Some(instance) = self.instances.edit(&id) {
-            instance.given_next = Some(given);
+            instance.given_next = Some(Box::new(given));
             instance.started_by = started_by;
             instance.depth = depth.unwrap_or(0);
-            instance.respawn.forgive();
+            instance.forgive();
         }
         self.change_goal(id, Goal::Start);
     }
@@ -255,7 +255,7 @@ impl Engine {
     }
 
     /// Returns the events in words: their names, and with a job's own the job.
-    fn causes(&self, events: &[EventId]) -> Box<[Text]> {
+    fn causes(&self, events: &[EventId]) -> List<Text> {
         let events = events.iter().filter_map(|id| self.events.look(id));
         let words = events.map(|event| {
             let value = |key: &[u8]| super::event::first_value(&event.env, key);

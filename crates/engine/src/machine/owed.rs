@@ -82,7 +82,7 @@ impl Engine {
     /// Returns the slots whose leftovers are being ended, and by which signal.
     pub fn sweeps(&self) -> impl Iterator<Item = (Slot, Signal)> + '_ {
         self.instances.iter().filter_map(|(_, instance)| {
-            let slot = instance.sweeping?;
+            let slot = instance.sweeping.as_deref().copied()?;
             let policy = &self.jobs.look(&instance.job)?.spec.policy;
             if policy.kill_mode != KillMode::Tree {
                 return None;
@@ -105,7 +105,7 @@ impl Engine {
     /// Reports whether what a main left in its group is waited for.
     pub fn lingers(&self, slot: Slot) -> bool {
         let instance = self.instances.look(&slot.instance);
-        instance.is_some_and(|i| i.remaining.is_some() && i.sweeping == Some(slot))
+        instance.is_some_and(|i| i.remaining.is_some() && i.sweeping.as_deref() == Some(&slot))
     }
 
     /// Returns the processes that have been told to end and have not, and by which signal.

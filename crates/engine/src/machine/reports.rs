@@ -164,7 +164,7 @@ impl Engine {
     /// Returns how main last ended, as a variable.
     fn last_end(&self, id: InstanceId) -> Option<Text> {
         let instance = self.instances.look(&id)?;
-        let (exit, _) = self.last_exit(&instance.job, &instance.name)?;
+        let (exit, _) = self.last_exit(self.history_of(&instance.job, &instance.name))?;
         match exit {
             LastExit::Ended { exit, .. } => exit_env(exit),
             LastExit::NotSpawned { .. } => exit_env(Exit::Unknown),

@@ -10,6 +10,7 @@ use crate::intent::Lasting;
 use crate::list::List;
 use crate::names::{EventName, InstanceName, JobName, NameError};
 use crate::process::{InstanceId, Role, Slot};
+use crate::rare::Rare;
 use crate::shared::Shared;
 use crate::signal::Signal;
 use crate::text::Text;
@@ -247,10 +248,10 @@ impl Engine {
         self.remember(id, self.asked_note(Asked::Start));
         if let Some(instance) = self.instances.edit(&id) {
             instance.depth = 0;
-            instance.started_by = Box::default();
-            instance.respawn.forgive();
+            instance.started_by = List::new();
+            instance.forgive();
             if let Which::Env(env) = &target.which {
-                instance.given_next = Some(env.clone().into());
+                instance.given_next = Some(Box::new(env.clone().into()));
             }
         }
         self.wait_for(id, request, wait);
@@ -302,10 +303,10 @@ impl Engine {
                 goal = Goal::Start;
             }
             instance.restart = !on_its_way;
-            instance.respawn = super::instance::Window::default();
+            instance.respawn = Rare::new();
             // What a process of the job asks changes no environment, unless the file has changed.
-            let given = instance.given_next.take();
-            instance.given_next = match &target.which {
+            let given = instance.given_next.take().map(|given| *given);
+            let given = match &target.which {
                 Which::Env(env) => {
                     let mut given = given.unwrap_or(instance.given.clone());
                     env.iter().for_each(|row| super::environment::set(given.edit(), row));
@@ -314,6 +315,7 @@ impl Engine {
                 Which::Named(_) if changed => given.or(Some(instance.given.clone())),
                 Which::Named(_) => given,
             };
+            instance.given_next = given.map(Box::new);
         }
         self.wait_for(id, request, wait);
         self.change_goal(id, goal);

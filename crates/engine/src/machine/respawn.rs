@@ -35,8 +35,7 @@ impl Engine {
         let over = self.planted(super::Bug::RespawnOverLimit);
         let Some(instance) = self.instances.edit(&id) else { return };
         if now.since(since) >= policy.backoff.reset {
-            instance.respawn.failures = 0;
-            instance.respawn.slow = false;
+            instance.count_anew();
         }
         instance.respawn.ran_from = Some(since);
         instance.respawn.charged = now.since(since) < super::budget::GOOD_RUN;
@@ -134,8 +133,7 @@ impl Engine {
     pub(super) fn started_well(&mut self, id: InstanceId, policy: &Policy) {
         if policy.start_retries.is_some() && policy.backoff.reset == Span::ZERO {
             if let Some(instance) = self.instances.edit(&id) {
-                instance.respawn.failures = 0;
-                instance.respawn.slow = false;
+                instance.count_anew();
             }
         }
     }
@@ -147,7 +145,10 @@ impl Engine {
         let Some(instance) = self.instances.edit(&id) else { return false };
         let backoff = &spec.policy.backoff;
         let failures = instance.respawn.failures;
-        let paced = instance.respawn.ran_from.take();
+        let paced = match instance.respawn.ran_from {
+            Some(_) => instance.respawn.ran_from.take(),
+            None => None,
+        };
         let left = paced.map_or(Span::ZERO, |from| (from + backoff.pace).since(self.now));
         let waits = failures > 0 && backoff.delay != Span::ZERO;
         let waits = waits.then(|| wait(backoff, failures, seed ^ u64::from(id.0)));
@@ -174,8 +175,11 @@ impl Engine {
         let (now, budget) = (self.now, self.config.budget);
         let Some(instance) = self.instances.edit(&id) else { return false };
         // Upright's own jobs are what the others are looked at with.
-        let charged = core::mem::take(&mut instance.respawn.charged);
-        if !charged || instance.job.is_reserved() {
+        if !instance.respawn.charged {
+            return false;
+        }
+        instance.respawn.charged = false;
+        if instance.job.is_reserved() {
             return false;
         }
         let span = self.globals.spent.take(now, budget);
@@ -250,13 +254,6 @@ impl Window {
             }
         }
         self.count <= count
-    }
-
-    /// Somebody wants a start: it waits for nothing and is tried as often as ever.
-    pub fn forgive(&mut self) {
-        self.failures = 0;
-        self.slow = false;
-        self.charged = false;
     }
 
     fn count_freely(&mut self) -> bool {

@@ -2,7 +2,7 @@
 //! asked to end, then Upright ends. Source: spec 13, quiesce, except that nothing is left behind
 //! alive.
 
-use super::instance::Due;
+use super::instance::{Due, Instance};
 use super::lifecycle::polite_scope;
 use super::request::{Refusal, Reply, RequestId, Superseder};
 use super::state::Goal;
@@ -181,21 +181,33 @@ impl Engine {
         if self.globals.shutdown.as_ref().is_none_or(|shutdown| shutdown.quit) {
             return false;
         }
-        let places = self.instances.iter().filter_map(|(id, instance)| {
-            let order = self.place_of(*id)?;
-            Some((order, *id, instance.goal == Goal::Stop && !instance.restart))
-        });
-        let mut places: Vec<(Order, InstanceId, bool)> = places.collect();
-        if places.iter().any(|(_, _, stops)| *stops) {
+        // Most ends come while others of the group are waited for: that is seen without a look at all.
+        if self.ordered == 0 || self.one_is_stopping() {
             return false;
         }
+        let ids = self.instances.keys();
+        let places = ids.filter_map(|id| Some((self.place_of(*id)?, *id)));
+        let mut places: Vec<(Order, InstanceId)> = places.collect();
         places.sort();
-        let Some((last, _, _)) = places.last().cloned() else { return false };
+        let Some((last, _)) = places.last().cloned() else { return false };
         let same = |order: &Order| order.group == last.group;
-        for (_, id, _) in places.iter().rev().filter(|(order, _, _)| same(order)) {
+        for (_, id) in places.iter().rev().filter(|(order, _)| same(order)) {
             self.stop_for_shutdown(*id);
         }
         true
+    }
+
+    /// Reports whether an instance that has a place is being stopped. The last that was is looked at
+    /// first, then those after it.
+    fn one_is_stopping(&mut self) -> bool {
+        let stops = |(id, instance): &(&InstanceId, &Instance)| {
+            let stops = instance.goal == Goal::Stop && !instance.restart;
+            stops && self.spec_of(**id).is_some_and(|spec| spec.policy.order.is_some())
+        };
+        let all = self.instances.from(&self.seen_stopping).chain(self.instances.iter());
+        let one = all.into_iter().find(stops).map(|(id, _)| *id);
+        self.seen_stopping = one.unwrap_or(InstanceId::NONE);
+        one.is_some()
     }
 
     /// Returns when a process that is asked to end now is sent KILL: after its job's kill timeout,

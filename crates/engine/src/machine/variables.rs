@@ -147,7 +147,7 @@ mod tests {
         let mut engine = Engine::new(config);
         let mut spec = JobSpec::new(JobName::try_from("web").unwrap());
         spec.commands.insert(Role::Main, Command::Exec(Text::from("serve")));
-        spec.env = vec![EnvRow::Set(Text::from("W"), Text::from("2"))];
+        spec.env = vec![EnvRow::Set(Text::from("W"), Text::from("2"))].into();
         tell(&mut engine, Input::Define(Arc::new(spec)));
         let target = Target { job: Text::from("web"), which: Which::Env(texts(&["G=3"])) };
         let start = Request::Start(target, Wait::Settled);

@@ -237,7 +237,7 @@ fn spec(bytes: &mut Bytes<'_>) -> JobSpec {
     if more & 2 != 0 {
         spec.env.push(EnvRow::Set(Text::from("V"), Text::from("x")));
         spec.env.push(EnvRow::Inherit(Text::from(bytes.pick(&["X", "NONE"]))));
-        spec.export = vec![Text::from("V"), Text::from("N")];
+        spec.export = vec![Text::from("V"), Text::from("N")].into();
     }
     if more & 4 != 0 {
         spec.attrs.apparmor_load = Some(Text::from("/etc/profile"));

@@ -5,6 +5,7 @@ use super::loading::{self, Read};
 use super::sources::{self, Kind, Seen};
 use engine::machine::Level;
 use engine::names::JobName;
+use engine::packed::pack_together;
 use engine::plan::Jobs;
 use engine::text::Text;
 use std::collections::{BTreeMap, BTreeSet};
@@ -68,6 +69,11 @@ impl Catalogue {
     /// Returns a catalogue of these sources in which nothing is known.
     pub fn new(sources: Vec<PathBuf>) -> Catalogue {
         Catalogue { sources, ..Catalogue::default() }
+    }
+
+    /// Gives up the memory that reading many files has left half used.
+    pub fn rest(&mut self) {
+        pack_together(&mut self.jobs);
     }
 
     /// Returns the sources in their order.

@@ -21,15 +21,20 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use sys::cgroup::Expected;
 
 /// How many Uprights may be in one group.
 const UPRIGHTS_MAX: u32 = 256;
 
-/// How long the group of an instance without processes stays: most of those are started again.
+/// How long the group of an instance without processes stays after the last end of any: most of those
+/// are started again, and while all are being stopped nothing is to come in between.
 const STAYS: Span = Span::millis(50);
 
-/// How many groups are removed in one turn.
-const REMOVED_AT_ONCE: usize = 128;
+/// How long groups stay at most where ends never stop coming.
+const STAYS_MAX: Span = Span::secs(1);
+
+/// How many groups are removed in one turn: 30 microseconds each, for which whatever comes meanwhile waits.
+const REMOVED_AT_ONCE: usize = 8;
 
 /// How long PID 1 waits before it looks again for a hierarchy that was not mounted yet.
 const LOOKS_AGAIN: Span = Span::secs(1);
@@ -53,15 +58,45 @@ pub struct Groups {
     tree: Tree,
     /// Controllers that our group's groups have.
     controllers: BTreeSet<&'static str>,
-    /// Groups whose instances may have no process any more.
-    ended: BTreeMap<PathBuf, (JobName, InstanceName)>,
-    due: Option<Mono>,
+    /// Instances that may have no process any more.
+    ended: BTreeMap<InstanceId, Ended>,
+    /// Those of them in whose groups somebody lives yet.
+    lived_in: BTreeMap<InstanceId, Ended>,
+    /// When the first of those has ended that are to be removed together, and when that is to be.
+    due: Option<(Mono, Mono)>,
     /// Groups within those that several jobs share.
     shared: BTreeMap<InstanceId, PathBuf>,
     /// Slots that do not get all that their `cgroup` stanzas say.
     refused: BTreeSet<Slot>,
     /// What has been said already: each only once.
     said: BTreeSet<String>,
+}
+
+/// Whether a turn brings news.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// It does.
+    Some,
+    /// It does not.
+    None,
+}
+
+/// The groups of an instance.
+struct Made {
+    /// The innermost.
+    directory: OwnedFd,
+    /// Where that is.
+    path: PathBuf,
+    /// What could not be done, each in a sentence.
+    problems: Vec<String>,
+}
+
+/// An instance one of whose processes has ended.
+struct Ended {
+    job: JobName,
+    instance: InstanceName,
+    /// Its group, where that is within one that several jobs share.
+    shared: Option<PathBuf>,
 }
 
 /// What we have of the hierarchy.
@@ -72,8 +107,22 @@ enum Tree {
     Unknown,
     /// There is nothing that we may write to; why, and when that was seen.
     None(String, Mono),
-    /// Our own directory, and its descriptor where the keeper does not hold that yet.
-    Own(PathBuf, Option<OwnedFd>),
+    /// Our own directory.
+    Own(Own),
+}
+
+/// Our own directory.
+struct Own {
+    path: PathBuf,
+    directory: OwnedFd,
+    held: Held,
+}
+
+/// Whether the keeper holds its descriptor.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Held {
+    Yes,
+    No,
 }
 
 impl Groups {
@@ -87,6 +136,7 @@ impl Groups {
             tree,
             controllers: BTreeSet::new(),
             ended: BTreeMap::new(),
+            lived_in: BTreeMap::new(),
             due: None,
             shared: BTreeMap::new(),
             refused: BTreeSet::new(),
@@ -96,34 +146,55 @@ impl Groups {
 
     /// Returns when groups that nobody is in are to be removed.
     pub fn due(&self) -> Option<Mono> {
-        self.due
+        self.due.map(|(_, due)| due)
     }
 
     /// Orphans have ended: groups may be empty now.
     pub fn look_again(&mut self, now: Mono) {
-        if !self.ended.is_empty() && self.due.is_none() {
-            self.due = Some(now + STAYS);
+        if !self.lived_in.is_empty() {
+            self.ended.append(&mut self.lived_in);
+            self.put_off(now);
         }
+    }
+
+    /// Groups are to be removed, but not yet.
+    fn put_off(&mut self, now: Mono) {
+        let first = self.due.map_or(now, |(first, _)| first);
+        self.due = Some((first, (now + STAYS).min(first + STAYS_MAX)));
     }
 
     fn base(&self) -> Option<&Path> {
         match &self.tree {
-            Tree::Own(path, _) => Some(path),
+            Tree::Own(own) => Some(&own.path),
             Tree::Unwanted | Tree::Unknown | Tree::None(..) => None,
         }
     }
 
-    /// Makes the groups of a place, and sets what is set there; returns the innermost and what could
-    /// not be done, each in a sentence.
-    fn make(&mut self, base: &Path, place: &Place) -> io::Result<(PathBuf, Vec<String>)> {
-        let mut problems = Vec::new();
-        let mut path = base.to_path_buf();
-        let mut paths = Vec::new();
+    /// Makes the groups of an instance's place, and sets what is set there; nothing where there can be
+    /// none.
+    fn make(&mut self, id: InstanceId, place: &Place) -> Option<io::Result<Made>> {
+        let left = self.ended.contains_key(&id) || self.lived_in.contains_key(&id);
+        let expected = if left { Expected::There } else { Expected::New };
+        let Tree::Own(own) = &self.tree else { return None };
+        let base = own.path.clone();
+        let (mut path, mut paths, mut innermost) = (base.clone(), Vec::new(), None);
         for part in &place.parts {
             path.push(part);
-            sys::cgroup::make(&path)?;
             paths.push(path.clone());
+            let outer = innermost.as_ref().unwrap_or(&own.directory);
+            innermost = match sys::cgroup::make_in(outer, part, expected) {
+                Ok(made) => Some(made),
+                Err(error) => return Some(Err(error)),
+            };
         }
+        let directory = innermost?;
+        let problems = self.set(&base, place, &paths);
+        Some(Ok(Made { directory, path, problems }))
+    }
+
+    /// Sets what is set at a place; returns what could not be done, each in a sentence.
+    fn set(&mut self, base: &Path, place: &Place, paths: &[PathBuf]) -> Vec<String> {
+        let mut problems = Vec::new();
         if !place.controllers.is_empty() {
             self.enable(base, &place.controllers, &mut problems);
             let outer = paths.split_last().map(|(_, outer)| outer).unwrap_or_default();
@@ -146,7 +217,7 @@ impl Groups {
                     .push(format!("`{}` cannot be set to {}: {why}", setting.file, setting.value));
             }
         }
-        Ok((path, problems))
+        problems
     }
 
     /// Gives our groups these controllers. In the group above ours there must be no process then,
@@ -272,7 +343,7 @@ impl Daemon {
             }
         }
         if let Tree::Unknown = self.groups.tree {
-            self.groups.tree = Tree::Own(path, Some(fd));
+            self.groups.tree = Tree::Own(Own { path, directory: fd, held: Held::Yes });
         }
     }
 
@@ -282,16 +353,17 @@ impl Daemon {
         if order.spec.name.is_reserved() {
             return None;
         }
-        let Some(base) = self.base() else {
-            self.do_without_groups(order, wants);
-            return None;
-        };
+        self.find_base();
         let (name, instance) = (&order.spec.name, &order.instance);
         let (place, error) = cgroup::place(&order.spec.attrs.cgroups, name, instance, &order.env);
-        let made = self.groups.make(&base, &place);
-        let opened =
-            made.and_then(|(path, problems)| Ok((sys::cgroup::open(&path)?, path, problems)));
-        let (directory, path, mut problems) = match opened {
+        let made = match self.groups.make(order.slot.instance, &place) {
+            None => {
+                self.do_without_groups(order, wants);
+                return None;
+            }
+            Some(made) => made,
+        };
+        let Made { directory, path, mut problems } = match made {
             Ok(made) => made,
             Err(error) => {
                 let line = format!("has no control group of its own: {error}");
@@ -311,8 +383,8 @@ impl Daemon {
         Some(Born { directory, procs })
     }
 
-    /// Returns our own directory; looks for one where nobody has.
-    fn base(&mut self) -> Option<PathBuf> {
+    /// Looks for our own directory where nobody has, and sees to it that the keeper holds it.
+    fn find_base(&mut self) {
         let first = self.settings.options.mode == Mode::System && self.settings.keeper == FIRST;
         let now = sys::clock::monotonic();
         let looks = match &self.groups.tree {
@@ -320,25 +392,24 @@ impl Daemon {
             Tree::Unknown => true,
             // A machine's own mounts come later than its first jobs.
             Tree::None(_, seen) => first && now.since(*seen) > LOOKS_AGAIN,
-            Tree::Own(..) => false,
+            Tree::Own(_) => false,
         };
         if looks {
             self.groups.tree = match found() {
                 Ok(Found { lock, base, left }) => {
                     left.iter().for_each(|dead| self.say_left(dead));
-                    Tree::Own(base, Some(lock))
+                    Tree::Own(Own { path: base, directory: lock, held: Held::No })
                 }
                 Err(error) => Tree::None(error.to_string(), now),
             };
         }
-        let Tree::Own(path, unheld) = &mut self.groups.tree else { return None };
-        if let Some(lock) = unheld {
+        let Tree::Own(own) = &mut self.groups.tree else { return };
+        if own.held == Held::No {
             let message = ToKeeper::Hold { key: held::GROUPS };
-            if self.link.send(&message, &[lock.as_fd()]) == Sent::Yes {
-                *unheld = None;
+            if self.link.send(&message, &[own.directory.as_fd()]) == Sent::Yes {
+                own.held = Held::Yes;
             }
         }
-        Some(path.clone())
     }
 
     /// Says what an Upright has left that was killed with all of its own processes at once.
@@ -370,7 +441,7 @@ impl Daemon {
         let why = match &self.groups.tree {
             Tree::Unwanted => String::from("Upright was started with --no-cgroups"),
             Tree::None(why, _) => why.clone(),
-            Tree::Unknown | Tree::Own(..) => return,
+            Tree::Unknown | Tree::Own(_) => return,
         };
         self.groups.refused.insert(order.slot);
         if self.groups.said.insert(String::new()) {
@@ -437,36 +508,47 @@ impl Daemon {
     /// A process has ended: its instance's group may be left, and the kernel may have killed it for
     /// want of memory.
     pub(super) fn note_end(&mut self, slot: Slot, exit: Exit, effects: &mut Vec<Effect>) {
-        let Some(group) = self.group_at(slot.instance) else { return };
+        if self.groups.base().is_none() {
+            return;
+        }
         if self.groups.controllers.contains("memory")
             && matches!(exit, Exit::Signal { signal, .. } if signal == Signal::KILL.number())
         {
-            let told = oom_kills(slot, &group);
+            let group = self.group_at(slot.instance);
+            let told = group.and_then(|group| oom_kills(slot, &group));
             told.into_iter().for_each(|input| self.handle(input, effects));
         }
         let Some((job, instance)) = self.engine.name_of(slot.instance) else { return };
-        let named = (job.clone(), instance.clone());
-        self.groups.ended.insert(group, named);
-        self.groups.due.get_or_insert(sys::clock::monotonic() + STAYS);
+        let shared = self.groups.shared.get(&slot.instance).cloned();
+        let ended = Ended { job: job.clone(), instance: instance.clone(), shared };
+        self.groups.ended.insert(slot.instance, ended);
+        self.groups.put_off(sys::clock::monotonic());
     }
 
-    /// Removes groups that are left and empty.
-    pub(super) fn remove_groups(&mut self, now: Mono) {
-        if self.groups.due.is_none_or(|due| due > now) {
+    /// Removes groups that are left and empty, a few at a time, in turns that bring no news; where there
+    /// are no such turns, in others.
+    pub(super) fn remove_groups(&mut self, now: Mono, news: News) {
+        let Some((first, _)) = self.groups.due.filter(|(_, due)| *due <= now) else { return };
+        if news == News::Some && now < first + STAYS_MAX {
             return;
         }
-        self.groups.due = None;
-        let ended: Vec<PathBuf> = self.groups.ended.keys().cloned().collect();
-        for (count, group) in ended.into_iter().enumerate() {
-            if count == REMOVED_AT_ONCE {
-                self.groups.due = Some(now);
+        for _ in 0..REMOVED_AT_ONCE {
+            let Some((id, ended)) = self.groups.ended.pop_first() else {
+                self.groups.due = None;
                 return;
+            };
+            if self.engine.has_processes(&ended.job, &ended.instance) {
+                continue;
             }
-            let used = self.groups.ended.get(&group);
-            let used = used.is_some_and(|(job, instance)| self.engine.has_processes(job, instance));
-            if used || remove(&group) {
-                self.groups.ended.remove(&group);
-                self.groups.shared.retain(|_, path| used || *path != group);
+            let Some(base) = self.groups.base() else { return };
+            let group = match &ended.shared {
+                Some(shared) => shared.clone(),
+                None => base.join(cgroup::own(&ended.job, &ended.instance)),
+            };
+            if !remove(&group) {
+                self.groups.lived_in.insert(id, ended);
+            } else if ended.shared.is_some() {
+                self.groups.shared.retain(|_, path| *path != group);
             }
         }
     }

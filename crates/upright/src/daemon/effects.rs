@@ -352,7 +352,7 @@ impl Daemon {
     fn survey(&mut self, slot: Slot, original: Pid) {
         self.following.insert(slot);
         let census = Census::take(self.settings.keeper);
-        let since = self.engine.awaited().find(|(of, _)| *of == slot).map(|(_, since)| since);
+        let since = self.engine.awaited_since(slot);
         let began = since.map_or(u64::MAX, |since| {
             let age = sys::clock::monotonic().since(since);
             (sys::clock::boot() - age).0 / (Span::secs(1).0 / procfs::TICKS)
@@ -375,11 +375,11 @@ impl Daemon {
 
     /// Takes note of what an original is while it lives, should its daemon be looked for.
     pub(super) fn note_original(&mut self, slot: Slot, pid: Pid) {
-        if slot.role != Role::Main || self.engine.awaited().all(|(of, _)| of != slot) {
+        if self.engine.awaited_since(slot).is_none() {
             return;
         }
-        let awaited: BTreeSet<Slot> = self.engine.awaited().map(|(of, _)| of).collect();
-        self.stacks.retain(|of, _| awaited.contains(of));
+        let engine = &self.engine;
+        self.stacks.retain(|of, _| engine.awaited_since(*of).is_some());
         if let Some(stat) = procfs::stat(pid) {
             self.stacks.insert(slot, stat.stack);
         }

@@ -1,5 +1,6 @@
 //! News of the world becomes inputs of the engine. The only file that makes them.
 
+use super::cgroups::News;
 use super::connections::{of_token, Accepting, ConnectionId, Cursor, Heard, Tongue};
 use super::gateway::Kind;
 use super::orphans::Census;
@@ -74,7 +75,8 @@ impl Daemon {
         self.give_up_lending();
         self.give_up_lookups();
         self.give_up_trial();
-        self.remove_groups(sys::clock::monotonic());
+        let news = if ready.is_empty() { News::None } else { News::Some };
+        self.remove_groups(sys::clock::monotonic(), news);
         let again = std::mem::take(&mut self.again).into_iter().map(|id| (id, false));
         let mut clients: BTreeMap<ConnectionId, bool> = again.collect();
         for event in ready {

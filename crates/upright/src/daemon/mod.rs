@@ -309,7 +309,11 @@ impl Daemon {
             (true, None) => None,
         };
         let mut busy = self.bulky;
-        let waited = self.epoll.wait_at_rest(timeout, &mut busy);
+        let rest = || {
+            self.engine.rest();
+            self.catalogue.rest();
+        };
+        let waited = self.epoll.wait_at_rest(timeout, &mut busy, rest);
         let waited = waited.map(Iterator::collect::<Vec<Ready>>);
         // After a pause it is what is done next that tells: who only asks leaves nothing to give back.
         self.bulky = busy && !self.epoll.resumed();

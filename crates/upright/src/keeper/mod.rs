@@ -301,7 +301,7 @@ impl Keeper {
             self.watch();
             batch.clear();
             let timeout = self.timeout();
-            if let Ok(ready) = self.epoll.wait_at_rest(timeout, &mut self.bulky) {
+            if let Ok(ready) = self.epoll.wait_at_rest(timeout, &mut self.bulky, || {}) {
                 batch.extend(ready.take(EVENTS));
             }
             self.now = sys::clock::monotonic();

@@ -11,6 +11,7 @@ use super::store::{store, MODE, PRIVATE_MODE};
 use crate::heir::Estate;
 use engine::keeper::LogWire;
 use engine::logroute::{decode, ToLogger, AUDIT, OWN};
+use engine::packed::pack_together;
 use engine::process::{Slot, Stream};
 use engine::text::Text;
 use engine::time::{Mono, Span};
@@ -156,7 +157,11 @@ impl Logger {
                 Start::CaughtUp => self.timers.first().map(|(at, _)| at.since(self.time()).0),
             };
             let mut busy = self.new_pipes >= BUSY;
-            match self.epoll.wait_at_rest(wait, &mut busy) {
+            let rest = || {
+                pack_together(&mut self.by_slot);
+                pack_together(&mut self.by_path);
+            };
+            match self.epoll.wait_at_rest(wait, &mut busy, rest) {
                 Ok(ready) => batch.extend(ready),
                 Err(errno) => {
                     say(&format!("logger: cannot wait: {}", super::words(errno)));

@@ -80,7 +80,7 @@ fn job(
 ) -> Result<JobSpec, NameError> {
     let mut spec = JobSpec::new(JobName::try_from(&*namespec(group, program))?);
     spec.commands.insert(Role::Main, Command::Words(Text::from(&*program.command)));
-    spec.env = environment(group, program, server);
+    spec.env = environment(group, program, server).into();
     let attrs = &mut spec.attrs;
     attrs.console = Console::Log;
     attrs.cgroups = program.cgroups.clone();

@@ -9,7 +9,8 @@ use engine::machine::state::{Goal, State};
 use engine::process::{Exit as End, Role};
 use engine::text::Text;
 use engine::view::{InstanceView, LastExit};
-use shown::words::{end, printable, time};
+use shown::words::{end, printable, push_printable, time};
+use std::fmt::Write;
 
 /// The heads of the columns.
 const COLUMNS: [&str; 7] = ["JOB", "STATE", "PID", "FOR", "RESTARTS", "LAST RUN", "WAITS FOR"];
@@ -79,6 +80,8 @@ pub(super) fn show(
             session.world.print(&format!("{name}: warning: {}\n", printable(warning)));
         }
     }
+    // The process ends: it gives back everything at once, sooner than value by value.
+    std::mem::forget(views);
     Ok(())
 }
 
@@ -98,66 +101,93 @@ pub(super) fn version(session: &mut Session<'_, '_>, _: &ArgMatches) -> Result<(
 
 /// Returns the instances in columns. The last column has no padding behind it.
 pub(super) fn table(views: &[InstanceView], colours: bool) -> String {
-    let rows: Vec<[String; 7]> = views.iter().map(row).collect();
-    let mut widths = COLUMNS.map(str::len);
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    let mut out = line(&COLUMNS.map(String::from), &widths, None);
-    for (row, view) in rows.iter().zip(views) {
-        out += &line(row, &widths, colours.then(|| colour(view)));
-    }
-    out
+    let mut cells = Cells::default();
+    COLUMNS.iter().for_each(|head| cells.add(|cell| cell.push_str(head)));
+    views.iter().for_each(|view| row(view, &mut cells));
+    cells.lines(|number| views.get(number.checked_sub(1)?).filter(|_| colours).map(colour))
 }
 
-fn line(cells: &[String; 7], widths: &[usize; 7], colour: Option<&str>) -> String {
-    let mut out = String::new();
-    for (place, (cell, width)) in cells.iter().zip(widths).enumerate() {
-        let pad = " ".repeat(width.saturating_sub(cell.chars().count()) + 2);
-        match colour {
-            Some(colour) if place == STATE => out += &format!("{colour}{cell}\x1b[0m{pad}"),
-            Some(_) | None => out += &format!("{cell}{pad}"),
-        }
-    }
-    out.truncate(out.trim_end().len());
-    out.push('\n');
-    out
+/// Cells, row by row, in one text: what has thousands of rows is not to have thousands of strings.
+#[derive(Default)]
+struct Cells {
+    text: String,
+    ends: Vec<usize>,
+    widths: [usize; COLUMNS.len()],
 }
 
-fn row(view: &InstanceView) -> [String; 7] {
+impl Cells {
+    fn add(&mut self, write: impl FnOnce(&mut String)) {
+        let begin = self.text.len();
+        write(&mut self.text);
+        let width = self.text.get(begin..).unwrap_or_default().chars().count();
+        if let Some(widest) = self.widths.get_mut(self.ends.len() % COLUMNS.len()) {
+            *widest = width.max(*widest);
+        }
+        self.ends.push(self.text.len());
+    }
+
+    /// Returns the rows as lines, the state of each in its colour.
+    fn lines<'a>(&self, colour: impl Fn(usize) -> Option<&'a str>) -> String {
+        let mut out = String::with_capacity(self.text.len() * 2);
+        let mut begin = 0;
+        for (number, ends) in self.ends.chunks(COLUMNS.len()).enumerate() {
+            for (place, (end, width)) in ends.iter().zip(&self.widths).enumerate() {
+                let cell = self.text.get(begin..*end).unwrap_or_default();
+                begin = *end;
+                match colour(number).filter(|_| place == STATE) {
+                    Some(colour) => [colour, cell, "\x1b[0m"].map(|part| out.push_str(part)),
+                    None => ["", cell, ""].map(|part| out.push_str(part)),
+                };
+                let pad = width.saturating_sub(cell.chars().count()) + 2;
+                out.extend(std::iter::repeat_n(' ', pad));
+            }
+            out.truncate(out.trim_end_matches(' ').len());
+            out.push('\n');
+        }
+        out
+    }
+}
+
+fn row(view: &InstanceView, cells: &mut Cells) {
     let at_rest = view.goal == Goal::Stop && view.state == State::Waiting;
-    let pid = view.processes.first().map_or(String::from("-"), |(role, pid)| match role {
-        Role::Main => pid.to_string(),
-        Role::PreStart
-        | Role::PostStart
-        | Role::PreStop
-        | Role::PostStop
-        | Role::Security
-        | Role::Check => {
-            format!("{pid} ({role})")
-        }
+    cells.add(|cell| push_printable(cell, &view.job.with_instance(&view.instance)));
+    cells.add(|cell| push(cell, format_args!("{}/{}", view.goal, view.state)));
+    cells.add(|cell| match view.processes.first() {
+        None => cell.push('-'),
+        Some((Role::Main, pid)) => push(cell, format_args!("{pid}")),
+        Some((
+            role @ (Role::PreStart
+            | Role::PostStart
+            | Role::PreStop
+            | Role::PostStop
+            | Role::Security
+            | Role::Check),
+            pid,
+        )) => push(cell, format_args!("{pid} ({role})")),
     });
-    [
-        printable(&view.job.with_instance(&view.instance)),
-        format!("{}/{}", view.goal, view.state),
-        pid,
-        if at_rest { String::from("-") } else { time(view.since) },
-        view.respawns.to_string(),
-        view.last_exit
-            .as_ref()
-            .map_or(String::from("-"), |(exit, ago)| format!("{}, {} ago", end(exit), time(*ago))),
-        match (view.waits_for.is_empty(), &view.intended) {
-            (false, _) => printable(&view.waits_for),
-            (true, Some(intended)) if at_rest => match intended.intent {
-                Intent::Disabled => String::from("enable, or start (it is disabled)"),
-                Intent::Stopped => String::from("start (it is stopped for good)"),
-                Intent::Masked => String::from("unmask (it is masked)"),
-            },
-            (true, Some(_) | None) => String::from("-"),
-        },
-    ]
+    cells.add(|cell| match at_rest {
+        true => cell.push('-'),
+        false => cell.push_str(&time(view.since)),
+    });
+    cells.add(|cell| push(cell, format_args!("{}", view.respawns)));
+    cells.add(|cell| match &view.last_exit {
+        None => cell.push('-'),
+        Some((exit, ago)) => push(cell, format_args!("{}, {} ago", end(exit), time(*ago))),
+    });
+    cells.add(|cell| match (view.waits_for.is_empty(), &view.intended) {
+        (false, _) => push_printable(cell, &view.waits_for),
+        (true, Some(intended)) if at_rest => cell.push_str(match intended.intent {
+            Intent::Disabled => "enable, or start (it is disabled)",
+            Intent::Stopped => "start (it is stopped for good)",
+            Intent::Masked => "unmask (it is masked)",
+        }),
+        (true, Some(_) | None) => cell.push('-'),
+    });
+}
+
+fn push(cell: &mut String, words: std::fmt::Arguments<'_>) {
+    // Into a string everything can be written.
+    let _ = cell.write_fmt(words);
 }
 
 /// Green: it runs. Red: it does not, and its last run went wrong. Yellow: on its way.
