@@ -63,9 +63,16 @@ pub async fn answer(
     (via, client): (Via, Option<String>),
     request: Request<Incoming>,
 ) -> Result<Response<Page>, Infallible> {
-    let served = match who(&gateway, &login, (via, client), &request).await {
+    let known = who(&gateway, &login, (via, client), &request).await;
+    let let_in = known.and_then(|control| {
+        guard::same_site(request.method(), request.headers()).map(|()| control)
+    });
+    let served = match let_in {
         Ok(control) => route(&Rc::new(gateway.of(control)), request).await,
-        Err(status) => Err(status),
+        Err(status) => {
+            drain(request.into_body()).await;
+            Err(status)
+        }
     };
     let mut response = served.unwrap_or_else(refused);
     response.headers_mut().insert(header::SERVER, HeaderValue::from_static(SERVER));
@@ -103,7 +110,6 @@ async fn route(
     gateway: &Rc<Gateway>,
     request: Request<Incoming>,
 ) -> Result<Response<Page>, StatusCode> {
-    guard::same_site(request.method(), request.headers())?;
     let path = request.uri().path().to_owned();
     if path.starts_with("/RPC2") {
         return match *request.method() {
@@ -123,6 +129,23 @@ async fn route(
         Some(log) => tail(gateway, log, from).await,
         None => followed(gateway, Log::Own, "log", from).await,
     }
+}
+
+/// Takes the body of a request that is refused, within the same bounds, and keeps nothing of it: whoever
+/// still writes when the connection is closed would not read the answer.
+async fn drain(mut body: Incoming) {
+    let taken = async {
+        let mut length = 0;
+        while let Some(Ok(frame)) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await
+        {
+            length += frame.into_data().map_or(0, |data| data.len() as u64);
+            if length > BODY_MAX {
+                return;
+            }
+        }
+    };
+    // Who takes longer has waited long enough.
+    let _ = timeout(BODY_TIME, taken).await;
 }
 
 /// A call of XML-RPC. One that is not understood is answered with 400, one that is refused with 200

@@ -66,6 +66,17 @@ fn a_server_with_a_password_lets_in_who_knows_it() {
     }
 }
 
+/// Python's client writes head and body apart, and reads no answer once it cannot write.
+#[test]
+fn who_is_refused_can_write_to_the_end_and_reads_why() {
+    let servers = "[unix_http_server]\nfile = %(here)s/s.sock\nusername = bob\npassword = x\n";
+    let Some(world) = World::with(&[WEB], servers) else { return };
+    // More than a socket holds.
+    let body = "x".repeat(1 << 20);
+    let (status, ..) = Client::new(&world.socket()).ask("POST", "/RPC2", &body);
+    assert_eq!(status, 401);
+}
+
 #[test]
 fn a_socket_has_its_mode_replaces_what_is_stale_and_nothing_else() {
     let servers = "[unix_http_server]\nfile = %(here)s/s.sock\nchmod = 0770\n";
