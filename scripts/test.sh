@@ -7,7 +7,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 
 corpus=../shared/corpus
-longest=1100   # seconds for the tests of the workspace, once built
+longest=2400   # seconds for the tests of the workspace: a machine may be slow, a test must not hang for ever
 boot_until=720 # seconds after which the boots, three to six minutes with what they build, are left out
 
 # Not in /tmp, where others may clean up.
