@@ -294,9 +294,7 @@ impl Call {
             Call::LogPath(target, stream) => {
                 Params { stream: stream_param(*stream), ..target_params(target) }
             }
-            Call::OpenLog(Log::Of(target, stream)) | Call::ClearLog(Log::Of(target, stream)) => {
-                Params { stream: stream_param(*stream), ..target_params(target) }
-            }
+            Call::OpenLog(log) | Call::ClearLog(log) => log_params(log),
             Call::List(job, listed) => {
                 Params { job: job.clone(), all: (*listed == Listed::All).then_some(true), ..none }
             }
@@ -310,8 +308,6 @@ impl Call {
             | Call::Supervisor
             | Call::Reread
             | Call::Upgrade
-            | Call::OpenLog(Log::Own)
-            | Call::ClearLog(Log::Own)
             | Call::LogCounts
             | Call::Configured
             | Call::ListTokens
@@ -352,6 +348,15 @@ impl Call {
                 ..none
             },
         }
+    }
+}
+
+fn log_params(log: &Log) -> Params {
+    match log {
+        Log::Of(target, stream) => {
+            Params { stream: stream_param(*stream), ..target_params(target) }
+        }
+        Log::Own => Params::default(),
     }
 }
 

@@ -265,10 +265,7 @@ impl Daemon {
             Call::LogPath(..) => Answer::Path(text),
             Call::OpenLog(_) => Answer::Log(LogView { path: text, state: LogState::Missing }),
             Call::LogCounts => Answer::Counts(Vec::new()),
-            Call::Configured => Answer::Configured(vec![configured(
-                self.engine.spec(&job).expect("web is there"),
-                None,
-            )]),
+            Call::Configured => self.configured(&job),
             Call::GetEnv(EnvScope::Global, name) => {
                 return Err(Fault::NoSuchVariable(name.clone()))
             }
@@ -295,6 +292,11 @@ impl Daemon {
             Call::Reread => Answer::Groups(GroupsView::default()),
             Call::Supervisor => Answer::Supervisor(Box::new(supervisor())),
         })
+    }
+
+    fn configured(&self, job: &JobName) -> Answer {
+        let spec = self.engine.spec(job).expect("web is there");
+        Answer::Configured(vec![configured(spec, None)])
     }
 
     fn asked(

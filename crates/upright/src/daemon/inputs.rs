@@ -575,13 +575,7 @@ impl Daemon {
                 let views = self.engine.list(None, usize::MAX).into_iter().filter(shown);
                 Ok(Answer::Instances(views.map(|view| self.troubled(view)).collect()))
             }
-            Call::List(Some(job), _) => {
-                let name = self.known(&job).map_err(refused)?;
-                // Its own rows alone: what one job costs is not to grow with the number of jobs.
-                let most = self.engine.instances_of(&name).max(1);
-                let views = self.engine.list(Some(&(name, Default::default())), most);
-                Ok(Answer::Instances(views.into_iter().map(|view| self.troubled(view)).collect()))
-            }
+            Call::List(Some(job), _) => Ok(self.list_of(self.known(&job).map_err(refused)?)),
             Call::Why(target) => self.why(&target).map_err(refused),
             Call::ShowConfig(None) => {
                 let jobs = self.engine.job_names().filter(|name| !name.is_reserved());
@@ -634,6 +628,13 @@ impl Daemon {
             | Call::RevokeToken(_)
             | Call::ResetEnv(..) => Ok(Answer::Done),
         }
+    }
+
+    fn list_of(&self, job: JobName) -> Answer {
+        // Its own rows alone: what one job costs is not to grow with the number of jobs.
+        let most = self.engine.instances_of(&job).max(1);
+        let views = self.engine.list(Some(&(job, Default::default())), most);
+        Answer::Instances(views.into_iter().map(|view| self.troubled(view)).collect())
     }
 
     fn programs(&self, job: Option<&Text>) -> Result<Answer, Fault> {
