@@ -199,6 +199,24 @@ def limit(machine, name):
     row(name, "limits are kept, and their reason is told", machine.age())
 
 
+def confine(machine, name):
+    """The kernel keeps a job to its profile; one whose profile cannot be had does not start."""
+    machine.ok("start test-apparmor")
+    machine.until("what the profile forbids is refused",
+                  lambda: "Permission denied" in machine.ssh("cat /run/test-confined").stdout)
+    pid = machine.ok("status test-apparmor").split()[-1]
+    is_now = machine.ok(f"cat /proc/{pid}/attr/current").strip()
+    if is_now != "upright-test (enforce)":
+        raise Wrong(f"main runs under {is_now}, not under its profile")
+    machine.ok("stop test-apparmor")
+    machine.ok("echo 'apparmor switch nosuch' > /etc/init/test-apparmor.override && "
+               "initctl reload-configuration")
+    done = machine.ssh("upright start test-apparmor")
+    if done.returncode != 1 or "unable to switch security profile nosuch" not in done.stderr:
+        raise Wrong(f"a profile that is not there: {done.returncode}\n{done.stdout}{done.stderr}")
+    row(name, "a job is kept to its AppArmor profile", machine.age())
+
+
 def clean(image):
     """The file system was unmounted, and nothing is wrong with it."""
     head = subprocess.run(["dumpe2fs", "-h", image], capture_output=True, text=True).stdout
@@ -271,6 +289,7 @@ def boot(directory, name):
         look(machine, name, kills)
         if name == "plain":
             limit(machine, name)
+            confine(machine, name)
         asked = time.monotonic()
         machine.ssh(end)
         while machine.hear(5):

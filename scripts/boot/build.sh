@@ -8,7 +8,7 @@ bin=$1
 mkdir -p "$2"
 dir=$(cd "$2" && pwd)
 suite=bookworm
-include=udev,kmod,openssh-server,nginx-light,iproute2,util-linux,e2fsprogs,mount,procps,login,passwd,sysvinit-utils
+include=udev,kmod,openssh-server,nginx-light,iproute2,util-linux,e2fsprogs,mount,procps,login,passwd,sysvinit-utils,apparmor
 
 over() {
     echo "passed over: $*"
@@ -42,7 +42,7 @@ tools() {
 
 # A Debian without an init, in $dir/debian.
 root() {
-    [ ! -e "$dir/debian.done" ] || return 0
+    [ "$(cat "$dir/debian.done" 2> /dev/null)" != "$include" ] || return 0
     [ "$(id -u)" = 0 ] || over "building a Debian root needs root"
     echo "building a Debian $suite root"
     rm -rf "$dir/debian"
@@ -51,7 +51,7 @@ root() {
         --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
         --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/info/*' \
         $suite "$dir/debian" || over "Debian's packages cannot be had"
-    touch "$dir/debian.done"
+    echo "$include" > "$dir/debian.done"
 }
 
 # The kernel that linux-image-cloud-amd64 stands for now, and busybox for the initramfs; neither is
@@ -119,6 +119,14 @@ upright() {
     rm -rf "$root/etc/init" "$root/var/log/upstart"
     mkdir -p "$root/etc/init"
     cp jobs/*.conf scripts/boot/jobs/*.conf "$root/etc/init/"
+    cat > "$root/etc/apparmor.d/upright-test" << 'PROFILE'
+profile upright-test flags=(attach_disconnected) {
+  /** rwlkmix,
+  signal,
+  unix,
+  deny /etc/hostname r,
+}
+PROFILE
     printf '/dev/vda / ext4 defaults 0 1\n/dev/vdb /srv ext4 defaults 0 2\n' > "$root/etc/fstab"
     echo upright-test > "$root/etc/hostname"
     [ -e "$dir/key" ] || ssh-keygen -q -t ed25519 -N '' -f "$dir/key"
