@@ -207,6 +207,7 @@ impl Engine {
             overdue: false,
             adopted: None,
             left_by: None,
+            early: false,
         };
         let due = Some((self.now + SPAWN_TIMEOUT, Due::Spawn(Role::Check)));
         self.checks.insert(id, Check { job, name, run, process, due, wishers, later });

@@ -52,8 +52,9 @@ impl Engine {
         let now = self.now;
         let Some(instance) = self.instances.edit(&id) else { return };
         instance.retries = 0;
-        let stops = instance.goal == Goal::Stop;
+        let mut at_once = instance.goal == Goal::Stop || process.adopted.is_some();
         if let Some(process) = instance.processes.get_mut(&role) {
+            at_once |= process.early;
             process.pid = Some(pid);
             process.since = now;
         }
@@ -70,7 +71,7 @@ impl Engine {
         if role != Role::Main {
             let limit = spec.policy.timeouts.get(&role);
             self.set_due(id, limit.map(|limit| (now + *limit, Due::Overdue(role))));
-        } else if stops || process.adopted.is_some() || ready_when_run(spec.policy.expect) {
+        } else if at_once || ready_when_run(spec.policy.expect) {
             self.release_hold(id, Hold::Spawn);
         } else if self.instances.look(&id).is_some_and(|i| i.hold == Some(Hold::Spawn)) {
             self.await_readiness(id, &spec);
@@ -202,7 +203,9 @@ impl Engine {
         }
         self.out.push(Effect::Signal(slot, Signal::CONT, SignalScope::Process));
         // The news that it runs may come behind the news that it stopped.
-        self.release_hold(id, Hold::Spawn);
+        if let Some(process) = instance.processes.get_mut(&Role::Main) {
+            process.early = process.pid.is_none();
+        }
         self.release_hold(id, Hold::Ready);
     }
 

@@ -166,6 +166,9 @@ pub struct Process {
     pub adopted: Option<Pid>,
     /// The number of the original, once it ended as `expect` wanted and what it left is looked at.
     pub left_by: Option<Pid>,
+    /// Whether it said that it is ready before the news came that it runs.
+    #[serde(default)]
+    pub early: bool,
 }
 
 /// The one thing an instance waits for; without one it moves on.

@@ -291,6 +291,7 @@ impl Engine {
             overdue: false,
             adopted: None,
             left_by: None,
+            early: false,
         };
         let Some(instance) = self.instances.edit(&id) else { return };
         instance.processes.insert(role, process);
