@@ -329,9 +329,9 @@ impl<'a> Records<'a> {
             match record? {
                 Record::Argv(strings) if argv.is_none() => argv = Some(strings.count()),
                 Record::Env(strings) if env.is_none() => env = Some(strings.count()),
-                Record::Argv(_) | Record::Env(_) => return Err(Malformed),
                 Record::Console(_) => consoles += 1,
-                Record::Exec(paths) => done = paths.count() > 0,
+                Record::Exec(paths) if paths.count() > 0 => done = true,
+                Record::Argv(_) | Record::Env(_) | Record::Exec(_) => return Err(Malformed),
                 Record::Cgroup(_)
                 | Record::Given(_)
                 | Record::Profile(_)
