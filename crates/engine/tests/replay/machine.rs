@@ -113,7 +113,8 @@ impl Driver {
     pub fn see(&mut self, effects: &[Effect]) {
         for effect in effects {
             match effect {
-                Effect::Spawn(slot) => {
+                // A process that is followed has a slot of its own.
+                Effect::Spawn(slot) | Effect::Adopt(slot, _) => {
                     assert!(!self.slots.contains(slot), "{slot} is used again");
                     self.slots.push(*slot);
                 }
@@ -124,7 +125,6 @@ impl Driver {
                 }
                 Effect::Signal(slot, ..)
                 | Effect::Release(slot)
-                | Effect::Adopt(slot, _)
                 | Effect::Survey(slot, _)
                 | Effect::Sweep(slot, _) => {
                     let known = self.slots.contains(slot) || self.stranger == Some(*slot);
