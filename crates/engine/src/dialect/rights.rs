@@ -122,54 +122,61 @@ impl Reading<'_> {
         let words = match line.words() {
             Ok(words) => words,
             Err(at) => {
-                let end = line.bytes.len();
+                let place = line.place(at, line.bytes.len());
                 let help = "close it on the same line";
-                return self.error(line, at, end, "quote", "a quote is not closed", help.into());
+                return self.wrong(place, "quote", "a quote is not closed", help);
             }
         };
         if words.is_empty() {
             return;
         }
         let texts: Vec<&[u8]> = words.iter().map(|word| word.text).collect();
-        // Behind the last word, where one is missing.
         let behind = words.last().map_or(0, |word| word.to);
-        let at = |number: usize| words.get(number).map_or((behind, behind), |w| (w.from, w.to));
+        // Behind the last word, where one is missing.
+        let at = |number: usize| match words.get(number) {
+            Some(word) => line.place(word.from, word.to),
+            None => line.place(behind, behind),
+        };
         let (allow, taken) = match rights::read(&texts) {
             Ok(read) => read,
             Err(mistake) => {
-                let (from, to) = at(mistake.word);
-                return self.error(line, from, to, "right", mistake.message, mistake.help);
+                return self.wrong(at(mistake.word), "right", mistake.message, mistake.help);
             }
         };
-        self.remark_on(line, &allow.who, at(2));
-        let mut jobs = Vec::new();
+        self.remark_on(&allow.who, at(2));
         let patterns = words.get(taken..).unwrap_or_default();
-        for word in patterns {
-            if word.text.is_empty() || word.text.len() > WORD_MAX || word.text.contains(&0) {
-                let help = format!("a pattern has 1 to {WORD_MAX} bytes and no NUL");
-                self.error(line, word.from, word.to, "pattern", "this is no pattern", help);
-            }
-            jobs.push(Text::from(word.text));
-        }
+        let jobs = self.patterns(line, patterns);
         if jobs.is_empty() {
             let help = "name jobs or patterns, as `web` or `web-*`; `*` is everything";
-            self.error(line, behind, behind, "no-jobs", "over which jobs?", help.into());
+            self.wrong(line.place(behind, behind), "no-jobs", "over which jobs?", help);
         }
         if jobs.len() > PATTERNS_MAX || self.rules.granted.len() >= GRANTS_MAX {
             let help = format!("at most {GRANTS_MAX} lines, each with at most {PATTERNS_MAX} jobs");
-            return self.error(line, 0, behind, "too-much", "this is too much", help);
+            return self.wrong(line.place(0, behind), "too-much", "this is too much", help);
         }
         let everything = jobs.iter().any(|pattern| pattern.bytes() == b"*");
         if allow.who == Who::Everybody && allow.role == Role::Administer && everything {
-            let (from, to) = at(1);
             let message = "every user of this machine becomes root by this";
-            self.remark(line, from, to, "everybody", message, "name a user or a group".into());
+            self.doubtful(at(1), "everybody", message, "name a user or a group");
         }
         self.rules.granted.push(Granted { allow, jobs });
     }
 
+    fn patterns(&mut self, line: &Line<'_>, words: &[Word<'_>]) -> Vec<Text> {
+        let mut jobs = Vec::new();
+        for word in words {
+            if word.text.is_empty() || word.text.len() > WORD_MAX || word.text.contains(&0) {
+                let help = format!("a pattern has 1 to {WORD_MAX} bytes and no NUL");
+                let place = line.place(word.from, word.to);
+                self.wrong(place, "pattern", "this is no pattern", help);
+            }
+            jobs.push(Text::from(word.text));
+        }
+        jobs
+    }
+
     /// Remarks upon a name that nobody has here.
-    fn remark_on(&mut self, line: &Line<'_>, who: &Who, (from, to): (usize, usize)) {
+    fn remark_on(&mut self, who: &Who, place: Place) {
         let Some(accounts) = self.accounts else { return };
         let (name, known, message, file) = match who {
             Who::User(name) => (name, &accounts.users, "no such user here", "/etc/passwd"),
@@ -182,47 +189,43 @@ impl Reading<'_> {
         let names: Vec<&str> = known.iter().filter_map(Text::utf8).collect();
         let otherwise = format!("it is not in {file}; name those of a name service by number");
         let help = crate::dialect::meant::did_you_mean(name.bytes(), &names, &otherwise);
-        self.remark(line, from, to, "unknown-name", message, help);
+        self.doubtful(place, "unknown-name", message, help);
     }
 
-    fn error(
+    fn wrong(
         &mut self,
-        line: &Line<'_>,
-        from: usize,
-        to: usize,
+        place: Place,
         code: &'static str,
         message: &'static str,
-        help: String,
+        help: impl Into<String>,
     ) {
-        self.say(Severity::Error, line, (from, to), (code, message), help);
+        self.say(Severity::Error, place, code, message, help.into());
     }
 
-    fn remark(
+    fn doubtful(
         &mut self,
-        line: &Line<'_>,
-        from: usize,
-        to: usize,
+        place: Place,
         code: &'static str,
         message: &'static str,
-        help: String,
+        help: impl Into<String>,
     ) {
-        self.say(Severity::Warning, line, (from, to), (code, message), help);
+        self.say(Severity::Warning, place, code, message, help.into());
     }
 
     fn say(
         &mut self,
         severity: Severity,
-        line: &Line<'_>,
-        (from, to): (usize, usize),
-        (code, message): (&'static str, &'static str),
+        place: Place,
+        code: &'static str,
+        message: &'static str,
         help: String,
     ) {
         self.rules.diagnostics.push(Diagnostic {
             severity,
             code: code.into(),
             message: message.into(),
-            line: Some(line.number),
-            place: line.place(from, to),
+            line: Some(place.line),
+            place,
             help: Some(help),
         });
     }
