@@ -1,6 +1,7 @@
 //! What of a job a step before its process was about.
 
 use crate::command;
+use crate::errno::Errno;
 use crate::machine::request::{Failure, Refusal, Reply};
 use crate::process::{Role, Step};
 use crate::spec::JobSpec;
@@ -36,10 +37,25 @@ impl JobSpec {
 
     /// Returns why a job failed, with what of its file that is about.
     pub fn words_of(&self, failure: &Failure) -> String {
-        let Failure::NotSpawned(role, step, errno) = *failure else { return failure.to_string() };
-        let Some(concern) = self.concern(role, step) else { return failure.to_string() };
-        let why = crate::errno::Errno(errno);
-        format!("{role} process: {} {}: {why}", step.words(), concern.lossy())
+        let concern = match *failure {
+            Failure::NotSpawned(role, step, _) => self.concern(role, step),
+            Failure::Ended(..)
+            | Failure::RespawnLimit
+            | Failure::StartRetries
+            | Failure::Timeout(..)
+            | Failure::Unkillable(_) => None,
+        };
+        failure.words(concern.as_ref())
+    }
+}
+
+impl Failure {
+    /// Returns it in words; `concern` is what of the job's file it is about, where that is known.
+    pub fn words(&self, concern: Option<&Text>) -> String {
+        let (Failure::NotSpawned(role, step, errno), Some(concern)) = (self, concern) else {
+            return self.to_string();
+        };
+        format!("{role} process: {} {}: {}", step.words(), concern.lossy(), Errno(*errno))
     }
 }
 

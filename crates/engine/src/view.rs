@@ -50,6 +50,27 @@ pub struct InstanceView {
     pub intended: Option<Intended>,
 }
 
+impl InstanceView {
+    /// Returns the view of a job of which nothing else is known: it is at rest.
+    pub fn at_rest(job: JobName, instance: InstanceName) -> InstanceView {
+        InstanceView {
+            job,
+            instance,
+            goal: Goal::Stop,
+            state: State::Waiting,
+            processes: Vec::new(),
+            since: Span::ZERO,
+            started_by: Vec::new(),
+            waits_for: String::new(),
+            last_exit: None,
+            respawns: 0,
+            warnings: Vec::new(),
+            restarts: Restarts::default(),
+            intended: None,
+        }
+    }
+}
+
 /// How often a main process was started again, by why.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Restarts {

@@ -26,24 +26,17 @@ mod tests {
     use super::*;
     use engine::machine::state::{Goal, State};
     use engine::names::{InstanceName, JobName};
-    use engine::time::Span;
 
     #[track_caller]
     fn check(instance: &str, state: State, processes: &[(Role, i32)], expected: &str) {
         let view = InstanceView {
-            job: JobName::try_from("job").unwrap(),
-            instance: InstanceName::try_from(instance).unwrap(),
             goal: Goal::Start,
             state,
             processes: processes.to_vec(),
-            since: Span::ZERO,
-            started_by: Vec::new(),
-            waits_for: String::new(),
-            last_exit: None,
-            respawns: 0,
-            restarts: Default::default(),
-            intended: None,
-            warnings: Vec::new(),
+            ..InstanceView::at_rest(
+                JobName::try_from("job").unwrap(),
+                InstanceName::try_from(instance).unwrap(),
+            )
         };
         assert_eq!(status_line(&view), expected);
     }

@@ -1,7 +1,7 @@
 //! Times, ends and names in words.
 
 use engine::machine::request::{Ended, Failure};
-use engine::process::{Role, Step};
+use engine::process::Role;
 use engine::text::Text;
 use engine::time::Span;
 use engine::view::LastExit;
@@ -56,14 +56,7 @@ pub fn time(span: Span) -> String {
 
 /// Returns why a job failed; `concern` is what of its file that is about, where it is known.
 pub fn reason(failure: &Failure, concern: Option<&Text>) -> String {
-    match failure {
-        Failure::NotSpawned(role, step, errno) => not_spawned(*role, *step, *errno, concern),
-        Failure::Ended(..)
-        | Failure::RespawnLimit
-        | Failure::StartRetries
-        | Failure::Timeout(..)
-        | Failure::Unkillable(_) => failure.to_string(),
-    }
+    printable(&failure.words(concern))
 }
 
 /// Returns how a run ended.
@@ -71,20 +64,16 @@ pub fn end(last: &LastExit) -> String {
     match last {
         LastExit::Ended { process: Role::Main, exit } => Ended(*exit).to_string(),
         LastExit::Ended { process, exit } => format!("{process} process {}", Ended(*exit)),
-        LastExit::NotSpawned { process, step, errno } => not_spawned(*process, *step, *errno, None),
+        LastExit::NotSpawned { process, step, errno } => {
+            Failure::NotSpawned(*process, *step, *errno).to_string()
+        }
     }
-}
-
-fn not_spawned(role: Role, step: Step, errno: i32, concern: Option<&Text>) -> String {
-    let why = system(&std::io::Error::from_raw_os_error(errno));
-    let what = concern.map(|text| format!(" {}", printable(&text.lossy()))).unwrap_or_default();
-    format!("{role} process: {}{what}: {why}", step.words())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use engine::process::Exit;
+    use engine::process::{Exit, Step};
 
     #[test]
     fn times_are_shown_in_their_two_greatest_units() {

@@ -41,17 +41,19 @@ pub struct Rights {
     pub gid: Option<u32>,
 }
 
+/// How a path is opened that others may have put something at.
+const CAREFULLY: OFlags = OFlags::NOFOLLOW
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::NOCTTY)
+    .union(OFlags::CLOEXEC)
+    .union(OFlags::LARGEFILE);
+
 /// Opens a log for writing, makes it, and the directories above it, where it is missing.
 ///
 /// Never follows a symbolic link at the end (`Errno::LOOP`), never waits for a reader of a FIFO.
 /// `Errno::SPIPE` where the path names something that has no places to write at.
 pub fn open(path: &[u8], rights: Rights) -> Result<Opened, Errno> {
-    let flags = OFlags::WRONLY
-        | OFlags::NOFOLLOW
-        | OFlags::NONBLOCK
-        | OFlags::NOCTTY
-        | OFlags::CLOEXEC
-        | OFlags::LARGEFILE;
+    let flags = OFlags::WRONLY | CAREFULLY;
     let name = OsStr::from_bytes(path);
     for _ in 0..4 {
         match fs::open(name, flags, Mode::empty()) {
@@ -142,12 +144,7 @@ pub fn write_at(file: impl AsFd, bytes: &[u8], offset: u64) -> Result<usize, Err
 
 /// Opens a regular file to read back what was logged; its state with it.
 pub fn open_to_read(path: &[u8]) -> Result<(OwnedFd, State), Errno> {
-    let flags = OFlags::RDONLY
-        | OFlags::NOFOLLOW
-        | OFlags::NONBLOCK
-        | OFlags::NOCTTY
-        | OFlags::CLOEXEC
-        | OFlags::LARGEFILE;
+    let flags = OFlags::RDONLY | CAREFULLY;
     let file = fs::open(OsStr::from_bytes(path), flags, Mode::empty())?;
     let state = state(&fs::fstat(&file)?);
     if state.regular {
@@ -159,12 +156,7 @@ pub fn open_to_read(path: &[u8]) -> Result<(OwnedFd, State), Errno> {
 
 /// Cuts the regular file that a path names to no bytes, not following a symbolic link at its end.
 pub fn clear(path: &[u8]) -> Result<(), Errno> {
-    let flags = OFlags::WRONLY
-        | OFlags::NOFOLLOW
-        | OFlags::NONBLOCK
-        | OFlags::NOCTTY
-        | OFlags::CLOEXEC
-        | OFlags::LARGEFILE;
+    let flags = OFlags::WRONLY | CAREFULLY;
     let file = match fs::open(OsStr::from_bytes(path), flags, Mode::empty()) {
         Err(Errno::NXIO) => return Err(Errno::SPIPE),
         opened => opened?,

@@ -68,19 +68,11 @@ fn answered(caller: Caller, message: &str) -> String {
 
 fn instance(job: &str) -> InstanceView {
     InstanceView {
-        job: JobName::try_from(job).unwrap(),
-        instance: InstanceName::default(),
         goal: Goal::Start,
         state: State::Running,
         processes: vec![(Role::Main, 123), (Role::PostStart, 124)],
         since: Span::millis(1500),
-        started_by: Vec::new(),
-        waits_for: String::new(),
-        last_exit: None,
-        respawns: 0,
-        restarts: Default::default(),
-        intended: None,
-        warnings: Vec::new(),
+        ..InstanceView::at_rest(JobName::try_from(job).unwrap(), InstanceName::default())
     }
 }
 
@@ -206,6 +198,40 @@ fn sample_answers() -> Vec<(Command, Answer)> {
             (Command::Status, Answer::Instance(Some(Box::new(view))))
         })
         .collect();
+    answers.extend([
+        (Command::Start, Answer::Instance(None)),
+        (Command::Reload, Answer::Checked(None, Text::from("ok"))),
+        (Command::List, Answer::Instances(vec![instance("a"), full.clone()])),
+        (Command::List, Answer::Instances(Vec::new())),
+        (Command::Why, Answer::Why(Box::new(sample_why(full)))),
+        (Command::ShowConfig, Answer::Jobs(vec![sample_job()])),
+        (Command::Programs, Answer::Programs(programs())),
+        (Command::Timeline, Answer::Timeline(times())),
+        (Command::Programs, Answer::Programs(Vec::new())),
+        (Command::Settings, Answer::Settings(Box::new(sample_settings()))),
+        (Command::Usage, Answer::Usage(None)),
+        (Command::Usage, Answer::Usage(Some(Text::from(b"\xff")))),
+        (Command::Version, Answer::Version(Version::own(7))),
+        (Command::GetLogPriority, Answer::Priority(Level::Fatal)),
+        (Command::SendInput, Answer::Taken(u64::MAX)),
+        (Command::Outputs, Answer::Speech(sample_speech())),
+        (Command::LogPath, Answer::Path(Text::from("/var/log/web.log"))),
+        (
+            Command::OpenLog,
+            Answer::Log(LogView { path: Text::from(b"/\xff"), state: LogState::Empty }),
+        ),
+        (Command::LogCounts, Answer::Counts(counts())),
+        (Command::Configured, Answer::Configured(vec![configured()])),
+        (Command::ClearLog, Answer::Done),
+        (Command::ListTokens, Answer::Tokens(vec![sample_token()])),
+        (Command::GetEnv, Answer::Value(Text::from("v"))),
+        (Command::ListEnv, Answer::Variables(vec![Text::from("A=1")])),
+        (Command::Shutdown, Answer::Done),
+    ]);
+    answers
+}
+
+fn sample_job() -> JobView {
     let event = |name: &str, args: Vec<Arg>| {
         Node::Event(Operand { event: EventName::try_from(name).unwrap(), args })
     };
@@ -215,7 +241,7 @@ fn sample_answers() -> Vec<(Command, Answer)> {
         Arg::NotEqual(Text::from("L"), Text::from("")),
     ];
     let nodes = vec![event("starting", args), event("/AND", Vec::new()), Node::And];
-    let job = JobView {
+    JobView {
         name: JobName::try_from("web").unwrap(),
         usage: Some(Text::from("web PORT=n")),
         description: None,
@@ -224,7 +250,10 @@ fn sample_answers() -> Vec<(Command, Answer)> {
         emits: vec![Text::from("x-*")],
         start_on: Some(Condition { nodes }),
         stop_on: None,
-    };
+    }
+}
+
+fn sample_why(status: InstanceView) -> WhyView {
     let need = Need {
         depth: 1,
         words: String::from("net-up"),
@@ -235,8 +264,8 @@ fn sample_answers() -> Vec<(Command, Answer)> {
     let open = Need { met: false, by: None, note: String::new(), ..need.clone() };
     let ended =
         LastExit::Ended { process: Role::Main, exit: Exit::Signal { signal: 9, core: true } };
-    let why = WhyView {
-        status: full.clone(),
+    WhyView {
+        status,
         verdict: String::from("somebody asked"),
         due: Some(Span::millis(40)),
         ring: vec![String::from("a waits for b")],
@@ -263,8 +292,11 @@ fn sample_answers() -> Vec<(Command, Answer)> {
             cause: String::from("asked"),
             decision: String::from("start"),
         }],
-    };
-    let settings = SettingsView {
+    }
+}
+
+fn sample_settings() -> SettingsView {
+    SettingsView {
         task: true,
         respawn: false,
         command: Some(Text::from("serve --port 1")),
@@ -276,59 +308,30 @@ fn sample_answers() -> Vec<(Command, Answer)> {
         normal_exit: vec![0, 300],
         rotate_size: u64::MAX,
         rotate_count: 5,
-    };
-    answers.extend([
-        (Command::Start, Answer::Instance(None)),
-        (Command::Reload, Answer::Checked(None, Text::from("ok"))),
-        (Command::List, Answer::Instances(vec![instance("a"), full])),
-        (Command::List, Answer::Instances(Vec::new())),
-        (Command::Why, Answer::Why(Box::new(why))),
-        (Command::ShowConfig, Answer::Jobs(vec![job])),
-        (Command::Programs, Answer::Programs(programs())),
-        (Command::Timeline, Answer::Timeline(times())),
-        (Command::Programs, Answer::Programs(Vec::new())),
-        (Command::Settings, Answer::Settings(Box::new(settings))),
-        (Command::Usage, Answer::Usage(None)),
-        (Command::Usage, Answer::Usage(Some(Text::from(b"\xff")))),
-        (Command::Version, Answer::Version(Version::own(7))),
-        (Command::GetLogPriority, Answer::Priority(Level::Fatal)),
-        (Command::SendInput, Answer::Taken(u64::MAX)),
-        (
-            Command::Outputs,
-            Answer::Speech(super::notice::Speech {
-                missed: 3,
-                job: JobName::try_from("group:web").unwrap(),
-                instance: InstanceName::default(),
-                stream: Stream::Stderr,
-                pid: 71,
-                captured: true,
-                said: Text::from(b"hello\xff"),
-            }),
-        ),
-        (Command::LogPath, Answer::Path(Text::from("/var/log/web.log"))),
-        (
-            Command::OpenLog,
-            Answer::Log(LogView { path: Text::from(b"/\xff"), state: LogState::Empty }),
-        ),
-        (Command::LogCounts, Answer::Counts(counts())),
-        (Command::Configured, Answer::Configured(vec![configured()])),
-        (Command::ClearLog, Answer::Done),
-        (
-            Command::ListTokens,
-            Answer::Tokens(vec![TokenView {
-                name: String::from("ci"),
-                role: Right::Look,
-                jobs: vec![Text::from(b"web\xff")],
-                created: 7,
-                by: 1000,
-                expires: None,
-            }]),
-        ),
-        (Command::GetEnv, Answer::Value(Text::from("v"))),
-        (Command::ListEnv, Answer::Variables(vec![Text::from("A=1")])),
-        (Command::Shutdown, Answer::Done),
-    ]);
-    answers
+    }
+}
+
+fn sample_speech() -> super::notice::Speech {
+    super::notice::Speech {
+        missed: 3,
+        job: JobName::try_from("group:web").unwrap(),
+        instance: InstanceName::default(),
+        stream: Stream::Stderr,
+        pid: 71,
+        captured: true,
+        said: Text::from(b"hello\xff"),
+    }
+}
+
+fn sample_token() -> TokenView {
+    TokenView {
+        name: String::from("ci"),
+        role: Right::Look,
+        jobs: vec![Text::from(b"web\xff")],
+        created: 7,
+        by: 1000,
+        expires: None,
+    }
 }
 
 fn counts() -> Vec<CountView> {

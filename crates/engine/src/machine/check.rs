@@ -200,15 +200,7 @@ impl Engine {
         later: Vec<Wisher>,
     ) {
         let slot = self.new_slot(id, Role::Check);
-        let process = Process {
-            slot,
-            pid: None,
-            since: self.now,
-            overdue: false,
-            adopted: None,
-            left_by: None,
-            early: false,
-        };
+        let process = Process::asked_for(slot, self.now);
         let due = Some((self.now + SPAWN_TIMEOUT, Due::Spawn(Role::Check)));
         self.checks.insert(id, Check { job, name, run, process, due, wishers, later });
         self.out.push(Effect::Spawn(slot));

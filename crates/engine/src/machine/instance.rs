@@ -171,6 +171,21 @@ pub struct Process {
     pub early: bool,
 }
 
+impl Process {
+    /// Returns one that is asked for now.
+    pub fn asked_for(slot: Slot, now: Mono) -> Process {
+        Process {
+            slot,
+            pid: None,
+            since: now,
+            overdue: false,
+            adopted: None,
+            left_by: None,
+            early: false,
+        }
+    }
+}
+
 /// The one thing an instance waits for; without one it moves on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -284,15 +284,7 @@ impl Engine {
 
     pub(super) fn spawn(&mut self, id: InstanceId, role: Role, hold: Hold) {
         let slot = self.new_slot(id, role);
-        let process = Process {
-            slot,
-            pid: None,
-            since: self.now,
-            overdue: false,
-            adopted: None,
-            left_by: None,
-            early: false,
-        };
+        let process = Process::asked_for(slot, self.now);
         let Some(instance) = self.instances.edit(&id) else { return };
         instance.processes.insert(role, process);
         instance.hold = Some(hold);

@@ -34,19 +34,12 @@ impl Engine {
     pub(super) fn view_gone(&self, job: &JobName, name: &InstanceName) -> InstanceView {
         let history = self.history_of(job, name);
         InstanceView {
-            job: job.clone(),
-            goal: Goal::Stop,
-            state: State::Waiting,
-            processes: Vec::new(),
             since: history.map_or(Span::ZERO, |history| self.rested(history)),
-            started_by: Vec::new(),
-            waits_for: String::new(),
             last_exit: self.last_exit(history),
             respawns: history.map_or(0, |history| u64::from(history.respawns)),
-            warnings: Vec::new(),
             restarts: history.map(|history| history.restarts).unwrap_or_default(),
             intended: self.intended(job),
-            instance: name.clone(),
+            ..InstanceView::at_rest(job.clone(), name.clone())
         }
     }
 

@@ -161,16 +161,7 @@ impl Engine {
         });
         self.remember(id, Note::Followed(from, to));
         let slot = self.new_slot(id, Role::Main);
-        let since = self.now;
-        let process = Process {
-            slot,
-            pid: None,
-            since,
-            overdue: false,
-            adopted: Some(to),
-            left_by: None,
-            early: false,
-        };
+        let process = Process { adopted: Some(to), ..Process::asked_for(slot, self.now) };
         if let Some(instance) = self.instances.edit(&id) {
             instance.processes.insert(Role::Main, process);
             instance.warnings.retain(|warning| *warning != Warning::ExpectMissed);

@@ -29,19 +29,10 @@ fn job(name: &str, file: &str) -> JobView {
 
 fn state(name: &str, goal: Goal, state: State, exit: Option<Exit>) -> InstanceView {
     InstanceView {
-        job: JobName::try_from(name).unwrap(),
-        instance: InstanceName::default(),
         goal,
         state,
-        processes: Vec::new(),
-        since: Span::ZERO,
-        started_by: Vec::new(),
-        waits_for: String::new(),
         last_exit: exit.map(|exit| (LastExit::Ended { process: Role::Main, exit }, Span::ZERO)),
-        respawns: 0,
-        restarts: Default::default(),
-        intended: None,
-        warnings: Vec::new(),
+        ..InstanceView::at_rest(JobName::try_from(name).unwrap(), InstanceName::default())
     }
 }
 

@@ -323,7 +323,6 @@ mod tests {
     use engine::machine::request::{Target, Wait, Which};
     use engine::names::{EventName, InstanceName, JobName};
     use engine::text::Text;
-    use engine::time::Span;
     use engine::view::InstanceView;
 
     fn client(server: &Server) -> Client {
@@ -339,19 +338,12 @@ mod tests {
 
     fn instance(job: String) -> InstanceView {
         InstanceView {
-            job: JobName::try_from(job.as_str()).unwrap(),
-            instance: InstanceName::default(),
             goal: machine::state::Goal::Start,
             state: machine::state::State::Running,
-            processes: Vec::new(),
-            since: Span::ZERO,
-            started_by: Vec::new(),
-            waits_for: String::new(),
-            last_exit: None,
-            respawns: 0,
-            restarts: Default::default(),
-            intended: None,
-            warnings: Vec::new(),
+            ..InstanceView::at_rest(
+                JobName::try_from(job.as_str()).unwrap(),
+                InstanceName::default(),
+            )
         }
     }
 

@@ -305,7 +305,6 @@ mod tests {
     use engine::machine::state::{Goal, State};
     use engine::names::{EventName, InstanceName, JobName};
     use engine::spec::{Condition, Operand};
-    use engine::time::Span;
     use engine::view::JobView;
 
     /// What is offered for a command line with `|` for its words' ends, the last being typed.
@@ -330,19 +329,12 @@ mod tests {
 
     fn view(job: &str, instance: &str, state: State) -> InstanceView {
         InstanceView {
-            job: JobName::try_from(job).unwrap(),
-            instance: InstanceName::try_from(instance).unwrap(),
             goal: if state == State::Running { Goal::Start } else { Goal::Stop },
             state,
-            processes: Vec::new(),
-            since: Span::ZERO,
-            started_by: Vec::new(),
-            waits_for: String::new(),
-            last_exit: None,
-            respawns: 0,
-            restarts: Default::default(),
-            intended: None,
-            warnings: Vec::new(),
+            ..InstanceView::at_rest(
+                JobName::try_from(job).unwrap(),
+                InstanceName::try_from(instance).unwrap(),
+            )
         }
     }
 

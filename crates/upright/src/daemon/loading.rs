@@ -7,6 +7,7 @@ use engine::dialect::{Parsed, Severity};
 use engine::machine::Level;
 use engine::names::JobName;
 use engine::spec::JobSpec;
+use shown::words::system as words;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -64,7 +65,7 @@ fn read(path: &Path, said: &mut Said) -> Result<Option<Vec<u8>>, String> {
         // Gone since it was found: that will be told too.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => {
-            let (shown, why) = (path.display(), sources::words(&error));
+            let (shown, why) = (path.display(), words(&error));
             let line = format!("{shown}: Error while loading configuration file: {why}");
             said.push((Level::Error, line.clone()));
             Err(line)

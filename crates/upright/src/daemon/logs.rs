@@ -7,11 +7,13 @@ use engine::control::answer::Answer;
 use engine::control::call::Log;
 use engine::control::fault::Fault;
 use engine::logroute::{Count, ToLogger};
+use engine::names::{InstanceName, JobName};
 use engine::process::Stream;
 use engine::spec::LogPlace;
 use engine::text::Text;
 use engine::time::{Mono, Span};
 use engine::view::{CountView, InstanceView, LogState, LogView};
+use shown::words::system as words;
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -190,10 +192,13 @@ impl Daemon {
         self.logs.waiting.remove(&number);
         self.touched.insert(client);
         let views = self.engine.list(None, usize::MAX).into_iter();
-        let named = views.map(|view| (view.job.with_instance(&view.instance), view));
-        let named: BTreeMap<String, InstanceView> = named.collect();
+        let named = views.map(|view| {
+            let label = view.job.with_instance(&view.instance);
+            (label, (view.job, view.instance))
+        });
+        let named: BTreeMap<String, (JobName, InstanceName)> = named.collect();
         let counts = rows.into_iter().filter_map(|row| {
-            let InstanceView { job, instance, .. } = named.get(&row.label)?.clone();
+            let (job, instance) = named.get(&row.label)?.clone();
             let Count { stream, taken, dropped, size, .. } = row;
             Some(CountView { job, instance, stream, taken, dropped, size })
         });
@@ -234,7 +239,7 @@ fn cannot(path: &Text, what: &str, errno: i32) -> Fault {
     match errno {
         SPIPE => Fault::refusal("no-log", format!("{path}: is no file")),
         errno => {
-            let why = std::io::Error::from_raw_os_error(errno);
+            let why = words(&std::io::Error::from_raw_os_error(errno));
             Fault::refusal("unreadable-log", format!("{path}: cannot {what}: {why}"))
         }
     }

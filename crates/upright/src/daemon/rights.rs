@@ -17,6 +17,7 @@ use engine::names::JobName;
 use engine::rights::Names;
 use engine::spec::JobSpec;
 use engine::text::Text;
+use shown::words::system as words;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs::Metadata;
@@ -243,8 +244,7 @@ impl Daemon {
     /// Returns what the file says; nothing where there is none, and none was asked for.
     fn rights_text(&self, path: &Path) -> Result<Option<Vec<u8>>, String> {
         let shown = path.display();
-        let why =
-            |error: std::io::Error| format!("{shown}: cannot be read: {}", sources::words(&error));
+        let why = |error: std::io::Error| format!("{shown}: cannot be read: {}", words(&error));
         let (file, about) = match sources::open(path) {
             Ok(opened) => opened,
             Err(error) if error.kind() == ErrorKind::NotFound => {

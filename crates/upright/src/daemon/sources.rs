@@ -2,6 +2,7 @@
 
 use engine::names::JobName;
 use engine::text::Text;
+use shown::words::system as words;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, File, Metadata};
@@ -279,15 +280,6 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
 
 fn too_long() -> io::Error {
     io::Error::other("larger than 1 MiB: not a job file")
-}
-
-/// Returns the kernel's words for an error, without the number that Rust adds.
-pub fn words(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.split_once(" (os error ") {
-        Some((words, _)) => words.to_owned(),
-        None => text,
-    }
 }
 
 #[cfg(test)]

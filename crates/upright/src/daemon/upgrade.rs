@@ -3,7 +3,6 @@
 
 use super::connections::ConnectionId;
 use super::link::Sent;
-use super::sources::words;
 use super::{Daemon, TRIAL};
 use crate::trial;
 use engine::control::fault::Fault;
@@ -12,6 +11,7 @@ use engine::machine::Level;
 use engine::process::Exit;
 use engine::signal::Signal;
 use engine::time::{Mono, Span};
+use shown::words::system as words;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::Read;

@@ -50,9 +50,5 @@ fn say(text: &str) {
 
 /// Returns what the kernel's number means, as `perror` would say it.
 fn words(errno: Errno) -> String {
-    let text = std::io::Error::from_raw_os_error(errno.raw_os_error()).to_string();
-    match text.split_once(" (os error") {
-        Some((words, _)) => String::from(words),
-        None => text,
-    }
+    shown::words::system(&errno.into())
 }

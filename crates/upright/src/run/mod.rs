@@ -147,8 +147,7 @@ fn reap(options: &Options, child: Pid) -> Option<Exit> {
 }
 
 fn words(errno: Errno) -> String {
-    let text = std::io::Error::from(errno).to_string();
-    text.split(" (os error ").next().unwrap_or_default().to_owned()
+    shown::words::system(&errno.into())
 }
 
 fn say(text: &str) {

@@ -12,7 +12,6 @@ use engine::machine::Level;
 use engine::names::{InstanceName, JobName};
 use engine::process::Role;
 use engine::text::Text;
-use engine::time::Span;
 use engine::view::{InstanceView, JobView};
 
 /// Runs a command line (words separated by spaces, `''` an empty one) with these variables; returns
@@ -52,19 +51,10 @@ fn talk(
 
 fn view(job: &str, state: State, processes: &[(Role, i32)]) -> InstanceView {
     InstanceView {
-        job: JobName::try_from(job).unwrap(),
-        instance: InstanceName::default(),
         goal: if state == State::Waiting { Goal::Stop } else { Goal::Start },
         state,
         processes: processes.to_vec(),
-        since: Span::ZERO,
-        started_by: Vec::new(),
-        waits_for: String::new(),
-        last_exit: None,
-        respawns: 0,
-        restarts: Default::default(),
-        intended: None,
-        warnings: Vec::new(),
+        ..InstanceView::at_rest(JobName::try_from(job).unwrap(), InstanceName::default())
     }
 }
 

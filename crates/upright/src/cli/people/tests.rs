@@ -59,8 +59,6 @@ fn answered(line: &str, answer: Answer) -> Ran {
 fn view(job: &str, state: State) -> InstanceView {
     let goal = if state == State::Waiting { Goal::Stop } else { Goal::Start };
     InstanceView {
-        job: JobName::try_from(job).unwrap(),
-        instance: InstanceName::default(),
         goal,
         state,
         processes: match state {
@@ -68,13 +66,7 @@ fn view(job: &str, state: State) -> InstanceView {
             _ => Vec::new(),
         },
         since: Span::secs(303),
-        started_by: Vec::new(),
-        waits_for: String::new(),
-        last_exit: None,
-        respawns: 0,
-        restarts: Default::default(),
-        intended: None,
-        warnings: Vec::new(),
+        ..InstanceView::at_rest(JobName::try_from(job).unwrap(), InstanceName::default())
     }
 }
 

@@ -126,23 +126,14 @@ mod tests {
     use super::*;
     use engine::names::{InstanceName, JobName};
     use engine::process::Role;
-    use engine::time::Span;
 
     fn view(job: &str, started_by: &[&str], state: State) -> InstanceView {
         InstanceView {
-            job: JobName::try_from(job).unwrap(),
-            instance: InstanceName::default(),
             goal: if state == State::Waiting { Goal::Stop } else { Goal::Start },
             state,
             processes: if state == State::Running { vec![(Role::Main, 7)] } else { Vec::new() },
-            since: Span::ZERO,
             started_by: started_by.iter().map(|by| String::from(*by)).collect(),
-            waits_for: String::new(),
-            last_exit: None,
-            respawns: 0,
-            restarts: Default::default(),
-            intended: None,
-            warnings: Vec::new(),
+            ..InstanceView::at_rest(JobName::try_from(job).unwrap(), InstanceName::default())
         }
     }
 
