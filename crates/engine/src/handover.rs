@@ -120,6 +120,11 @@ pub enum Item<'a> {
         /// The descriptor.
         fd: i32,
     },
+    /// What children wrote down since, for the binary before where it goes on after all.
+    Facts {
+        /// The descriptor.
+        fd: i32,
+    },
 }
 
 /// How far a row's process has come.
@@ -209,7 +214,7 @@ impl Writer {
                 self.put(&key.to_le_bytes())?;
                 self.put(&fd.to_le_bytes())?;
             }
-            Item::Previous { fd } => self.put(&fd.to_le_bytes())?,
+            Item::Previous { fd } | Item::Facts { fd } => self.put(&fd.to_le_bytes())?,
         }
         let length = u32::try_from(self.bytes.len() - at - FRAME).unwrap_or(u32::MAX);
         if let Some(place) = self.bytes.get_mut(at + 1..at + FRAME) {
@@ -264,6 +269,7 @@ fn kind(item: &Item<'_>) -> u8 {
         Item::Held { .. } => 9,
         Item::Previous { .. } => 10,
         Item::End { .. } => 11,
+        Item::Facts { .. } => 13,
     }
 }
 
@@ -313,7 +319,8 @@ impl<'a> Items<'a> {
             Item::Output { fd, .. }
             | Item::End { fd, .. }
             | Item::Held { fd, .. }
-            | Item::Previous { fd } => fd,
+            | Item::Previous { fd }
+            | Item::Facts { fd } => fd,
             Item::Keeper { .. }
             | Item::Inherited { .. }
             | Item::Argument(_)
@@ -427,6 +434,7 @@ fn read<'a>(kind: u8, mut said: Said<'a>) -> Option<Item<'a>> {
             let (slot, end) = (said.slot()?, End::from_code(said.byte()?)?);
             Item::End { slot, end, fd: said.number()? }
         }
+        13 => Item::Facts { fd: said.number()? },
         _ => return None,
     })
 }
@@ -467,6 +475,7 @@ mod tests {
             Item::Orphans { last: 9 },
             Item::Held { key: 3, fd: 14 },
             Item::Previous { fd: 10 },
+            Item::Facts { fd: 15 },
         ];
         items.extend(standings.into_iter().zip(0..).map(|(standing, index)| {
             let (stopped, released) = (index as u8, index == 3);
@@ -496,7 +505,8 @@ mod tests {
         let kept = include_bytes!("../tests/saved/handover-1.bin");
         let mut items = every_item();
         items.retain(|item| {
-            !matches!(item, Item::End { .. } | Item::Output { stream: Stream::Stderr, .. })
+            let later = matches!(item, Item::End { .. } | Item::Facts { .. });
+            !later && !matches!(item, Item::Output { stream: Stream::Stderr, .. })
         });
         assert_eq!(Items::of(kept).unwrap().collect::<Vec<_>>(), items);
     }

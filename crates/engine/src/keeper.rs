@@ -430,6 +430,9 @@ pub enum NotUpgraded {
     Refused(i32),
     /// It was to show that it can take the keeper's place, and ended like this.
     Died(Exit),
+    /// It had taken the keeper's place and would have ended like this; the binary before is the keeper
+    /// again. Told to every daemon until another binary is gone on in.
+    GivenUp(Exit),
 }
 
 fn exit_words(exit: Exit) -> (i32, u8) {
@@ -630,6 +633,10 @@ impl FromKeeper {
                 let (b, flags) = exit_words(exit);
                 Head { b, flags, ..Head::of(76) }
             }
+            FromKeeper::NotUpgraded { why: NotUpgraded::GivenUp(exit) } => {
+                let (b, flags) = exit_words(exit);
+                Head { b, flags, ..Head::of(77) }
+            }
             FromKeeper::Lent { slot, end } => {
                 Head { slot: Some(slot), flags: end.code(), ..Head::of(75) }
             }
@@ -674,6 +681,7 @@ impl FromKeeper {
             73 => FromKeeper::Signalled { signal: u8::try_from(h.a).ok()? },
             74 => FromKeeper::NotUpgraded { why: NotUpgraded::Refused(h.b) },
             76 => FromKeeper::NotUpgraded { why: NotUpgraded::Died(exit_of(h.b, h.flags)?) },
+            77 => FromKeeper::NotUpgraded { why: NotUpgraded::GivenUp(exit_of(h.b, h.flags)?) },
             75 => FromKeeper::Lent { slot, end: End::from_code(h.flags)? },
             _ => return None,
         })
@@ -836,6 +844,7 @@ mod tests {
             FromKeeper::Signalled { signal: 15 },
             FromKeeper::NotUpgraded { why: NotUpgraded::Refused(8) },
             FromKeeper::NotUpgraded { why: NotUpgraded::Died(Exit::Status(83)) },
+            FromKeeper::NotUpgraded { why: NotUpgraded::GivenUp(Exit::Unknown) },
             FromKeeper::Lent { slot: SLOT, end: End::Spill },
         ] {
             assert_eq!(FromKeeper::decode(&message.encode()), Some(message));

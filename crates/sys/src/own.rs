@@ -84,7 +84,7 @@ impl Binary {
             Side::Child => {
                 let ready = rustix::process::setsid().is_ok() && keep(heirlooms, Kept::Open);
                 if ready {
-                    execute(self.0.as_raw_fd(), argv);
+                    execute(self.0.as_raw_fd(), argv.addresses());
                 }
                 // SAFETY: ends this process at once; nothing of it is to be torn down.
                 unsafe { libc::_exit(255) }
@@ -93,8 +93,9 @@ impl Binary {
         }
     }
 
-    /// Becomes it as it is; returns where that is refused. Async-signal-safe.
-    pub(crate) fn execute(&self, argv: &Argv) {
+    /// Becomes it with what is open; returns where that is refused. Async-signal-safe. `argv` is a list
+    /// of strings that ends with a null.
+    pub(crate) fn execute(&self, argv: *const *const c_char) {
         execute(self.0.as_raw_fd(), argv);
     }
 
@@ -102,7 +103,7 @@ impl Binary {
     /// numbers. Returns only why not; nothing has changed then.
     pub fn become_it(&self, argv: &Argv, heirlooms: &[BorrowedFd<'_>]) -> Errno {
         if keep(heirlooms, Kept::Open) {
-            execute(self.0.as_raw_fd(), argv);
+            execute(self.0.as_raw_fd(), argv.addresses());
         }
         let why = last_error();
         keep(heirlooms, Kept::Closed);
@@ -125,8 +126,8 @@ fn keep(fds: &[BorrowedFd<'_>], kept: Kept) -> bool {
 }
 
 /// Executes; returns where that is refused. Async-signal-safe.
-fn execute(binary: RawFd, argv: &Argv) {
-    let (empty, argv, flags) = (c"".as_ptr(), argv.addresses.as_ptr(), libc::AT_EMPTY_PATH);
+fn execute(binary: RawFd, argv: *const *const c_char) {
+    let (empty, flags) = (c"".as_ptr(), libc::AT_EMPTY_PATH);
     // SAFETY: the path is empty, the lists end with a null, and all live until the call is over.
     unsafe { libc::syscall(libc::SYS_execveat, binary, empty, argv, environ, flags) };
 }
@@ -185,7 +186,7 @@ fn run(binary: RawFd, argv: &Argv, channel: RawFd) -> ! {
         .and_then(|channel| place(channel, CHANNEL));
     if ready.is_ok() {
         signals::block(SignalSet::NONE);
-        execute(binary, argv);
+        execute(binary, argv.addresses());
     }
     // SAFETY: ends this process at once; nothing of it is to be torn down.
     unsafe { libc::_exit(255) }

@@ -88,6 +88,9 @@ pub struct Version {
     pub compatible: String,
     /// The process that was started as Upright: the one that signals are for.
     pub pid: Pid,
+    /// Why the binary of the last upgrade was given up again, in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given_up: Option<String>,
 }
 
 impl Version {
@@ -98,6 +101,7 @@ impl Version {
             version: String::from(env!("CARGO_PKG_VERSION")),
             compatible: String::from("init (upstart 1.13.2)"),
             pid,
+            given_up: None,
         }
     }
 }

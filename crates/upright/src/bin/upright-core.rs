@@ -35,6 +35,7 @@ fn role(mut arguments: Vec<CString>) -> i32 {
         }
         Some(b"--role=keeper") => sys::first::end_instead(upright::keeper::go_on(&arguments)),
         Some(b"--role=rehearse") => upright::keeper::rehearse(&arguments),
+        Some(b"--role=proof") => upright::keeper::be_proof(),
         Some(b"--role=try") => upright::trial::run(arguments.split_off(2)),
         Some(b"--role=run") => upright::run::run(arguments.split_off(2)),
         _ if is_supervisord(&arguments) => supervisord(arguments),

@@ -1,7 +1,7 @@
 //! One connection to the daemon: a call goes out, its answer comes in, whatever dies in between.
 
 use super::connect::{self, Address};
-use engine::control::answer::Answer;
+use engine::control::answer::{Answer, Version};
 use engine::control::call::{Call, Follow, Token};
 use engine::control::codec::{Continues, Inbox};
 use engine::control::fault::Fault;
@@ -75,10 +75,15 @@ impl Client {
                         _ => Err(Trouble::Lost(error)),
                     }
                 }
-                // The end of the connection is the answer: another binary is gone on in.
+                // The end of the connection is the answer: another binary is gone on in. What runs then
+                // says whether it is that one.
                 Err(Trouble::Lost(error)) if call == Call::Upgrade => {
                     self.reconnect(error)?;
-                    return Ok(Answer::Done);
+                    let runs = self.ask(Call::Version)?;
+                    let Answer::Version(Version { given_up: Some(why), .. }) = runs else {
+                        return Ok(Answer::Done);
+                    };
+                    return Err(Trouble::Fault(Fault::Unavailable(why)));
                 }
                 Err(Trouble::Lost(error)) => self.reconnect(error)?,
                 done => return done,

@@ -596,7 +596,10 @@ impl Daemon {
                 let view = self.engine.job_view(&self.known(&job).map_err(refused)?);
                 Ok(Answer::Usage(view.and_then(|view| view.usage)))
             }
-            Call::Version => Ok(Answer::Version(Version::own(sys::own::parent()))),
+            Call::Version => Ok(Answer::Version(Version {
+                given_up: self.upgrade_given_up.clone(),
+                ..Version::own(sys::own::parent())
+            })),
             Call::GetLogPriority => Ok(Answer::Priority(self.engine.level())),
             Call::LogPath(target, stream) => self.log_path(&target, stream),
             Call::Ask(..)

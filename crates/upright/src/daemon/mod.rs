@@ -167,6 +167,8 @@ struct Daemon {
     arguments: Vec<CString>,
     /// Another binary that is being tried.
     trial: Option<Trial>,
+    /// Why the one before was given up again, in a sentence.
+    upgrade_given_up: Option<String>,
     /// Slots whose leftovers are being ended.
     sweeping: BTreeMap<Slot, Signal>,
     /// Mains that have ended and whose groups, under these numbers, live on.

@@ -16,12 +16,13 @@ use super::rights::Accounts;
 use super::settings::{Settings, SYSTEM_ADDRESS};
 use super::shared::Shared;
 use super::talk::{Grade, Voice};
+use super::upgrade;
 use super::watching::Watching;
 use super::{Daemon, Seen, Standing, CONTROL, KEEPER, LOGGER, SESSION, TURN_CPU, WATCH};
 use crate::options::{Mode, Options, Startup};
 use engine::control::rights::Rights;
 use engine::journal::{undone, Record};
-use engine::keeper::{held, FromKeeper, Replaced, Scope, ToKeeper};
+use engine::keeper::{held, FromKeeper, NotUpgraded, Replaced, Scope, ToKeeper};
 use engine::machine::{self, Effect, Engine, Input, Level};
 use engine::names::EventName;
 use engine::process::{InstanceId, Role, Slot};
@@ -73,6 +74,8 @@ struct Told {
     keeper: engine::process::Pid,
     upgrades: u32,
     replaced: Replaced,
+    /// Another binary was the keeper and was given up.
+    given_up: Option<NotUpgraded>,
     held: BTreeMap<u32, OwnedFd>,
     logger: Option<OwnedFd>,
     table: Table,
@@ -94,6 +97,7 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, Refused>
     let mut daemon = nothing_yet(settings, link, epoll);
     let journal = told.held.remove(&held::JOURNAL);
     let anew = journal.is_none() && told.table.rows().next().is_none();
+    daemon.upgrade_given_up = told.given_up.map(upgrade::given_up);
     daemon.take_programs(&mut told.held);
     daemon.take_rights(&mut told.held);
     daemon.take_audit(&mut told.held);
@@ -120,6 +124,9 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, Refused>
             daemon.link.send(&ToKeeper::Quit { code: 1 }, &[]);
         }
         return Err(Refused::Start(why));
+    }
+    if let Some(why) = daemon.upgrade_given_up.as_ref().filter(|_| told.attempt == 0) {
+        daemon.say(Level::Error, why);
     }
     daemon.hear_all(std::mem::take(&mut told.news));
     Ok(daemon)
@@ -149,6 +156,7 @@ fn nothing_yet(settings: Settings, link: Link, epoll: Epoll) -> Daemon {
         lookups: Lookups::default(),
         arguments: Vec::new(),
         trial: None,
+        upgrade_given_up: None,
         sweeping: BTreeMap::new(),
         lingering: BTreeMap::new(),
         following: BTreeSet::new(),
@@ -190,6 +198,7 @@ impl Told {
             keeper: 0,
             upgrades: 0,
             replaced: Replaced::No,
+            given_up: None,
             held: BTreeMap::new(),
             logger: None,
             table: Table::default(),
@@ -245,8 +254,9 @@ impl Told {
             | FromKeeper::Stopped { .. }
             | FromKeeper::Exited { .. }
             | FromKeeper::OrphanExited { .. } => self.table.tell(&message),
+            FromKeeper::NotUpgraded { why } => self.given_up = Some(why),
             // Said to the daemon that asked.
-            FromKeeper::NotUpgraded { .. } | FromKeeper::Lent { .. } => {}
+            FromKeeper::Lent { .. } => {}
         }
     }
 }

@@ -155,19 +155,36 @@ impl Daemon {
 
 /// Returns why another binary is not gone on in, in words.
 pub(super) fn not_upgraded(why: NotUpgraded) -> String {
-    let how = match why {
+    match why {
         NotUpgraded::Refused(errno) => {
-            let why = words(&std::io::Error::from_raw_os_error(errno));
-            return format!("it cannot be executed: {why}");
+            format!("it cannot be executed: {}", words(&std::io::Error::from_raw_os_error(errno)))
         }
-        NotUpgraded::Died(Exit::Status(status)) => format!("it ended with status {status}"),
-        NotUpgraded::Died(Exit::Signal { signal, .. }) => match Signal::try_from(signal) {
+        NotUpgraded::Died(exit) => {
+            format!("it was to show that it can take the keeper's place, and {}", ended(exit))
+        }
+        // What a fault raises would have been its end; there is no other signal by which it is told.
+        NotUpgraded::GivenUp(exit) => {
+            format!("it took the keeper's place and could not do its work: {}", ended(exit))
+        }
+    }
+}
+
+/// Returns that another binary was gone on in and given up again, and why.
+pub(super) fn given_up(why: NotUpgraded) -> String {
+    let path =
+        own_path().map_or_else(|_| String::from("upgrade"), |path| path.display().to_string());
+    format!("{path}: {}; the old one goes on", not_upgraded(why))
+}
+
+fn ended(exit: Exit) -> String {
+    match exit {
+        Exit::Status(status) => format!("it ended with status {status}"),
+        Exit::Signal { signal, .. } => match Signal::try_from(signal) {
             Ok(signal) => format!("it was ended by {signal} signal"),
             Err(_) => format!("it was ended by signal {signal}"),
         },
-        NotUpgraded::Died(Exit::Unknown | Exit::OutOfMemory) => String::from("it ended"),
-    };
-    format!("it was to show that it can take the keeper's place, and {how}")
+        Exit::Unknown | Exit::OutOfMemory => String::from("it ended"),
+    }
 }
 
 /// Returns where this binary was, and another may be now.

@@ -9,7 +9,7 @@ use super::held::Heirs;
 use super::table::{Fate, Index, Row};
 use engine::keeper::{held, FromKeeper, HEAD};
 use engine::process::Slot;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use sys::spawn::Witness;
 use sys::{memfd, Errno};
 
@@ -42,6 +42,11 @@ impl Facts {
     pub fn resume(file: &OwnedFd) -> (Facts, Only) {
         let only = if memfd::lock(file) { Only::Yes } else { Only::No };
         (Facts(mine(file).ok()), only)
+    }
+
+    /// Returns the file.
+    pub fn file(&self) -> Option<BorrowedFd<'_>> {
+        self.0.as_ref().map(OwnedFd::as_fd)
     }
 
     /// Returns what the child of a row writes down.

@@ -3,6 +3,7 @@
 
 use super::facts::{self, Facts, Only};
 use super::held::Heirs;
+use super::probation::Fallen;
 use super::table::{Fate, Log, Resumed};
 use super::{Keeper, FOSTERED, REPORT, SETUP};
 use engine::handover::{Fault, Item, Items, Standing, Writer};
@@ -12,6 +13,7 @@ use std::collections::TryReserveError;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use sys::epoll::Interest;
+use sys::lifeline::Way;
 use sys::limits::Inherited;
 use sys::own::{Argv, Binary, Heirlooms};
 use sys::report::Report;
@@ -33,6 +35,8 @@ pub struct Identity {
     pub replaced: Replaced,
     /// Whether some processes may be no children of it.
     pub kin: Kin,
+    /// How the binary ended that it had gone on in and came back from, the last time that it tried.
+    pub given_up: Option<Exit>,
     /// What it was started with.
     pub arguments: Vec<CString>,
 }
@@ -69,9 +73,7 @@ pub enum Performance {
 /// Returns the arguments by which a binary of ours takes a role with a file: its descriptor, and the
 /// highest that is left beside it.
 pub fn arguments(role: &CStr, file: &OwnedFd, highest: RawFd) -> Argv {
-    let number = file.as_raw_fd();
-    let whereabouts = format!("{number}:{}", highest.max(number));
-    let whereabouts = CString::new(whereabouts).unwrap_or_default();
+    let whereabouts = whereabouts(file, highest);
     Argv::new(vec![c"upright-keeper".to_owned(), role.to_owned(), whereabouts])
 }
 
@@ -97,8 +99,7 @@ pub fn write_self(
     Ok(writer)
 }
 
-/// Ties PID 1 to the binary before it, until a daemon of this one asks for something: from then on there
-/// are processes that the one before knows nothing of.
+/// Ties PID 1 to the binary before it, which would find everything as it had left it.
 fn keep_way_back(
     mut items: Items<'_>,
     heirlooms: &mut Heirlooms,
@@ -116,16 +117,27 @@ fn keep_way_back(
         | Item::End { .. }
         | Item::Orphan { .. }
         | Item::Orphans { .. }
-        | Item::Held { .. } => None,
+        | Item::Held { .. }
+        | Item::Facts { .. } => None,
     });
     if kept.is_empty() {
         return;
     }
     let binary = previous.and_then(|fd| heirlooms.take(fd)).and_then(|fd| Binary::of(fd).ok());
     if let Some(binary) = binary {
-        let words = [c"upright-keeper", NEXT, whereabouts, BACK].map(CStr::to_owned);
-        sys::lifeline::tie(binary, Argv::new(words.to_vec()), kept);
+        sys::lifeline::tie(binary, Way::new(way_back(whereabouts), kept, 0));
     }
+}
+
+/// Returns the words that a binary is started with where it goes on after all.
+pub fn way_back(whereabouts: &CStr) -> Vec<CString> {
+    [c"upright-keeper", NEXT, whereabouts, BACK].map(CStr::to_owned).to_vec()
+}
+
+/// Returns where a file is found, as [`arguments`] says it: its descriptor, and the highest beside it.
+pub fn whereabouts(file: &OwnedFd, highest: RawFd) -> CString {
+    let number = file.as_raw_fd();
+    CString::new(format!("{number}:{}", highest.max(number))).unwrap_or_default()
 }
 
 impl Keeper {
@@ -144,7 +156,12 @@ impl Keeper {
     pub(super) fn left(&self) -> Result<OwnedFd, Errno> {
         let mut own = self.identity.clone();
         own.upgrades = own.upgrades.saturating_add(1);
-        let written = self.write_all(&own).map_err(|_| Errno::NOMEM);
+        self.write_down(&own)
+    }
+
+    /// Writes down all that there is, as that of a keeper like this.
+    pub(super) fn write_down(&self, own: &Identity) -> Result<OwnedFd, Errno> {
+        let written = self.write_all(own).map_err(|_| Errno::NOMEM);
         written.and_then(|writer| memfd::sealed(c"upright-handover", writer.bytes()))
     }
 
@@ -190,6 +207,9 @@ impl Keeper {
         for (key, fd) in self.held.all() {
             writer.add(&Item::Held { key, fd: fd.as_raw_fd() })?;
         }
+        if let Some(fd) = self.probation.as_ref().and(self.facts.file()) {
+            writer.add(&Item::Facts { fd: fd.as_raw_fd() })?;
+        }
         Ok(writer)
     }
 
@@ -209,7 +229,9 @@ impl Keeper {
             own.chain(logs).chain(self.table.ends_of(index).map(|(_, fd)| fd))
         });
         let peers = [&self.daemon, &self.logger].into_iter().filter_map(|peer| peer.channel());
-        rows.chain(peers).chain(self.held.all().map(|(_, fd)| fd)).chain([self.own.fd()])
+        let facts = self.probation.as_ref().and(self.facts.file());
+        let held = self.held.all().map(|(_, fd)| fd);
+        rows.chain(peers).chain(held).chain([self.own.fd()]).chain(facts)
     }
 
     /// Makes a keeper of what another has left; nothing where another has taken its place already.
@@ -233,13 +255,17 @@ impl Keeper {
         })?;
         keep_way_back(items.clone(), &mut heirlooms, kept, whereabouts);
         let mut keeper = Keeper::of_self(items.clone())?;
+        let fallen = match performance {
+            Performance::Back => Fallen::find(items.clone(), &mut heirlooms),
+            Performance::Real | Performance::Rehearsal => Fallen::default(),
+        };
         // In a rehearsal the other one lives, and has the place.
         let only = keeper.take_held(items.clone(), &mut heirlooms);
         if only == Only::No && performance != Performance::Rehearsal {
             return Ok(None);
         }
         for item in items {
-            keeper.take_item(item, &mut heirlooms);
+            keeper.take_item(fallen.put_right(item), &mut heirlooms);
         }
         keeper.leave_origin();
         Ok(Some(keeper))
@@ -251,6 +277,7 @@ impl Keeper {
             upgrades: 0,
             replaced: Replaced::No,
             kin: Kin::Own,
+            given_up: None,
             arguments: Vec::new(),
         };
         let (mut inherited, mut unread) = (Inherited::capture(), SignalSet::NONE);
@@ -275,7 +302,8 @@ impl Keeper {
                 | Item::Orphan { .. }
                 | Item::Orphans { .. }
                 | Item::Held { .. }
-                | Item::Previous { .. } => {}
+                | Item::Previous { .. }
+                | Item::Facts { .. } => {}
             }
         }
         let keeper = Keeper::bare(inherited, own).map_err(|errno| errno.to_string());
@@ -302,7 +330,8 @@ impl Keeper {
             | Item::Inherited { .. }
             | Item::Argument(_)
             | Item::Held { .. }
-            | Item::Previous { .. } => {}
+            | Item::Previous { .. }
+            | Item::Facts { .. } => {}
             Item::Peer { which, pid, channel } => {
                 let peer = if which == DAEMON { &mut self.daemon } else { &mut self.logger };
                 if let Some(channel) = heirlooms.take(channel).filter(|_| sys::wait::is_child(pid))

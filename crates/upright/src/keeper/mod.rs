@@ -10,6 +10,8 @@ pub(crate) mod handover;
 mod held;
 mod orphans;
 mod peer;
+mod probation;
+mod proof;
 mod rehearsal;
 mod requests;
 mod streams;
@@ -25,6 +27,8 @@ use handover::{Identity, Kin, Performance};
 use held::{Heirs, Held};
 use orphans::Orphans;
 use peer::{Again, Heard, Peer};
+use probation::Probation;
+pub use proof::wait as be_proof;
 pub use rehearsal::run as rehearse;
 use rehearsal::Rehearsal;
 use std::collections::VecDeque;
@@ -114,7 +118,15 @@ pub fn go_on(arguments: &[CString]) -> i32 {
     let left = arguments.get(2).map_or(c"", CString::as_c_str);
     let back = arguments.get(3).is_some_and(|word| word.as_c_str() == handover::BACK);
     let performance = if back { Performance::Back } else { Performance::Real };
-    match Keeper::resume(left, performance) {
+    let resumed = Keeper::resume(left, performance).map(|keeper| {
+        keeper.map(|mut keeper| {
+            let cause = arguments.get(4).map(|word| sys::lifeline::cause(word.to_bytes()));
+            keeper.identity.given_up = cause.filter(|_| back);
+            keeper.begin_probation();
+            keeper
+        })
+    });
+    match resumed {
         Ok(Some(mut keeper)) => match keeper.shown().run() {
             ANEW => {
                 let (inherited, own) = (keeper.inherited.clone(), keeper.identity.clone());
@@ -126,6 +138,7 @@ pub fn go_on(arguments: &[CString]) -> i32 {
         Ok(None) => 0,
         Err(why) => {
             sys::say::line(format_args!("upright: the keeper cannot go on: {why}"));
+            sys::lifeline::go_back();
             1
         }
     }
@@ -184,6 +197,8 @@ struct Keeper {
     unreaped: VecDeque<(Mono, Index, Slot)>,
     /// Another binary that shows that it can take over.
     rehearsal: Option<Rehearsal>,
+    /// The time in which the binary before would go on again.
+    probation: Option<Probation>,
     /// Why another binary could not be gone on in, until the daemon is told.
     not_upgraded: Option<NotUpgraded>,
     /// Ends that the daemon has asked for and was not lent yet.
@@ -220,6 +235,7 @@ impl Keeper {
             upgrades: 0,
             replaced: Replaced::No,
             kin: Kin::Own,
+            given_up: None,
             arguments,
         };
         let mut keeper = Keeper::bare(inherited, own)?;
@@ -265,6 +281,7 @@ impl Keeper {
             deadlines: VecDeque::new(),
             unreaped: VecDeque::new(),
             rehearsal: None,
+            probation: None,
             not_upgraded: None,
             to_lend: VecDeque::with_capacity(LEND_MAX),
             ending: None,
@@ -289,9 +306,11 @@ impl Keeper {
             self.cut_rehearsal();
             self.look_again();
             self.start_what_is_due();
+            self.keep_way_back();
             self.tell();
             self.pass();
             if self.reap_again && self.reap() {
+                self.keep_way_back();
                 self.tell();
                 self.pass();
             }
@@ -455,6 +474,7 @@ impl Keeper {
                     loop {
                         let (message, others) = ToKeeper::split(rest);
                         self.request(message, &mut received.fds);
+                        self.keep_way_back();
                         rest = others;
                         if rest.is_empty() {
                             break;
@@ -498,6 +518,7 @@ impl Keeper {
                         )
                         | None => {}
                     }
+                    self.keep_way_back();
                 }
                 Heard::Nothing => break,
                 Heard::End => {
@@ -612,7 +633,9 @@ impl Keeper {
         let ending = self.ending.map(|ending| ending.by);
         let look = (!self.unreaped.is_empty()).then(|| self.now + LOOK);
         let rehearsal = self.rehearsal.as_ref().map(|rehearsal| rehearsal.until);
-        let next = [daemon, logger, setup, ending, look, rehearsal].into_iter().flatten().min()?;
+        let probation = self.probation.as_ref().map(|probation| probation.until);
+        let next = [daemon, logger, setup, ending, look, rehearsal, probation];
+        let next = next.into_iter().flatten().min()?;
         Some(next.since(self.now).0)
     }
 }

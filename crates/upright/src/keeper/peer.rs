@@ -115,6 +115,12 @@ impl Peer {
         }
     }
 
+    /// Makes one that somebody plays who has the other end of this channel, and that is never started.
+    pub fn played(channel: OwnedFd) -> Peer {
+        let peer = Peer::new("nobody", 0, Argv::new(Vec::new()));
+        Peer { state: State::Over, channel: Some(channel), ..peer }
+    }
+
     /// Takes a process over that the keeper has started in another binary, and ends it: the next one
     /// is of this binary. What it has said is heard, for its end is.
     pub fn resume(&mut self, pid: Pid, channel: OwnedFd, epoll: &Epoll, now: Mono) {

@@ -1,5 +1,6 @@
 //! Before the keeper becomes another binary, that one shows in a child that it can: it is started as it
-//! would be, with all that would be left to it, and makes a keeper of that, which then does nothing.
+//! would be, with all that would be left to it, makes a keeper of that, and does with it what a keeper
+//! does (`proof`), in a table that is its own.
 //!
 //! What ends it there would have ended PID 1, and the machine with it.
 
@@ -28,13 +29,13 @@ pub struct Rehearsal {
     binary: Binary,
 }
 
-/// Plays the keeper that goes on with what another has left, up to where it would do something;
-/// returns the exit status.
+/// Plays the keeper that goes on with what another has left; returns the exit status.
 pub fn run(arguments: &[CString]) -> i32 {
     prepare();
     let left = arguments.get(2).map_or(c"", CString::as_c_str);
-    match Keeper::resume(left, Performance::Rehearsal) {
-        Ok(Some(_)) => i32::from(PASSED),
+    let resumed = Keeper::resume(left, Performance::Rehearsal);
+    match resumed.and_then(|keeper| keeper.map(|mut keeper| keeper.prove()).transpose()) {
+        Ok(Some(())) => i32::from(PASSED),
         Ok(None) => 1,
         Err(why) => {
             sys::say::line(format_args!("upright: the keeper could not go on: {why}"));

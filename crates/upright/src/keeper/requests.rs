@@ -31,7 +31,6 @@ impl Keeper {
     pub(super) fn request(&mut self, message: &[u8], fds: &mut Attached) {
         match ToKeeper::decode(message) {
             Some(ToKeeper::Spawn { slot, wants, pipe_owner, plan, route, errors }) => {
-                sys::lifeline::cut();
                 self.spawn(&Spawn { slot, wants, pipe_owner, plan, route, errors }, fds);
             }
             Some(ToKeeper::Signal { slot, signal, scope }) => self.signal(slot, signal, scope),
@@ -45,7 +44,6 @@ impl Keeper {
             Some(ToKeeper::Hold { key }) => self.hold(key, fds),
             Some(ToKeeper::Drop { key }) => self.held.drop(key),
             Some(ToKeeper::Ready) => {
-                sys::lifeline::cut();
                 self.daemon.ready();
                 self.identity.replaced = Replaced::No;
                 self.bulky = true;
@@ -249,6 +247,7 @@ impl Keeper {
     }
 
     fn quit(&mut self, code: i32) {
+        self.end_probation();
         self.held.drop_all();
         self.daemon.hang_up(&self.epoll);
         self.ending = Some(Ending { code, by: self.now + FINISH, finish: Finish::Untold });

@@ -4,7 +4,7 @@ use super::handover::Identity;
 use super::peer::Blocked;
 use super::table::Part;
 use super::{Finish, Keeper};
-use engine::keeper::{FromKeeper, LogWire, HEAD, TOGETHER};
+use engine::keeper::{FromKeeper, LogWire, NotUpgraded, HEAD, TOGETHER};
 use engine::process::Step;
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -13,6 +13,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 pub enum Stage {
     /// Nothing yet.
     Welcome,
+    /// Who it is; that another binary was given up is next.
+    GivenUp,
     /// Held descriptors are next.
     Held,
     /// Rows and orphans are next, then the end of the table.
@@ -35,6 +37,13 @@ impl Keeper {
             let attempt = self.daemon.early_deaths();
             let Identity { named, upgrades, replaced, .. } = self.identity;
             self.say(FromKeeper::Welcome { attempt, keeper: named, upgrades, replaced }, &[])?;
+            self.stage = Stage::GivenUp;
+        }
+        if self.stage == Stage::GivenUp {
+            if let Some(exit) = self.identity.given_up {
+                let why = NotUpgraded::GivenUp(exit);
+                self.say(FromKeeper::NotUpgraded { why }, &[])?;
+            }
             self.stage = Stage::Held;
         }
         if self.stage == Stage::Held {

@@ -49,8 +49,16 @@ const TESTS: &[Test] = &[
         fault::a_binary_that_would_die_as_pid_1_is_refused,
     ),
     compiled(
-        "a_binary_that_dies_of_a_fault_as_pid_1_gives_its_place_back",
-        fault::a_binary_that_dies_of_a_fault_as_pid_1_gives_its_place_back,
+        "a_binary_that_cannot_do_its_work_as_pid_1_gives_its_place_back",
+        fault::a_binary_that_cannot_do_its_work_as_pid_1_gives_its_place_back,
+    ),
+    compiled(
+        "a_binary_that_dies_as_pid_1_while_it_is_new_gives_its_place_back",
+        fault::a_binary_that_dies_as_pid_1_while_it_is_new_gives_its_place_back,
+    ),
+    compiled(
+        "how_a_process_ended_that_a_new_binary_has_reaped_is_known_to_the_one_before",
+        fault::how_a_process_ended_that_a_new_binary_has_reaped_is_known_to_the_one_before,
     ),
     test("a_session_makes_its_directories_and_nothing_of_it_survives", session::ends),
     test("run_exits_as_the_program_does", alone::codes),

@@ -91,10 +91,13 @@ pub(super) fn version(session: &mut Session<'_, '_>, _: &ArgMatches) -> Result<(
         session.world.print(&format!("command line: upright {own}\n"));
     }
     if let Some(Answer::Version(version)) = session.ask_in_words(Call::Version)? {
-        let Version { product, version, compatible, pid } = version;
+        let Version { product, version, compatible, pid, given_up } = version;
         let line =
             format!("running: {product} {version}, in place of {compatible}, process {pid}\n");
         session.world.print(&line);
+        if let Some(why) = given_up {
+            session.world.print(&format!("last upgrade: {why}\n"));
+        }
     }
     Ok(())
 }
