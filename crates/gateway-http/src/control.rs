@@ -3,7 +3,7 @@
 use crate::link::Link;
 use engine::control::answer::Answer;
 use engine::control::audit::Origin;
-use engine::control::call::{Call, Follow, Log, Token};
+use engine::control::call::{Back, Call, Follow, Log, Token};
 use engine::control::codec::{Continues, Inbox};
 use engine::control::command::Command;
 use engine::control::fault::Fault;
@@ -133,7 +133,7 @@ impl Control {
 
     /// Asks for a log's file; its descriptor comes along where it is there.
     pub async fn open_log(&self, log: Log) -> Result<(LogView, Option<File>), Fault> {
-        let call = Call::OpenLog(log);
+        let call = Call::OpenLog(log, Back::default());
         let until = Instant::now() + PATIENCE;
         loop {
             match self.exchange(std::slice::from_ref(&call)).await {

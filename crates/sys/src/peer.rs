@@ -86,9 +86,22 @@ pub enum Place<'a> {
 /// Reads what is there, and the first descriptor that came with it, close-on-exec. Zero bytes are the
 /// end.
 pub fn read(socket: impl AsFd, buffer: &mut [u8]) -> Result<(usize, Option<OwnedFd>), Errno> {
+    receive(socket, buffer, RecvFlags::DONTWAIT)
+}
+
+/// Reads as [`read`] does, and waits until there is something.
+pub fn await_read(socket: impl AsFd, buffer: &mut [u8]) -> Result<(usize, Option<OwnedFd>), Errno> {
+    receive(socket, buffer, RecvFlags::empty())
+}
+
+fn receive(
+    socket: impl AsFd,
+    buffer: &mut [u8],
+    waiting: RecvFlags,
+) -> Result<(usize, Option<OwnedFd>), Errno> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
+    let flags = RecvFlags::CMSG_CLOEXEC | waiting;
     let message = recvmsg(socket, &mut [IoSliceMut::new(buffer)], &mut ancillary, flags)?;
     let fds = ancillary.drain().find_map(|message| match message {
         RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),

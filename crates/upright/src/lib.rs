@@ -6,6 +6,7 @@ pub mod daemon;
 mod heir;
 pub mod keeper;
 pub mod logger;
+mod logplace;
 pub mod options;
 pub mod run;
 pub mod session;

@@ -104,6 +104,10 @@ pub enum Log {
     Own,
 }
 
+/// How many rotations ago a file was written to: 0 is the one that is written to now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Back(pub u16);
+
 /// A token that is to be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewToken {
@@ -191,7 +195,7 @@ pub enum Call {
     /// Forget a group of which nothing runs.
     RemoveGroup(Text),
     /// The file of a log, opened for reading: the answer brings its descriptor.
-    OpenLog(Log),
+    OpenLog(Log, Back),
     /// Empty a log.
     ClearLog(Log),
     /// How much was written to every log.
@@ -291,10 +295,9 @@ impl Call {
                 Params { token: token.clone(), ..ask_params(&request) }
             }
             Call::Status(target) | Call::Why(target) => target_params(target),
-            Call::LogPath(target, stream) => {
-                Params { stream: stream_param(*stream), ..target_params(target) }
-            }
-            Call::OpenLog(log) | Call::ClearLog(log) => log_params(log),
+            Call::LogPath(target, stream) => log_params(&Log::Of(target.clone(), *stream), 0),
+            Call::OpenLog(log, Back(back)) => log_params(log, *back),
+            Call::ClearLog(log) => log_params(log, 0),
             Call::List(job, listed) => {
                 Params { job: job.clone(), all: (*listed == Listed::All).then_some(true), ..none }
             }
@@ -351,13 +354,14 @@ impl Call {
     }
 }
 
-fn log_params(log: &Log) -> Params {
-    match log {
+fn log_params(log: &Log, back: u16) -> Params {
+    let params = match log {
         Log::Of(target, stream) => {
             Params { stream: stream_param(*stream), ..target_params(target) }
         }
         Log::Own => Params::default(),
-    }
+    };
+    Params { back: (back != 0).then_some(back), ..params }
 }
 
 fn target_params(target: &Target) -> Params {
@@ -414,7 +418,7 @@ fn scope_params(scope: &EnvScope) -> Params {
 /// Turns parameters into the call of a row, whose `decode` this is for most.
 pub(super) mod decode {
     use super::{
-        log, needed, priority, scope, stream, target, wait, Box, Call, Clash, Digest, Fault,
+        log, needed, priority, scope, stream, target, wait, Back, Box, Call, Clash, Digest, Fault,
         Follow, Intent, Lasting, Listed, NewToken, Params, Request, Role, ShutdownKind, Signal,
     };
     use alloc::format;
@@ -636,7 +640,7 @@ pub(super) mod decode {
     }
 
     pub(crate) fn open_log(p: Params) -> Result<Call, Fault> {
-        Ok(Call::OpenLog(log(&p)?))
+        Ok(Call::OpenLog(log(&p)?, Back(p.back.unwrap_or_default())))
     }
 
     pub(crate) fn clear_log(p: Params) -> Result<Call, Fault> {

@@ -183,6 +183,7 @@ const INSTANCE: Parameter = Parameter { name: "instance", needed: false };
 const WAIT: Parameter = Parameter { name: "wait", needed: false };
 const TOKEN: Parameter = Parameter { name: "token", needed: false };
 const STREAM: Parameter = Parameter { name: "stream", needed: false };
+const BACK: Parameter = Parameter { name: "back", needed: false };
 const ADDRESS: Parameter = Parameter { name: "address", needed: true };
 const TARGET: &[Parameter] = &[JOB, ENV, INSTANCE];
 const CHANGE: &[Parameter] = &[JOB, ENV, INSTANCE, WAIT, TOKEN];
@@ -693,7 +694,7 @@ pub const COMMANDS: &[Row] = &[
         touch: Touch::Reads,
         right: "read the output of jobs",
         replies: Replies::AtOnce,
-        parameters: &[ANY_JOB, ENV, INSTANCE, STREAM],
+        parameters: &[ANY_JOB, ENV, INSTANCE, STREAM, BACK],
         help: "Opens the file that a job's output is written to, and sends it along.",
         decode: decode::open_log,
     },

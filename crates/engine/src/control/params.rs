@@ -61,6 +61,8 @@ pub(super) struct Params {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) stream: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) back: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) input: Option<Text>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) digest: Option<String>,
@@ -103,6 +105,7 @@ impl Params {
             ("intent", self.intent.is_some()),
             ("runtime", self.runtime.is_some()),
             ("stream", self.stream.is_some()),
+            ("back", self.back.is_some()),
             ("input", self.input.is_some()),
             ("digest", self.digest.is_some()),
             ("role", self.role.is_some()),
@@ -185,6 +188,7 @@ impl Params {
             "intent" => self.intent = map.next_value()?,
             "runtime" => self.runtime = map.next_value()?,
             "stream" => self.stream = map.next_value()?,
+            "back" => self.back = map.next_value()?,
             "input" => self.input = map.next_value()?,
             "digest" => self.digest = map.next_value()?,
             "role" => self.role = map.next_value()?,

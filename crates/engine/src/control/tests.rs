@@ -2,7 +2,7 @@
 //! harm.
 
 use super::answer::{Answer, Version};
-use super::call::{Call, Clash, EnvScope, Follow, Listed, Log, NewToken, Token};
+use super::call::{Back, Call, Clash, EnvScope, Follow, Listed, Log, NewToken, Token};
 use super::codec::{Continues, Inbox, TooLong, FRAME_MAX, MESSAGE_MAX};
 use super::command::{Command, Replies, COMMANDS};
 use super::conversation::{Conversation, OUT_MAX};
@@ -123,8 +123,8 @@ fn sample_calls() -> Vec<Call> {
         Call::Outputs,
         Call::LogPath(by_env.clone(), Stream::Stdout),
         Call::LogPath(by_env.clone(), Stream::Stderr),
-        Call::OpenLog(Log::Of(by_env.clone(), Stream::Stderr)),
-        Call::OpenLog(Log::Own),
+        Call::OpenLog(Log::Of(by_env.clone(), Stream::Stderr), Back(0)),
+        Call::OpenLog(Log::Own, Back(3)),
         Call::ClearLog(Log::Of(by_env, Stream::Stdout)),
         Call::ClearLog(Log::Own),
         Call::LogCounts,

@@ -263,7 +263,7 @@ impl Daemon {
             Call::GetLogPriority => Answer::Priority(Level::TABLE[usize::from(choice % 6)].0),
             Call::SendInput(_, input) => Answer::Taken(input.len() as u64),
             Call::LogPath(..) => Answer::Path(text),
-            Call::OpenLog(_) => Answer::Log(LogView { path: text, state: LogState::Missing }),
+            Call::OpenLog(..) => Answer::Log(LogView { path: text, state: LogState::Missing }),
             Call::LogCounts => Answer::Counts(Vec::new()),
             Call::Configured => self.configured(&job),
             Call::GetEnv(EnvScope::Global, name) => {

@@ -2,17 +2,21 @@
 
 use super::connect::{self, Address};
 use engine::control::answer::{Answer, Version};
-use engine::control::call::{Call, Follow, Token};
+use engine::control::call::{Back, Call, Follow, Log, Token};
 use engine::control::codec::{Continues, Inbox};
 use engine::control::fault::Fault;
 use engine::control::notice::Notice;
 use engine::machine::request::Request;
 use engine::machine::ShutdownKind;
+use engine::view::LogView;
 use std::fmt;
+use std::fs::File;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
+use sys::Errno;
 
 /// How long a lost connection is tried again.
 pub const RECONNECT: Duration = Duration::from_secs(10);
@@ -24,6 +28,8 @@ const PAUSE_MAX: Duration = Duration::from_millis(250);
 pub struct Client {
     stream: UnixStream,
     inbox: Inbox,
+    /// The last descriptor that came.
+    file: Option<OwnedFd>,
     address: Address,
     uid: u32,
     patience: Duration,
@@ -52,7 +58,8 @@ impl fmt::Display for Trouble {
 impl Client {
     /// Returns a client that talks over `stream`, which leads to `address`.
     pub fn new(stream: UnixStream, address: Address, uid: u32) -> Client {
-        Client { stream, inbox: Inbox::default(), address, uid, patience: RECONNECT }
+        let inbox = Inbox::default();
+        Client { stream, inbox, file: None, address, uid, patience: RECONNECT }
     }
 
     /// Sets how long a lost connection is tried again.
@@ -88,6 +95,16 @@ impl Client {
                 Err(Trouble::Lost(error)) => self.reconnect(error)?,
                 done => return done,
             }
+        }
+    }
+
+    /// Asks for a log's file, as it was so many rotations ago: the daemon opens it, so that who is granted
+    /// a look needs no right over the file. No file where there is none.
+    pub fn open_log(&mut self, log: Log, back: Back) -> Result<(LogView, Option<File>), Trouble> {
+        self.file = None;
+        match self.ask(Call::OpenLog(log, back))? {
+            Answer::Log(view) => Ok((view, self.file.take().map(File::from))),
+            _ => Err(Trouble::Lost(io::ErrorKind::InvalidData.into())),
         }
     }
 
@@ -166,11 +183,14 @@ impl Client {
                 }
                 None => {}
             }
-            match self.stream.read(&mut buffer) {
-                Ok(0) => return Err(Trouble::Lost(io::ErrorKind::UnexpectedEof.into())),
-                Ok(length) => self.inbox.feed(buffer.get(..length).unwrap_or_default()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(Trouble::Lost(error)),
+            match sys::peer::await_read(&self.stream, &mut buffer) {
+                Ok((0, _)) => return Err(Trouble::Lost(io::ErrorKind::UnexpectedEof.into())),
+                Ok((length, file)) => {
+                    self.inbox.feed(buffer.get(..length).unwrap_or_default());
+                    self.file = file.or(self.file.take());
+                }
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(Trouble::Lost(errno.into())),
             }
         }
     }
@@ -230,7 +250,9 @@ pub mod fake {
     use engine::control::fault::Fault;
     use engine::control::notice::Notice;
     use engine::control::rights::{Caller, Peer, Rights, Sight};
+    use std::fs::File;
     use std::io::{Read, Write};
+    use std::os::fd::AsFd;
     use std::os::linux::net::SocketAddrExt;
     use std::os::unix::net::{SocketAddr, UnixListener};
     use std::sync::atomic::{AtomicU32, Ordering};
@@ -240,6 +262,8 @@ pub mod fake {
     pub enum Act {
         /// Answers.
         Answer(Result<Answer, Fault>),
+        /// Answers, and sends a file along.
+        Lend(Answer, File),
         /// Sends bytes as they are.
         Send(Vec<u8>),
         /// Sends notices; the stream stays open for the acts that follow.
@@ -301,6 +325,11 @@ pub mod fake {
                 }
                 match script.next().unwrap() {
                     Act::Answer(answer) => conversation.answer(answer, &mut out),
+                    Act::Lend(answer, file) => {
+                        conversation.answer(Ok(answer), &mut out);
+                        sys::seqpacket::send(&stream, &[&out], &[file.as_fd()]).unwrap();
+                        continue;
+                    }
                     Act::Send(bytes) => out = bytes,
                     Act::Tell(notices) => {
                         notices.iter().for_each(|notice| conversation.notice(notice, &mut out));

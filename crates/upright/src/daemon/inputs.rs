@@ -426,7 +426,7 @@ impl Daemon {
                 return;
             }
             Call::SendInput(target, input) => return self.send_input(id, &target, input),
-            Call::OpenLog(log) => return self.open_log(id, &log),
+            Call::OpenLog(log, back) => return self.open_log(id, &log, back),
             Call::ClearLog(log) => return self.clear_log(id, &log),
             Call::LogCounts => return self.count_logs(id),
             Call::Configured => self.configured(),
@@ -604,7 +604,7 @@ impl Daemon {
             Call::LogPath(target, stream) => self.log_path(&target, stream),
             Call::Ask(..)
             | Call::SendInput(..)
-            | Call::OpenLog(_)
+            | Call::OpenLog(..)
             | Call::ClearLog(_)
             | Call::LogCounts
             | Call::Configured

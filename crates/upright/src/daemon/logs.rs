@@ -4,7 +4,7 @@
 use super::connections::ConnectionId;
 use super::{outputs, Daemon};
 use engine::control::answer::Answer;
-use engine::control::call::Log;
+use engine::control::call::{Back, Log};
 use engine::control::fault::Fault;
 use engine::logroute::{Count, ToLogger};
 use engine::names::{InstanceName, JobName};
@@ -71,8 +71,8 @@ impl Logs {
 
 impl Daemon {
     /// Has a log opened for a client.
-    pub(super) fn open_log(&mut self, client: ConnectionId, log: &Log) {
-        match self.place_of(log) {
+    pub(super) fn open_log(&mut self, client: ConnectionId, log: &Log, back: Back) {
+        match self.place_of(log).and_then(|place| self.place_back(log, back, place)) {
             Ok((path, absent)) => self.ask_logger(client, Asked::Open(path, absent)),
             Err(fault) => self.connections.answer(client, Err(fault)),
         }
@@ -117,6 +117,36 @@ impl Daemon {
             false => LogState::Missing,
         };
         Ok((Text::from(path.as_os_str().as_bytes()), absent))
+    }
+
+    /// Returns where a log was that many rotations ago. Only what is kept of this log is told: another file
+    /// may have such a name.
+    fn place_back(
+        &self,
+        log: &Log,
+        back: Back,
+        now: (Text, LogState),
+    ) -> Result<(Text, LogState), Fault> {
+        let kept = match log {
+            Log::Of(target, stream) => {
+                let (job, _) =
+                    self.engine.find(target).map_err(|refusal| Fault::refused(&refusal, None))?;
+                let spec = self.engine.spec(&job);
+                spec.map_or(0, |spec| outputs::kept(&self.settings, &spec.attrs.log, *stream))
+            }
+            Log::Own => 0,
+        };
+        match back {
+            Back(0) => Ok(now),
+            Back(number) if u32::from(number) <= kept => {
+                let path = Text::from([now.0.bytes(), format!(".{number}").as_bytes()].concat());
+                Ok((path, LogState::Missing))
+            }
+            Back(number) => {
+                let why = format!("{}.{number} is no log: {kept} old ones are kept", now.0);
+                Err(Fault::refusal("no-log", why))
+            }
+        }
     }
 
     fn ask_logger(&mut self, client: ConnectionId, what: Asked) {

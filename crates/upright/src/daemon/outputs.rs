@@ -1,6 +1,7 @@
 //! Where the outputs of jobs go: files named, their owners looked up, routes written.
 
-use super::settings::{log_file, Settings};
+use super::settings::Settings;
+use crate::logplace;
 use crate::options::Mode;
 use engine::logroute::{self, Forward, LogFile, LogRoute};
 use engine::machine::SpawnOrder;
@@ -94,8 +95,8 @@ fn usual(settings: &Settings, job: &JobSpec, instance: &[u8], stream: Stream) ->
     let directory = settings.logdir.as_ref()?;
     let job = job.name.text().bytes();
     Some(match stream {
-        Stream::Stdout => log_file(directory, job, instance),
-        Stream::Stderr => log_file(directory, &[job, b".stderr"].concat(), instance),
+        Stream::Stdout => logplace::file(directory, job, instance),
+        Stream::Stderr => logplace::file(directory, &[job, b".stderr"].concat(), instance),
     })
 }
 
@@ -103,6 +104,16 @@ fn usual(settings: &Settings, job: &JobSpec, instance: &[u8], stream: Stream) ->
 pub fn rotation(settings: &Settings, policy: &LogPolicy) -> (u64, u32) {
     let (size, count) = settings.options.log_rotate.unwrap_or((ROTATE_SIZE, ROTATE_COUNT));
     (policy.rotate_size.unwrap_or(size), policy.rotate_count.unwrap_or(count))
+}
+
+/// Returns how many old files are kept of an output.
+pub fn kept(settings: &Settings, job: &LogPolicy, stream: Stream) -> u32 {
+    let (_, count) = rotation(settings, job);
+    let own = match stream {
+        Stream::Stdout => None,
+        Stream::Stderr => job.errors.as_ref().and_then(|errors| errors.rotate_count),
+    };
+    own.unwrap_or(count)
 }
 
 /// Splits `USER[:GROUP]`.

@@ -2,6 +2,7 @@
 
 use super::autologs::AutoLogs;
 use crate::keeper::handover::Kin;
+use crate::logplace;
 use crate::options::{Inherit, Mode, Options};
 use crate::session::{self, FIRST};
 use crate::supervisord::options::Given;
@@ -268,7 +269,7 @@ fn audit(options: &Options, keeper: Pid) -> Option<PathBuf> {
     }
     let own = options.mode == Mode::System;
     let directory = logdir(options, keeper).filter(|_| own);
-    directory.map(|directory| log_file(&directory, b"upright/audit", b""))
+    directory.map(|directory| logplace::file(&directory, b"upright/audit", b""))
 }
 
 /// Returns the directory of log files. Source: spec 9.
@@ -293,9 +294,9 @@ fn logdir(options: &Options, keeper: Pid) -> Option<PathBuf> {
         return None;
     }
     let usual = || match options.mode {
-        Mode::System => Some(PathBuf::from("/var/log/upstart")),
-        Mode::User => Some(cache().join("upstart")),
-        Mode::Up => Some(cache().join("upright/log")),
+        Mode::System => Some(PathBuf::from(logplace::SYSTEM)),
+        Mode::User => Some(cache().join(logplace::SESSION)),
+        Mode::Up => Some(cache().join(logplace::UP)),
         // Each program says where its own goes.
         Mode::Supervisord => None,
     };
@@ -304,47 +305,4 @@ fn logdir(options: &Options, keeper: Pid) -> Option<PathBuf> {
 
 fn cache() -> PathBuf {
     variable("XDG_CACHE_HOME").map_or_else(|| home().join(".cache"), PathBuf::from)
-}
-
-/// Returns the file of an instance's output. Source: spec 9: slashes become `_`. A name that the
-/// file system would not take is cut, and told apart by a checksum of the whole.
-pub fn log_file(directory: &Path, job: &[u8], instance: &[u8]) -> PathBuf {
-    const LONGEST: usize = 255;
-    let mut name: Vec<u8> = job.to_vec();
-    if !instance.is_empty() {
-        name.push(b'-');
-        name.extend_from_slice(instance);
-    }
-    for byte in &mut name {
-        if *byte == b'/' {
-            *byte = b'_';
-        }
-    }
-    // Room for ".log", and for ".NN" of rotated files.
-    if name.len() + 4 + 6 > LONGEST {
-        let sum = name.iter().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
-            (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-        });
-        name.truncate(LONGEST - 4 - 6 - 17);
-        name.extend_from_slice(format!("-{sum:016x}").as_bytes());
-    }
-    name.extend_from_slice(b".log");
-    directory.join(OsString::from_vec(name))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn log_files_are_named_as_upstart_named_them_and_long_names_are_cut() {
-        let name = |job: &str, instance: &str| {
-            log_file(Path::new("/l"), job.as_bytes(), instance.as_bytes())
-        };
-        assert_eq!(name("web", ""), Path::new("/l/web.log"));
-        assert_eq!(name("sub/l", "a/b"), Path::new("/l/sub_l-a_b.log"));
-        let (a, b) = (name("x", &"a".repeat(4000)), name("x", &("a".repeat(3999) + "b")));
-        assert_ne!(a, b);
-        assert!(a.file_name().is_some_and(|name| name.len() <= 249));
-    }
 }

@@ -59,7 +59,7 @@ impl Daemon {
             | Call::Events(..)
             | Call::Outputs
             | Call::LogPath(..)
-            | Call::OpenLog(_)
+            | Call::OpenLog(..)
             | Call::ClearLog(_)
             | Call::LogCounts
             | Call::Configured

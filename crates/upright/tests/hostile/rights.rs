@@ -38,6 +38,10 @@ fn write(file: &Path, text: &str) {
 
 /// Runs the command line as a user with these other groups.
 fn as_user(world: &World, user: &str, groups: &str, arguments: &[&str]) -> Output {
+    user_command(world, user, groups, arguments).output().unwrap()
+}
+
+fn user_command(world: &World, user: &str, groups: &str, arguments: &[&str]) -> Command {
     let program = world.dir.join("upright");
     if !program.exists() {
         fs::copy(env!("CARGO_BIN_EXE_upright"), &program).unwrap();
@@ -46,15 +50,15 @@ fn as_user(world: &World, user: &str, groups: &str, arguments: &[&str]) -> Outpu
         "" => String::from("--clear-groups"),
         groups => format!("--groups={groups}"),
     };
-    let ran = Command::new("setpriv")
+    let mut command = Command::new("setpriv");
+    command
         .args([&format!("--reuid={user}"), &format!("--regid={user}"), &groups])
         .arg(program)
         .args(arguments)
         .current_dir("/")
         .env("UPRIGHT_SOCKET", world.socket())
-        .env_remove("UPSTART_SESSION")
-        .output();
-    ran.unwrap()
+        .env_remove("UPSTART_SESSION");
+    command
 }
 
 fn may(world: &World, user: &str, groups: &str, arguments: &[&str]) {
@@ -97,6 +101,59 @@ fn users_and_groups_may_do_what_the_file_grants_and_no_more() {
     may_not(&world, "1", "", &["stop", "web", "ID=1"]);
     may(&world, USER, "", &["stop", "web", "ID=1"]);
     world.check(&before);
+}
+
+#[test]
+fn who_may_look_reads_the_log_of_a_job_though_not_its_file_and_for_as_long_as_they_may() {
+    let lines = format!("look user {USER} talker\n");
+    let Some(world) = start("rights-log", &lines) else { return };
+    let words = world.dir.join("words");
+    assert!(Command::new("mkfifo").arg(&words).status().unwrap().success());
+    let script = format!("read word; do echo $word; done <> {}", words.display());
+    world
+        .write("talker.conf", &format!("log mode 0600\nexec sh -c 'echo first; while {script}'\n"));
+    assert_eq!(world.run(&["initctl", "reload-configuration"]).0, 0);
+    assert_eq!(world.run(&["start", "talker"]).0, 0);
+    let log = world.dir.join("log/talker.log");
+    eventually("the log", || fs::read_to_string(&log).ok().filter(|text| text == "first\n"));
+    assert_eq!(fs::metadata(&log).unwrap().permissions().mode() & 0o7777, 0o600);
+    let ran = as_user(&world, USER, "", &["log", "talker"]);
+    assert_eq!((ran.stdout.as_slice(), ran.status.code()), (&b"first\n"[..], Some(0)), "{ran:?}");
+    let ran = as_user(&world, USER, "", &["why", "talker"]);
+    assert!(String::from_utf8_lossy(&ran.stdout).contains("  | first\n"), "{ran:?}");
+    let said = may_not(&world, "12346", "", &["log", "talker"]);
+    assert!(said.contains("nothing grants you `look' over talker"), "{said}");
+
+    let mut following = user_command(&world, USER, "", &["log", "-f", "talker"]);
+    let followed = world.dir.join("followed");
+    let file = |path: &Path| fs::File::create(path).unwrap();
+    let refusal = world.dir.join("refusal");
+    following.stdout(file(&followed)).stderr(file(&refusal));
+    let mut following = following.spawn().unwrap();
+    let reads = |expected: &str| {
+        eventually(&format!("{expected:?} is read"), || {
+            fs::read_to_string(&followed).ok().filter(|text| text == expected)
+        });
+    };
+    reads("first\n");
+    fs::write(&words, "second\n").unwrap();
+    reads("first\nsecond\n");
+    fs::rename(&log, world.dir.join("log/talker.old")).unwrap();
+    fs::write(&words, "third\n").unwrap();
+    reads("first\nsecond\nthird\n");
+    // Another daemon is asked then.
+    let daemon = world.daemon();
+    sys::pidfd::send(sys::pidfd::open(daemon).unwrap(), Signal::KILL).unwrap();
+    eventually("another daemon", || (world.daemon() != daemon).then_some(()));
+    fs::write(&words, "fourth\n").unwrap();
+    reads("first\nsecond\nthird\nfourth\n");
+    assert!(following.try_wait().unwrap().is_none(), "it goes on");
+    write(&world.dir.join("upright.rights"), "");
+    assert_eq!(world.run(&["initctl", "reload-configuration"]).0, 0);
+    let ended = eventually("following ends", || following.try_wait().unwrap());
+    let said = fs::read_to_string(&refusal).unwrap();
+    assert!(said.contains("You do not have permission to read the output of jobs"), "{said}");
+    assert_eq!(ended.code(), Some(1));
 }
 
 #[test]

@@ -1,10 +1,18 @@
 //! `upright log`: what a job wrote, read from its file.
+//!
+//! The daemon has the file opened and sends its descriptor: who is granted a look at a job needs no right
+//! over the file. Where there is no daemon, it is opened by its path, as far as the user may.
 
-use super::{target, Exit, Form, Session};
+use super::follower::{End, Follower};
+use super::{target, About, Exit, Form, Session};
+use crate::cli::client::{Client, Trouble};
 use crate::cli::connect;
+use crate::logplace;
 use clap::ArgMatches;
 use engine::control::answer::Answer;
-use engine::control::call::Call;
+use engine::control::call::{Back, Call, Log};
+use engine::control::fault::Fault;
+use engine::machine::request::{Target, Which};
 use engine::process::Stream;
 use engine::text::Text;
 use shown::words::printable;
@@ -12,13 +20,13 @@ use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How many bytes are read at once.
-const CHUNK: usize = 64 * 1024;
+pub(super) const CHUNK: usize = 64 * 1024;
 
 /// How many bytes from the end of a file are searched for the last lines.
 const TAIL_MAX: u64 = 16 * 1024 * 1024;
@@ -26,32 +34,21 @@ const TAIL_MAX: u64 = 16 * 1024 * 1024;
 /// How many bytes of output are quoted at most.
 const QUOTED_MAX: usize = 8 * 1024;
 
-/// How often a followed file is looked at: often enough for eyes, at two system calls a look.
-const LOOK: Duration = Duration::from_millis(100);
-
 pub(super) fn log(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result<(), Exit> {
     let target = target(session, matches)?;
     let name = printable(&target.job.lossy());
-    let Answer::Path(path) = session.ask(Call::LogPath(target, Stream::Stdout))? else {
-        return Ok(());
-    };
-    let path = PathBuf::from(OsStr::from_bytes(path.bytes()));
+    let about = About::of(&Call::LogPath(target.clone(), Stream::Stdout));
+    let mut files = files(session, target)?;
     let follow = matches.get_flag("follow");
     let lines = matches.get_one::<usize>("lines").copied().unwrap_or(10);
-    let failed = |session: &mut Session<'_, '_>, error: &io::Error| {
-        let why = connect::words(error);
-        session.world.say(&format!("{name}: cannot read {}: {why}", path.display()));
-        Exit::Failed
-    };
-    let begun = match begin(&path, lines) {
+    let begun = match begin(&mut files, lines) {
         Ok(begun) => begun,
-        Err(error) => return Err(failed(session, &error)),
+        Err(error) => return Err(failed(session, &name, &files.path, error, &about)),
     };
     if begun.file.is_none() && !follow {
-        session.world.say(&format!("{name}: has written nothing yet ({})", path.display()));
+        session.world.say(&format!("{name}: has written nothing yet ({})", files.path.display()));
         return Ok(());
     }
-    let mut follower = Follower { path: path.clone(), file: begun.file, offset: begun.end };
     let mut sink = Sink { form: session.form, out: session.world.out, line: Vec::new() };
     if sink.take(&begun.tail).is_err() {
         return Ok(());
@@ -60,20 +57,171 @@ pub(super) fn log(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result
         let _ = sink.finish();
         return Ok(());
     }
-    loop {
-        match follower.look(&mut sink) {
-            Ok(()) => std::thread::sleep(LOOK),
-            // Nobody reads any more.
-            Err(Look::Write) => return Ok(()),
-            Err(Look::Read(error)) => return Err(failed(session, &error)),
+    let mut files = files.hastily();
+    let mut follower = Follower::begin(begun.file, begun.end);
+    let ended = follower.follow(&mut || files.open(Back(0)), &mut sink);
+    match ended {
+        // Nobody reads any more.
+        End::Write => Ok(()),
+        End::Open(error) => Err(failed(session, &name, &files.path, error, &about)),
+        End::Read(error) => Err(failed(session, &name, &files.path, Unread::Kernel(error), &about)),
+    }
+}
+
+fn failed(
+    session: &mut Session<'_, '_>,
+    name: &str,
+    path: &Path,
+    error: Unread,
+    about: &About,
+) -> Exit {
+    match error {
+        Unread::Daemon(trouble) => session.trouble(trouble, about),
+        Unread::Kernel(error) => {
+            let why = connect::words(&error);
+            session.world.say(&format!("{name}: cannot read {}: {why}", path.display()));
+            Exit::Failed
         }
     }
 }
 
-/// Returns the last lines of a file of output; nothing where it is not there or not ours to read.
-pub(super) fn last(path: &Path, lines: usize) -> Option<Text> {
-    let tail = begin(path, lines).ok()?.tail;
+/// Returns the last lines of what a job wrote; nothing where it is not there or not ours to read.
+pub(super) fn last(client: Client, target: Target, lines: usize) -> Option<Text> {
+    let mut files = Files::of(client, target);
+    let tail = begin(&mut files, lines).ok()?.tail;
     Some(Text::from(tail.get(tail.len().saturating_sub(QUOTED_MAX)..).unwrap_or_default()))
+}
+
+/// Finds the files of a log: by the daemon, or where there is none where they usually are.
+fn files(session: &mut Session<'_, '_>, target: Target) -> Result<Files, Exit> {
+    let places = connect::places(session.world, session.socket.as_deref());
+    let usual = matches!(places, Ok(connect::Places::Usual(_)));
+    let found = places.ok().and_then(|places| connect::find(places, session.world.uid).ok());
+    if let Some((stream, address)) = found {
+        return Ok(Files::of(Client::new(stream, address, session.world.uid), target));
+    }
+    match left(session, &target).filter(|_| usual) {
+        Some(path) => {
+            let shown = path.display();
+            session.world.say(&format!("upright: no Upright answers; this is what {shown} has"));
+            Ok(Files { source: Source::Path, path })
+        }
+        // It says what was tried.
+        None => session.client().map(|client| Files::of(client, target)),
+    }
+}
+
+/// Returns the log that an Upright left which does not run any more, where it is where logs usually are.
+fn left(session: &Session<'_, '_>, target: &Target) -> Option<PathBuf> {
+    let variable = |name| session.world.variable(name).map(OsString::from_vec).map(PathBuf::from);
+    let cache = || {
+        let home = variable("HOME").map(|home| home.join(".cache"));
+        variable("XDG_CACHE_HOME").or(home)
+    };
+    let directories = match session.world.uid {
+        0 => vec![Some(PathBuf::from(logplace::SYSTEM))],
+        _ => vec![cache().map(|cache| cache.join(logplace::SESSION))],
+    };
+    let up = cache().map(|cache| cache.join(logplace::UP));
+    let said = variable("UPSTART_LOGDIR");
+    let all = std::iter::once(said).chain(directories).chain([up]).flatten();
+    let instance = match &target.which {
+        Which::Named(name) => name.text().bytes(),
+        Which::Env(_) => &[],
+    };
+    let file = |directory: PathBuf| logplace::file(&directory, target.job.bytes(), instance);
+    all.map(file).find(|path| path.is_file())
+}
+
+/// Why a log cannot be read.
+#[derive(Debug)]
+pub(super) enum Unread {
+    /// The daemon says so.
+    Daemon(Trouble),
+    /// The kernel says so.
+    Kernel(io::Error),
+}
+
+/// The files of a log.
+struct Files {
+    source: Source,
+    /// Where the one is that is written to.
+    path: PathBuf,
+}
+
+/// Who opens them.
+enum Source {
+    /// The daemon.
+    Daemon(Box<Client>, Target),
+    /// We do.
+    Path,
+}
+
+impl Files {
+    fn of(client: Client, target: Target) -> Files {
+        Files { source: Source::Daemon(Box::new(client), target), path: PathBuf::new() }
+    }
+
+    /// Opens the file that was written to so many rotations ago; nothing where there is none. What the
+    /// daemon cannot do now is done by the path; what it refuses is refused.
+    fn open(&mut self, back: Back) -> Result<Option<File>, Unread> {
+        let Source::Daemon(client, target) = &mut self.source else { return self.by_path(back) };
+        let log = Log::Of(target.clone(), Stream::Stdout);
+        match client.open_log(log, back) {
+            Ok((view, file)) => {
+                if back == Back(0) {
+                    self.path = PathBuf::from(OsStr::from_bytes(view.path.bytes()));
+                }
+                Ok(file)
+            }
+            Err(trouble) if is_passing(&trouble) && self.finds_path() => self.by_path(back),
+            Err(trouble) => Err(Unread::Daemon(trouble)),
+        }
+    }
+
+    /// Reports whether it is known where the log is; the daemon may tell that still.
+    fn finds_path(&mut self) -> bool {
+        let Source::Daemon(client, target) = &mut self.source else { return true };
+        if self.path.as_os_str().is_empty() {
+            let asked = client.ask(Call::LogPath(target.clone(), Stream::Stdout));
+            if let Ok(Answer::Path(path)) = asked {
+                self.path = PathBuf::from(OsStr::from_bytes(path.bytes()));
+            }
+        }
+        !self.path.as_os_str().is_empty()
+    }
+
+    fn by_path(&self, back: Back) -> Result<Option<File>, Unread> {
+        let mut path = self.path.clone().into_os_string();
+        if back != Back(0) {
+            path.push(format!(".{}", back.0));
+        }
+        match File::open(path) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Unread::Kernel(error)),
+        }
+    }
+
+    /// Returns the same, not waiting for a daemon that is away: who follows asks again soon.
+    fn hastily(self) -> Files {
+        let source = match self.source {
+            Source::Daemon(client, target) => {
+                Source::Daemon(Box::new(client.with_patience(Duration::ZERO)), target)
+            }
+            Source::Path => Source::Path,
+        };
+        Files { source, ..self }
+    }
+}
+
+/// Reports whether the daemon could not answer, rather than would not.
+fn is_passing(trouble: &Trouble) -> bool {
+    match trouble {
+        Trouble::Lost(_) | Trouble::Fault(Fault::Unavailable(_)) => true,
+        Trouble::Fault(Fault::Refused(refused)) => refused.code == "unreadable-log",
+        Trouble::Fault(_) => false,
+    }
 }
 
 /// The end of what was written before we looked.
@@ -83,28 +231,34 @@ struct Begun {
     end: u64,
 }
 
-/// Reads the last lines of a file, and of the one before it where the file was begun anew.
-fn begin(path: &Path, lines: usize) -> io::Result<Begun> {
-    let mut file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Ok(Begun { tail: Vec::new(), file: None, end: 0 })
-        }
-        Err(error) => return Err(error),
+/// Reads the last lines of a log, also of the file before it where that was begun anew.
+fn begin(files: &mut Files, lines: usize) -> Result<Begun, Unread> {
+    let Some(mut file) = files.open(Back(0))? else {
+        return Ok(Begun { tail: Vec::new(), file: None, end: 0 });
     };
-    let end = file.metadata()?.len();
-    let (mut tail, count) = last_lines(&mut file, end, lines)?;
+    let end = size(&file)?;
+    let (mut tail, count) = last_lines(&mut file, end, lines).map_err(Unread::Kernel)?;
     if count < lines {
-        let mut before = OsString::from(path);
-        before.push(".1");
-        if let Ok(mut rotated) = File::open(before) {
-            let length = rotated.metadata()?.len();
-            let (mut earlier, _) = last_lines(&mut rotated, length, lines - count)?;
+        if let Some(mut rotated) = before(files, &file) {
+            let length = size(&rotated)?;
+            let earlier = last_lines(&mut rotated, length, lines - count);
+            let (mut earlier, _) = earlier.map_err(Unread::Kernel)?;
             earlier.append(&mut tail);
             tail = earlier;
         }
     }
     Ok(Begun { tail, file: Some(file), end })
+}
+
+/// Returns the file before this one, where there is one: this may be it by now.
+fn before(files: &mut Files, file: &File) -> Option<File> {
+    let rotated = files.open(Back(1)).ok().flatten()?;
+    let (one, other) = (file.metadata().ok()?, rotated.metadata().ok()?);
+    ((one.dev(), one.ino()) != (other.dev(), other.ino())).then_some(rotated)
+}
+
+fn size(file: &File) -> Result<u64, Unread> {
+    file.metadata().map(|about| about.len()).map_err(Unread::Kernel)
 }
 
 /// Returns the last lines before `end`, and how many there are; at most [`TAIL_MAX`] bytes.
@@ -137,82 +291,19 @@ fn last_lines(file: &mut File, end: u64, lines: usize) -> io::Result<(Vec<u8>, u
     Ok((all, count))
 }
 
-/// Why following ends.
-#[derive(Debug)]
-enum Look {
-    Read(io::Error),
-    Write,
-}
-
-/// A file that is followed, through rotation and truncation.
-struct Follower {
-    path: PathBuf,
-    file: Option<File>,
-    offset: u64,
-}
-
-impl Follower {
-    /// Passes on what was written since the last look. A file of another identity at the path is
-    /// read from its beginning once the old one is read to its end.
-    fn look(&mut self, sink: &mut Sink<'_>) -> Result<(), Look> {
-        self.drain(sink)?;
-        let there = match std::fs::metadata(&self.path) {
-            Ok(there) => there,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(Look::Read(error)),
-        };
-        let same = match &self.file {
-            None => false,
-            Some(file) => {
-                let open = file.metadata().map_err(Look::Read)?;
-                (open.dev(), open.ino()) == (there.dev(), there.ino())
-            }
-        };
-        if same {
-            return Ok(());
-        }
-        // What came between the last read and the rotation.
-        self.drain(sink)?;
-        match File::open(&self.path) {
-            Ok(file) => (self.file, self.offset) = (Some(file), 0),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(Look::Read(error)),
-        }
-        self.drain(sink)
-    }
-
-    fn drain(&mut self, sink: &mut Sink<'_>) -> Result<(), Look> {
-        let Some(file) = &mut self.file else { return Ok(()) };
-        let length = file.metadata().map_err(Look::Read)?.len();
-        if length < self.offset {
-            self.offset = 0;
-        }
-        file.seek(SeekFrom::Start(self.offset)).map_err(Look::Read)?;
-        let mut buffer = vec![0; CHUNK];
-        loop {
-            let read = file.read(&mut buffer).map_err(Look::Read)?;
-            if read == 0 {
-                return Ok(());
-            }
-            self.offset += read as u64;
-            sink.take(buffer.get(..read).unwrap_or_default()).map_err(|_| Look::Write)?;
-        }
-    }
-}
-
 /// Where lines go: as they are, or each as a JSON object.
-struct Sink<'a> {
-    form: Form,
-    out: &'a mut dyn Write,
+pub(super) struct Sink<'a> {
+    pub(super) form: Form,
+    pub(super) out: &'a mut dyn Write,
     /// The beginning of a line whose end has not come, in JSON.
-    line: Vec<u8>,
+    pub(super) line: Vec<u8>,
 }
 
 /// A longer line is cut in JSON.
 const LINE_MAX: usize = 1024 * 1024;
 
 impl Sink<'_> {
-    fn take(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(super) fn take(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self.form {
             Form::Words => self.out.write_all(bytes)?,
             Form::Json => {
@@ -242,6 +333,7 @@ impl Sink<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::{Look, World};
     use std::fs;
 
     /// A directory of its own for one test.
@@ -251,16 +343,12 @@ mod tests {
         path
     }
 
-    fn append(path: &Path, text: &str) {
-        let mut file = fs::OpenOptions::new().append(true).create(true).open(path).unwrap();
-        file.write_all(text.as_bytes()).unwrap();
-    }
-
     #[test]
     fn the_last_lines_are_found_also_in_the_file_before() {
         let directory = directory("tail");
         let path = directory.join("web.log");
-        assert!(begin(&path, 3).unwrap().file.is_none());
+        let mut files = Files { source: Source::Path, path: path.clone() };
+        assert!(begin(&mut files, 3).unwrap().file.is_none());
         for (rotated, text, lines, expected) in [
             ("", "", 3, ""),
             ("", "a\nb\nc\nd\n", 2, "c\nd\n"),
@@ -273,46 +361,42 @@ mod tests {
         ] {
             fs::write(&path, text).unwrap();
             fs::write(directory.join("web.log.1"), rotated).unwrap();
-            let tail = begin(&path, lines).unwrap().tail;
+            let tail = begin(&mut files, lines).unwrap().tail;
             assert_eq!(String::from_utf8(tail).unwrap(), expected, "{lines} of {text:?}");
         }
         let long: String = (0..30_000).map(|n| format!("line {n}\n")).collect();
         fs::write(&path, &long).unwrap();
-        let tail = begin(&path, 20_000).unwrap().tail;
+        let tail = begin(&mut files, 20_000).unwrap().tail;
         assert_eq!(tail.iter().filter(|byte| **byte == b'\n').count(), 20_000);
         assert!(tail.starts_with(b"line 10000\n"));
         fs::remove_dir_all(&directory).unwrap();
     }
 
     #[test]
-    fn a_followed_file_is_followed_through_rename_truncation_and_absence() {
-        let directory = directory("follow");
-        let path = directory.join("web.log");
-        let mut follower = Follower { path: path.clone(), file: None, offset: 0 };
-        let mut out = Vec::new();
-        let mut look = |follower: &mut Follower| {
-            out.clear();
-            let mut sink = Sink { form: Form::Words, out: &mut out, line: Vec::new() };
-            follower.look(&mut sink).unwrap();
-            String::from_utf8(out.clone()).unwrap()
+    fn what_an_upright_left_is_found_where_logs_usually_are() {
+        let directory = directory("left");
+        let cache = directory.join("cache");
+        let log = cache.join("upright/log/web-1.log");
+        fs::create_dir_all(log.parent().unwrap()).unwrap();
+        fs::write(&log, "a\n").unwrap();
+        let home = cache.to_str().unwrap().as_bytes().to_vec();
+        let env = |name: &str| (name == "XDG_CACHE_HOME").then(|| home.clone());
+        let mut world = World {
+            program: String::from("upright"),
+            args: Vec::new(),
+            env: &env,
+            uid: 12345,
+            out: &mut io::sink(),
+            err: &mut io::sink(),
+            look: Look::Plain,
         };
-        assert_eq!(look(&mut follower), "");
-        append(&path, "a\n");
-        assert_eq!(look(&mut follower), "a\n");
-        assert_eq!(look(&mut follower), "");
-        append(&path, "b\n");
-        let rotated = directory.join("web.log.1");
-        fs::rename(&path, &rotated).unwrap();
-        append(&rotated, "late\n");
-        append(&path, "c\n");
-        assert_eq!(look(&mut follower), "b\nlate\nc\n");
-        fs::write(&path, "").unwrap();
-        append(&path, "d\n");
-        append(&path, "e\n");
-        fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(1).unwrap();
-        assert_eq!(look(&mut follower), "d");
-        fs::remove_file(&path).unwrap();
-        assert_eq!(look(&mut follower), "");
+        let session = Session { world: &mut world, form: Form::Words, socket: None };
+        let named = |job: &str, instance: &str| Target {
+            job: Text::from(job),
+            which: Which::Named(instance.try_into().unwrap()),
+        };
+        assert_eq!(left(&session, &named("web", "1")), Some(log));
+        assert_eq!(left(&session, &named("web", "2")), None);
         fs::remove_dir_all(&directory).unwrap();
     }
 

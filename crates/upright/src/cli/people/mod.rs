@@ -4,6 +4,7 @@ mod changes;
 pub mod check;
 mod commands;
 mod events;
+mod follower;
 mod graph;
 mod log;
 mod origin;
@@ -273,7 +274,7 @@ impl About {
             Call::Status(target)
             | Call::Why(target)
             | Call::LogPath(target, _)
-            | Call::OpenLog(Log::Of(target, _)) => (Some(&target.job), "look"),
+            | Call::OpenLog(Log::Of(target, _), _) => (Some(&target.job), "look"),
             Call::ClearLog(Log::Of(target, _)) => (Some(&target.job), "empty the log of"),
             Call::List(job, _) => (job.as_ref(), "look"),
             Call::Ask(Request::Emit(..), _) | Call::EmitFile(..) => (None, "emit"),
@@ -300,7 +301,7 @@ impl About {
             | Call::Supervisor
             | Call::Reread
             | Call::AddGroup(_)
-            | Call::OpenLog(Log::Own)
+            | Call::OpenLog(Log::Own, _)
             | Call::ClearLog(Log::Own)
             | Call::LogCounts
             | Call::Configured

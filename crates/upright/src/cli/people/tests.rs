@@ -5,19 +5,21 @@ use super::*;
 use crate::cli::client::fake::{Act, Server};
 
 use engine::control::answer::Version;
-use engine::control::call::{Follow, Listed};
+use engine::control::call::{Back, Follow, Listed};
 use engine::control::notice::Notice;
 use engine::machine;
 use engine::machine::request::{Asked, Failure, Refusal, Reply, Request, Wait};
 use engine::machine::state::{Goal, State};
 use engine::names::{EventName, JobName};
-use engine::process::{Exit as End, Role, Step};
+use engine::process::{Exit as End, Role, Step, Stream};
 use engine::spec::{Condition, Node, Operand};
 use engine::time::Span;
 use engine::view::{
-    InstanceView, JobView, LastExit, Mark, MarkKind, Need, Remembered, RunView, TimelineView,
-    WhyView,
+    InstanceView, JobView, LastExit, LogState, LogView, Mark, MarkKind, Need, Remembered, RunView,
+    TimelineView, WhyView,
 };
+use std::fs::File;
+use std::path::Path;
 
 /// What a command printed.
 struct Ran {
@@ -287,10 +289,9 @@ fn why_tells_the_whole_story() {
         .unwrap();
     std::fs::write(&log, "one\ncannot bind\n").unwrap();
     let why = whole_story(&file);
-    let path = Text::from(log.to_str().unwrap());
     let script = || {
         let why = Answer::Why(Box::new(why.clone()));
-        vec![Act::Answer(Ok(why)), Act::Answer(Ok(Answer::Path(path.clone())))]
+        vec![Act::Answer(Ok(why)), lent(&log), no_log(&log)]
     };
     let ran = talk("upright why web", script());
     let expected = WHOLE_STORY.replace("FILE", file.to_str().unwrap());
@@ -476,20 +477,53 @@ fn events_are_shown_one_line_each_with_what_was_missed() {
     assert_eq!(lines_of("--event started"), "");
 }
 
+/// The daemon sends this file as a log.
+fn lent(path: &Path) -> Act {
+    let view = LogView { path: Text::from(path.to_str().unwrap()), state: LogState::Open };
+    Act::Lend(Answer::Log(view), File::open(path).unwrap())
+}
+
+/// The daemon has no such log.
+fn no_log(path: &Path) -> Act {
+    let view = LogView { path: Text::from(path.to_str().unwrap()), state: LogState::Missing };
+    Act::Answer(Ok(Answer::Log(view)))
+}
+
 #[test]
-fn log_reads_the_file_that_the_daemon_names() {
+fn log_reads_the_file_that_the_daemon_opens() {
     let path = std::env::temp_dir().join(format!("upright-log-{}.log", std::process::id()));
     std::fs::write(&path, "a\nb\nc\n").unwrap();
-    let named = || Answer::Path(Text::from(path.as_os_str().as_bytes()));
-    let ran = answered("upright log web -n 2", named());
+    let ran = talk("upright log web -n 2", vec![lent(&path)]);
     assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (0, "b\nc\n", ""));
-    let ran = answered("upright log web -n 1 --json", named());
+    let log =
+        || Log::Of(Target { job: Text::from("web"), which: Which::Env(vec![]) }, Stream::Stdout);
+    assert_eq!(ran.calls, [Call::OpenLog(log(), Back(0))]);
+    let ran = talk("upright log web -n 1 --json", vec![lent(&path)]);
     assert_eq!(ran.out, "{\"line\":\"c\"}\n");
-    std::fs::remove_file(&path).unwrap();
-    let ran = answered("upright log web", named());
+    let earlier = path.with_extension("log.1");
+    std::fs::write(&earlier, "x\ny\n").unwrap();
+    let ran = talk("upright log web -n 4", vec![lent(&path), lent(&earlier)]);
+    assert_eq!(ran.out, "y\na\nb\nc\n");
+    assert_eq!(ran.calls[1], Call::OpenLog(log(), Back(1)));
+    std::fs::remove_file(&earlier).unwrap();
+    let ran = talk("upright log web", vec![no_log(&path)]);
     assert_eq!(ran.code, 0);
     assert!(ran.err.starts_with("web: has written nothing yet ("), "{}", ran.err);
-    let ran = answered("upright log web", Answer::Path(Text::from("/usr")));
+    let may_not = Fault::NotPermitted {
+        command: String::from("OpenLog"),
+        rule: String::new(),
+        message: String::from("You do not have permission to read the output of jobs"),
+    };
+    let ran = talk("upright log web", vec![Act::Answer(Err(may_not))]);
+    let expected = "upright: You do not have permission to read the output of jobs\n";
+    assert_eq!((ran.code, ran.err.as_str()), (1, expected));
+    // What the logger cannot open now is opened here, as far as that is possible.
+    let busy = || Act::Answer(Err(Fault::Unavailable(String::from("the logger is busy"))));
+    let named = |path: &Path| Act::Answer(Ok(Answer::Path(Text::from(path.to_str().unwrap()))));
+    let ran = talk("upright log web -n 1", vec![busy(), named(&path)]);
+    assert_eq!((ran.code, ran.out.as_str()), (0, "c\n"), "{}", ran.err);
+    std::fs::remove_file(&path).unwrap();
+    let ran = talk("upright log web", vec![busy(), named(Path::new("/usr"))]);
     let expected = "web: cannot read /usr: Is a directory\n";
     assert_eq!((ran.code, ran.err.as_str()), (1, expected));
 }

@@ -11,13 +11,9 @@ use engine::control::fault::Fault;
 use engine::intent::Intent;
 use engine::machine::request::Target;
 use engine::machine::state::{Goal, State};
-use engine::process::Stream;
 use engine::text::Text;
 use engine::view::{LastExit, Need, Remembered, RunView, WhyView};
 use shown::words::{end, printable, time};
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
 /// How many lines of output are shown.
 const LINES: usize = 8;
@@ -94,11 +90,7 @@ fn ask(session: &mut Session<'_, '_>, target: &Target) -> Result<Option<WhyView>
 
 /// Returns the last lines that a job wrote, where the caller may read them.
 fn output(session: &mut Session<'_, '_>, target: Target) -> Option<Text> {
-    let Ok(Answer::Path(path)) = session.client().ok()?.ask(Call::LogPath(target, Stream::Stdout))
-    else {
-        return None;
-    };
-    log::last(Path::new(OsStr::from_bytes(path.bytes())), LINES)
+    log::last(session.client().ok()?, target, LINES)
 }
 
 /// Puts the output into the answer's JSON.
