@@ -23,6 +23,7 @@ use crate::options::{Mode, Options, Startup};
 use engine::control::rights::Rights;
 use engine::journal::{undone, Record};
 use engine::keeper::{held, FromKeeper, NotUpgraded, Replaced, Scope, ToKeeper};
+use engine::machine::state::Goal;
 use engine::machine::{self, Effect, Engine, Input, Level};
 use engine::names::EventName;
 use engine::process::{InstanceId, Role, Slot};
@@ -341,10 +342,31 @@ impl Daemon {
                 Err(error) => self.say(Level::Error, &format!("event `{name}`: {error}")),
             }
         }
+        self.say_where_nothing_starts();
         self.join_bus_at_start(&mut effects);
         self.serve_at_start(&mut effects);
         self.todo.extend(effects);
         Ok(())
+    }
+
+    /// Says to who waits before a terminal that nothing will happen, and what would make it happen.
+    fn say_where_nothing_starts(&self) {
+        if self.settings.options.mode != Mode::Up || self.engine.processes().next().is_some() {
+            return;
+        }
+        let all = self.engine.list(None, usize::MAX);
+        if all.iter().any(|instance| instance.goal == Goal::Start) {
+            return;
+        }
+        let places = self.settings.sources.iter().map(|place| place.display().to_string());
+        let places = places.collect::<Vec<_>>().join(", ");
+        let what = match self.engine.job_count() {
+            0 => format!("no jobs in {places}: a file NAME.conf with a line `exec PROGRAM' becomes one at once"),
+            many => format!(
+                "nothing in {places} starts by itself (jobs: {many}): `upright start NAME' starts one, a line `start on startup' in its file does whenever Upright begins"
+            ),
+        };
+        self.say(Level::Warn, &what);
     }
 
     /// Makes the directory that a user's job files belong into, and the one above it, where they are

@@ -141,6 +141,27 @@ echo held is up\nwhile :; do sleep 0.02; done\nend script";
     container.says("held main process is asked to end now");
 }
 
+pub fn nothing() {
+    let image = Image::new().file("/app/jobs/README", "none yet");
+    let mut container = up(image.clone());
+    container.says("no jobs in /app/jobs: a file NAME.conf with a line `exec PROGRAM' becomes one");
+    container.signal("TERM");
+    assert_eq!(container.end(), 0);
+
+    let mut container = up(image.job("task", "task\nexec true"));
+    container
+        .says("nothing in /app/jobs starts by itself (jobs: 1): `upright start NAME' starts one");
+    container.signal("TERM");
+    assert_eq!(container.end(), 0);
+}
+
+pub fn missing() {
+    let mut container = Image::new().run(&["upright", "up", "/app/jobs", "/app/nonexistent"]);
+    assert_eq!(container.end(), 1);
+    container.says("upright: cannot run /app/jobs: No such file or directory");
+    container.says("Name a directory of job files (NAME.conf), or a supervisord.conf.");
+}
+
 /// A daemon that left its job's session and group is nobody's, but it is asked as well.
 pub fn strays() {
     let job = "start on startup\nscript\nsetsid sh /app/stray &\nexec sleep 1000\nend script";

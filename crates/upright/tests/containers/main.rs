@@ -26,6 +26,8 @@ const fn compiled(name: &'static str, run: fn()) -> Test {
 
 const TESTS: &[Test] = &[
     test("output_comes_to_the_containers_own_with_the_jobs_name_and_no_file", jobs::output),
+    test("where_nothing_starts_it_says_so_and_what_would_start", jobs::nothing),
+    test("a_directory_that_is_not_there_is_refused", jobs::missing),
     test("a_read_only_root_and_an_arbitrary_user_are_enough", jobs::arbitrary_user),
     test("without_the_newer_system_calls_it_is_the_same_eperm", jobs::refused_eperm),
     test("without_the_newer_system_calls_it_is_the_same_enosys", jobs::refused_enosys),

@@ -4,8 +4,9 @@ use super::{text, texts, Exit, Session};
 use crate::cli::connect;
 use clap::ArgMatches;
 use engine::text::Text;
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
+use shown::words::printable;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -45,13 +46,18 @@ pub(super) const OPTIONS: &[(&str, &str, &str)] = &[
 ];
 
 pub(super) fn up(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result<(), Exit> {
-    let directories = texts(matches, "dir").into_iter().map(|text| text.bytes().to_vec());
+    let directories: Vec<Vec<u8>> =
+        texts(matches, "dir").into_iter().map(|text| text.bytes().to_vec()).collect();
+    if let Some(missing) = missing(&directories) {
+        session.world.say(&format!("upright: cannot run {missing}"));
+        return Err(Exit::Failed);
+    }
     let named = OPTIONS.iter().map(|(name, ..)| (*name, text(matches, name)));
     let socket = session.socket.take().map(Text::from);
     let options = named.chain([("socket", socket)]);
     let options = options.filter_map(|(name, value)| Some((name, value?.bytes().to_vec())));
     let mode = if matches.get_flag("session") { "--user" } else { "--up" };
-    let arguments = arguments(mode, options.collect(), directories.collect());
+    let arguments = arguments(mode, options.collect(), directories);
     become_core(session, arguments)
 }
 
@@ -77,6 +83,20 @@ fn become_core(session: &mut Session<'_, '_>, arguments: Vec<OsString>) -> Resul
     let why = connect::words(&error);
     session.world.say(&format!("upright: cannot run {}: {why}", core.display()));
     Err(Exit::Failed)
+}
+
+/// Returns the first directory or file that is not there, and why. The core would wait for it to come,
+/// which is right for a machine's own directories; who named it here has mistyped it.
+fn missing(given: &[Vec<u8>]) -> Option<String> {
+    let mut given = given.iter().map(|path| Path::new(OsStr::from_bytes(path)));
+    given.find_map(|path| {
+        let error = std::fs::metadata(path).err()?;
+        let why = connect::words(&error);
+        let shown = printable(&path.to_string_lossy());
+        Some(format!(
+            "{shown}: {why}\nName a directory of job files (NAME.conf), or a supervisord.conf."
+        ))
+    })
 }
 
 /// Returns what the core is given. The directories come last and are never options.
@@ -122,6 +142,20 @@ mod tests {
         std::fs::write(bin.join(CORE), "").unwrap();
         assert_eq!(find_core(&own), Ok(bin.join(CORE)));
         std::fs::remove_dir_all(&root).unwrap();
+    }
+
+    #[test]
+    fn a_directory_that_is_not_there_is_named_with_what_would_be_right() {
+        let there = std::env::temp_dir().into_os_string().into_vec();
+        assert_eq!(missing(std::slice::from_ref(&there)), None);
+        let wrong = b"/nonexistent/jobs".to_vec();
+        assert_eq!(
+            missing(&[there, wrong]).as_deref(),
+            Some(
+                "/nonexistent/jobs: No such file or directory\n\
+                 Name a directory of job files (NAME.conf), or a supervisord.conf."
+            )
+        );
     }
 
     #[test]
