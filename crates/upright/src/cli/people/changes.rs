@@ -1,6 +1,6 @@
 //! Commands that change something.
 
-use super::{target, text, texts, About, Exit, Form, Session};
+use super::{several, target, text, texts, About, Exit, Form, Session};
 use crate::cli::client::Trouble;
 use clap::ArgMatches;
 use engine::control::answer::Answer;
@@ -23,9 +23,60 @@ fn wait(matches: &ArgMatches) -> Wait {
 }
 
 fn request(session: &mut Session<'_, '_>, request: Request) -> Result<(), Exit> {
-    let answer = session.ask_in_words(Call::Ask(request, None))?;
-    let answer = answer.map(|answer| checked(session, answer));
-    if let Some(Answer::Instance(Some(view))) = answer {
+    let answer = session.ask(Call::Ask(request, None))?;
+    show_changed(session, answer);
+    Ok(())
+}
+
+/// Asks for a change of the job that the arguments name; of each whose goal is `of`, where they are a
+/// pattern or name a group.
+fn change(
+    session: &mut Session<'_, '_>,
+    matches: &ArgMatches,
+    of: Goal,
+    make: impl Fn(Target) -> Request,
+) -> Result<(), Exit> {
+    let target = target(session, matches)?;
+    let plain = Call::Ask(make(target.clone()), None);
+    let views = match several::is_pattern(&target.job) {
+        true => several::meant(session, &target.job, Listed::Own)?,
+        false => {
+            let answer = session.client()?.ask(plain.clone());
+            match answer {
+                Ok(answer) => {
+                    show_changed(session, answer);
+                    return Ok(());
+                }
+                Err(trouble) => several::of_group(session, &target.job, trouble, &plain)?,
+            }
+        }
+    };
+    let targets = views.into_iter().filter(|view| view.goal == of).map(|view| Target {
+        which: match (of, &target.which) {
+            // What is to be started is made from the variables that were given.
+            (Goal::Stop, which) => which.clone(),
+            (Goal::Start, Which::Env(_)) => Which::Named(view.instance),
+            (Goal::Start, named @ Which::Named(_)) => named.clone(),
+        },
+        job: view.job.text().clone(),
+    });
+    let calls: Vec<Call> = targets.map(|target| Call::Ask(make(target), None)).collect();
+    let mut exit = Ok(());
+    for (call, answer) in calls.iter().zip(several::ask_all(session, &calls)?) {
+        match answer {
+            Ok(answer) => show_changed(session, answer),
+            Err(trouble) => exit = Err(session.trouble(trouble, &About::of(call))),
+        }
+    }
+    exit
+}
+
+fn show_changed(session: &mut Session<'_, '_>, answer: Answer) {
+    if session.form == Form::Json {
+        session.world.print(&format!("{}\n", answer.to_json()));
+        return;
+    }
+    if let Answer::Instance(Some(view)) = checked(session, answer) {
         let lines = status_line(&view);
         for line in lines.lines() {
             session.world.print(&format!("{}\n", printable(line)));
@@ -35,7 +86,6 @@ fn request(session: &mut Session<'_, '_>, request: Request) -> Result<(), Exit> 
             session.world.say(&format!("{name}: warning: {}", printable(warning)));
         }
     }
-    Ok(())
 }
 
 /// Says what a check wrote that let a request through.
@@ -49,24 +99,22 @@ fn checked(session: &mut Session<'_, '_>, answer: Answer) -> Answer {
 }
 
 pub(super) fn start(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result<(), Exit> {
-    let target = target(session, matches)?;
-    request(
-        session,
-        match matches.get_flag("once") {
-            true => Request::StartOnce(target, wait(matches)),
-            false => Request::Start(target, wait(matches)),
-        },
-    )
+    let (once, wait) = (matches.get_flag("once"), wait(matches));
+    change(session, matches, Goal::Stop, |target| match once {
+        true => Request::StartOnce(target, wait),
+        false => Request::Start(target, wait),
+    })
 }
 
 pub(super) fn stop(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result<(), Exit> {
-    let target = target(session, matches)?;
+    let wait = wait(matches);
     if !matches.get_flag("persist") {
-        return request(session, Request::Stop(target, wait(matches)));
+        return change(session, matches, Goal::Start, |target| Request::Stop(target, wait));
     }
+    let target = target(session, matches)?;
     // First what is intended: were it the other way round, an event could start it between the two.
     intend(session, target.job.clone(), Some(Intent::Stopped), Lasting::Kept)?;
-    stop_if_running(session, target, wait(matches))
+    stop_if_running(session, target, wait)
 }
 
 pub(super) fn enable(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result<(), Exit> {
@@ -165,13 +213,12 @@ fn unless(session: &mut Session<'_, '_>, wanted: Request, already: &str) -> Resu
 }
 
 pub(super) fn restart(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result<(), Exit> {
-    let target = target(session, matches)?;
-    request(session, Request::Restart(target, wait(matches)))
+    let wait = wait(matches);
+    change(session, matches, Goal::Start, |target| Request::Restart(target, wait))
 }
 
 pub(super) fn reload(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result<(), Exit> {
-    let target = target(session, matches)?;
-    request(session, Request::Reload(target))
+    change(session, matches, Goal::Start, Request::Reload)
 }
 
 pub(super) fn check_service(

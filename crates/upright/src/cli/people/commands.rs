@@ -61,7 +61,7 @@ pub(super) const COMMANDS: &[CommandRow] = &[
         about: "Show all jobs, or one: its state, since when, how its last run ended",
         arguments: || {
             let tree = flag("tree", 't', "Show which event started what");
-            vec![all(), tree, job("The job to look at").required(false)]
+            vec![all(), tree, job("The job to look at, a pattern, or a group of programs").required(false)]
         },
         talks: Talks::Daemon,
         run: status::status,
@@ -104,7 +104,7 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     CommandRow {
         name: "reload",
         about: "Send a job its reload signal, after its check where it has one",
-        arguments: which,
+        arguments: which_of_them,
         talks: Talks::Daemon,
         run: changes::reload,
     },
@@ -407,8 +407,17 @@ fn option(name: &'static str, shown: &'static str, help: &'static str) -> Arg {
 }
 
 fn which() -> Vec<Arg> {
+    which_as("The job")
+}
+
+/// Of commands that may be meant for several jobs at once.
+fn which_of_them() -> Vec<Arg> {
+    which_as("The job, a pattern (web-*), or a group of programs")
+}
+
+fn which_as(help: &'static str) -> Vec<Arg> {
     vec![
-        job("The job"),
+        job(help),
         env("Variables, which also say which instance of the job is meant"),
         one("instance", "NAME", "The instance of that name").long("instance").conflicts_with("env"),
     ]
@@ -427,6 +436,6 @@ fn intended(now: &'static str) -> Vec<Arg> {
 
 fn change() -> Vec<Arg> {
     let mut all = vec![no_wait()];
-    all.extend(which());
+    all.extend(which_of_them());
     all
 }

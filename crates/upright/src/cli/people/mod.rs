@@ -8,6 +8,7 @@ mod follower;
 mod graph;
 mod log;
 mod origin;
+mod several;
 mod startup;
 mod status;
 mod tokens;
@@ -223,6 +224,10 @@ impl Session<'_, '_> {
                 let why = reason(&failure, concern);
                 self.world.say(&format!("{shown}: cannot {verb}: {why}"));
             }
+            (None, Some(shown)) if does_not_run(refused) => {
+                self.world.say(&format!("{shown}: cannot {}: it does not run.", about.verb));
+                return;
+            }
             (_, _) => {
                 let lines: Vec<String> = refused.message.lines().map(printable).collect();
                 self.world.say(&format!("upright: {}", lines.join("\n")));
@@ -248,6 +253,12 @@ impl Session<'_, '_> {
             (_, _) => {}
         }
     }
+}
+
+/// Reports whether a job that has no named instances has none at all.
+fn does_not_run(refused: &Refused) -> bool {
+    let unnamed = refused.instance.as_ref().is_none_or(|name| name.text().is_empty());
+    refused.code == "unknown-instance" && unnamed
 }
 
 /// What a call is about, for the words of its refusal.

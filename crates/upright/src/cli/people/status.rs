@@ -1,6 +1,6 @@
 //! `upright status`: one line for each instance.
 
-use super::{text, tree, Exit, Form, Session};
+use super::{several, text, tree, About, Exit, Form, Session};
 use clap::ArgMatches;
 use engine::control::answer::{Answer, Version};
 use engine::control::call::{Call, Listed};
@@ -64,8 +64,11 @@ pub(super) fn show(
     listed: Listed,
     draw: fn(&[InstanceView], bool) -> String,
 ) -> Result<(), Exit> {
-    let call = Call::List(job, listed);
-    let Some(Answer::Instances(views)) = session.ask_in_words(call)? else { return Ok(()) };
+    let views = views(session, job, listed)?;
+    if session.form == Form::Json {
+        session.world.print(&format!("{}\n", Answer::Instances(views).to_json()));
+        return Ok(());
+    }
     if views.is_empty() {
         session
             .world
@@ -83,6 +86,25 @@ pub(super) fn show(
     // The process ends: it gives back everything at once, sooner than value by value.
     std::mem::forget(views);
     Ok(())
+}
+
+/// Returns what there is of the job that a word names, of those that it means, or of all.
+fn views(
+    session: &mut Session<'_, '_>,
+    job: Option<Text>,
+    listed: Listed,
+) -> Result<Vec<InstanceView>, Exit> {
+    let call = match &job {
+        Some(word) if several::is_pattern(word) => return several::meant(session, word, listed),
+        Some(_) | None => Call::List(job.clone(), listed),
+    };
+    let answer = session.client()?.ask(call.clone());
+    match (answer, &job) {
+        (Ok(Answer::Instances(views)), _) => Ok(views),
+        (Ok(_), _) => Ok(Vec::new()),
+        (Err(trouble), Some(word)) => several::of_group(session, word, trouble, &call),
+        (Err(trouble), None) => Err(session.trouble(trouble, &About::of(&call))),
+    }
 }
 
 pub(super) fn version(session: &mut Session<'_, '_>, _: &ArgMatches) -> Result<(), Exit> {

@@ -118,6 +118,58 @@ fn status_of_one_job_asks_for_that_job() {
 }
 
 #[test]
+fn a_pattern_means_all_jobs_that_it_matches() {
+    let ran = answered("upright status t*", Answer::Instances(some_views()));
+    assert_eq!(ran.calls, [Call::List(None, Listed::Own)]);
+    let jobs: Vec<&str> = ran.out.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(jobs, ["JOB", "tty"]);
+
+    let ran = answered("upright stop nope-*", Answer::Instances(some_views()));
+    let said = "upright: no job has a name like `nope-*`.\n`upright status` shows all jobs.\n";
+    assert_eq!((ran.code, ran.err.as_str()), (1, said));
+
+    // Each instance that runs; what does not run is left alone.
+    let stopped = Answer::Instance(Some(Box::new(view("web", State::Waiting))));
+    let script = [Answer::Instances(some_views()), stopped.clone(), stopped];
+    let ran = talk("upright stop *", script.map(|answer| Act::Answer(Ok(answer))).into());
+    let stop = |job: &str, instance: &str| {
+        let which = Which::Named(InstanceName::try_from(instance).unwrap());
+        Request::Stop(Target { job: Text::from(job), which }, Wait::Settled)
+    };
+    let asked: Vec<Request> = ran.calls[1..]
+        .iter()
+        .map(|call| match call {
+            Call::Ask(request, _) => request.clone(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(asked, [stop("tty", "tty1"), stop("web", "")]);
+    assert_eq!((ran.code, ran.out.as_str()), (0, "web stop/waiting\nweb stop/waiting\n"));
+}
+
+#[test]
+fn a_groups_name_means_its_programs() {
+    let unknown =
+        || Act::Answer(Err(Fault::refused(&Refusal::UnknownJob(Text::from("worker")), None)));
+    let programs = || {
+        let (one, two) = (view("worker:1", State::Running), view("worker:2", State::Waiting));
+        Act::Answer(Ok(Answer::Instances(vec![one, two, view("workers", State::Running)])))
+    };
+    let ran = talk("upright status worker", vec![unknown(), programs()]);
+    let jobs: Vec<&str> = ran.out.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!((ran.code, jobs), (0, vec!["JOB", "worker:1", "worker:2"]));
+
+    let started =
+        Act::Answer(Ok(Answer::Instance(Some(Box::new(view("worker:2", State::Running))))));
+    let ran = talk("upright start worker", vec![unknown(), programs(), started]);
+    assert_eq!(ran.out, "worker:2 start/running, process 123\n");
+
+    let ran = talk("upright start workers2", vec![unknown(), programs()]);
+    assert!(ran.err.starts_with("upright: Unknown job: worker"), "{}", ran.err);
+    assert_eq!(ran.code, 1);
+}
+
+#[test]
 fn down_says_whether_a_login_ends() {
     for (line, kind) in [
         ("upright down -n", machine::ShutdownKind::Shutdown),
@@ -198,7 +250,12 @@ fn other_refusals_are_told_with_the_way_on() {
     assert_eq!((ran.code, ran.err.as_str()), (1, expected));
     let gone = Refusal::UnknownInstance(InstanceName::default());
     let ran = talk("upright stop web", vec![Act::Answer(Err(Fault::refused(&gone, None)))]);
-    let expected = "upright: Unknown instance: \n`upright status web` shows what there is of it.\n";
+    assert_eq!(ran.err, "web: cannot stop: it does not run.\n");
+    let tty = "upright stop tty --instance tty9";
+    let gone = Refusal::UnknownInstance(InstanceName::try_from("tty9").unwrap());
+    let ran = talk(tty, vec![Act::Answer(Err(Fault::refused(&gone, None)))]);
+    let expected =
+        "upright: Unknown instance: tty9\n`upright status tty` shows what there is of it.\n";
     assert_eq!(ran.err, expected);
 }
 
