@@ -3,7 +3,6 @@
 use crate::link::{Busy, Link};
 use engine::control::answer::Answer;
 use engine::control::call::{Call, Follow};
-use engine::control::codec::{Continues, Inbox};
 use engine::control::command::Command;
 use engine::control::fault::Fault;
 use engine::control::notice::Notice;
@@ -11,9 +10,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncWriteExt, Interest};
-use tokio::net::UnixStream;
-use tokio::time::{sleep, timeout, Instant};
+use tokio::time::{sleep, Instant};
 
 /// How long a daemon may be away before a call is given up.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -32,54 +29,33 @@ pub enum Trouble {
 
 /// A connection to control.
 #[derive(Debug)]
-pub struct Line {
-    stream: UnixStream,
-    inbox: Inbox,
-}
+pub struct Line(gateway::Line);
 
 impl Line {
     /// Takes a connection over.
     pub fn new(stream: std::os::unix::net::UnixStream) -> io::Result<Line> {
-        stream.set_nonblocking(true)?;
-        Ok(Line { stream: UnixStream::from_std(stream)?, inbox: Inbox::default() })
+        gateway::Line::new(stream).map(Line)
     }
 
     /// Sends a call, with the descriptor that belongs to it.
     pub async fn send(&mut self, call: &Call, file: Option<&OwnedFd>) -> Result<(), Trouble> {
         let mut bytes = Vec::new();
         call.encode(&mut bytes);
-        let sent = match file {
-            Some(file) => {
-                let sent = self.stream.async_io(Interest::WRITABLE, || {
-                    Ok(crate::socket::send(&self.stream, &bytes, &[file.as_fd()])?)
-                });
-                sent.await.map_err(|_| Trouble::Lost)?
-            }
-            None => 0,
-        };
-        let rest = bytes.get(sent..).unwrap_or_default();
-        self.stream.write_all(rest).await.map_err(|_| Trouble::Lost)
+        self.0.send(&bytes, file.map(OwnedFd::as_fd)).await.map_err(|_| Trouble::Lost)
     }
 
     /// Returns the whole answer to a call of this command, however many frames it takes.
     pub async fn answer(&mut self, command: Command) -> Result<Answer, Trouble> {
-        let mut whole: Option<Answer> = None;
-        loop {
-            let (answer, continues) = self.frame(command).await?;
-            match &mut whole {
-                Some(whole) => whole.join(answer),
-                None => whole = Some(answer),
-            }
-            if let (Some(whole), Continues::No) = (&mut whole, continues) {
-                return Ok(std::mem::replace(whole, Answer::Done));
-            }
-        }
+        let answered = self.0.answer(command).await;
+        answered.map_err(|_| Trouble::Lost)?.map_err(Trouble::Fault)
     }
 
     /// Returns the next notice of a stream. Nothing is lost when the wait is given up.
     pub async fn notice(&mut self) -> Result<Notice, Trouble> {
         loop {
-            if let (Answer::Notice(notice), _) = self.frame(Command::Events).await? {
+            let part = self.0.part(Command::Events).await;
+            let (answer, _) = part.map_err(|_| Trouble::Lost)?.map_err(Trouble::Fault)?;
+            if let Answer::Notice(notice) = answer {
                 return Ok(notice);
             }
         }
@@ -91,27 +67,6 @@ impl Line {
             biased;
             notice = self.notice() => Some(notice),
             () = std::future::ready(()) => None,
-        }
-    }
-
-    async fn frame(&mut self, command: Command) -> Result<(Answer, Continues), Trouble> {
-        let mut buffer = [0; 16 * 1024];
-        loop {
-            match self.inbox.take() {
-                Some(Ok(frame)) => {
-                    return Answer::decode(command, &frame).map_err(Trouble::Fault);
-                }
-                Some(Err(_)) => return Err(Trouble::Lost),
-                None => {}
-            }
-            match self.stream.try_read(&mut buffer) {
-                Ok(0) => return Err(Trouble::Lost),
-                Ok(length) => self.inbox.feed(buffer.get(..length).unwrap_or(&[])),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.stream.readable().await.map_err(|_| Trouble::Lost)?;
-                }
-                Err(_) => return Err(Trouble::Lost),
-            }
         }
     }
 }
@@ -209,18 +164,28 @@ impl Asker {
     async fn line(&mut self) -> Result<&mut Line, Fault> {
         let line = match self.line.take() {
             Some(line) => line,
-            None => {
-                let more = async {
-                    match &self.who {
-                        Who::Socket(socket) => self.link.more(socket).await,
-                        Who::Bus { uid, pid } => self.link.vouch(*uid, *pid).await,
-                    }
-                };
-                let stream = timeout(PATIENCE, more).await.ok().flatten().ok_or_else(away)?;
-                Line::new(stream).map_err(|_| away())?
-            }
+            None => self.one_more().await?,
         };
         Ok(self.line.insert(line))
+    }
+
+    /// Asks the daemon for a connection, and the next one where it died with the question in hand.
+    async fn one_more(&self) -> Result<Line, Fault> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let more = match &self.who {
+                Who::Socket(socket) => self.link.more(socket).await,
+                Who::Bus { uid, pid } => self.link.vouch(*uid, *pid).await,
+            };
+            match more.and_then(Line::new) {
+                Ok(line) => return Ok(line),
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                    return Err(away())
+                }
+                Err(_) if Instant::now() >= until => return Err(away()),
+                Err(_) => sleep(PAUSE).await,
+            }
+        }
     }
 }
 

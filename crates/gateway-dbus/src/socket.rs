@@ -1,11 +1,8 @@
 //! A client's socket, within bounds: what it sends is looked at before the library makes room for it.
 
 use rustix::io::Errno;
-use rustix::net::{
-    recvmsg, sendmsg, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags,
-};
-use std::io::{self, IoSlice, IoSliceMut};
+use rustix::net::{recvmsg, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
+use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -162,7 +159,7 @@ pub struct Writer(Arc<UnixStream>);
 #[async_trait]
 impl WriteHalf for Writer {
     async fn sendmsg(&mut self, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<usize> {
-        self.0.async_io(Interest::WRITABLE, || Ok(send(&self.0, bytes, fds)?)).await
+        self.0.async_io(Interest::WRITABLE, || Ok(sys::peer::write(&*self.0, bytes, fds)?)).await
     }
 
     async fn close(&mut self) -> io::Result<()> {
@@ -180,17 +177,6 @@ fn receive(stream: &UnixStream, buffer: &mut [u8]) -> Result<(usize, Vec<OwnedFd
         _ => None,
     });
     Ok((message.bytes, fds.flatten().collect()))
-}
-
-/// Sends what there is room for, with descriptors.
-pub fn send(stream: &UnixStream, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<usize, Errno> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_MAX))];
-    let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    if !fds.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(fds)) {
-        return Err(Errno::INVAL);
-    }
-    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-    sendmsg(stream, &[IoSlice::new(bytes)], &mut ancillary, flags)
 }
 
 #[cfg(test)]

@@ -4,12 +4,13 @@ use crate::link::Link;
 use engine::control::answer::Answer;
 use engine::control::audit::Origin;
 use engine::control::call::{Back, Call, Follow, Log, Token};
-use engine::control::codec::{Continues, Inbox};
+use engine::control::codec::Continues;
 use engine::control::command::Command;
 use engine::control::fault::Fault;
 use engine::control::notice::{Notice, Speech};
 use engine::token::Digest;
 use engine::view::LogView;
+use gateway::Line;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fs::File;
@@ -17,8 +18,6 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::io::{AsyncWriteExt, Interest};
-use tokio::net::UnixStream;
 use tokio::time::{sleep, Instant};
 
 /// How long a daemon may be away before a call is given up.
@@ -163,7 +162,7 @@ impl Control {
         let mut line = Line::new(self.shared.line().await?)?;
         let mut bytes = Vec::new();
         Call::Outputs.encode(&mut bytes);
-        line.stream.write_all(&bytes).await?;
+        line.send(&bytes, None).await?;
         Ok(Outputs(line))
     }
 
@@ -188,7 +187,7 @@ impl Control {
     async fn exchange_over(&self, line: &mut Line, calls: &[Call]) -> io::Result<Answers> {
         let mut bytes = Vec::new();
         calls.iter().for_each(|call| call.encode_from(&self.origin, &mut bytes));
-        line.stream.write_all(&bytes).await?;
+        line.send(&bytes, None).await?;
         let mut answers = Vec::new();
         for call in calls {
             let answer = line.answer(call.command()).await?;
@@ -202,7 +201,7 @@ impl Control {
             }
             answers.push(answer);
         }
-        Ok(Answers { answers, files: std::mem::take(&mut line.files) })
+        Ok(Answers { answers, files: line.take_files() })
     }
 
     fn with_token(&self, call: Call) -> Call {
@@ -243,8 +242,7 @@ impl Outputs {
     /// Waits for what is next; an error where the daemon has died or refuses.
     pub async fn next(&mut self) -> io::Result<Speech> {
         loop {
-            let frame = self.0.frame().await?;
-            match Answer::decode(Command::Outputs, &frame) {
+            match self.0.part(Command::Outputs).await? {
                 Ok((Answer::Speech(speech), _)) => return Ok(speech),
                 // One of a later version.
                 Ok((_, Continues::Yes)) => {}
@@ -271,7 +269,7 @@ impl Events {
                 self.connect().await?;
                 continue;
             };
-            match line.frame().await.map(|frame| Answer::decode(Command::Events, &frame)) {
+            match line.part(Command::Events).await {
                 Ok(Ok((Answer::Notice(notice), _))) => {
                     self.seen = Some(notice.sequence);
                     return Ok(Some(notice));
@@ -293,7 +291,7 @@ impl Events {
                 Ok(mut line) => {
                     let mut bytes = Vec::new();
                     Call::Events(self.seen, self.follow).encode(&mut bytes);
-                    line.stream.write_all(&bytes).await.map(|()| line)
+                    line.send(&bytes, None).await.map(|()| line)
                 }
                 Err(error) => Err(error),
             };
@@ -315,56 +313,4 @@ fn away() -> Fault {
 
 fn lost(error: &io::Error) -> Fault {
     Fault::Unavailable(format!("Upright does not answer: {error}"))
-}
-
-/// A connection.
-struct Line {
-    stream: UnixStream,
-    inbox: Inbox,
-    /// Descriptors that have come, in their order.
-    files: VecDeque<OwnedFd>,
-}
-
-impl Line {
-    fn new(stream: std::os::unix::net::UnixStream) -> io::Result<Line> {
-        stream.set_nonblocking(true)?;
-        let stream = UnixStream::from_std(stream)?;
-        Ok(Line { stream, inbox: Inbox::default(), files: VecDeque::new() })
-    }
-
-    /// Returns the whole answer to a call of this command, however many frames it takes.
-    async fn answer(&mut self, command: Command) -> io::Result<Result<Answer, Fault>> {
-        let mut whole: Option<Answer> = None;
-        loop {
-            let (answer, continues) = match Answer::decode(command, &self.frame().await?) {
-                Ok(decoded) => decoded,
-                Err(fault) => return Ok(Err(fault)),
-            };
-            match &mut whole {
-                Some(whole) => whole.join(answer),
-                None => whole = Some(answer),
-            }
-            if let (Some(whole), Continues::No) = (&mut whole, continues) {
-                return Ok(Ok(std::mem::replace(whole, Answer::Done)));
-            }
-        }
-    }
-
-    async fn frame(&mut self) -> io::Result<Vec<u8>> {
-        let mut buffer = [0; 16 * 1024];
-        loop {
-            match self.inbox.take() {
-                Some(Ok(frame)) => return Ok(frame),
-                Some(Err(_)) => return Err(io::ErrorKind::InvalidData.into()),
-                None => {}
-            }
-            let read = || sys::peer::read(&self.stream, &mut buffer).map_err(io::Error::from);
-            let (length, file) = self.stream.async_io(Interest::READABLE, read).await?;
-            if length == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            self.inbox.feed(buffer.get(..length).unwrap_or(&[]));
-            self.files.extend(file);
-        }
-    }
 }

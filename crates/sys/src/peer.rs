@@ -4,12 +4,16 @@ use crate::signals::last_error;
 use engine::control::rights::Peer;
 use rustix::io::Errno;
 use rustix::net::{
-    recv, recvmsg, socket_with, AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage,
-    RecvFlags, SocketAddrUnix, SocketFlags, SocketType,
+    recv, recvmsg, sendmsg, socket_with, AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage,
+    RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags,
+    SocketType,
 };
-use std::io::IoSliceMut;
+use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+/// How many descriptors are written at once at most.
+const FDS_MAX: usize = 4;
 
 /// How many groups of a peer are counted at once, and at most. Source: NGROUPS_MAX.
 const GROUPS_ROOM: usize = 64;
@@ -108,6 +112,18 @@ fn receive(
         _ => None,
     });
     Ok((message.bytes, fds))
+}
+
+/// Writes what there is room for, with at most four descriptors, and returns how many bytes that were.
+/// `Errno::AGAIN` where there is none.
+pub fn write(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<usize, Errno> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_MAX))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    if !fds.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(fds)) {
+        return Err(Errno::INVAL);
+    }
+    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+    sendmsg(socket, &[IoSlice::new(bytes)], &mut ancillary, flags)
 }
 
 /// Returns the first byte that the other side has sent, and leaves it there; nothing at the end.
