@@ -4,8 +4,12 @@
 //! to the machine. Doing it starts and stops nothing.
 
 mod keys;
+mod outcome;
+mod shown;
 
-pub use keys::{changes, Change};
+pub use keys::{changes, Change, Key, Takes, KEYS, NO_KEYS};
+pub use outcome::{outcome, Fate, Outcome, Run, Starting};
+pub use shown::{ChangeView, FateView, PlanRow, RowKind};
 
 use crate::machine::Input;
 use crate::names::JobName;
@@ -65,6 +69,16 @@ impl Plan {
     }
 }
 
+impl Step {
+    /// Returns the job that it is about.
+    pub fn name(&self) -> &JobName {
+        match self {
+            Step::Add(spec) | Step::Change(spec, _) => &spec.name,
+            Step::Remove(name) => name,
+        }
+    }
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -96,7 +110,7 @@ mod tests {
     use crate::dialect::upstart::parse;
     use alloc::string::ToString;
 
-    fn jobs(files: &[(&str, &str)]) -> Jobs {
+    pub(super) fn jobs(files: &[(&str, &str)]) -> Jobs {
         let job = |(name, text): &(&str, &str)| {
             let name = JobName::try_from(*name).unwrap();
             (name.clone(), Arc::new(parse(name, text.as_bytes()).spec))
@@ -134,7 +148,7 @@ mod tests {
             ("check timeout 3", "check timeout: none -> 3s"),
             ("kill timeout 7", "kill timeout: 5s -> 7s"),
             ("stop on a or b", "stop on: none -> (a or b)"),
-            ("env A=b\nenv C", "env: none -> A=b C"),
+            ("env A=b\nenv C", "env A: none -> b, env C: none -> Upright's own"),
             (
                 "respawn\nrespawn limit unlimited",
                 "respawn: never -> failed, respawn limit: 10 in 5s -> unlimited",
@@ -164,6 +178,41 @@ mod tests {
             let job = JobName::try_from("web").unwrap();
             let (old, new) = (JobSpec::new(job.clone()), parse(job, &text).spec);
             assert_eq!(old == new, changes(&old, &new).is_empty(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_variable_differs_by_itself() {
+        let (old, new) = ("env A=1\nenv B=2\nenv C=3\n", "env C=3\nenv B=4\n");
+        check(&[("a", old)], &[("a", new)], "~ a: env A: 1 -> none, env B: 2 -> 4\n");
+        let (old, new) = ("env A=1\nenv B=$A\n", "env B=$A\nenv A=1\n");
+        check(&[("a", old)], &[("a", new)], "~ a: env: A B -> B A\n");
+    }
+
+    /// One who writes a stanza or an option finds here when a change of it takes effect.
+    #[test]
+    fn every_stanza_and_every_option_of_programs_has_a_key_with_when_it_takes_effect() {
+        use crate::dialect::supervisord::{Kind, OPTIONS};
+        use crate::dialect::upstart::STANZAS;
+        // Those that no file may have say nothing.
+        let stanzas = STANZAS.iter().filter(|row| !row.source.contains("ChromeOS"));
+        for words in stanzas.map(|row| row.words) {
+            let says = |key: &&Key| key.words == words || key.also.contains(&words);
+            assert_eq!(KEYS.iter().filter(says).count(), 1, "stanza {words}");
+        }
+        const OF_PROGRAMS: &[Kind] = &[Kind::Group, Kind::Listener, Kind::FastCgi, Kind::Program];
+        for row in OPTIONS.iter().filter(|row| OF_PROGRAMS.contains(&row.section)) {
+            let keys = KEYS.iter().filter(|key| key.options.contains(&row.key)).count();
+            assert_eq!(keys + usize::from(NO_KEYS.contains(&row.key)), 1, "option {}", row.key);
+        }
+        for key in KEYS {
+            for words in key.also {
+                assert!(STANZAS.iter().any(|row| row.words == *words), "{words} is no stanza");
+            }
+            for option in key.options {
+                let there = OPTIONS.iter().any(|row| row.key == *option);
+                assert!(there, "{option} is no option");
+            }
         }
     }
 

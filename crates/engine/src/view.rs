@@ -144,6 +144,31 @@ pub struct GroupsView {
     pub removed: Vec<String>,
 }
 
+/// Where descriptions are read from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceView {
+    /// A directory of job files, or a file.
+    pub path: Text,
+    /// What is in it.
+    pub kind: SourceKind,
+    /// The files of a configuration, it first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<Text>,
+    /// The patterns of its `[include]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub patterns: Vec<Text>,
+}
+
+/// What is read from a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SourceKind {
+    /// Job files.
+    Jobs,
+    /// A configuration of Supervisor's.
+    Programs,
+}
+
 /// The file of a log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogView {

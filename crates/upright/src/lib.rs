@@ -8,6 +8,7 @@ pub mod keeper;
 pub mod logger;
 mod logplace;
 pub mod options;
+mod proposal;
 pub mod run;
 pub mod session;
 pub mod supervisord;

@@ -9,12 +9,13 @@ use super::wire::{
 };
 use crate::machine::request::Reply;
 use crate::machine::Level;
+use crate::plan::PlanRow;
 use crate::process::Pid;
 use crate::text::Text;
 use crate::token::TokenView;
 use crate::view::{
     ConfiguredView, CountView, GroupsView, InstanceView, JobView, LogView, ProgramView,
-    SettingsView, SupervisorView, TimelineView, WhyView,
+    SettingsView, SourceView, SupervisorView, TimelineView, WhyView,
 };
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
@@ -71,6 +72,10 @@ pub enum Answer {
     Counts(Vec<CountView>),
     /// Configured: in the order of the configuration.
     Configured(Vec<ConfiguredView>),
+    /// Sources: in their order, the first wins.
+    Sources(Vec<SourceView>),
+    /// Plan: what is removed first, else in the order of the names.
+    Plan(Vec<PlanRow>),
     /// ListTokens: sorted by name.
     Tokens(Vec<TokenView>),
     /// Everything else: it has been done.
@@ -161,6 +166,16 @@ struct CountsBody {
 #[derive(Deserialize)]
 struct ConfiguredBody {
     configured: Vec<ConfiguredView>,
+}
+
+#[derive(Deserialize)]
+struct SourcesBody {
+    sources: Vec<SourceView>,
+}
+
+#[derive(Deserialize)]
+struct PlanBody {
+    plan: Vec<PlanRow>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -275,6 +290,14 @@ impl Answer {
                 let items = views.iter().map(codec::encoded);
                 return Body::Many("configured", items.collect());
             }
+            Answer::Sources(views) => {
+                let items = views.iter().map(codec::encoded);
+                return Body::Many("sources", items.collect());
+            }
+            Answer::Plan(rows) => {
+                let items = rows.iter().map(codec::encoded);
+                return Body::Many("plan", items.collect());
+            }
             Answer::Why(view) => why(*view),
             Answer::Instance(view) => codec::encoded(&InstanceBody::of(view, None)),
             Answer::Checked(view, output) => codec::encoded(&InstanceBody::of(view, Some(output))),
@@ -333,6 +356,8 @@ impl Answer {
             (Answer::Timeline(all), Answer::Timeline(more)) => all.extend(more),
             (Answer::Counts(all), Answer::Counts(more)) => all.extend(more),
             (Answer::Configured(all), Answer::Configured(more)) => all.extend(more),
+            (Answer::Sources(all), Answer::Sources(more)) => all.extend(more),
+            (Answer::Plan(all), Answer::Plan(more)) => all.extend(more),
             (whole, later) => *whole = later,
         }
     }
@@ -383,6 +408,8 @@ fn body(command: Command, message: &[u8]) -> Result<Answer, Fault> {
         Command::OpenLog => Answer::Log(read_body(message)?),
         Command::LogCounts => Answer::Counts(read_body::<CountsBody>(message)?.counts),
         Command::Configured => Answer::Configured(read_body::<ConfiguredBody>(message)?.configured),
+        Command::Sources => Answer::Sources(read_body::<SourcesBody>(message)?.sources),
+        Command::Plan => Answer::Plan(read_body::<PlanBody>(message)?.plan),
         Command::ListTokens => Answer::Tokens(read_body::<TokensBody>(message)?.tokens),
         Command::ReloadConfiguration
         | Command::AddGroup

@@ -123,6 +123,17 @@ pub struct NewToken {
     pub lifetime: Option<u64>,
 }
 
+/// A file as it is proposed to be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Proposed {
+    /// Where it stands, from the root on.
+    pub path: Text,
+    /// What is in it; none: it is not there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<Text>,
+}
+
 /// What a client calls, its parameters checked for form only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
@@ -202,6 +213,10 @@ pub enum Call {
     LogCounts,
     /// What Supervisor's configuration, as it was last read, says of its programs.
     Configured,
+    /// Where descriptions are read from.
+    Sources,
+    /// What these files would change, beside all others as they are.
+    Plan(Vec<Proposed>),
     /// Make a token.
     CreateToken(Box<NewToken>),
     /// All tokens.
@@ -257,6 +272,8 @@ impl Call {
             Call::ClearLog(..) => Command::ClearLog,
             Call::LogCounts => Command::LogCounts,
             Call::Configured => Command::Configured,
+            Call::Sources => Command::Sources,
+            Call::Plan(..) => Command::Plan,
             Call::CreateToken(..) => Command::CreateToken,
             Call::ListTokens => Command::ListTokens,
             Call::RevokeToken(..) => Command::RevokeToken,
@@ -313,8 +330,12 @@ impl Call {
             | Call::Upgrade
             | Call::LogCounts
             | Call::Configured
+            | Call::Sources
             | Call::ListTokens
             | Call::NotifyDiskWriteable => none,
+            Call::Plan(files) => {
+                Params { files: (!files.is_empty()).then(|| files.clone()), ..none }
+            }
             Call::NotifyDbusAddress(address) | Call::NotifyCgroupManagerAddress(address) => {
                 Params { address: Some(address.clone()), ..none }
             }
@@ -342,15 +363,19 @@ impl Call {
             Call::AddGroup(name) | Call::RemoveGroup(name) | Call::RevokeToken(name) => {
                 Params { name: Some(name.clone()), ..none }
             }
-            Call::CreateToken(new) => Params {
-                name: Some(new.name.clone()),
-                digest: Some(new.digest.into()),
-                role: Some(String::from(new.role.word())),
-                jobs: Some(new.jobs.clone()),
-                lifetime: new.lifetime,
-                ..none
-            },
+            Call::CreateToken(new) => token_params(new),
         }
+    }
+}
+
+fn token_params(new: &NewToken) -> Params {
+    Params {
+        name: Some(new.name.clone()),
+        digest: Some(new.digest.into()),
+        role: Some(String::from(new.role.word())),
+        jobs: Some(new.jobs.clone()),
+        lifetime: new.lifetime,
+        ..Params::default()
     }
 }
 
@@ -557,6 +582,22 @@ pub(super) mod decode {
 
     pub(crate) fn log_path(p: Params) -> Result<Call, Fault> {
         Ok(Call::LogPath(target(&p)?, stream(&p)?))
+    }
+
+    pub(crate) fn sources(_: Params) -> Result<Call, Fault> {
+        Ok(Call::Sources)
+    }
+
+    pub(crate) fn plan(p: Params) -> Result<Call, Fault> {
+        let files = p.files.unwrap_or_default();
+        let stray = files.iter().find(|file| !file.path.bytes().starts_with(b"/"));
+        match stray {
+            Some(file) => {
+                let why = format!("has a path that does not begin at the root: {}", file.path);
+                Err(Fault::parameter("files", &why))
+            }
+            None => Ok(Call::Plan(files)),
+        }
     }
 
     pub(crate) fn create_token(p: Params) -> Result<Call, Fault> {

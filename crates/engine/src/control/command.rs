@@ -96,6 +96,10 @@ pub enum Command {
     LogCounts,
     /// What Supervisor's configuration says of its programs.
     Configured,
+    /// Where descriptions are read from.
+    Sources,
+    /// What other files would change.
+    Plan,
     /// Make a token.
     CreateToken,
     /// All tokens.
@@ -721,6 +725,30 @@ pub const COMMANDS: &[Row] = &[
         parameters: &[],
         help: "Shows the programs of Supervisor's configuration as it was last read.",
         decode: decode::configured,
+    },
+    Row {
+        command: Command::Sources,
+        method: "Sources",
+        role: None,
+        reach: Some(Reach::Look),
+        touch: Touch::Reads,
+        right: "see where descriptions are read from",
+        replies: Replies::Pages,
+        parameters: &[],
+        help: "Shows the directories and files that jobs and programs are read from.",
+        decode: decode::sources,
+    },
+    Row {
+        command: Command::Plan,
+        method: "Plan",
+        role: Some(Role::Look),
+        reach: None,
+        touch: Touch::Reads,
+        right: "see what files would change",
+        replies: Replies::Pages,
+        parameters: &[Parameter { name: "files", needed: false }],
+        help: "Shows what files, as they are or as they are proposed, would change.",
+        decode: decode::plan,
     },
     Row {
         command: Command::CreateToken,

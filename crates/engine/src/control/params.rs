@@ -1,16 +1,17 @@
 //! The parameters of a call: every name that any command takes, each with its type.
 
-use super::call::Token;
+use super::call::{Proposed, Token};
 use super::fault::Fault;
 use crate::text::Text;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
+use core::marker::PhantomData;
 use serde::de::{self, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// How many strings one list of a call may have.
+/// How many items one list of a call may have.
 pub(super) const LIST_MAX: usize = 4096;
 
 /// What came, by name. A command takes out what it knows; what is left is an error.
@@ -73,6 +74,8 @@ pub(super) struct Params {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) lifetime: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) files: Option<Vec<Proposed>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) interface: Option<String>,
     /// The first name that no command takes.
     #[serde(skip)]
@@ -111,6 +114,7 @@ impl Params {
             ("role", self.role.is_some()),
             ("jobs", self.jobs.is_some()),
             ("lifetime", self.lifetime.is_some()),
+            ("files", self.files.is_some()),
             ("interface", self.interface.is_some()),
         ]
         .into_iter()
@@ -166,7 +170,7 @@ impl Params {
         match name {
             "job" => self.job = map.next_value()?,
             "instance" => self.instance = map.next_value()?,
-            "env" => self.env = map.next_value::<Option<Texts>>()?.map(|texts| texts.0),
+            "env" => self.env = map.next_value::<Option<List<Text>>>()?.map(|list| list.0),
             "wait" => self.wait = map.next_value()?,
             "token" => self.token = map.next_value()?,
             "event" => self.event = map.next_value()?,
@@ -175,9 +179,9 @@ impl Params {
             "after" => self.after = map.next_value()?,
             "follow" => self.follow = map.next_value()?,
             "name" => self.name = map.next_value()?,
-            "names" => self.names = map.next_value::<Option<Texts>>()?.map(|texts| texts.0),
+            "names" => self.names = map.next_value::<Option<List<Text>>>()?.map(|list| list.0),
             "variables" => {
-                self.variables = map.next_value::<Option<Texts>>()?.map(|texts| texts.0);
+                self.variables = map.next_value::<Option<List<Text>>>()?.map(|list| list.0);
             }
             "replace" => self.replace = map.next_value()?,
             "address" => self.address = map.next_value()?,
@@ -192,8 +196,9 @@ impl Params {
             "input" => self.input = map.next_value()?,
             "digest" => self.digest = map.next_value()?,
             "role" => self.role = map.next_value()?,
-            "jobs" => self.jobs = map.next_value::<Option<Texts>>()?.map(|texts| texts.0),
+            "jobs" => self.jobs = map.next_value::<Option<List<Text>>>()?.map(|list| list.0),
             "lifetime" => self.lifetime = map.next_value()?,
+            "files" => self.files = map.next_value::<Option<List<Proposed>>>()?.map(|list| list.0),
             "interface" => self.interface = map.next_value()?,
             _ => {
                 map.next_value::<IgnoredAny>()?;
@@ -242,29 +247,29 @@ impl<'de> Visitor<'de> for ParamsSeed<'_> {
     }
 }
 
-/// A list of strings of bounded length.
-struct Texts(Vec<Text>);
+/// A list of bounded length.
+struct List<T>(Vec<T>);
 
-impl<'de> Deserialize<'de> for Texts {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Texts, D::Error> {
-        struct List;
-        impl<'de> Visitor<'de> for List {
-            type Value = Texts;
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<List<T>, D::Error> {
+        struct Items<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Items<T> {
+            type Value = List<T>;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list of strings")
+                f.write_str("a list")
             }
-            fn visit_seq<S: SeqAccess<'de>>(self, mut seq: S) -> Result<Texts, S::Error> {
-                let mut texts = Vec::new();
-                while let Some(text) = seq.next_element()? {
-                    if texts.len() == LIST_MAX {
-                        let why = format!("a list may have at most {LIST_MAX} strings");
+            fn visit_seq<S: SeqAccess<'de>>(self, mut seq: S) -> Result<List<T>, S::Error> {
+                let mut items = Vec::new();
+                while let Some(item) = seq.next_element()? {
+                    if items.len() == LIST_MAX {
+                        let why = format!("a list may have at most {LIST_MAX} items");
                         return Err(de::Error::custom(why));
                     }
-                    texts.push(text);
+                    items.push(item);
                 }
-                Ok(Texts(texts))
+                Ok(List(items))
             }
         }
-        deserializer.deserialize_seq(List)
+        deserializer.deserialize_seq(Items(PhantomData))
     }
 }

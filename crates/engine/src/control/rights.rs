@@ -350,7 +350,7 @@ impl Rights {
 
 /// The rule of what no server grants.
 fn none_may(command: Command) -> &'static str {
-    match matches!(command, Command::GetEnv | Command::ListEnv) {
+    match matches!(command, Command::GetEnv | Command::ListEnv | Command::Plan) {
         true => "no server shows the environment of jobs",
         false => NO_SERVER,
     }

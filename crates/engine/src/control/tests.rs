@@ -2,7 +2,7 @@
 //! harm.
 
 use super::answer::{Answer, Version};
-use super::call::{Back, Call, Clash, EnvScope, Follow, Listed, Log, NewToken, Token};
+use super::call::{Back, Call, Clash, EnvScope, Follow, Listed, Log, NewToken, Proposed, Token};
 use super::codec::{Continues, Inbox, TooLong, FRAME_MAX, MESSAGE_MAX};
 use super::command::{Command, Replies, COMMANDS};
 use super::conversation::{Conversation, OUT_MAX};
@@ -16,6 +16,7 @@ use crate::machine::request::{
 use crate::machine::state::{Goal, State};
 use crate::machine::{self, Level, ShutdownKind};
 use crate::names::{EventName, InstanceName, JobName};
+use crate::plan::{ChangeView, Fate, FateView, PlanRow, RowKind, Takes};
 use crate::process::{Exit, Role, Step, Stream};
 use crate::rights::Role as Right;
 use crate::signal::Signal;
@@ -25,8 +26,8 @@ use crate::time::Span;
 use crate::token::{Digest, TokenView};
 use crate::view::{
     ConfiguredView, CountView, InstanceView, JobView, LastExit, LogState, LogView, Mark, MarkKind,
-    Need, OutputView, ProgramState, ProgramView, Remembered, RunView, SettingsView, TimelineView,
-    WhyView,
+    Need, OutputView, ProgramState, ProgramView, Remembered, RunView, SettingsView, SourceKind,
+    SourceView, TimelineView, WhyView,
 };
 use alloc::boxed::Box;
 use alloc::format;
@@ -139,6 +140,12 @@ fn sample_calls() -> Vec<Call> {
         Call::Reread,
         Call::AddGroup(Text::from("web")),
         Call::RemoveGroup(Text::from("web")),
+        Call::Sources,
+        Call::Plan(Vec::new()),
+        Call::Plan(vec![
+            Proposed { path: Text::from("/etc/init/web.conf"), text: Some(Text::from(b"\xff")) },
+            Proposed { path: Text::from("/etc/init/db.conf"), text: None },
+        ]),
         Call::CreateToken(Box::new(NewToken {
             name: Text::from("ci"),
             digest: Digest::from([0xa7; 32]),
@@ -222,6 +229,8 @@ fn sample_answers() -> Vec<(Command, Answer)> {
         ),
         (Command::LogCounts, Answer::Counts(counts())),
         (Command::Configured, Answer::Configured(vec![configured()])),
+        (Command::Sources, Answer::Sources(sources())),
+        (Command::Plan, Answer::Plan(plan())),
         (Command::ClearLog, Answer::Done),
         (Command::ListTokens, Answer::Tokens(vec![sample_token()])),
         (Command::GetEnv, Answer::Value(Text::from("v"))),
@@ -332,6 +341,50 @@ fn sample_token() -> TokenView {
         by: 1000,
         expires: None,
     }
+}
+
+fn sources() -> Vec<SourceView> {
+    let some = |path: &str| vec![Text::from(path)];
+    let jobs = SourceView {
+        path: Text::from(b"/etc/init\xff"),
+        kind: SourceKind::Jobs,
+        files: Vec::new(),
+        patterns: Vec::new(),
+    };
+    let (files, patterns) = (some("/s.conf"), some("/conf.d/*.conf"));
+    let (path, kind) = (Text::from("/s.conf"), SourceKind::Programs);
+    vec![jobs, SourceView { path, kind, files, patterns }]
+}
+
+fn plan() -> Vec<PlanRow> {
+    let fates = [Fate::Restarts, Fate::GoesOn, Fate::Waits, Fate::Stops, Fate::Starts, Fate::Rests];
+    let fate = |fate| FateView {
+        instance: (fate == Fate::Waits).then(|| InstanceName::try_from("1").unwrap()),
+        fate,
+        pid: Some(7),
+    };
+    let change = ChangeView {
+        key: String::from("env A"),
+        also: vec![String::from("environment")],
+        old: None,
+        new: Some(String::from("b")),
+        takes: Takes::Restart,
+    };
+    let changed = PlanRow {
+        job: Some(Text::from(b"web\xff")),
+        program: true,
+        files: vec![Text::from("/etc/init/web.conf")],
+        section: Some(String::from("program:web")),
+        changes: vec![change],
+        instances: fates.into_iter().map(fate).collect(),
+        start_on: Some(String::from("startup")),
+        ..PlanRow::new(RowKind::Change)
+    };
+    let parsed = crate::dialect::upstart::parse(JobName::try_from("a").unwrap(), b"exce a\n");
+    let broken = PlanRow { mistakes: parsed.diagnostics, ..PlanRow::new(RowKind::Broken) };
+    let why = Some(String::from("too long"));
+    let unread = PlanRow { why, ..PlanRow::new(RowKind::Broken) };
+    vec![changed, broken, unread, PlanRow { count: Some(3), ..PlanRow::new(RowKind::Untouched) }]
 }
 
 fn counts() -> Vec<CountView> {
@@ -796,7 +849,7 @@ fn a_list_of_too_many_strings_is_refused() {
         r#"{{"method":"org.upright.control.Start","parameters":{{"job":"a","env":[{strings}""]}}}}"#
     );
     let answer = answered(OWNER, &message);
-    assert!(answer.contains("a list may have at most 4096 strings"), "{answer}");
+    assert!(answer.contains("a list may have at most 4096 items"), "{answer}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use super::job::{Job, Next};
 use super::state::{Goal, State};
 use super::{Engine, EventId};
 use crate::names::{InstanceName, JobName};
+use crate::plan::{Run, Starting};
 use crate::process::{InstanceId, Pid, Role, Slot};
 use crate::spec::{Attrs, Command, Expect, NormalExit, Respawn};
 use crate::text::Text;
@@ -174,6 +175,31 @@ impl Engine {
             Next::Same => Some(&job.spec),
             Next::Changed(spec) => Some(spec),
             Next::Removed => None,
+        }
+    }
+
+    /// Returns the instances of a job as a plan finds them.
+    pub fn runs_of(&self, name: &JobName) -> Vec<Run> {
+        let from = (name.clone(), InstanceName::default());
+        let all = self.names.range(from..).take_while(|((job, _), _)| job == name);
+        let run = |((_, instance), id): (&(JobName, InstanceName), &InstanceId)| {
+            let found = self.instances.look(id)?;
+            // One that is being restarted is wanted.
+            let goal = if found.restart { Goal::Start } else { found.goal };
+            let main = found.processes.get(&Role::Main);
+            let pid = main.and_then(|main| main.pid);
+            Some(Run { instance: instance.clone(), goal, state: found.state, pid })
+        };
+        all.filter_map(run).collect()
+    }
+
+    /// Returns whether a job may be started.
+    pub fn starting(&self, name: &JobName) -> Starting {
+        match (self.unmasked(name), self.is_left_alone(name)) {
+            _ if self.shutting_down() => Starting::Never,
+            (Err(_), _) => Starting::Never,
+            (Ok(()), true) => Starting::NotByItself,
+            (Ok(()), false) => Starting::May,
         }
     }
 

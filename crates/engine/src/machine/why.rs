@@ -88,7 +88,7 @@ impl Engine {
             Next::Changed(ref next) => {
                 // Their values may be secrets: only the owner may see those.
                 let changes = plan::changes(&job.spec, next);
-                let keys: Vec<&str> = changes.iter().map(|change| change.key).collect();
+                let keys: Vec<String> = changes.iter().map(|change| change.name(false)).collect();
                 let when = match self.instances_of(name) {
                     0 | 1 => "after a stop or restart",
                     _ => "when all its instances have stopped",

@@ -1,8 +1,9 @@
 //! Every job with its files, which of them have changed, and what they come to. Source: spec 2.1 to
 //! 2.6.
 
-use super::loading::{self, Read};
-use super::sources::{self, Kind, Seen};
+use super::loading::{self, Mistaken, Read};
+use super::sources::{self, Identity, Kind, Seen};
+use crate::proposal::Proposal;
 use engine::machine::Level;
 use engine::names::JobName;
 use engine::packed::pack_together;
@@ -17,7 +18,7 @@ use std::sync::Arc;
 pub type Said = Vec<(Level, String)>;
 
 /// The files of all jobs. What is in them is not kept.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Catalogue {
     sources: Vec<PathBuf>,
     jobs: BTreeMap<JobName, Entry>,
@@ -27,7 +28,7 @@ pub struct Catalogue {
     broken: BTreeMap<JobName, String>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Entry {
     files: Files,
     /// The source that its description is from.
@@ -35,7 +36,7 @@ struct Entry {
 }
 
 /// The files of a job, in the order of the sources. Nearly all have one.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Files {
     One(Seen),
     Some(Box<[Seen]>),
@@ -125,6 +126,46 @@ impl Catalogue {
         }
     }
 
+    /// Returns the catalogue as it would be were all sources walked now, with files as they are proposed.
+    pub fn proposed(&self, over: &Proposal, said: &mut Said) -> Catalogue {
+        let mut catalogue = self.clone();
+        (0..self.sources.len()).for_each(|number| catalogue.walk(number, said, &mut |_| {}));
+        for (path, there) in over.paths() {
+            for (number, source) in (0_u32..).zip(&self.sources) {
+                let Some((name, kind)) = sources::place_of(source, path) else { continue };
+                let identity = Identity::PROPOSED;
+                let seen = Seen { source: number, kind, identity, settled: true };
+                let same = |seen: &Seen| seen.source == number && seen.kind == kind;
+                catalogue.note(&name, there.then_some(seen).into_iter().collect(), same);
+                catalogue.dirty.insert(name);
+            }
+        }
+        catalogue
+    }
+
+    /// Returns the jobs that have files.
+    pub fn names(&self) -> impl Iterator<Item = &JobName> {
+        self.jobs.iter().filter(|(_, entry)| !entry.files.all().is_empty()).map(|(name, _)| name)
+    }
+
+    /// Reports whether the files of a job have changed and have not been read.
+    pub fn is_dirty(&self, name: &JobName) -> bool {
+        self.dirty.contains(name)
+    }
+
+    /// Returns what is wrong with the files that a job's description would be read from.
+    pub fn judge(&self, name: &JobName, over: &Proposal) -> Option<Mistaken> {
+        let all = self.jobs.get(name)?.files.all();
+        let conf = all.iter().find(|seen| seen.kind == Kind::Conf)?;
+        let changed_by = all.iter().find(|seen| seen.kind == Kind::Override);
+        let changed_by = changed_by.filter(|seen| seen.source <= conf.source);
+        let file = |seen: &Seen| {
+            Some(sources::path_of(path(&self.sources, seen.source)?, name, seen.kind))
+        };
+        let changed_by = changed_by.and_then(file);
+        loading::judge(name, &file(conf)?, changed_by.as_deref(), over)
+    }
+
     /// Looks at one file again.
     pub fn look(&mut self, number: usize, relative: &Path) {
         let Ok(number) = u32::try_from(number) else { return };
@@ -192,10 +233,16 @@ impl Catalogue {
 
     /// Reads the files of jobs. `old` is what they are now: where a file that was good cannot be
     /// used any more, that stands.
-    pub fn read(&mut self, names: &[JobName], old: &Jobs, said: &mut Said) -> Jobs {
+    pub fn read(
+        &mut self,
+        names: &[JobName],
+        old: &Jobs,
+        over: &Proposal,
+        said: &mut Said,
+    ) -> Jobs {
         let mut new = Jobs::new();
         for name in names {
-            if let Some(mut spec) = self.read_one(name, old, said) {
+            if let Some(mut spec) = self.read_one(name, old, over, said) {
                 // At once, so that the next one's reading has the memory.
                 if let (Some(own), Some((_, like))) =
                     (Arc::get_mut(&mut spec), new.last_key_value())
@@ -215,6 +262,7 @@ impl Catalogue {
         &mut self,
         name: &JobName,
         old: &Jobs,
+        proposal: &Proposal,
         said: &mut Said,
     ) -> Option<Arc<engine::spec::JobSpec>> {
         self.broken.remove(name);
@@ -229,7 +277,7 @@ impl Catalogue {
             let over = over.filter(|seen| seen.source <= number);
             let over = over.and_then(|seen| file(seen.source, Kind::Override));
             let stands = old.get(name).filter(|_| entry.origin.is_none_or(|from| from == number));
-            match loading::read_job(name, &conf, over.as_deref(), said) {
+            match loading::read_job(name, &conf, over.as_deref(), proposal, said) {
                 Read::Good(spec) => {
                     entry.origin = Some(number);
                     return Some(spec);

@@ -439,6 +439,7 @@ impl Daemon {
             Call::CreateToken(new) => return self.create_token(id, *new),
             Call::RevokeToken(name) => return self.revoke_token(id, &name),
             Call::ListTokens => Ok(self.list_tokens()),
+            Call::Sources | Call::Plan(_) => Ok(self.serve_plans(id, call)),
             Call::Reread => self.reread(),
             Call::AddGroup(name) => self.add_group(&name, effects),
             Call::RemoveGroup(name) => self.remove_group(&name, effects),
@@ -592,10 +593,7 @@ impl Daemon {
                 let view = view.ok_or(Refusal::UnknownJob(job)).map_err(refused)?;
                 Ok(Answer::Settings(Box::new(view)))
             }
-            Call::Usage(job) => {
-                let view = self.engine.job_view(&self.known(&job).map_err(refused)?);
-                Ok(Answer::Usage(view.and_then(|view| view.usage)))
-            }
+            Call::Usage(job) => Ok(self.usage(&self.known(&job).map_err(refused)?)),
             Call::Version => Ok(Answer::Version(Version {
                 given_up: self.upgrade_given_up.clone(),
                 ..Version::own(sys::own::parent())
@@ -624,6 +622,8 @@ impl Daemon {
             | Call::ListEnv(..)
             | Call::Supervisor
             | Call::Reread
+            | Call::Sources
+            | Call::Plan(_)
             | Call::AddGroup(_)
             | Call::RemoveGroup(_)
             | Call::CreateToken(_)
@@ -631,6 +631,10 @@ impl Daemon {
             | Call::RevokeToken(_)
             | Call::ResetEnv(..) => Ok(Answer::Done),
         }
+    }
+
+    fn usage(&self, job: &JobName) -> Answer {
+        Answer::Usage(self.engine.job_view(job).and_then(|view| view.usage))
     }
 
     fn list_of(&self, job: JobName) -> Answer {

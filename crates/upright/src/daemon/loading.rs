@@ -2,14 +2,15 @@
 
 use super::catalogue::Said;
 use super::sources;
+use crate::proposal::Proposal;
 use engine::dialect::upstart::{apply_override, parse};
-use engine::dialect::{Parsed, Severity};
+use engine::dialect::{Diagnostic, Parsed, Severity};
 use engine::machine::Level;
 use engine::names::JobName;
 use engine::spec::JobSpec;
 use shown::words::system as words;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What the files of a job came to.
@@ -29,15 +30,20 @@ pub enum Read {
 }
 
 /// Reads a job file and the override that applies.
-pub fn read_job(name: &JobName, conf: &Path, over: Option<&Path>, said: &mut Said) -> Read {
-    let text = match read(conf, said) {
+pub fn read_job(
+    name: &JobName,
+    conf: &Path,
+    over: Option<&Path>,
+    proposal: &Proposal,
+    said: &mut Said,
+) -> Read {
+    let text = match read(conf, proposal, said) {
         Ok(Some(text)) => text,
         Ok(None) => return Read::Gone,
         Err(why) => return Read::Broken { why, without: None },
     };
     if name.is_reserved() {
-        let (shown, group) = (conf.display(), JobName::RESERVED);
-        let why = format!("{shown}: the group {group} is Upright's own; give the job another name");
+        let why = reserved(conf);
         said.push((Level::Error, why.clone()));
         return Read::Broken { why, without: None };
     }
@@ -47,7 +53,7 @@ pub fn read_job(name: &JobName, conf: &Path, over: Option<&Path>, said: &mut Sai
     }
     let Some(over) = over else { return Read::Good(Arc::new(parsed.spec)) };
     let without = || Some(Arc::new(parsed.spec.clone()));
-    let text = match read(over, said) {
+    let text = match read(over, proposal, said) {
         Ok(Some(text)) => text,
         Ok(None) => return Read::Good(Arc::new(parsed.spec)),
         Err(why) => return Read::Broken { why, without: without() },
@@ -59,8 +65,64 @@ pub fn read_job(name: &JobName, conf: &Path, over: Option<&Path>, said: &mut Sai
     }
 }
 
-fn read(path: &Path, said: &mut Said) -> Result<Option<Vec<u8>>, String> {
-    match sources::read(path) {
+/// Reads a file as it is proposed, else as it is.
+fn bytes(path: &Path, proposal: &Proposal) -> io::Result<Vec<u8>> {
+    match proposal.get(path) {
+        Some(Some(text)) => Ok(text.to_vec()),
+        Some(None) => Err(io::ErrorKind::NotFound.into()),
+        None => sources::read(path),
+    }
+}
+
+/// What is wrong with a file of a job.
+pub struct Mistaken {
+    /// The file.
+    pub path: PathBuf,
+    /// Its mistakes, each at its place.
+    pub mistakes: Vec<Diagnostic>,
+    /// Why it cannot be used, where no place of it is to blame.
+    pub why: Option<String>,
+}
+
+/// Returns what is wrong with a job file, or with the override that applies.
+pub fn judge(
+    name: &JobName,
+    conf: &Path,
+    over: Option<&Path>,
+    proposal: &Proposal,
+) -> Option<Mistaken> {
+    let wrong = |path: &Path, why: Option<String>, mistakes: Vec<Diagnostic>| {
+        let errors = mistakes.iter().any(|one| one.severity == Severity::Error);
+        (errors || why.is_some()).then(|| Mistaken { path: path.to_path_buf(), mistakes, why })
+    };
+    let read = |path: &Path| match bytes(path, proposal) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(wrong(path, Some(words(&error)), Vec::new())),
+    };
+    let text = match read(conf) {
+        Ok(text) => text?,
+        Err(mistaken) => return mistaken,
+    };
+    if name.is_reserved() {
+        return wrong(conf, Some(reserved(conf)), Vec::new());
+    }
+    let parsed = parse(name.clone(), &text);
+    let mistaken = wrong(conf, None, parsed.diagnostics);
+    let (None, Some(over)) = (&mistaken, over) else { return mistaken };
+    match read(over) {
+        Ok(text) => wrong(over, None, apply_override(&parsed.spec, &text?).diagnostics),
+        Err(mistaken) => mistaken,
+    }
+}
+
+fn reserved(conf: &Path) -> String {
+    let (shown, group) = (conf.display(), JobName::RESERVED);
+    format!("{shown}: the group {group} is Upright's own; give the job another name")
+}
+
+fn read(path: &Path, proposal: &Proposal, said: &mut Said) -> Result<Option<Vec<u8>>, String> {
+    match bytes(path, proposal) {
         Ok(text) => Ok(Some(text)),
         // Gone since it was found: that will be told too.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -4,6 +4,7 @@ use super::catalogue::Said;
 use super::watching::Changed;
 use super::{sources, Daemon};
 use crate::options::Mode;
+use crate::proposal::Proposal;
 use engine::control::fault::{Fault, Refused};
 use engine::machine::request::Request;
 use engine::machine::{Effect, Level};
@@ -168,7 +169,7 @@ impl Daemon {
         let wanted = |name: &JobName| Some((name.clone(), self.engine.wanted(name)?.clone()));
         let old: Jobs = names.iter().filter_map(wanted).collect();
         let mut said = Vec::new();
-        let new = self.catalogue.read(names, &old, &mut said);
+        let new = self.catalogue.read(names, &old, &Proposal::default(), &mut said);
         said.iter().for_each(|(level, line)| self.say(*level, line));
         let plan = plan::diff(&old, &new);
         drop(new);

@@ -1,5 +1,6 @@
 //! Job files: found in the directories, told apart, read within bounds. Source: spec 2.2.
 
+use crate::supervisord::plain;
 use engine::names::JobName;
 use engine::text::Text;
 use shown::words::system as words;
@@ -60,6 +61,9 @@ impl Kind {
 pub struct Identity(u64);
 
 impl Identity {
+    /// The identity of a file that is only proposed.
+    pub const PROPOSED: Identity = Identity(0);
+
     fn of(metadata: &Metadata) -> Identity {
         let (seconds, nanos) = (metadata.mtime() as u64, metadata.mtime_nsec() as u64);
         let parts = [metadata.dev(), metadata.ino(), metadata.size(), seconds, nanos];
@@ -222,6 +226,20 @@ pub fn job_of(relative: &Path) -> Option<(JobName, Kind)> {
         }
         Some((JobName::try_from(Text::from(name)).ok()?, kind))
     })
+}
+
+/// Returns which job's file a path is in a source, where the source has it.
+pub fn place_of(source: &Path, path: &Path) -> Option<(JobName, Kind)> {
+    let absolute = |path: &Path| plain(&std::path::absolute(path).unwrap_or_else(|_| path.into()));
+    if source.is_file() && absolute(source) != path {
+        return None;
+    }
+    let relative = path.strip_prefix(absolute(root(source))).ok()?;
+    let mut directories = relative.parent().into_iter().flat_map(Path::components);
+    match directories.any(|part| is_debris(part.as_os_str().as_bytes())) {
+        true => None,
+        false => job_of(relative),
+    }
 }
 
 /// Reports whether a directory is not one of jobs: hidden, a backup, an editor's, a revision

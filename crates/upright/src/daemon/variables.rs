@@ -28,11 +28,7 @@ impl Daemon {
             }
             Call::SetEnv(scope, rows, clash) => {
                 let rows = rows.into_iter().map(with_value).collect::<Result<_, _>>()?;
-                let variation = match clash {
-                    Clash::Replace => Variation::Set(rows),
-                    Clash::Keep => Variation::SetNew(rows),
-                };
-                (scope, variation)
+                (scope, setting(rows, clash))
             }
             Call::UnsetEnv(scope, names) => {
                 names.iter().try_for_each(known_name)?;
@@ -69,6 +65,8 @@ impl Daemon {
             | Call::Reread
             | Call::AddGroup(_)
             | Call::RemoveGroup(_)
+            | Call::Sources
+            | Call::Plan(_)
             | Call::CreateToken(_)
             | Call::ListTokens
             | Call::RevokeToken(_)
@@ -87,6 +85,13 @@ impl Daemon {
                 found.map(Whose::Instance).map_err(|refusal| Fault::refused(&refusal, None))
             }
         }
+    }
+}
+
+fn setting(rows: Vec<Text>, clash: Clash) -> Variation {
+    match clash {
+        Clash::Replace => Variation::Set(rows),
+        Clash::Keep => Variation::SetNew(rows),
     }
 }
 

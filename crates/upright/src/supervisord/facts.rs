@@ -1,10 +1,12 @@
 //! What reading a configuration wants to know of this machine: the environment, files, directories,
 //! users.
 
+use crate::proposal::Proposal;
 pub use engine::dialect::supervisord::Extent;
 use engine::dialect::supervisord::{self, Config, Facts, File, User, Want};
 use engine::glob;
-use std::ffi::OsStr;
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
@@ -35,21 +37,26 @@ pub fn judge(key: &str, text: &str, mut facts: Facts) -> Result<(), String> {
         if wants.is_empty() {
             return judged;
         }
-        wants.into_iter().for_each(|want| find_out(&mut facts, want));
+        wants.into_iter().for_each(|want| find_out(&mut facts, want, &Proposal::default()));
     }
     supervisord::judge(key, text, &facts).0
 }
 
 /// Returns what a configuration says, given some facts; the missing ones are found out here.
 pub fn complete(file: &[u8], mut facts: Facts) -> Config {
+    complete_over(file, &mut facts, &Proposal::default())
+}
+
+/// As [`complete`], with files as they are proposed; the facts are complete then.
+pub fn complete_over(file: &[u8], facts: &mut Facts, over: &Proposal) -> Config {
     for _ in 1..ROUNDS_MAX {
-        let config = supervisord::read(file, &facts);
+        let config = supervisord::read(file, facts);
         if config.wants.is_empty() {
             return config;
         }
-        config.wants.into_iter().for_each(|want| find_out(&mut facts, want));
+        config.wants.into_iter().for_each(|want| find_out(facts, want, over));
     }
-    supervisord::read(file, &facts)
+    supervisord::read(file, facts)
 }
 
 /// Reports whether the first line that says something opens a section, as no job file's does.
@@ -121,7 +128,7 @@ fn temporary(directory: &Path) -> String {
     found.unwrap_or_else(|| directory.to_owned()).to_string_lossy().into_owned()
 }
 
-fn find_out(facts: &mut Facts, want: Want) {
+fn find_out(facts: &mut Facts, want: Want, over: &Proposal) {
     match want {
         Want::Directory(path) => {
             let there = Path::new(&facts.directory).join(&path).is_dir();
@@ -149,14 +156,22 @@ fn find_out(facts: &mut Facts, want: Want) {
             facts.groups.insert(name, gid.ok());
         }
         Want::Files(pattern) => {
-            let found = find(&pattern).into_iter().map(|path| {
-                let bytes = bytes(&path);
+            let found = find(&pattern, over).into_iter().map(|path| {
+                let bytes = bytes_over(&path, over);
                 let path = path.into_os_string().into_vec();
                 File { path: String::from_utf8_lossy(&path).into_owned(), bytes }
             });
             let found = found.collect();
             facts.files.insert(pattern, found);
         }
+    }
+}
+
+/// Returns a file's bytes as they are proposed, else as [`bytes`].
+pub fn bytes_over(path: &Path, over: &Proposal) -> Option<Vec<u8>> {
+    match over.get(path) {
+        Some(text) => text.map(<[u8]>::to_vec),
+        None => bytes(path),
     }
 }
 
@@ -170,7 +185,7 @@ pub fn bytes(path: &Path) -> Option<Vec<u8>> {
 
 /// Returns the paths that an absolute pattern matches; a sign never crosses a stroke, and names that
 /// begin with a dot are only found by a dot. Source: Python's `glob.glob`.
-fn find(pattern: &str) -> Vec<PathBuf> {
+fn find(pattern: &str, over: &Proposal) -> Vec<PathBuf> {
     let mut found = vec![PathBuf::from("/")];
     for part in pattern.split('/').filter(|part| !part.is_empty()) {
         let mut next = Vec::new();
@@ -182,24 +197,29 @@ fn find(pattern: &str) -> Vec<PathBuf> {
             // A stroke backwards means itself to Python.
             let escaped = part.replace('\\', "\\\\");
             let entries = std::fs::read_dir(&path).into_iter().flatten().filter_map(Result::ok);
-            let names = entries.map(|entry| entry.file_name());
+            let names: BTreeSet<OsString> =
+                entries.map(|entry| entry.file_name()).chain(over.entries(&path)).collect();
             let fits = |name: &OsStr| {
                 let name = name.as_bytes();
                 (!name.starts_with(b".") || part.starts_with('.'))
                     && glob::matches(escaped.as_bytes(), name)
             };
-            next.extend(names.filter(|name| fits(name)).map(|name| path.join(name)));
+            next.extend(names.into_iter().filter(|name| fits(name)).map(|name| path.join(name)));
             next.sort();
             next.truncate(FOUND_MAX);
         }
         found = next;
     }
-    found.retain(|path| path.symlink_metadata().is_ok());
+    found.retain(|path| match over.get(path) {
+        Some(text) => text.is_some(),
+        None => path.symlink_metadata().is_ok() || !over.entries(path).is_empty(),
+    });
     found
 }
 
 #[cfg(test)]
 mod tests {
+    use super::Proposal;
 
     #[test]
     fn patterns_find_what_pythons_glob_finds() {
@@ -210,7 +230,7 @@ mod tests {
             std::fs::write(path, "").unwrap();
         }
         let find = |pattern: &str| -> Vec<String> {
-            let found = super::find(&format!("{}/{pattern}", top.display()));
+            let found = super::find(&format!("{}/{pattern}", top.display()), &Proposal::default());
             let found = found.iter().map(|path| path.strip_prefix(&top).unwrap());
             found.map(|path| path.display().to_string()).collect()
         };

@@ -5,6 +5,7 @@
 
 use super::facts;
 use crate::cli::shape::{Flag, Shape};
+use crate::proposal::Proposal;
 use engine::dialect::supervisord::{getopt, repr, Config, Extent, Form};
 use std::ffi::{CString, OsString};
 use std::os::unix::ffi::OsStringExt;
@@ -240,23 +241,36 @@ impl Given {
 
     /// Reads the configuration; an error is in the original's words.
     pub fn read(&self) -> Result<Config, String> {
+        let (config, _) = self.read_over(&Proposal::default())?;
+        match config.refusal {
+            Some(refusal) => Err(refusal),
+            None => Ok(config),
+        }
+    }
+
+    /// Returns where the configuration is.
+    pub fn path(&self) -> PathBuf {
+        facts::plain(&self.directory.join(self.file.as_deref().unwrap_or_default()))
+    }
+
+    /// Reads the configuration with files as they are proposed, whatever is wrong in it; returns the
+    /// patterns of its includes, too.
+    pub fn read_over(&self, over: &Proposal) -> Result<(Config, Vec<String>), String> {
         let file = self.file.as_deref().unwrap_or_default();
         let path = self.directory.join(file);
-        if !path.exists() {
+        if over.get(&path).map_or(!path.exists(), |text| text.is_none()) {
             return Err(format!("could not find config file {file}"));
         }
-        let bytes = facts::bytes(&path).ok_or(format!("could not read config file {file}"))?;
+        let bytes =
+            facts::bytes_over(&path, over).ok_or(format!("could not read config file {file}"))?;
         let extent = match self.named {
             Named::Alone => Extent::Whole,
             Named::AmongOthers => facts::extent_of(&bytes),
         };
         let mut facts = facts::start(&self.directory, Path::new(file), extent);
         facts.given.clone_from(&self.values);
-        let config = facts::complete(&bytes, facts);
-        match config.refusal {
-            Some(refusal) => Err(refusal),
-            None => Ok(config),
-        }
+        let config = facts::complete_over(&bytes, &mut facts, over);
+        Ok((config, facts.files.into_keys().collect()))
     }
 }
 

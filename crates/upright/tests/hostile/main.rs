@@ -7,6 +7,7 @@
 mod changes;
 mod clients;
 mod files;
+mod plans;
 mod rights;
 mod strangers;
 mod world;

@@ -251,3 +251,25 @@ fn who_did_what_with_which_result_is_written_down_whoever_dies() {
     let mode = fs::metadata(world.dir.join("audit")).unwrap().permissions().mode();
     assert_eq!(mode & 0o7777, 0o640);
 }
+
+#[test]
+fn who_may_look_sees_a_plan_without_values_of_variables_and_strangers_see_none() {
+    let Some(world) = start("rights-plan", "look user 12345 *\n") else { return };
+    let file = world.dir.join("db.conf");
+    write(&file, "env SECRET=xyzzy\nexec sleep 999\n");
+    let plan = |user: &str| {
+        let ran = as_user(&world, user, "", &["plan", file.to_str().unwrap()]);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (ran.status.code(), text(&ran.stdout), text(&ran.stderr))
+    };
+    let (code, out, _) = plan("0");
+    assert_eq!(code, Some(2));
+    assert!(out.contains("env SECRET: none -> xyzzy"), "{out}");
+    let (code, out, _) = plan(USER);
+    assert_eq!(code, Some(2));
+    assert!(out.contains("exec: sleep 1000 -> sleep 999"), "{out}");
+    assert!(out.contains("env SECRET: another value") && !out.contains("xyzzy"), "{out}");
+    let (code, out, err) = plan("12346");
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    assert!(err.contains("nothing grants you `look' over everything"), "{err}");
+}

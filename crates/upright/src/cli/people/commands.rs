@@ -1,6 +1,8 @@
 //! THE TABLE of the commands for people: a row is everything about one.
 
-use super::{changes, check, events, graph, log, startup, status, tokens, up, why, Exit, Session};
+use super::{
+    changes, check, events, graph, log, plan, startup, status, tokens, up, why, Exit, Session,
+};
 use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint};
 
@@ -269,6 +271,13 @@ pub(super) const COMMANDS: &[CommandRow] = &[
         run: check::check,
     },
     CommandRow {
+        name: "plan",
+        about: "Show what changed files would add, change, restart and remove; 2: something, 0: nothing",
+        arguments: changed_files,
+        talks: Talks::Daemon,
+        run: plan::plan,
+    },
+    CommandRow {
         name: "token-create",
         about: "Make a token for clients of a server: a role over jobs, with an end; shown once",
         arguments: || {
@@ -420,6 +429,20 @@ fn which_as(help: &'static str) -> Vec<Arg> {
         job(help),
         env("Variables, which also say which instance of the job is meant"),
         one("instance", "NAME", "The instance of that name").long("instance").conflicts_with("env"),
+    ]
+}
+
+fn changed_files() -> Vec<Arg> {
+    vec![
+        one("into", "DIR", "The directory in which they would stand, where there are several")
+            .long("into")
+            .value_hint(ValueHint::DirPath),
+        many(
+            "file",
+            "FILE",
+            "Files as they would stand, or a directory as the whole content [default: what is there]",
+        )
+        .value_hint(ValueHint::AnyPath),
     ]
 }
 

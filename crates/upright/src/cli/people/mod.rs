@@ -8,6 +8,7 @@ mod follower;
 mod graph;
 mod log;
 mod origin;
+mod plan;
 mod several;
 mod startup;
 mod status;
@@ -43,6 +44,8 @@ pub enum Exit {
     Usage,
     /// Nobody answers.
     NoDaemon,
+    /// It is as it was asked to be, but for what is to be done.
+    Differs,
 }
 
 impl Exit {
@@ -51,6 +54,7 @@ impl Exit {
             Exit::Failed => 1,
             Exit::Usage => 2,
             Exit::NoDaemon => 3,
+            Exit::Differs => 2,
         }
     }
 }
@@ -317,6 +321,8 @@ impl About {
             | Call::LogCounts
             | Call::Configured
             | Call::RemoveGroup(_)
+            | Call::Sources
+            | Call::Plan(_)
             | Call::CreateToken(_)
             | Call::ListTokens
             | Call::RevokeToken(_) => (None, "do that"),
