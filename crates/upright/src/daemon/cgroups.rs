@@ -15,6 +15,7 @@ use engine::names::{InstanceName, JobName};
 use engine::process::{Exit, InstanceId, Pid, Slot, Step};
 use engine::signal::Signal;
 use engine::time::{Mono, Span};
+use shown::words::system as words;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;
 use std::io;
@@ -301,7 +302,8 @@ fn found() -> io::Result<Found> {
             number => format!("upright.{number}"),
         };
         let base = above.join(name);
-        let naming = |error: io::Error| io::Error::other(format!("{}: {error}", base.display()));
+        let naming =
+            |error: io::Error| io::Error::other(format!("{}: {}", base.display(), words(&error)));
         sys::cgroup::make(&base).map_err(naming)?;
         let Ok(Some(lock)) = sys::cgroup::lock(&base) else { continue };
         if sys::cgroup::is_populated(&base) {

@@ -19,6 +19,7 @@ use engine::signal::Signal;
 use engine::spec::{Attrs, Backoff, Command, JobSpec, Policy, Respawn, RespawnLimit};
 use engine::text::Text;
 use engine::time::Span;
+use shown::words::system as words;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -210,7 +211,8 @@ impl Daemon {
     /// Makes a control connection that is served in the name of `caller`; returns the far end.
     pub(super) fn control_for(&mut self, caller: Caller) -> Result<UnixStream, String> {
         let pair = UnixStream::pair();
-        let (ours, theirs) = pair.map_err(|error| format!("no control connection: {error}"))?;
+        let (ours, theirs) =
+            pair.map_err(|error| format!("no control connection: {}", words(&error)))?;
         self.connections.take_in(ours, caller, Tongue::Varlink, &self.epoll);
         Ok(theirs)
     }
@@ -257,7 +259,7 @@ impl Daemon {
         let command = order.spec.commands.get(&Role::Main);
         if command == Some(&Command::Exec(Text::from(OPENED))) {
             let opened = program(kind.row().program).and_then(|path| {
-                File::open(&path).map_err(|error| format!("{}: {error}", path.display()))
+                File::open(&path).map_err(|error| format!("{}: {}", path.display(), words(&error)))
             });
             match opened {
                 Ok(file) => given.push((PROGRAM, file.into())),
@@ -430,7 +432,8 @@ impl Daemon {
 
 /// Returns a gateway's program.
 fn program(name: &str) -> Result<PathBuf, String> {
-    let own = std::env::current_exe().map_err(|error| format!("where is our program? {error}"))?;
+    let own = std::env::current_exe()
+        .map_err(|error| format!("where is our program? {}", words(&error)))?;
     let path = own.with_file_name(name);
     let executable = path.metadata().is_ok_and(|file| file.permissions().mode() & 0o111 != 0);
     match executable {

@@ -7,6 +7,7 @@ use engine::intent::{self, Intent, Keeping, Lasting, TEXT_MAX};
 use engine::logroute::{self, ToLogger};
 use engine::machine::{Effect, Input, Level};
 use engine::text::Text;
+use shown::words::system as words;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -29,7 +30,7 @@ impl Daemon {
             .and_then(|file| file.take(TEXT_MAX as u64 + 1).read_to_end(&mut text));
         let (found, mut wrong) = match read {
             Err(error) if error.kind() == ErrorKind::NotFound => return,
-            Err(error) => (BTreeMap::new(), vec![format!("it cannot be read: {error}")]),
+            Err(error) => (BTreeMap::new(), vec![format!("it cannot be read: {}", words(&error))]),
             Ok(length) if length > TEXT_MAX => {
                 (BTreeMap::new(), vec![format!("it is longer than {TEXT_MAX} bytes")])
             }

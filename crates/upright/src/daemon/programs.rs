@@ -19,6 +19,7 @@ use engine::process::Stream;
 use engine::spec::OnFull;
 use engine::text::Text;
 use engine::treat::Treatment;
+use shown::words::system as words;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
@@ -289,7 +290,7 @@ impl Daemon {
             }
             (Ok(_), _) => log.write(Grade::Critical, &format!("can't chdir into {shown}")),
             (Err(error), _) => {
-                log.write(Grade::Critical, &format!("can't chdir into {shown}: {error}"));
+                log.write(Grade::Critical, &format!("can't chdir into {shown}: {}", words(&error)));
             }
         }
     }

@@ -3,6 +3,7 @@
 
 use super::hosts::{address, HOSTS};
 use engine::dialect::supervisord::{Access, Listen, Server};
+use shown::words::system as words;
 use std::fmt;
 use std::fs::{self, Permissions};
 use std::io;
@@ -69,7 +70,9 @@ pub fn open(server: &Server, say: impl Fn(&str)) -> Result<OwnedFd, String> {
     let place = place(server);
     let cannot = |error: io::Error| match error.kind() {
         io::ErrorKind::AddrInUse => TAKEN.to_owned(),
-        _ => format!("[{}]: Cannot open an HTTP server: {place}: {error}", server.section),
+        _ => {
+            format!("[{}]: Cannot open an HTTP server: {place}: {}", server.section, words(&error))
+        }
     };
     match &place {
         Place::Port(at) => {
@@ -119,8 +122,9 @@ fn open_file(server: &Server, path: &Path, say: impl Fn(&str)) -> io::Result<Own
 /// Gives a server's socket that is open already the mode and the owner that its section says now.
 pub fn dress(server: &Server) -> Result<(), String> {
     match place(server) {
-        Place::File(path) => dress_file(server, &path)
-            .map_err(|error| format!("[{}]: {}: {error}", server.section, path.display())),
+        Place::File(path) => dress_file(server, &path).map_err(|error| {
+            format!("[{}]: {}: {}", server.section, path.display(), words(&error))
+        }),
         Place::Port(_) | Place::Nowhere(_) => Ok(()),
     }
 }

@@ -31,6 +31,7 @@ use engine::recovery::{recover, Phase, Table};
 use engine::signal::Signal;
 use engine::text::Text;
 use engine::time::{Mono, Span};
+use shown::words::system as words;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
@@ -554,14 +555,16 @@ impl Daemon {
         let instead = self.listeners.is_empty().then(instead);
         let needed = self.settings.session.clone().or(instead);
         let at = needed.as_deref().unwrap_or(SYSTEM_ADDRESS);
+        let cannot =
+            |error: &io::Error| format!("cannot listen at abstract socket {at}: {}", words(error));
         match listen_abstract(at) {
             Ok(listener) => Ok(Some(listener)),
             Err(error) if needed.is_none() => {
-                let line = format!("cannot listen at abstract socket {at}: {error}");
+                let line = cannot(&error);
                 self.voice_at(Level::Info, &line);
                 Ok(None)
             }
-            Err(error) => Err(format!("cannot listen at abstract socket {at}: {error}")),
+            Err(error) => Err(cannot(&error)),
         }
     }
 
@@ -579,7 +582,10 @@ impl Daemon {
                 // There is another way in, at an abstract address.
                 let optional = self.settings.options.socket.is_none();
                 let level = if optional { Level::Info } else { Level::Error };
-                self.voice_at(level, &format!("control socket {}: {error}", path.display()));
+                self.voice_at(
+                    level,
+                    &format!("control socket {}: {}", path.display(), words(&error)),
+                );
                 self.settings.socket = None;
                 None
             }
@@ -606,7 +612,10 @@ impl Daemon {
         let written =
             file.parent().map_or(Ok(()), make_private).and_then(|()| write_new(file, &text));
         if let Err(error) = written {
-            self.voice_at(Level::Warn, &format!("session file {}: {error}", file.display()));
+            self.voice_at(
+                Level::Warn,
+                &format!("session file {}: {}", file.display(), words(&error)),
+            );
         }
     }
 }

@@ -15,6 +15,7 @@ use engine::machine::Level;
 use engine::rights::{Names, Role};
 use engine::text::Text;
 use engine::token::{Digest, Token, TokenView, Tokens, TEXT_MAX};
+use shown::words::system as words;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -63,7 +64,9 @@ impl Daemon {
             .and_then(|file| file.take(TEXT_MAX as u64 + 1).read_to_end(&mut text));
         let (tokens, mut wrong) = match read {
             Err(error) if error.kind() == ErrorKind::NotFound => return,
-            Err(error) => (Tokens::default(), vec![format!("it cannot be read: {error}")]),
+            Err(error) => {
+                (Tokens::default(), vec![format!("it cannot be read: {}", words(&error))])
+            }
             Ok(length) if length > TEXT_MAX => {
                 (Tokens::default(), vec![format!("it is longer than {TEXT_MAX} bytes")])
             }

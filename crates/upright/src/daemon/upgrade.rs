@@ -76,9 +76,11 @@ impl Daemon {
         if self.trial.is_some() {
             return Err(String::from("another binary is being tried already"));
         }
-        let path = own_path().map_err(|error| format!("this binary's own place: {error}"))?;
+        let path =
+            own_path().map_err(|error| format!("this binary's own place: {}", words(&error)))?;
         let shown = path.display().to_string();
-        let failed = |error: std::io::Error| format!("{shown}: {error}; the old one goes on");
+        let failed =
+            |error: std::io::Error| format!("{shown}: {}; the old one goes on", words(&error));
         let binary = OwnedFd::from(File::open(&path).map_err(failed)?);
         let Some(journal) = &self.journal else {
             return Err(String::from("there is no journal now; try again later"));

@@ -4,7 +4,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -27,13 +27,14 @@ root=$1/root
 cp "$3" "$root/usr/local/bin/upright-core"
 cp "$4" "$root/usr/local/bin/upright"
 ln -sf upright-core "$root/usr/local/bin/init"
+ln -sf upright-core "$root/usr/local/bin/supervisord"
 for name in initctl tini; do ln -sf upright "$root/usr/local/bin/$name"; done
 mkdir -p "$root/app"
 rm -rf "$root/etc/init"
 mkdir -m 755 "$root/etc/init"
 for name in run tmp; do
     mount -t tmpfs tmpfs "$root/$name"
-    mount -o remount,ro "$root/$name"
+    [ "$5" = yes ] || mount -o remount,ro "$root/$name"
 done
 cp -a --no-preserve=ownership "$2/." "$root/"
 mount -t tmpfs -o mode=755 tmpfs "$root/dev"
@@ -80,6 +81,7 @@ if errno:
 #[derive(Clone)]
 pub struct Image {
     files: Vec<(String, String)>,
+    programs: Vec<&'static str>,
     writable: bool,
     user: Option<u32>,
     refused: i32,
@@ -92,7 +94,8 @@ impl Image {
     pub fn new() -> Image {
         let filter = (String::from("/app/filter.py"), String::from(FILTER));
         let (files, console, env) = (vec![filter], PathBuf::new(), Vec::new());
-        Image { files, writable: false, user: Some(0), refused: 0, console, env }
+        let programs = Vec::new();
+        Image { files, programs, writable: false, user: Some(0), refused: 0, console, env }
     }
 
     /// With a job file in `/app/jobs`.
@@ -102,6 +105,12 @@ impl Image {
 
     pub fn file(mut self, path: &str, text: &str) -> Image {
         self.files.push((String::from(path), String::from(text)));
+        self
+    }
+
+    /// With a program that was built beside Upright.
+    pub fn program(mut self, name: &'static str) -> Image {
+        self.programs.push(name);
         self
     }
 
@@ -116,6 +125,7 @@ impl Image {
         self
     }
 
+    /// Its root, `/run` and `/tmp` can be written.
     pub fn writable(mut self) -> Image {
         self.writable = true;
         self
@@ -149,6 +159,13 @@ impl Image {
             let path = dir.join("files").join(path.trim_start_matches('/'));
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(&path, text).unwrap();
+        }
+        for name in &self.programs {
+            let from = Path::new(env!("CARGO_BIN_EXE_upright")).with_file_name(name);
+            let to = dir.join("files/usr/local/bin");
+            fs::create_dir_all(&to).unwrap();
+            let copied = fs::copy(&from, to.join(name));
+            copied.unwrap_or_else(|error| panic!("{}: {error}", from.display()));
         }
         let mut unshare = Command::new("setpriv")
             .args([

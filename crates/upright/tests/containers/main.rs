@@ -8,6 +8,7 @@ mod fault;
 mod jobs;
 #[path = "../machine/mod.rs"]
 mod machine;
+mod programs;
 mod session;
 
 use machine::bench::{self, Test};
@@ -62,6 +63,7 @@ const TESTS: &[Test] = &[
         "how_a_process_ended_that_a_new_binary_has_reaped_is_known_to_the_one_before",
         fault::how_a_process_ended_that_a_new_binary_has_reaped_is_known_to_the_one_before,
     ),
+    test("a_supervisord_conf_is_all_that_an_image_needs", programs::supervisord),
     test("a_session_makes_its_directories_and_nothing_of_it_survives", session::ends),
     test("run_exits_as_the_program_does", alone::codes),
     test("run_passes_signals_on_and_reaps_orphans", alone::signals),
