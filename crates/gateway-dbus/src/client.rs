@@ -8,6 +8,7 @@ use crate::router::{route, Outcome};
 use crate::signals::signals;
 use crate::socket::Bounded;
 use crate::value::Value;
+use engine::control::fault::Fault;
 use engine::control::notice::Notice;
 use std::future::poll_fn;
 use std::os::fd::OwnedFd;
@@ -108,12 +109,13 @@ impl Teller {
                 }
                 Ok(())
             }
-            Err(Trouble::Fault(_)) => Err(Over::Refused),
-            Err(Trouble::Lost) => {
+            // Less may be seen than before: the rest is.
+            Err(Trouble::Lost | Trouble::Fault(Fault::NotPermitted { .. })) => {
                 let followed = self.follower.follow(self.last).await;
                 self.notices = followed.map_err(|_| Over::Refused)?;
                 Ok(())
             }
+            Err(Trouble::Fault(_)) => Err(Over::Refused),
         }
     }
 

@@ -107,7 +107,7 @@ impl Control {
         loop {
             match self.exchange(std::slice::from_ref(&call)).await {
                 Ok(mut told) => return told.answers.pop().unwrap_or_else(|| Err(away())),
-                Err(error) if Instant::now() >= until => return Err(lost(&error)),
+                Err(error) if is_over(&error, until) => return Err(lost(&error)),
                 Err(_) if matches!(call, Call::Shutdown(_)) => return Ok(Answer::Done),
                 Err(_) => sleep(PAUSE).await,
             }
@@ -122,7 +122,7 @@ impl Control {
             loop {
                 match self.exchange(some).await {
                     Ok(more) => break answers.extend(more.answers),
-                    Err(error) if Instant::now() >= until => return Err(lost(&error)),
+                    Err(error) if is_over(&error, until) => return Err(lost(&error)),
                     Err(_) => sleep(PAUSE).await,
                 }
             }
@@ -143,7 +143,7 @@ impl Control {
                     Some(Err(fault)) => return Err(fault),
                     Some(Ok(_)) | None => return Err(away()),
                 },
-                Err(error) if Instant::now() >= until => return Err(lost(&error)),
+                Err(error) if is_over(&error, until) => return Err(lost(&error)),
                 Err(_) => sleep(PAUSE).await,
             }
         }
@@ -300,11 +300,16 @@ impl Events {
                     self.line = Some(line);
                     return Ok(());
                 }
-                Err(error) if Instant::now() >= until => return Err(lost(&error)),
+                Err(error) if is_over(&error, until) => return Err(lost(&error)),
                 Err(_) => sleep(PAUSE).await,
             }
         }
     }
+}
+
+/// Reports whether it is not tried again: the time is over, or the token is.
+fn is_over(error: &io::Error, until: Instant) -> bool {
+    error.kind() == io::ErrorKind::ConnectionRefused || Instant::now() >= until
 }
 
 fn away() -> Fault {
@@ -312,5 +317,10 @@ fn away() -> Fault {
 }
 
 fn lost(error: &io::Error) -> Fault {
+    if error.kind() == io::ErrorKind::ConnectionRefused {
+        let rule = String::from("what let you in, a token or the server itself, has ended");
+        let message = format!("You do not have permission any more: {rule}.");
+        return Fault::NotPermitted { command: String::new(), message, rule };
+    }
     Fault::Unavailable(format!("Upright does not answer: {error}"))
 }

@@ -1,8 +1,9 @@
 //! A log as it grows, for who reads along.
 
 use crate::call::Gateway;
-use crate::logs::{elsewhere, open, piece, size, Found};
+use crate::logs::{elsewhere, piece, size, Found};
 use engine::control::call::Log;
+use engine::control::fault::Fault;
 use hyper::body::{Body, Bytes, Frame};
 use std::convert::Infallible;
 use std::fs::File;
@@ -14,7 +15,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::mpsc::{channel, Receiver, Sender};
-use tokio::time::sleep;
+use tokio::time::{sleep, Instant};
 
 /// How much of what is there is sent first. Source: Supervisor 4.3.0, http.py, `tail_f_producer`.
 const BEGIN: u64 = 1024;
@@ -28,7 +29,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// What is said where the file has become shorter. Source: as above.
 const TRUNCATED: &[u8] = b"==> File truncated <==\n";
 
-/// How long it is waited before a file is asked for again that was not there.
+/// How long it is waited before a file is asked for again: one that was not there, and every one, for who
+/// may read it no longer is told then.
 const AGAIN_MAX: Duration = Duration::from_secs(1);
 
 /// How far a log has been read.
@@ -62,7 +64,7 @@ pub fn follow(gateway: &Rc<Gateway>, log: Log, found: Found, from: Option<u64>) 
 }
 
 async fn pump(gateway: Rc<Gateway>, log: Log, mut place: Place, sender: Sender<Bytes>) {
-    let mut wait = PAUSE;
+    let (mut wait, mut asked) = (PAUSE, Instant::now());
     loop {
         let looked = elsewhere(move || {
             let more = place.more();
@@ -82,15 +84,21 @@ async fn pump(gateway: Rc<Gateway>, log: Log, mut place: Place, sender: Sender<B
             () = sleep(wait) => {}
             () = sender.closed() => return,
         }
-        if stays {
+        if stays && asked.elapsed() < AGAIN_MAX {
             wait = PAUSE;
             continue;
         }
         // Another one may have its place by now.
-        wait = (wait * 2).min(AGAIN_MAX);
-        let found = open(&gateway.control, &log, "log").await;
-        if let Ok(Found { file: Some(file), .. }) = found {
-            place.go_on_in(file);
+        wait = if stays { PAUSE } else { (wait * 2).min(AGAIN_MAX) };
+        asked = Instant::now();
+        match gateway.control.open_log(log.clone()).await {
+            Ok((_, Some(file))) => place.go_on_in(file),
+            Err(fault @ Fault::NotPermitted { .. }) => {
+                // Whoever read along may be gone.
+                let _ = sender.send(Bytes::from(format!("==> {fault} <==\n"))).await;
+                return;
+            }
+            Ok((_, None)) | Err(_) => {}
         }
     }
 }

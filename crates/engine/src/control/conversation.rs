@@ -54,6 +54,16 @@ impl Conversation {
         self.sight = sight;
     }
 
+    /// Returns how much of notices the caller sees.
+    pub fn sight(&self) -> Sight {
+        self.sight
+    }
+
+    /// Returns the command whose stream is open; nothing where none is.
+    pub fn streams(&self) -> Option<&'static Row> {
+        self.open.as_ref().map(|open| open.row).filter(|row| row.replies == Replies::Stream)
+    }
+
     /// Reports whether the caller should read from the socket: not while a whole message of the
     /// greatest length waits already, so that what a peer sends ahead stays in the kernel.
     pub fn reads(&self) -> bool {
@@ -140,8 +150,7 @@ impl Conversation {
     /// Sends one notice of the open stream, without values where the peer may not read them.
     /// Nothing happens where no stream is open.
     pub fn notice(&mut self, notice: &Notice, out: &mut Vec<u8>) {
-        let streams = self.open.as_ref().is_some_and(|open| open.row.replies == Replies::Stream);
-        if !streams {
+        if self.streams().is_none() {
             return;
         }
         let seen = match self.sight {

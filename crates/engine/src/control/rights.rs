@@ -148,6 +148,11 @@ impl Caller {
 }
 
 impl Asked<'_> {
+    /// Asks once more for what goes on: a command that names nothing.
+    pub fn again(row: &'static Row) -> Asked<'static> {
+        Asked { row, job: None, env: &[], params: None, origin: None }
+    }
+
     /// Returns the role that is needed for it: none, where everybody may. `spec` is the named job's.
     fn needed(&self, spec: Option<&JobSpec>) -> Option<Role> {
         let role = self.row.role?;

@@ -5,6 +5,7 @@ use crate::serve::Page;
 use crate::web::query::Query;
 use engine::control::answer::Answer;
 use engine::control::call::Follow;
+use engine::control::fault::Fault;
 use engine::control::notice::Notice;
 use engine::control::What;
 use hyper::body::{Bytes, Incoming};
@@ -66,7 +67,13 @@ async fn pump(
     if sender.send(Bytes::from_static(HELLO.as_bytes())).await.is_err() {
         return;
     }
-    let Ok(mut events) = gateway.control.events(after, Follow::On).await else { return };
+    let mut events = match gateway.control.events(after, Follow::On).await {
+        Ok(events) => events,
+        Err(fault) => {
+            let _ = sender.send(Bytes::from(ended(&fault))).await;
+            return;
+        }
+    };
     loop {
         let told = tokio::select! {
             told = timeout(QUIET_MAX, events.next()) => told,
@@ -74,6 +81,11 @@ async fn pump(
         };
         let text = match told {
             Ok(Ok(Some(notice))) => written(notice),
+            Ok(Err(fault @ Fault::NotPermitted { .. })) => {
+                // Who reads along is gone, or has been told.
+                let _ = sender.send(Bytes::from(ended(&fault))).await;
+                return;
+            }
             // The client comes again, and then there may be a daemon.
             Ok(Ok(None) | Err(_)) => return,
             Err(_) => ":\n\n".to_owned(),
@@ -82,6 +94,11 @@ async fn pump(
             return;
         }
     }
+}
+
+/// Returns the last event of a stream that may not be read any more.
+fn ended(fault: &Fault) -> String {
+    format!("event: end\ndata: {}\n\n", fault.to_json())
 }
 
 /// Returns a notice as an event of its kind.

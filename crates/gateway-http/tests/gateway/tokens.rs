@@ -115,3 +115,50 @@ fn a_token_gives_no_more_than_the_server_that_it_is_shown_to() {
     let (status, text) = ask("POST", "/api/SetLogPriority", r#"{"priority":"debug"}"#);
     assert!(status == 403 && text.contains("no server changes Upright itself"), "{text}");
 }
+
+/// Opens a stream with a token; nothing where the token has ended by now.
+fn stream(world: &World, token: &str, path: &str) -> Option<Client> {
+    let mut client = Client::new(&world.socket());
+    client
+        .send(&format!("GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n"));
+    let head = client.read_until(b"\r\n\r\n");
+    let head = String::from_utf8_lossy(&head).into_owned();
+    assert!(head.starts_with("HTTP/1.1 200 ") || head.starts_with("HTTP/1.1 401 "), "{head}");
+    head.starts_with("HTTP/1.1 200 ").then_some(client)
+}
+
+#[track_caller]
+fn ends_with(client: &mut Client, words: &str) {
+    let text = client.read_until(b"\r\n0\r\n\r\n");
+    let text = String::from_utf8_lossy(&text).into_owned();
+    assert!(text.ends_with("\r\n0\r\n\r\n") && text.contains(words), "{words}: {text}");
+}
+
+#[test]
+fn a_stream_ends_with_a_last_word_once_its_token_is_revoked_or_has_ended() {
+    let servers = "[unix_http_server]\nfile = %(here)s/s.sock\nusername = al\npassword = sekrit\n";
+    let talk = ("talk", "exec sh -c 'echo hello; exec sleep 1000'\n");
+    let Some(world) = World::with(&[talk], servers) else { return };
+    world.upright(&["start", "talk"]);
+    until("it has written", || world.upright(&["log", "talk"]) == "hello\n");
+    let told = "event: end\ndata: {\"error\":\"org.upright.control.NotPermitted\"";
+    let shown = "==> You do not have permission ";
+    let token = made(&world, &["--role=look", "eyes", "*"]);
+    let mut events = stream(&world, &token, "/events").expect("the token holds");
+    let mut log = stream(&world, &token, "/logtail/talk").expect("the token holds");
+    log.read_until(b"hello\n");
+    assert_eq!(upright(&world, &["token-revoke", "eyes"]).0, 0);
+    ends_with(&mut events, told);
+    ends_with(&mut log, shown);
+    // A machine that stands still for a while may let it end before it is shown.
+    for (name, lifetime) in [("a", "3s"), ("b", "15s"), ("c", "45s")] {
+        let expires = format!("--expires={lifetime}");
+        let token = made(&world, &["--role=look", &expires, name, "*"]);
+        let Some(mut events) = stream(&world, &token, "/events") else { continue };
+        let Some(mut log) = stream(&world, &token, "/logtail/talk") else { continue };
+        ends_with(&mut events, told);
+        ends_with(&mut log, shown);
+        return;
+    }
+    panic!("every token had ended before it was shown");
+}

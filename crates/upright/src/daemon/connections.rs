@@ -3,6 +3,7 @@
 use engine::control::answer::Answer;
 use engine::control::audit::Entry;
 use engine::control::call::{Call, Follow};
+use engine::control::command::Row;
 use engine::control::conversation::{Conversation, OUT_MAX};
 use engine::control::fault::Fault;
 use engine::control::notice::{self, Notice};
@@ -122,6 +123,15 @@ pub enum Accepting {
     Yes,
     /// There is no descriptor for it until one is given back.
     Paused,
+}
+
+/// A stream that is open.
+#[derive(Clone, Copy, Debug)]
+pub struct Stream {
+    /// The command that began it.
+    pub row: &'static Row,
+    /// How much of it is shown.
+    pub sight: Sight,
 }
 
 /// Whether the client has said its last.
@@ -626,12 +636,13 @@ impl Connections {
         self.waiting.get(&request).is_some_and(|waiting| !waiting.is_empty())
     }
 
-    /// Says anew how much of notices each client may see.
-    pub fn see_again(&mut self, sight: impl Fn(&Caller) -> Sight) {
-        for connection in self.open.values_mut() {
-            let sight = sight(connection.conversation.caller());
-            connection.conversation.see(sight);
-        }
+    /// Returns the streams that are open.
+    pub fn streams(&self) -> Vec<(ConnectionId, Stream)> {
+        let stream = |connection: &Connection| {
+            let conversation = &connection.conversation;
+            Some(Stream { row: conversation.streams()?, sight: conversation.sight() })
+        };
+        self.open.iter().filter_map(|(id, one)| Some((*id, stream(one)?))).collect()
     }
 
     /// Begins a stream of notices after the one of this number; without one, after the last.
@@ -674,7 +685,8 @@ impl Connections {
         if self.unsent >= UNSENT_MAX {
             self.send_all_notices();
         }
-        while self.kept.len() > KEPT_MAX || self.kept_bytes > KEPT_BYTES {
+        // The last stays, however long it is: with it everybody learns what was lost before.
+        while self.kept.len() > 1 && (self.kept.len() > KEPT_MAX || self.kept_bytes > KEPT_BYTES) {
             let Some(oldest) = self.kept.pop_front() else { return };
             self.kept_bytes -= size(&oldest.notice);
         }
@@ -722,13 +734,30 @@ impl Connections {
         }
     }
 
+    /// Sends what can be sent. Who read too slowly and has room again is sent what is kept, and with it how
+    /// much was lost: nothing else may happen for long. Reports whether the client is still there.
+    fn send_on(&mut self, id: ConnectionId) -> bool {
+        loop {
+            let Some(connection) = self.open.get_mut(&id) else { return false };
+            if !connection.send() {
+                return false;
+            }
+            let Awaits::Notices(seen) = connection.awaits else { return true };
+            let is_behind = self.kept.back().is_some_and(|last| last.notice.sequence > seen);
+            if !is_behind || connection.out.len() > BACKLOG_MAX {
+                return true;
+            }
+            self.send_notices(id);
+        }
+    }
+
     /// Sends what can be sent and watches for what comes next. Reports whether the client is still
     /// there.
     pub fn flush(&mut self, id: ConnectionId, epoll: &Epoll) -> bool {
-        let Some(connection) = self.open.get_mut(&id) else { return false };
-        if !connection.send() {
+        if !self.send_on(id) {
             return false;
         }
+        let Some(connection) = self.open.get_mut(&id) else { return false };
         let conversation = &connection.conversation;
         let more = matches!(connection.awaits, Awaits::Pages(_));
         if connection.out.is_empty() {
@@ -821,10 +850,11 @@ impl Connections {
         unsent.map(|(id, _)| *id).collect()
     }
 
-    /// Returns the connections in the name of a token.
+    /// Returns the connections in the name of a token that are no streams.
     pub fn of_token(&self, name: &str) -> Vec<ConnectionId> {
         let is_its = |caller: &Caller| matches!(caller, Caller::Token(shown) if shown.name == name);
-        let its = self.open.iter().filter(|(_, one)| is_its(one.conversation.caller()));
+        let is_its = |one: &Conversation| is_its(one.caller()) && one.streams().is_none();
+        let its = self.open.iter().filter(|(_, one)| is_its(&one.conversation));
         its.map(|(id, _)| *id).collect()
     }
 
@@ -856,4 +886,61 @@ fn refuse(mut stream: &UnixStream, why: &str) {
     let mut frame = Fault::Unavailable(String::from(why)).frame();
     frame.push(0);
     let _ = stream.write(&frame);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::control::rights::{Peer, Rights};
+    use engine::names::EventName;
+    use engine::text::Text;
+    use std::io::Read;
+
+    #[test]
+    fn who_has_read_on_is_told_what_is_kept_and_what_was_lost_though_nothing_more_happens() {
+        let epoll = Epoll::new(8).unwrap();
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let own = sys::peer::own_uid();
+        let mut connections = Connections::new(own);
+        let caller = Caller::Peer(Peer { uid: own, gid: 0, pid: 1, groups: Vec::new() });
+        let id = connections.take_in(ours, caller, Tongue::Varlink, &epoll).unwrap();
+        let mut call = Vec::new();
+        Call::Events(None, Follow::On).encode(&mut call);
+        theirs.write_all(&call).unwrap();
+        assert_eq!(connections.read(id, false), Heard::There);
+        let taken = connections.take(id, &Rights::of_owner(own)).unwrap();
+        assert_eq!(taken, Call::Events(None, Follow::On));
+        connections.subscribe(id, None, 1, Follow::On, Sight::Full);
+        const LAST: u64 = 2_000;
+        for sequence in 1..=LAST {
+            let name = EventName::try_from("noise").unwrap();
+            let env = vec![Text::from("X=".repeat(300))];
+            let what = machine::Notice::Event { name, env, failed: false, cause: String::new() };
+            connections.publish(None, sequence, what);
+        }
+        connections.send_all_notices();
+        // From now on nothing happens but that the client reads.
+        theirs.set_nonblocking(true).unwrap();
+        let (mut text, mut bytes) = (Vec::new(), [0; 64 * 1024]);
+        loop {
+            let before = text.len();
+            while let Ok(length @ 1..) = theirs.read(&mut bytes) {
+                text.extend_from_slice(&bytes[..length]);
+            }
+            assert!(connections.flush(id, &epoll));
+            if text.len() == before && connections.with_output().is_empty() {
+                break;
+            }
+        }
+        let frames = text.split(|byte| *byte == 0).filter(|frame| !frame.is_empty());
+        let mut seen = 0;
+        let mut lost = 0;
+        for frame in frames {
+            let frame: serde_json::Value = serde_json::from_slice(frame).unwrap();
+            let number = |name: &str| frame["parameters"][name].as_u64().unwrap_or(0);
+            assert_eq!(number("sequence"), seen + number("missed") + 1);
+            (seen, lost) = (number("sequence"), lost + number("missed"));
+        }
+        assert!(seen == LAST && lost > 0, "{seen} of {LAST} seen, {lost} lost");
+    }
 }

@@ -100,6 +100,7 @@ impl Daemon {
     fn take_newcomers(&mut self, ready: &[Ready], effects: &mut Vec<Effect>) {
         let now = sys::clock::monotonic();
         self.connections.overdue(now).into_iter().for_each(|id| self.close(id));
+        self.end_streams(now);
         if self.connections.end_pause(now) {
             self.watch_listeners(Interest::Read);
         }
@@ -412,7 +413,7 @@ impl Daemon {
                     Err(fault) => Err(fault),
                 }
             }
-            Call::Outputs => return self.connections.await_outputs(id),
+            Call::Outputs => return self.await_outputs(id),
             Call::Events(after, follow) => match self.connections.may_wait(id) {
                 Ok(()) => return self.subscribe(id, after, follow),
                 Err(fault) => Err(fault),
@@ -481,6 +482,7 @@ impl Daemon {
         let next = self.engine.next_notice();
         let sight = self.sight_of(id);
         self.connections.subscribe(id, after, next, follow, sight);
+        self.await_tokens();
     }
 
     fn shut_down(

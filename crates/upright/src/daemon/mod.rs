@@ -44,6 +44,7 @@ mod sockets;
 pub(crate) mod sources;
 mod speeches;
 mod startup;
+mod streams;
 mod succession;
 mod talk;
 mod telling;
@@ -141,6 +142,8 @@ struct Daemon {
     connections: Connections,
     /// Who may do what.
     rights: Rights,
+    /// When it is looked whether a token has ended that reads along.
+    tokens_due: Option<Mono>,
     /// How far the disk is behind with tokens.
     keeping: Keeping,
     /// What users and groups are called.
@@ -303,6 +306,7 @@ impl Daemon {
             self.connections.next_deadline(),
             self.lending.due(),
             self.logs.due(),
+            self.tokens_due,
             self.lookups.next_deadline(),
             self.watching.due(),
             self.trial.as_ref().map(Trial::until),

@@ -226,8 +226,7 @@ impl Daemon {
             Ok(note) => self.hold(held::RIGHTS, note.as_fd()),
             Err(_) => drop(self.link.send(&ToKeeper::Drop { key: held::RIGHTS }, &[])),
         }
-        let (rights, accounts) = (&self.rights, &self.accounts);
-        self.connections.see_again(|caller| rights.sight(caller, accounts));
+        self.judge_streams();
     }
 
     /// Says why the file is not put in force, and what is.

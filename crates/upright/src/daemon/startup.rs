@@ -148,6 +148,7 @@ fn nothing_yet(settings: Settings, link: Link, epoll: Epoll) -> Daemon {
         connections: Connections::new(settings.uid),
         rights: Rights::of_owner(settings.uid),
         accounts: Accounts::default(),
+        tokens_due: None,
         keeping: Default::default(),
         journal: None,
         todo: VecDeque::new(),

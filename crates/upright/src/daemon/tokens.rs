@@ -103,9 +103,10 @@ impl Daemon {
     pub(super) fn revoke_token(&mut self, id: ConnectionId, name: &Text) {
         match self.rights.tokens.remove(&name.lossy()) {
             true => {
-                // What it is told goes on no longer.
+                // Who reads along is told; nothing else goes on.
                 let its = self.connections.of_token(&name.lossy());
                 its.into_iter().for_each(|id| self.close(id));
+                self.judge_streams();
                 self.tokens_changed(id);
             }
             false => {

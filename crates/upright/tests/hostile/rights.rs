@@ -157,6 +157,33 @@ fn who_may_look_reads_the_log_of_a_job_though_not_its_file_and_for_as_long_as_th
 }
 
 #[test]
+fn who_may_see_less_than_when_they_began_to_follow_events_is_told() {
+    let lines = format!("administer user {USER} *\n");
+    let Some(world) = start("rights-events", &lines) else { return };
+    let (followed, refusal) = (world.dir.join("followed"), world.dir.join("refusal"));
+    let file = |path: &Path| fs::File::create(path).unwrap();
+    let mut following = user_command(&world, USER, "", &["events", "-f"]);
+    following.stdout(file(&followed)).stderr(file(&refusal));
+    let mut following = following.spawn().unwrap();
+    let read = || fs::read_to_string(&followed).unwrap();
+    eventually("the stream has begun", || {
+        assert_eq!(world.run(&["initctl", "emit", "seen", "A=value"]).0, 0);
+        read().contains("A=value").then_some(())
+    });
+    write(&world.dir.join("upright.rights"), &format!("look user {USER} *\n"));
+    assert_eq!(world.run(&["initctl", "reload-configuration"]).0, 0);
+    let ended = eventually("following ends", || following.try_wait().unwrap());
+    let said = fs::read_to_string(&refusal).unwrap();
+    assert!(said.contains("permission to see the values of events any more"), "{said}");
+    assert_eq!(ended.code(), Some(1));
+    // Asked again, they are shown without.
+    assert_eq!(world.run(&["initctl", "emit", "unseen", "A=secret"]).0, 0);
+    let again = as_user(&world, USER, "", &["events"]);
+    let again = String::from_utf8_lossy(&again.stdout).into_owned();
+    assert!(again.contains("event unseen A") && !again.contains("secret"), "{again}");
+}
+
+#[test]
 fn a_broken_file_leaves_the_rights_in_force_also_for_the_next_daemon() {
     let Some(world) = start("rights-broken", &format!("operate user {USER} db\n")) else { return };
     let file = world.dir.join("upright.rights");
