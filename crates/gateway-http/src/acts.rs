@@ -122,6 +122,9 @@ async fn signal_many(
     }
 }
 
+/// The real-time signals that have a name. Source: Python 3.11, signal.
+const REAL_TIME: [(&str, u8); 2] = [("RTMIN", 34), ("RTMAX", 64)];
+
 fn read_signal(value: &Value) -> Result<Sign, Fault> {
     let (shown, signal) = match value {
         Value::Int(0) => return Ok(Sign::Nothing),
@@ -134,7 +137,9 @@ fn read_signal(value: &Value) -> Result<Sign, Fault> {
             let word = text.trim().to_ascii_uppercase();
             let by_number = || word.parse().ok().and_then(Signal::new);
             let name = word.strip_prefix("SIG").unwrap_or(&word);
-            (text.clone(), Signal::from_name(name).or_else(by_number))
+            let edge =
+                REAL_TIME.iter().find(|row| row.0 == name).and_then(|row| Signal::new(row.1));
+            (text.clone(), Signal::from_name(name).or(edge).or_else(by_number))
         }
         Value::Bool(_)
         | Value::Double(_)
@@ -145,8 +150,10 @@ fn read_signal(value: &Value) -> Result<Sign, Fault> {
         | Value::Record(_) => ("that".to_owned(), None),
     };
     // A number that has no name is none that Supervisor knows.
-    let signal = signal.filter(|signal| signal.name().is_some()).map(Sign::Real);
-    signal.ok_or_else(|| Code::BadSignal.about(shown))
+    let known = |signal: &Signal| {
+        signal.name().is_some() || REAL_TIME.iter().any(|row| Signal::new(row.1) == Some(*signal))
+    };
+    signal.filter(known).map(Sign::Real).ok_or_else(|| Code::BadSignal.about(shown))
 }
 
 async fn one_or_group(gateway: &Rc<Gateway>, name: &str, act: Act) -> Told {
@@ -313,6 +320,19 @@ fn failed(fault: &Refusal, act: Act, name: &str) -> Fault {
 mod tests {
     use super::*;
     use engine::control::fault::Refused;
+
+    #[test]
+    fn signals_are_known_by_name_and_number_and_of_the_real_time_ones_the_first_and_the_last() {
+        let text = |word: &str| Value::Text(word.to_owned());
+        let numbers = [34, 64].map(Value::Int);
+        let words = ["CONT", "sigcont", " 18 ", "RTMIN", "SIGRTMAX", "34", "64", "CLD"].map(text);
+        for known in numbers.iter().chain(&words) {
+            assert!(matches!(read_signal(known), Ok(Sign::Real(_))), "{known:?}");
+        }
+        for unknown in [Value::Int(35), Value::Int(65), text("RTMIN+1"), text("63"), text("")] {
+            assert_eq!(read_signal(&unknown).unwrap_err().code(), Some(Code::BadSignal));
+        }
+    }
 
     #[test]
     fn what_ended_before_its_stop_came_does_not_run() {

@@ -149,20 +149,23 @@ impl World {
              <param><value><string>t</string></value></param>\
              <param><value><string>{data}</string></value></param></params></methodCall>"
         );
-        let asked = || -> std::io::Result<String> {
-            let mut stream = UnixStream::connect(self.folder.join("s"))?;
-            stream.set_read_timeout(Some(PATIENCE))?;
-            write!(
-                stream,
-                "POST /RPC2 HTTP/1.1\r\nHost: x\r\nContent-Type: text/xml\r\nConnection: close\r\n\
-                 Content-Length: {}\r\n\r\n{body}",
-                body.len()
-            )?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer)?;
-            Ok(answer)
-        };
-        until("it is sent", || asked().ok().filter(|answer| answer.contains("<boolean>1")));
+        until("it is sent", || {
+            self.call(&body).ok().filter(|answer| answer.contains("<boolean>1"))
+        });
+    }
+
+    fn call(&self, body: &str) -> std::io::Result<String> {
+        let mut stream = UnixStream::connect(self.folder.join("s"))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        write!(
+            stream,
+            "POST /RPC2 HTTP/1.1\r\nHost: x\r\nContent-Type: text/xml\r\nConnection: close\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        )?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
     }
 
     /// Waits until the listener has said so often that it is ready.
@@ -224,6 +227,23 @@ fn a_listener_goes_on_where_it_was_whoever_of_upright_is_killed() {
         ["0 type:t a", "1 type:t b", "2 type:t c", "3 type:t d", "4 type:t e", "5 type:t f"];
     assert_eq!(world.told(7)[..6], wanted, "each once, in order");
     assert_eq!(world.told(7)[6], "6 type:t g");
+}
+
+#[test]
+fn other_events_and_another_buffer_are_changes_of_a_listener_that_reread_tells() {
+    let Some(world) = World::start("reread") else { return };
+    let path = world.folder.join("conf");
+    let text = fs::read_to_string(&path).unwrap();
+    let reread = |text: &str| {
+        fs::write(&path, text).unwrap();
+        let body = "<methodCall><methodName>supervisor.reloadConfig</methodName></methodCall>";
+        world.call(body).unwrap().contains("<string>lis</string>")
+    };
+    assert!(!reread(&text));
+    let events = "events = REMOTE_COMMUNICATION";
+    assert!(reread(&text.replace(events, &format!("{events},TICK_60"))));
+    assert!(reread(&text.replace(events, &format!("{events}\nbuffer_size = 99"))));
+    assert!(!reread(&text));
 }
 
 /// Of each output what is written and what stands between the signs, and these not in the file.

@@ -10,7 +10,7 @@ use super::{Effect, Engine, EventId, Level, ShutdownKind, SignalScope};
 use crate::names::EventName;
 use crate::process::{InstanceId, Role, Slot};
 use crate::signal::Signal;
-use crate::spec::Order;
+use crate::spec::{Order, Reader};
 use crate::text::Text;
 use crate::time::{Mono, Span};
 use alloc::collections::BTreeMap;
@@ -28,6 +28,10 @@ const SHORTEST: Span = Span::secs(5);
 
 /// How long after that Upright still waits for the kernel to end them.
 const LAST: Span = Span::secs(3);
+
+/// How long event listeners are left alone when nothing else is to be stopped any more: what has happened
+/// at the end reaches them too. Source: Supervisor 4.3.0, whose groups stop in different passes of its loop.
+const HEARING: Span = Span::millis(500);
 
 /// The hundredths of a stop timeout after which whatever has not been asked to end is asked, after
 /// which it is ended, and after which Upright goes whatever still lives. What is left of it is for
@@ -60,6 +64,21 @@ pub(crate) struct Shutdown {
     /// Instances from this number on were started by the end itself; their own stops start nothing
     /// more, so that the end comes to an end.
     first_late: u32,
+    /// Event listeners, which are told of the end.
+    #[serde(default)]
+    listeners: Listeners,
+}
+
+/// How far the stop of event listeners is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+enum Listeners {
+    /// Others run, or there are none.
+    #[default]
+    Untouched,
+    /// They hear what has happened, until then.
+    Hearing(Mono),
+    /// They have.
+    Told,
 }
 
 /// What is known of processes that descend from Upright and that no slot has.
@@ -87,11 +106,27 @@ impl Shutdown {
 
     /// Returns when time is news for the end.
     pub(super) fn deadline(&self) -> Option<Mono> {
-        match (self.quit, self.killed) {
-            (true, _) => None,
-            (false, false) => Some(self.ask_at.map_or(self.kill_at, |at| at.min(self.kill_at))),
-            (false, true) => Some(self.end_at),
+        let next = match (self.quit, self.killed) {
+            (true, _) => return None,
+            (false, false) => self.ask_at.map_or(self.kill_at, |at| at.min(self.kill_at)),
+            (false, true) => self.end_at,
+        };
+        match self.listeners {
+            Listeners::Hearing(until) => Some(next.min(until)),
+            Listeners::Untouched | Listeners::Told => Some(next),
         }
+    }
+
+    /// Reports whether event listeners, the next to be stopped, are still to hear what has happened.
+    fn are_hearing(&mut self, now: Mono) -> bool {
+        let until = match self.listeners {
+            Listeners::Untouched => now + HEARING,
+            Listeners::Hearing(until) => until,
+            Listeners::Told => return false,
+        };
+        let hear = now < until && !self.killed;
+        self.listeners = if hear { Listeners::Hearing(until) } else { Listeners::Told };
+        hear
     }
 }
 
@@ -140,6 +175,7 @@ impl Engine {
             code,
             strays: Strays::Unknown,
             first_late: self.globals.next_instance,
+            listeners: Listeners::Untouched,
         });
         self.say(Level::Info, |_| format!("Quiescing due to {} request", kind.name()));
         if let Ok(name) = EventName::try_from("session-end") {
@@ -189,7 +225,13 @@ impl Engine {
         let places = ids.filter_map(|id| Some((self.place_of(*id)?, *id)));
         let mut places: Vec<(Order, InstanceId)> = places.collect();
         places.sort();
-        let Some((last, _)) = places.last().cloned() else { return false };
+        let Some((last, id)) = places.last().cloned() else { return false };
+        let listens = self.spec_of(id).is_some_and(|spec| spec.attrs.reader == Reader::Gateway);
+        let now = self.now;
+        let shutdown = self.globals.shutdown.as_mut();
+        if listens && shutdown.is_some_and(|shutdown| shutdown.are_hearing(now)) {
+            return false;
+        }
         let same = |order: &Order| order.group == last.group;
         for (_, id) in places.iter().rev().filter(|(order, _)| same(order)) {
             self.stop_for_shutdown(*id);

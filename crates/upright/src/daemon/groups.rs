@@ -113,7 +113,7 @@ impl Daemon {
             };
             let same = |spec: &Arc<JobSpec>| self.engine.wanted(&spec.name) == Some(spec);
             let all = group.jobs.len() == jobs.len() && group.jobs.iter().all(same);
-            if !all {
+            if !all || !self.is_told_so(group.pool.as_ref()) {
                 view.changed.push(group.name.clone());
             }
         }

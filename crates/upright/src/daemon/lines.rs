@@ -7,6 +7,10 @@ use sys::Errno;
 /// The longest line, which is as much as a pipe takes whole or not at all. Source: pipe(7), PIPE_BUF.
 const LINE_MAX: usize = 4096;
 
+/// How much may be on its way: a line for each start of a thousand programs and one for each success.
+/// Where the kernel allows less, its default.
+const ROOM: usize = 1024 * 1024;
+
 /// The writing end. It never waits: a line for which there is no room is counted, which is said later.
 pub struct Lines {
     end: OwnedFd,
@@ -52,6 +56,15 @@ impl Lines {
             line.truncate(LINE_MAX - 1);
             line.push(b'\n');
         }
-        sys::pipe::write(&self.end, &line).map(drop)
+        match sys::pipe::write(&self.end, &line) {
+            // The pipe grows when it is found full: most never are.
+            Err(Errno::AGAIN) if self.grow() => sys::pipe::write(&self.end, &line).map(drop),
+            written => written.map(drop),
+        }
+    }
+
+    fn grow(&self) -> bool {
+        let before = sys::pipe::capacity(&self.end).unwrap_or(ROOM);
+        before < ROOM && sys::pipe::set_capacity(&self.end, ROOM).is_ok()
     }
 }

@@ -59,6 +59,15 @@ impl Daemon {
         }
     }
 
+    /// Reports whether a pool that is in force is told the same events, and as many may wait.
+    pub(super) fn is_told_so(&self, wanted: Option<&Pool>) -> bool {
+        let Some(wanted) = wanted else { return true };
+        let told = self.pools.told.iter().find(|pool| pool.name == wanted.name);
+        told.is_none_or(|told| {
+            told.events == wanted.events && told.buffer_size == wanted.buffer_size
+        })
+    }
+
     /// Serves a pool no more.
     pub(super) fn remove_pool(&mut self, name: &str) {
         let before = self.pools.told.len();

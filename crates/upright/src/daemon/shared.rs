@@ -111,7 +111,7 @@ impl Daemon {
             self.say(Level::Error, &format!("{job} main process: cannot open {place}: {why}"));
             errno(&error)
         })?;
-        self.say(Level::Info, &format!("Creating socket {}", socket.place));
+        self.say(Level::Message, &format!("Creating socket {}", socket.place));
         self.hold(held::SHARED + number, fd.as_fd());
         let known = Known { number, socket: socket.clone(), jobs: BTreeSet::new() };
         self.shared.open.push(Open { known, fd });
@@ -129,7 +129,7 @@ impl Daemon {
         self.shared.open = kept;
         let gone: Vec<Open> = gone;
         for Open { known, .. } in &gone {
-            self.say(Level::Info, &format!("Closing socket {}", known.socket.place));
+            self.say(Level::Message, &format!("Closing socket {}", known.socket.place));
             self.link.send(&ToKeeper::Drop { key: held::SHARED + known.number }, &[]);
         }
         if !gone.is_empty() {

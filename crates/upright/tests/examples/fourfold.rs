@@ -254,6 +254,14 @@ const FIRST: [&str; 4] = [
     "fourfold-rails:fourfold-rails-8002",
 ];
 
+/// Whatever stands on the page runs as it stands there, the percent signs of the crawler included.
+pub fn verbatim(page: &str) {
+    let page = std::fs::read_to_string(page).unwrap();
+    for text in [CONFIGURATION, FOURFOLD, CLASSRM, CONFRM, TWITTER, SCRIPT] {
+        assert!(page.contains(text), "not on the page: {text}");
+    }
+}
+
 pub fn serves() {
     let machine = boot();
     let told = machine.ok("/etc/init.d/supervisord start");
@@ -282,7 +290,21 @@ pub fn serves() {
         let tail = String::from_utf8_lossy(&output.stdout).into_owned();
         tail.contains("chbrown").then_some(tail)
     });
-    assert_eq!(tail.lines().nth(1), Some("track=saidnooneever,%F0%9F%91%8F,butiam"), "{tail}");
+    let wanted = [
+        "--filter",
+        "track=saidnooneever,%F0%9F%91%8F,butiam",
+        "--file",
+        "/corpora/twitter/saidnooneever_TIMESTAMP.json",
+        "--accounts",
+        "/home/chbrown/.twitter",
+        "--timeout",
+        "86400",
+        "--interval",
+        "900",
+        "--ttv2",
+        "chbrown",
+    ];
+    assert_eq!(tail.lines().take(wanted.len()).collect::<Vec<_>>(), wanted, "{tail}");
 
     let old = page(&machine, 8100, "classrm")[2].clone();
     machine.ok(&format!("kill -KILL {old}"));

@@ -36,6 +36,9 @@ const GUNICORN: &str = "/usr/bin/gunicorn";
 const REDIS: &str = "/usr/bin/redis-server";
 const RUBY_REDIS: &str = "/usr/share/doc/ruby-redis";
 const PYRAMID: &str = "/usr/lib/python3/dist-packages/pyramid";
+/// The page that the configurations of `fourfold` are from, in a workplace that has it.
+const PAGE: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/seeds/004_d29bcf3b4f1bab10.txt");
 const EXTRA_USERS: &str = "/usr/lib/libnss_extrausers.so.2";
 
 const TESTS: &[Test] = &[
@@ -93,6 +96,11 @@ const TESTS: &[Test] = &[
         name: "puma_ended_by_term_is_no_failure",
         needs: &[PUMA, CURL, BUSYBOX],
         run: puma::normal_exit,
+    },
+    Test {
+        name: "the_configurations_of_fourfold_stand_on_their_page_word_for_word",
+        needs: &[PAGE],
+        run: || fourfold::verbatim(PAGE),
     },
     Test {
         name: "a_page_of_supervisors_programs_runs_as_it_stands",
