@@ -1,7 +1,7 @@
 //! Control, asked as the client whose connection it is.
 
 use crate::link::{Busy, Link};
-use engine::control::answer::Answer;
+use engine::control::answer::{Answer, Version};
 use engine::control::call::{Call, Follow};
 use engine::control::command::Command;
 use engine::control::fault::Fault;
@@ -129,6 +129,33 @@ impl Asker {
             };
             match asked {
                 Ok(answer) => return Ok(answer),
+                Err(Trouble::Fault(fault)) => return Err(fault),
+                Err(Trouble::Lost) => self.line = None,
+            }
+            if *call == Call::Upgrade {
+                return self.upgraded(until).await;
+            }
+            if Instant::now() >= until {
+                return Err(away());
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// The end of the connection was the answer: another binary is gone on in. What runs then says whether
+    /// it is that one. To ask for it again would be another upgrade.
+    async fn upgraded(&mut self, until: Instant) -> Result<Answer, Fault> {
+        loop {
+            let line = self.line().await?;
+            let asked = match line.send(&Call::Version, None).await {
+                Ok(()) => line.answer(Call::Version.command()).await,
+                Err(trouble) => Err(trouble),
+            };
+            match asked {
+                Ok(Answer::Version(Version { given_up: Some(why), .. })) => {
+                    return Err(Fault::Unavailable(why));
+                }
+                Ok(_) => return Ok(Answer::Done),
                 Err(Trouble::Fault(fault)) => return Err(fault),
                 Err(Trouble::Lost) => self.line = None,
             }

@@ -1,7 +1,7 @@
 //! Control: connections to the daemon, and calls over them.
 
 use crate::link::Link;
-use engine::control::answer::Answer;
+use engine::control::answer::{Answer, Version};
 use engine::control::audit::Origin;
 use engine::control::call::{Back, Call, Follow, Log, Token};
 use engine::control::codec::Continues;
@@ -109,6 +109,15 @@ impl Control {
                 Ok(mut told) => return told.answers.pop().unwrap_or_else(|| Err(away())),
                 Err(error) if is_over(&error, until) => return Err(lost(&error)),
                 Err(_) if matches!(call, Call::Shutdown(_)) => return Ok(Answer::Done),
+                // To ask for it again would be another upgrade; what runs now says what became of it.
+                Err(_) if call == Call::Upgrade => {
+                    return match Box::pin(self.ask(Call::Version)).await? {
+                        Answer::Version(Version { given_up: Some(why), .. }) => {
+                            Err(Fault::Unavailable(why))
+                        }
+                        _ => Ok(Answer::Done),
+                    };
+                }
                 Err(_) => sleep(PAUSE).await,
             }
         }
