@@ -54,6 +54,19 @@ pub fn argv(command: &Command) -> Launch {
     }
 }
 
+impl Launch {
+    /// Returns the launch for where no descriptor can be opened by its name, as without `/proc`: a script
+    /// is an argument of the shell, as far as the kernel takes it. `$0` is the shell then.
+    pub fn without_names(self) -> Launch {
+        match self.script {
+            Some(text) if text.len() <= ARGUMENT_MAX => {
+                shell(Text::from(text.bytes().strip_prefix(CLOSE).unwrap_or(text.bytes())))
+            }
+            _ => self,
+        }
+    }
+}
+
 /// Returns the words of a command that is never given to a shell: quotes group, a backslash takes the
 /// next character as it is, nothing is replaced. Where a quote is not closed: an error.
 /// Source: Python's `shlex.split`, as Supervisor 4.3.0 uses it.
@@ -124,6 +137,18 @@ mod tests {
     #[test]
     fn a_plain_command_is_split_at_blanks_and_needs_no_shell() {
         check(Command::Exec("web  -p\t80 a#b,c:%d".into()), &["web", "-p", "80", "a#b,c:%d"], None);
+    }
+
+    #[test]
+    fn a_script_is_an_argument_where_descriptors_have_no_names() {
+        let launch = argv(&Command::Script("echo one\necho two\n".into())).without_names();
+        let words = ["/bin/sh", "-e", "-c", "echo one\necho two\n", "/bin/sh"];
+        assert_eq!(launch.argv, words.map(Text::from));
+        assert_eq!(launch.script, None);
+        let long = argv(&Command::Script("true\n".repeat(ARGUMENT_MAX).as_str().into()));
+        assert_eq!(long.clone().without_names(), long);
+        let plain = argv(&Command::Exec("web -p 80".into()));
+        assert_eq!(plain.clone().without_names(), plain);
     }
 
     #[test]

@@ -35,10 +35,14 @@ fn repair() {
     }
 }
 
-/// Opens `/dev/null` for reading and writing, close-on-exec.
+/// Opens `/dev/null` for reading and writing, close-on-exec; where there is none, a pipe that nobody
+/// writes to: reading ends at once as there, writing is refused.
 pub fn open_null() -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-    rustix::fs::open(c"/dev/null", flags, Mode::empty())
+    rustix::fs::open(c"/dev/null", flags, Mode::empty()).or_else(|_| {
+        let (read, _) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+        Ok(read)
+    })
 }
 
 /// Where the kernel shows our arguments: first byte and length of all of them together.

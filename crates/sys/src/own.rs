@@ -5,8 +5,10 @@ use crate::spawn::{above, fork, out_of_the_way, place, Side};
 use engine::process::Pid;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use std::ffi::{c_char, CStr, CString};
+use std::ffi::{c_char, CStr, CString, OsStr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -25,14 +27,8 @@ impl Binary {
     pub fn open() -> Result<Binary, Errno> {
         let flags = OFlags::PATH | OFlags::CLOEXEC;
         let opened = rustix::fs::open(c"/proc/self/exe", flags, Mode::empty());
-        let fd = opened.or_else(|errno| {
-            // SAFETY: the kernel puts a string there that lives as long as the process, or nothing.
-            let path = unsafe {
-                let path = libc::getauxval(libc::AT_EXECFN) as *const c_char;
-                (!path.is_null()).then(|| CStr::from_ptr(path))
-            };
-            rustix::fs::open(path.ok_or(errno)?, flags, Mode::empty())
-        })?;
+        let fd = opened
+            .or_else(|errno| rustix::fs::open(executed_as().ok_or(errno)?, flags, Mode::empty()))?;
         out_of_the_way(fd).map(Binary)
     }
 
@@ -204,6 +200,22 @@ pub fn channel() -> Option<OwnedFd> {
     unsafe {
         libc::fcntl(CHANNEL, libc::F_SETFD, libc::FD_CLOEXEC);
         Some(OwnedFd::from_raw_fd(CHANNEL))
+    }
+}
+
+/// Returns where our binary is: by `/proc`, else the path that it was executed under.
+pub fn path() -> Option<PathBuf> {
+    std::env::current_exe()
+        .ok()
+        .or_else(|| executed_as().map(|path| PathBuf::from(OsStr::from_bytes(path.to_bytes()))))
+}
+
+/// Returns the path that we were executed under.
+fn executed_as() -> Option<&'static CStr> {
+    // SAFETY: the kernel puts a string there that lives as long as the process, or nothing.
+    unsafe {
+        let path = libc::getauxval(libc::AT_EXECFN) as *const c_char;
+        (!path.is_null()).then(|| CStr::from_ptr(path))
     }
 }
 

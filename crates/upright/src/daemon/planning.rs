@@ -6,11 +6,11 @@ use super::nobody::NOBODY;
 use super::outputs;
 use super::settings::Settings;
 use crate::options::{Inherit, Mode};
-use engine::command::argv;
+use engine::command::{argv, Launch};
 use engine::keeper::Wants;
 use engine::machine::SpawnOrder;
 use engine::process::{Role, Step, Stream};
-use engine::spec::{Attrs, Console, Reader, StandardInput};
+use engine::spec::{Attrs, Command, Console, Reader, StandardInput};
 use engine::text::Text;
 use std::ffi::{CString, OsStr};
 use std::os::fd::OwnedFd;
@@ -19,6 +19,9 @@ use std::path::Path;
 use sys::plan::{self, Chdir, Debug, Identity, Plan, Refused};
 use sys::users::{self, Unknown};
 use sys::Errno;
+
+/// Where the kernel shows descriptors by name, if it does.
+const DESCRIPTORS: &str = "/proc/self/fd";
 
 /// Where programs are searched when the job has no PATH. Source: execvp(3).
 const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
@@ -68,7 +71,7 @@ pub fn prepare(
     let role = order.slot.role;
     let malformed = Refusal(Step::Plan, Errno::INVAL);
     let Some(command) = order.spec.commands.get(&role) else { return Err(malformed.into()) };
-    let launched = argv(command);
+    let launched = launched(command);
     let strings = |texts: &[Text]| -> Result<Vec<CString>, Refusal> {
         let all = texts.iter().map(|text| CString::new(text.bytes()));
         all.collect::<Result<_, _>>().map_err(|_| Refusal(Step::Plan, Errno::INVAL))
@@ -127,6 +130,13 @@ pub fn prepare(
     };
     let (route, errors) = (route(is_read, Stream::Stdout), route(wants.errors, Stream::Stderr));
     Ok(Prepared { wants, pipe_owner: owner, plan: plan.encode(), route, errors, script })
+}
+
+fn launched(command: &Command) -> Launch {
+    match Path::new(DESCRIPTORS).exists() {
+        true => argv(command),
+        false => argv(command).without_names(),
+    }
 }
 
 fn path(text: Option<&Text>, step: Step) -> Result<Option<CString>, Refusal> {

@@ -6,6 +6,7 @@ mod container;
 mod early;
 mod fault;
 mod jobs;
+mod limits;
 #[path = "../machine/mod.rs"]
 mod machine;
 mod programs;
@@ -64,6 +65,16 @@ const TESTS: &[Test] = &[
         fault::how_a_process_ended_that_a_new_binary_has_reaped_is_known_to_the_one_before,
     ),
     test("a_supervisord_conf_is_all_that_an_image_needs", programs::supervisord),
+    test("without_proc_it_works", limits::no_proc),
+    test("where_others_processes_are_hidden_it_works", limits::hidden_processes),
+    test("without_a_null_device_it_works", limits::no_null),
+    test("with_few_descriptors_it_works", limits::few_descriptors),
+    test("with_as_many_descriptors_as_there_are_it_works", limits::many_descriptors),
+    test("with_few_processes_it_says_what_waits_and_ends_in_order", limits::few_processes),
+    test("with_closed_streams_it_works", limits::closed),
+    test("with_signals_ignored_and_blocked_it_works", limits::ignored_and_blocked),
+    test("with_a_mask_of_its_own_it_works", limits::masked),
+    test("without_any_environment_it_works", limits::no_environment),
     test("a_session_makes_its_directories_and_nothing_of_it_survives", session::ends),
     test("run_exits_as_the_program_does", alone::codes),
     test("run_passes_signals_on_and_reaps_orphans", alone::signals),

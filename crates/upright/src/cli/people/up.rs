@@ -69,7 +69,7 @@ pub(super) fn run(session: &mut Session<'_, '_>, _: &ArgMatches) -> Result<(), E
 }
 
 fn become_core(session: &mut Session<'_, '_>, arguments: Vec<OsString>) -> Result<(), Exit> {
-    let own = std::env::current_exe().unwrap_or_default();
+    let own = sys::own::path().unwrap_or_default();
     let core = match find_core(&own) {
         Ok(core) => core,
         Err(looked) => {
