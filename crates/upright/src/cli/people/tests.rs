@@ -445,6 +445,46 @@ fn why_of_an_event_tells_whom_it_starts_who_waits_and_when_it_last_came() {
 }
 
 #[test]
+fn why_of_an_event_names_the_jobs_that_keep_it_as_they_lack_another() {
+    let operand = |name: &str| {
+        Node::Event(Operand { event: EventName::try_from(name).unwrap(), args: Vec::new() })
+    };
+    let job = JobView {
+        name: JobName::try_from("web").unwrap(),
+        usage: None,
+        description: None,
+        author: None,
+        version: None,
+        emits: Vec::new(),
+        start_on: Some(Condition { nodes: vec![operand("go"), operand("ready"), Node::And] }),
+        stop_on: None,
+    };
+    let need = |depth, words: &str, by: Option<&str>| Need {
+        depth,
+        words: String::from(words),
+        met: by.is_some(),
+        by: by.map(String::from),
+        note: String::new(),
+    };
+    let mut why = whole_story(std::path::Path::new("web.conf"));
+    why.start_on =
+        vec![need(0, "all of", None), need(1, "go", Some("go A=1")), need(1, "ready", None)];
+    let refusal = Refusal::UnknownJob(Text::from("go"));
+    let script = vec![
+        Act::Answer(Err(Fault::refused(&refusal, None))),
+        Act::Answer(Ok(Answer::Jobs(vec![job]))),
+        Act::Answer(Ok(Answer::Instances(vec![view("web", State::Waiting)]))),
+        Act::Answer(Ok(Answer::Why(Box::new(why)))),
+        Act::Answer(Ok(Answer::Done)),
+    ];
+    let expected = "go is an event, and no job.\n\
+        It is on its way:\n  web keeps it, as its `start on` lacks ready\n\
+        It starts, alone or with others:\n  web (stop/waiting): on (go and ready)\n";
+    let ran = talk("upright why go", script);
+    assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (0, expected, ""));
+}
+
+#[test]
 fn events_are_shown_by_age_job_and_kind() {
     let told = || {
         let all = vec![

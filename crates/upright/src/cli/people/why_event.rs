@@ -5,13 +5,17 @@ use crate::cli::client::Enough;
 use engine::control::answer::Answer;
 use engine::control::call::{Call, Follow, Listed};
 use engine::dialect::upstart::show;
+use engine::machine::request::{Target, Which};
 use engine::machine::{self, EMITTED};
 use engine::spec::{Condition, Node};
 use engine::text::Text;
 use engine::time::Span;
-use engine::view::{InstanceView, JobView};
+use engine::view::{InstanceView, JobView, Need};
 use serde_json::json;
 use shown::words::{printable, time};
+
+/// How many jobs are asked whether they keep an event.
+const ASKED_MAX: usize = 64;
 
 /// What is known of an event.
 struct Known {
@@ -42,10 +46,11 @@ pub(super) fn tell(session: &mut Session<'_, '_>, event: &Text) -> Result<bool, 
     let held = views.iter().filter(|view| waits(view, event)).map(|view| {
         format!("{} waits for {}", view.job.with_instance(&view.instance), view.waits_for)
     });
+    let held = held.chain(kept(session, &jobs, event)?).collect();
     let mut known = Known {
         starts: named(|job| job.start_on.as_ref()),
         stops: named(|job| job.stop_on.as_ref()),
-        held: held.collect(),
+        held,
         last: None,
         emitted: row.map(|row| row.when),
     };
@@ -85,6 +90,47 @@ fn waits(view: &InstanceView, event: &Text) -> bool {
     name.is_some_and(|name| *event == *name)
 }
 
+/// Returns the jobs that have seen the event and keep it from its end, as the rest of a condition has not
+/// come, in words. Source: spec 5.2.
+fn kept(
+    session: &mut Session<'_, '_>,
+    jobs: &[JobView],
+    event: &Text,
+) -> Result<Vec<String>, Exit> {
+    let several = |on: &Option<Condition>| {
+        on.as_ref().is_some_and(|on| on.nodes.len() > 1 && mentions(on, event))
+    };
+    let asked = jobs.iter().filter(|job| several(&job.start_on) || several(&job.stop_on));
+    let mut kept = Vec::new();
+    for job in asked.take(ASKED_MAX) {
+        let which = Which::Env(Vec::new());
+        let target = Target { job: job.name.text().clone(), which };
+        // Who may not look at a job is not told of it.
+        let Ok(Answer::Why(why)) = session.client()?.ask(Call::Why(target)) else { continue };
+        for (on, needs) in [("start on", &why.start_on), ("stop on", &why.stop_on)] {
+            let by = |need: &Need| {
+                need.by.as_deref().and_then(|by| by.split(' ').next()) == event.utf8()
+            };
+            if !needs.iter().any(|need| need.met && by(need)) {
+                continue;
+            }
+            let missing: Vec<&str> =
+                leaves(needs).filter(|need| !need.met).map(|need| &*need.words).collect();
+            kept.push(format!("{} keeps it, as its `{on}` lacks {}", job.name, missing.join(", ")));
+        }
+    }
+    Ok(kept)
+}
+
+/// Returns the events of a drawn condition: what nothing stands below.
+fn leaves(needs: &[Need]) -> impl Iterator<Item = &Need> {
+    let next = needs.iter().skip(1).map(Some).chain([None]);
+    needs.iter().zip(next).filter_map(|(need, next)| match next {
+        Some(next) if next.depth > need.depth => None,
+        Some(_) | None => Some(need),
+    })
+}
+
 /// Looks for the event among what has happened lately.
 fn last(session: &mut Session<'_, '_>, event: &Text) -> Result<Option<(Span, Vec<Text>)>, Exit> {
     let mut last = None;
@@ -112,7 +158,8 @@ fn words(event: &str, known: &Known) -> String {
             let env = if env.is_empty() { String::new() } else { format!(": {}", env.join(" ")) };
             out += &format!("It last came to its end {} ago{env}.\n", time(*age));
         }
-        None => out += "It has not come lately.\n",
+        None if known.held.is_empty() => out += "It has not come lately.\n",
+        None => {}
     }
     if !known.held.is_empty() {
         out += "It is on its way:\n";
