@@ -382,6 +382,11 @@ impl Engine {
         self.out.push(Effect::Notice(sequence, notice));
     }
 
+    /// Numbers notices from 1 again, where nobody was told of those that there were.
+    pub fn number_notices_anew(&mut self) {
+        self.globals.next_notice = 1;
+    }
+
     /// Returns the sequence number that the next notice will have.
     pub fn next_notice(&self) -> u64 {
         self.globals.next_notice

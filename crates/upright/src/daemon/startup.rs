@@ -336,6 +336,7 @@ impl Daemon {
         self.read_all_files(&mut effects);
         // Nobody was there yet to be told of the jobs.
         effects.retain(|effect| !matches!(effect, Effect::Notice(..)));
+        self.engine.number_notices_anew();
         self.rescue(&mut effects);
         self.begin_programs(&mut effects)?;
         for (name, env) in first_events(&self.settings.options) {
