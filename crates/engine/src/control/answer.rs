@@ -74,7 +74,7 @@ pub enum Answer {
     Configured(Vec<ConfiguredView>),
     /// Sources: in their order, the first wins.
     Sources(Vec<SourceView>),
-    /// Plan: what is removed first, else in the order of the names.
+    /// Plan, Apply: what is removed first, else in the order of the names.
     Plan(Vec<PlanRow>),
     /// ListTokens: sorted by name.
     Tokens(Vec<TokenView>),
@@ -409,12 +409,13 @@ fn body(command: Command, message: &[u8]) -> Result<Answer, Fault> {
         Command::LogCounts => Answer::Counts(read_body::<CountsBody>(message)?.counts),
         Command::Configured => Answer::Configured(read_body::<ConfiguredBody>(message)?.configured),
         Command::Sources => Answer::Sources(read_body::<SourcesBody>(message)?.sources),
-        Command::Plan => Answer::Plan(read_body::<PlanBody>(message)?.plan),
+        Command::Plan | Command::Apply => Answer::Plan(read_body::<PlanBody>(message)?.plan),
         Command::ListTokens => Answer::Tokens(read_body::<TokensBody>(message)?.tokens),
         Command::ReloadConfiguration
         | Command::AddGroup
         | Command::RemoveGroup
         | Command::ClearLog
+        | Command::Hold
         | Command::CreateToken
         | Command::RevokeToken
         | Command::SetLogPriority

@@ -123,6 +123,17 @@ pub struct NewToken {
     pub lifetime: Option<u64>,
 }
 
+/// What files are put in force for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meant {
+    /// To stay.
+    ToStay,
+    /// To be put to the test: as long as the connection lasts the end of an essential job ends nothing.
+    ToTest,
+    /// As they were before the test: what it stopped is started again.
+    AsBefore,
+}
+
 /// A file as it is proposed to be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -217,6 +228,10 @@ pub enum Call {
     Sources,
     /// What these files would change, beside all others as they are.
     Plan(Vec<Proposed>),
+    /// Read no file until this connection ends.
+    Hold,
+    /// Put what all files say in force. Where some are named, others that are broken do not matter.
+    Apply(Vec<Text>, Meant),
     /// Make a token.
     CreateToken(Box<NewToken>),
     /// All tokens.
@@ -274,6 +289,8 @@ impl Call {
             Call::Configured => Command::Configured,
             Call::Sources => Command::Sources,
             Call::Plan(..) => Command::Plan,
+            Call::Hold => Command::Hold,
+            Call::Apply(..) => Command::Apply,
             Call::CreateToken(..) => Command::CreateToken,
             Call::ListTokens => Command::ListTokens,
             Call::RevokeToken(..) => Command::RevokeToken,
@@ -331,6 +348,7 @@ impl Call {
             | Call::LogCounts
             | Call::Configured
             | Call::Sources
+            | Call::Hold
             | Call::ListTokens
             | Call::NotifyDiskWriteable => none,
             Call::Plan(files) => {
@@ -363,8 +381,18 @@ impl Call {
             Call::AddGroup(name) | Call::RemoveGroup(name) | Call::RevokeToken(name) => {
                 Params { name: Some(name.clone()), ..none }
             }
+            Call::Apply(names, meant) => apply_params(names, *meant),
             Call::CreateToken(new) => token_params(new),
         }
+    }
+}
+
+fn apply_params(names: &[Text], meant: Meant) -> Params {
+    Params {
+        names: (!names.is_empty()).then(|| names.to_vec()),
+        trial: (meant == Meant::ToTest).then_some(true),
+        undo: (meant == Meant::AsBefore).then_some(true),
+        ..Params::default()
     }
 }
 
@@ -444,7 +472,8 @@ fn scope_params(scope: &EnvScope) -> Params {
 pub(super) mod decode {
     use super::{
         log, needed, priority, scope, stream, target, wait, Back, Box, Call, Clash, Digest, Fault,
-        Follow, Intent, Lasting, Listed, NewToken, Params, Request, Role, ShutdownKind, Signal,
+        Follow, Intent, Lasting, Listed, Meant, NewToken, Params, Request, Role, ShutdownKind,
+        Signal,
     };
     use alloc::format;
 
@@ -598,6 +627,23 @@ pub(super) mod decode {
             }
             None => Ok(Call::Plan(files)),
         }
+    }
+
+    pub(crate) fn hold(_: Params) -> Result<Call, Fault> {
+        Ok(Call::Hold)
+    }
+
+    pub(crate) fn apply(p: Params) -> Result<Call, Fault> {
+        let meant = match (p.trial, p.undo) {
+            (Some(true), Some(true)) => {
+                let why = "is given together with `trial`; one of them says what it is for";
+                return Err(Fault::parameter("undo", why));
+            }
+            (Some(true), _) => Meant::ToTest,
+            (_, Some(true)) => Meant::AsBefore,
+            (_, _) => Meant::ToStay,
+        };
+        Ok(Call::Apply(p.names.unwrap_or_default(), meant))
     }
 
     pub(crate) fn create_token(p: Params) -> Result<Call, Fault> {

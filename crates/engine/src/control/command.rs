@@ -100,6 +100,10 @@ pub enum Command {
     Sources,
     /// What other files would change.
     Plan,
+    /// Read no file until this connection ends.
+    Hold,
+    /// Put what files say in force, as a whole.
+    Apply,
     /// Make a token.
     CreateToken,
     /// All tokens.
@@ -749,6 +753,34 @@ pub const COMMANDS: &[Row] = &[
         parameters: &[Parameter { name: "files", needed: false }],
         help: "Shows what files, as they are or as they are proposed, would change.",
         decode: decode::plan,
+    },
+    Row {
+        command: Command::Hold,
+        method: "Hold",
+        role: Some(Role::Administer),
+        reach: None,
+        touch: Touch::Changes,
+        right: "hold files back",
+        replies: Replies::AtOnce,
+        parameters: &[],
+        help: "Reads no file until this connection ends.",
+        decode: decode::hold,
+    },
+    Row {
+        command: Command::Apply,
+        method: "Apply",
+        role: Some(Role::Administer),
+        reach: None,
+        touch: Touch::Changes,
+        right: "put files in force",
+        replies: Replies::Pages,
+        parameters: &[
+            Parameter { name: "names", needed: false },
+            Parameter { name: "trial", needed: false },
+            Parameter { name: "undo", needed: false },
+        ],
+        help: "Reads all files and puts them in force as a whole, or nothing of them.",
+        decode: decode::apply,
     },
     Row {
         command: Command::CreateToken,

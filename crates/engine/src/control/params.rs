@@ -76,6 +76,10 @@ pub(super) struct Params {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) files: Option<Vec<Proposed>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) trial: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) undo: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) interface: Option<String>,
     /// The first name that no command takes.
     #[serde(skip)]
@@ -115,6 +119,8 @@ impl Params {
             ("jobs", self.jobs.is_some()),
             ("lifetime", self.lifetime.is_some()),
             ("files", self.files.is_some()),
+            ("trial", self.trial.is_some()),
+            ("undo", self.undo.is_some()),
             ("interface", self.interface.is_some()),
         ]
         .into_iter()
@@ -151,6 +157,8 @@ impl Params {
             ("once", yes(self.once)),
             ("session", yes(self.session)),
             ("restart", yes(self.restart)),
+            ("trial", yes(self.trial)),
+            ("undo", yes(self.undo)),
         ];
         all.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
     }
@@ -199,6 +207,8 @@ impl Params {
             "jobs" => self.jobs = map.next_value::<Option<List<Text>>>()?.map(|list| list.0),
             "lifetime" => self.lifetime = map.next_value()?,
             "files" => self.files = map.next_value::<Option<List<Proposed>>>()?.map(|list| list.0),
+            "trial" => self.trial = map.next_value()?,
+            "undo" => self.undo = map.next_value()?,
             "interface" => self.interface = map.next_value()?,
             _ => {
                 map.next_value::<IgnoredAny>()?;

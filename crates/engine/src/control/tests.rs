@@ -2,7 +2,9 @@
 //! harm.
 
 use super::answer::{Answer, Version};
-use super::call::{Back, Call, Clash, EnvScope, Follow, Listed, Log, NewToken, Proposed, Token};
+use super::call::{
+    Back, Call, Clash, EnvScope, Follow, Listed, Log, Meant, NewToken, Proposed, Token,
+};
 use super::codec::{Continues, Inbox, TooLong, FRAME_MAX, MESSAGE_MAX};
 use super::command::{Command, Replies, COMMANDS};
 use super::conversation::{Conversation, OUT_MAX};
@@ -141,6 +143,10 @@ fn sample_calls() -> Vec<Call> {
         Call::AddGroup(Text::from("web")),
         Call::RemoveGroup(Text::from("web")),
         Call::Sources,
+        Call::Hold,
+        Call::Apply(Vec::new(), Meant::ToStay),
+        Call::Apply(vec![Text::from("/etc/init/web.conf")], Meant::ToTest),
+        Call::Apply(Vec::new(), Meant::AsBefore),
         Call::Plan(Vec::new()),
         Call::Plan(vec![
             Proposed { path: Text::from("/etc/init/web.conf"), text: Some(Text::from(b"\xff")) },
@@ -231,6 +237,7 @@ fn sample_answers() -> Vec<(Command, Answer)> {
         (Command::Configured, Answer::Configured(vec![configured()])),
         (Command::Sources, Answer::Sources(sources())),
         (Command::Plan, Answer::Plan(plan())),
+        (Command::Apply, Answer::Plan(plan())),
         (Command::ClearLog, Answer::Done),
         (Command::ListTokens, Answer::Tokens(vec![sample_token()])),
         (Command::GetEnv, Answer::Value(Text::from("v"))),

@@ -2,7 +2,8 @@
 //! them.
 
 use super::request::{Ended, Failure};
-use super::{Effect, Engine, Level, Note, SignalScope};
+use super::state::Goal;
+use super::{Effect, Engine, Level, Note, Probation, SignalScope, Testing};
 use crate::errno::Errno;
 use crate::process::{Exit, InstanceId, Role, Step};
 use crate::signal::Signal;
@@ -38,12 +39,48 @@ impl Engine {
         };
         let failure = instance.failure;
         let code = code(failure, last);
+        match self.globals.testing {
+            Testing::No => {}
+            Testing::Yes => {
+                let (job, name) = (instance.job.clone(), instance.name.clone());
+                self.globals.testing = Testing::Ended(job, name, code);
+                return;
+            }
+            Testing::Ended(..) => return,
+        }
         let level = if code == 0 { Level::Message } else { Level::Error };
         self.say(level, |engine| {
             let (shown, why) = (engine.shown(id), why(failure, last));
             format!("{shown}: the job is essential and has ended for good: {why}; stopping everything, exit code {code}")
         });
         self.essential = Some(code);
+    }
+
+    /// Reports whether descriptions are put to the test.
+    pub fn tests_descriptions(&self) -> bool {
+        self.globals.testing != Testing::No
+    }
+
+    /// Begins or ends a time in which the end of an essential job is not the end of everything.
+    pub(super) fn put_to_the_test(&mut self, probation: Probation) {
+        match probation {
+            Probation::Begins => self.globals.testing = Testing::Yes,
+            Probation::Ends => {
+                let testing = core::mem::take(&mut self.globals.testing);
+                let Testing::Ended(job, name, code) = testing else { return };
+                let id = self.names.get(&(job.clone(), name.clone()));
+                let back = id.and_then(|id| self.instances.look(id));
+                let back = back.is_some_and(|instance| instance.goal == Goal::Start);
+                let essential = self.spec(&job).is_some_and(|spec| spec.policy.essential);
+                if !back && essential && self.globals.shutdown.is_none() {
+                    self.say(Level::Error, |_| {
+                        let shown = job.with_instance(&name);
+                        format!("{shown}: the job is essential, has ended for good while it was put to the test, and is not back; stopping everything, exit code {code}")
+                    });
+                    self.essential = Some(code);
+                }
+            }
+        }
     }
 
     /// Passes a signal on to main of every essential job.

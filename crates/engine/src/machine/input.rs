@@ -4,7 +4,7 @@ use super::instance::Remaining;
 use super::state::{Goal, State};
 use super::variables::{Variation, Whose};
 use crate::intent::{Intent, Keeping};
-use crate::machine::request::{Failure, Reply, Request, RequestId};
+use crate::machine::request::{Failure, Reply, Request, RequestId, Target};
 use crate::names::{EventName, InstanceName, JobName};
 use crate::process::{Exit, Pid, Slot, Step};
 use crate::signal::Signal;
@@ -22,11 +22,17 @@ use serde::{Deserialize, Serialize};
 pub enum Input {
     /// A job's file is there, new or changed.
     Define(Arc<JobSpec>),
+    /// As `Define`, but what runs goes on by it at once: it differs in nothing that a process is made with.
+    Revise(Arc<JobSpec>),
     /// A job's file is gone.
     Remove(JobName),
     /// A client asks; the number is [`crate::machine::Engine::next_request`]. The token names the
     /// request for a client that lost its connection. Who it is is told later, by `why`.
     Ask(RequestId, Option<Text>, Request, Option<Asker>),
+    /// Somebody has another description put in force: as a restart, without the check, which was before.
+    Replace(RequestId, Target, Option<Asker>),
+    /// Descriptions are put to the test.
+    Probation(Probation),
     /// The client of a request is gone: nobody waits for the reply.
     Gone(RequestId),
     /// Upright itself emits an event (`startup`, a signal's).
@@ -65,6 +71,15 @@ pub enum Input {
     Recalled(BTreeMap<JobName, Intent>),
     /// The answer to [`Effect::Keep`] of that number.
     Kept(u64, Keeping),
+}
+
+/// Whether descriptions are put to the test, and can be taken back where they fail it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probation {
+    /// From now on the end of an essential job is not the end of everything.
+    Begins,
+    /// An essential job that has ended since and is not back is.
+    Ends,
 }
 
 /// Why everything stops.

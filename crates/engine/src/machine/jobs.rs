@@ -10,6 +10,7 @@ use super::{
     environment, Engine, EventId, History, JobChange, Note, Notice, Remembering, PAST_MAX,
 };
 use crate::names::{EventName, InstanceName, JobName};
+use crate::plan::Run;
 use crate::process::InstanceId;
 use crate::spec::{Condition, JobSpec, Node};
 use crate::text::Text;
@@ -50,6 +51,33 @@ impl Engine {
                     self.change_goal(id, Goal::Start);
                 }
             }
+        }
+    }
+
+    /// As [`Engine::define`], but where all instances are up and their names stay, they go on by it: what is
+    /// decided from now on is decided by it.
+    pub(super) fn revise(&mut self, spec: Arc<JobSpec>) {
+        let name = spec.name.clone();
+        let runs = self.runs_of(&name);
+        let same = self.spec(&name).is_some_and(|old| old.instance == spec.instance);
+        if runs.is_empty() || !same || !runs.iter().all(Run::is_steady) {
+            return self.define(spec);
+        }
+        let from = (name.clone(), InstanceName::default());
+        let of_job = self.names.range(from..).take_while(|((job, _), _)| *job == name);
+        let all: Vec<(InstanceName, InstanceId)> =
+            of_job.map(|((_, instance), id)| (instance.clone(), *id)).collect();
+        for (instance, id) in &all {
+            let Some(found) = self.instances.edit(id) else { continue };
+            let mut old = core::mem::take(&mut found.stop);
+            old.reset().into_iter().for_each(|event| self.unblock(event));
+            // While the old description still says where it is.
+            self.unindex_stops(*id, &name, instance);
+        }
+        self.put_in_force(&name, spec.clone());
+        for (instance, id) in &all {
+            self.index_stops(*id, &name, instance, spec.stop_on.as_deref().into_iter());
+            self.remember(*id, Note::Redefined);
         }
     }
 

@@ -193,6 +193,22 @@ impl Engine {
         all.filter_map(run).collect()
     }
 
+    /// Returns the variables that an instance was started with.
+    pub fn given(&self, job: &JobName, instance: &InstanceName) -> Vec<Text> {
+        let id = self.names.get(&(job.clone(), instance.clone()));
+        let found = id.and_then(|id| self.instances.look(id));
+        found.map_or_else(Vec::new, |instance| instance.given.to_vec())
+    }
+
+    /// Returns the essential instances that are wanted.
+    pub fn essentials(&self) -> Vec<(JobName, InstanceName)> {
+        let wanted = self.instances.iter().filter(|(id, instance)| {
+            let spec = self.spec_of(**id);
+            instance.goal == Goal::Start && spec.is_some_and(|spec| spec.policy.essential)
+        });
+        wanted.map(|(_, instance)| (instance.job.clone(), instance.name.clone())).collect()
+    }
+
     /// Returns whether a job may be started.
     pub fn starting(&self, name: &JobName) -> Starting {
         match (self.unmasked(name), self.is_left_alone(name)) {

@@ -52,8 +52,8 @@ pub use changes::Changes;
 pub use event::{Emitted, EventId, CHAIN_MAX, EMITTED};
 pub use history::{Entry, History, Note, HISTORY_MAX, PAST_MAX};
 pub use input::{
-    Candidate, Effect, Input, JobChange, Level, Notice, ProgramNews, ShutdownKind, SignalScope,
-    SpawnOrder,
+    Candidate, Effect, Input, JobChange, Level, Notice, Probation, ProgramNews, ShutdownKind,
+    SignalScope, SpawnOrder,
 };
 pub use instance::{Due, Hold, Instance, Process, Remaining, Waiter, Warning};
 pub(crate) use owed::Belief;
@@ -153,6 +153,19 @@ pub(crate) struct Globals {
     /// What of the budget of restarts is spent.
     #[serde(default)]
     spent: Spent,
+    /// Whether descriptions are put to the test.
+    #[serde(default)]
+    testing: Testing,
+}
+
+/// Whether descriptions are put to the test, and can be taken back.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+enum Testing {
+    #[default]
+    No,
+    Yes,
+    /// They are, and this essential job has ended, the first one; with its code.
+    Ended(JobName, InstanceName, i32),
 }
 
 /// A step of [`Engine::handle`].
@@ -234,6 +247,7 @@ impl Engine {
                 kept: 0,
                 keeping: Vec::new(),
                 spent: Spent::default(),
+                testing: Testing::No,
             },
             jobs: Ledger::new(),
             instances: Ledger::new(),
@@ -278,8 +292,11 @@ impl Engine {
         self.out = core::mem::take(out);
         match input {
             Input::Define(spec) => self.define(spec),
+            Input::Revise(spec) => self.revise(spec),
             Input::Remove(name) => self.undefine(&name),
             Input::Ask(id, token, request, by) => self.ask(id, token, request, by),
+            Input::Replace(id, target, by) => self.replace(id, &target, by),
+            Input::Probation(probation) => self.put_to_the_test(probation),
             Input::Gone(id) => self.gone(id),
             Input::Happened(name, env) => {
                 self.emit(name, env, Vec::new(), 0, None, cause::OF_UPRIGHT.into());

@@ -115,6 +115,20 @@ impl Engine {
         self.asker = None;
     }
 
+    /// Restarts an instance that was checked.
+    pub(super) fn replace(&mut self, id: RequestId, target: &Target, by: Option<Asker>) {
+        if id.0 < self.globals.next_request {
+            return;
+        }
+        self.asker = by.map(|by| self.known_asker(by));
+        self.globals.next_request = id.0.wrapping_add(1);
+        self.requests.insert(id, Pending { asked: Asked::Restart, token: None, checked: None });
+        if let Err(refusal) = self.restart(id, target, Wait::Accepted) {
+            self.reply(id, Reply::Refused(refusal), None);
+        }
+        self.asker = None;
+    }
+
     /// Keeps who asks once: whoever asks for a thousand starts is one and the same.
     fn known_asker(&mut self, by: Asker) -> Shared<Asker> {
         let known = self.last_asker.take().filter(|last| **last == by);

@@ -24,6 +24,8 @@ pub enum RowKind {
     Broken,
     /// How many jobs stay as they are.
     Untouched,
+    /// A job that is essential and stays as it is.
+    Essential,
 }
 
 /// A row of a plan.

@@ -264,7 +264,7 @@ impl Daemon {
             Call::SendInput(_, input) => Answer::Taken(input.len() as u64),
             Call::LogPath(..) => Answer::Path(text),
             Call::OpenLog(..) => Answer::Log(LogView { path: text, state: LogState::Missing }),
-            Call::LogCounts | Call::Sources | Call::Plan(_) => nothing_of(call),
+            Call::LogCounts | Call::Sources | Call::Plan(_) | Call::Apply(..) => nothing_of(call),
             Call::Configured => self.configured(&job),
             Call::GetEnv(EnvScope::Global, name) => {
                 return Err(Fault::NoSuchVariable(name.clone()))
@@ -286,6 +286,7 @@ impl Daemon {
             | Call::AddGroup(_)
             | Call::ClearLog(_)
             | Call::RemoveGroup(_)
+            | Call::Hold
             | Call::CreateToken(_)
             | Call::RevokeToken(_) => Answer::Done,
             Call::ListTokens => Answer::Tokens(tokens(text, choice)),
@@ -374,7 +375,7 @@ fn supervisor() -> SupervisorView {
 fn nothing_of(call: &Call) -> Answer {
     if call.command() == Command::Sources {
         Answer::Sources(Vec::new())
-    } else if call.command() == Command::Plan {
+    } else if [Command::Plan, Command::Apply].contains(&call.command()) {
         Answer::Plan(Vec::new())
     } else {
         Answer::Counts(Vec::new())

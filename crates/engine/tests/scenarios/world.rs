@@ -8,7 +8,7 @@ use engine::dialect::upstart;
 use engine::intent::{Intent, Keeping, Lasting};
 use engine::machine::request::{Reply, Request, RequestId, Target, Wait, Which};
 use engine::machine::{Budget, Candidate, Changes, Config, Effect, Engine, Found};
-use engine::machine::{Input, Level, Remaining, ShutdownKind};
+use engine::machine::{Input, Level, Probation, Remaining, ShutdownKind};
 use engine::names::{EventName, InstanceName, JobName};
 use engine::process::{Exit, Pid, Role, Slot, Step};
 use engine::signal::Signal;
@@ -57,6 +57,11 @@ const INPUTS: &[(&str, &str, Do)] = &[
     ("oom", "JOB PROCESS COUNT", World::oom),
     ("remaining", "JOB [PID]...", World::remaining),
     ("remove", "JOB", World::remove),
+    ("replace", "JOB [KEY=VALUE]...", World::replace),
+    ("probation", "begins|ends", |w, r| {
+        let begins = one(r)? == "begins";
+        w.tell(Input::Probation(if begins { Probation::Begins } else { Probation::Ends }))
+    }),
     ("shutdown", "[logout|restart]", World::shutdown),
     ("interrupt", "", |w, _| w.tell(Input::Interrupt)),
     ("strays", "COUNT", World::strays_left),
@@ -182,12 +187,33 @@ impl World {
 
     /// Makes a job known.
     pub fn define(&mut self, name: &str, file: &str) -> Followed {
+        if let Some(name) = name.strip_prefix("revise ") {
+            return self.revise(name, file);
+        }
         let name = JobName::try_from(name).map_err(|error| error.to_string())?;
         let parsed = upstart::parse(name.clone(), file.as_bytes());
         match parsed.error() {
             Some(error) => Err(error.one_line(&name.text().lossy())),
             None => self.tell(Input::Define(Arc::new(parsed.spec))),
         }
+    }
+
+    /// Has what runs go on by another description.
+    fn revise(&mut self, name: &str, file: &str) -> Followed {
+        let name = JobName::try_from(name).map_err(|error| error.to_string())?;
+        let parsed = upstart::parse(name.clone(), file.as_bytes());
+        match parsed.error() {
+            Some(error) => Err(error.one_line(&name.text().lossy())),
+            None => self.tell(Input::Revise(Arc::new(parsed.spec))),
+        }
+    }
+
+    /// Restarts what was checked.
+    fn replace(&mut self, words: &[&str]) -> Followed {
+        let (subject, env) = words.split_first().ok_or("which job?")?;
+        let id = self.engine.next_request();
+        self.asked.insert(id, "replace");
+        self.tell(Input::Replace(id, target(subject, env)?, self.asker.clone()))
     }
 
     /// Makes programs known, in the order in which they are started.

@@ -108,6 +108,9 @@ impl Books {
             | Input::Remains(..)
             | Input::OomKills(..)
             | Input::Interrupt
+            | Input::Revise(_)
+            | Input::Replace(..)
+            | Input::Probation(_)
             | Input::Vary(..)
             | Input::Tick => {}
         }

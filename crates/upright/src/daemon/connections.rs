@@ -84,6 +84,8 @@ pub enum Awaits {
     Pages(Cursor),
     /// All job files to have been read.
     Files,
+    /// Files to be in force.
+    Applying,
     /// Whether another binary can be gone on in.
     Upgrade,
     /// A process's standard input to be written to.
@@ -158,14 +160,20 @@ struct Connection {
     file: Option<OwnedFd>,
     /// What is to be written down of the call that is being answered.
     entry: Option<Entry>,
+    /// Whether something ends with it, so that it is not let go for being idle.
+    kept: bool,
 }
 
 impl Connection {
     fn waits(&self) -> bool {
+        if self.kept {
+            return true;
+        }
         match self.awaits {
             Awaits::Nothing
             | Awaits::Pages(_)
             | Awaits::Files
+            | Awaits::Applying
             | Awaits::Upgrade
             | Awaits::Logger
             | Awaits::Kept(_)
@@ -338,6 +346,7 @@ impl Connections {
             tongue,
             file: None,
             entry: None,
+            kept: false,
         };
         self.open.insert(id, connection);
         Some(id)
@@ -522,6 +531,7 @@ impl Connections {
             | Awaits::Reply(_)
             | Awaits::Notices(_)
             | Awaits::Files
+            | Awaits::Applying
             | Awaits::Upgrade
             | Awaits::Kept(_)
             | Awaits::Outputs(_)
@@ -545,6 +555,20 @@ impl Connections {
     pub fn await_files(&mut self, id: ConnectionId) {
         if let Some(connection) = self.open.get_mut(&id) {
             connection.awaits = Awaits::Files;
+        }
+    }
+
+    /// Keeps a connection, however idle, for something ends with it.
+    pub fn keep(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.open.get_mut(&id) {
+            connection.kept = true;
+        }
+    }
+
+    /// Lets a client wait until files are in force, or cannot be.
+    pub fn await_applying(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.open.get_mut(&id) {
+            connection.awaits = Awaits::Applying;
         }
     }
 
@@ -701,6 +725,7 @@ impl Connections {
             | Awaits::Reply(_)
             | Awaits::Pages(_)
             | Awaits::Files
+            | Awaits::Applying
             | Awaits::Upgrade
             | Awaits::Outputs(_)
             | Awaits::Logger

@@ -446,7 +446,8 @@ impl Daemon {
     /// Answers everybody who waits for a request. What failed is answered with the job's last
     /// lines, once the logger has written them.
     fn reply(&mut self, request: RequestId, reply: Reply, output: Option<Slot>) {
-        if let (Some(slot), true) = (output, self.connections.has_waiting(request)) {
+        let awaited = self.applying.awaits(request) || self.connections.has_waiting(request);
+        if let (Some(slot), true) = (output, awaited) {
             if self.tell_logger(&ToLogger::Drain { slot, tail: TAIL }) {
                 let until = sys::clock::monotonic() + DRAIN_TIMEOUT;
                 self.drains.push(Drain { slot, until, request, reply });
@@ -457,6 +458,9 @@ impl Daemon {
     }
 
     fn answer(&mut self, request: RequestId, reply: &Reply, output: Option<&Text>) {
+        if self.applying.awaits(request) {
+            return self.applying.answer(request, reply, output);
+        }
         let concern = self.engine.concern(reply);
         for id in self.connections.take_waiting(request) {
             let answer = Answer::of_reply(reply.clone(), output.cloned(), concern.clone());

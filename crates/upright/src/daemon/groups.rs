@@ -233,6 +233,9 @@ impl Daemon {
         if self.settings.programs.is_empty() || self.settings.options.mode == Mode::Supervisord {
             return;
         }
+        if self.applying.holds() {
+            return self.applying.miss();
+        }
         let groups = match self.read_groups() {
             Ok(groups) => self.without_those_taken(groups),
             Err(fault) => return self.say(Level::Error, &fault.to_string()),
@@ -252,6 +255,10 @@ impl Daemon {
         let given = &self.settings.programs;
         if given.is_empty() {
             return Err(none());
+        }
+        if self.applying.holds() {
+            let why = "somebody is writing these files; try again when that is done";
+            return Err(Fault::refusal("held", why.into()));
         }
         let mut all: Vec<Group> = Vec::new();
         for given in given {

@@ -91,6 +91,7 @@ impl Daemon {
         if ready.iter().any(|event| event.token == WATCH) {
             self.watching.hear(sys::clock::monotonic());
         }
+        self.tend_applying(&mut effects);
         self.look_at_changes();
         self.read_files(&mut effects);
         self.record(effects);
@@ -441,13 +442,11 @@ impl Daemon {
             Call::RevokeToken(name) => return self.revoke_token(id, &name),
             Call::ListTokens => Ok(self.list_tokens()),
             Call::Sources | Call::Plan(_) => Ok(self.serve_plans(id, call)),
+            Call::Hold | Call::Apply(..) => return self.serve_apply(id, call, effects),
             Call::Reread => self.reread(),
             Call::AddGroup(name) => self.add_group(&name, effects),
             Call::RemoveGroup(name) => self.remove_group(&name, effects),
-            Call::SetLogPriority(level) => {
-                self.engine.hear(level);
-                Ok(Answer::Done)
-            }
+            Call::SetLogPriority(level) => Ok(self.hear_from(level)),
             Call::Upgrade => return self.upgrade(id),
             Call::NotifyDiskWriteable => self.disk_writable(effects),
             Call::GetEnv(..)
@@ -469,6 +468,12 @@ impl Daemon {
             | Call::LogPath(..) => self.look(call),
         };
         self.connections.answer(id, answer);
+    }
+
+    /// Says messages from this level on.
+    fn hear_from(&mut self, level: Level) -> Answer {
+        self.engine.hear(level);
+        Answer::Done
     }
 
     fn reload_configuration(&mut self, id: ConnectionId, effects: &mut Vec<Effect>) {
@@ -547,22 +552,27 @@ impl Daemon {
                 }
                 let number = self.engine.next_request();
                 self.connections.await_reply(id, number);
-                let by = self.connections.caller(id).map(|caller| match caller {
-                    Caller::Peer(peer) => Asker {
-                        uid: peer.uid,
-                        pid: peer.pid,
-                        program: sys::procfs::name(peer.pid).unwrap_or_default().into(),
-                    },
-                    Caller::Server(grant) => self.asker_at(grant.server),
-                    Caller::Token(shown) => {
-                        let asker = self.asker_at(shown.grant.server);
-                        let by = format!("{} with the token {}", asker.program, shown.name);
-                        Asker { program: Text::from(by), ..asker }
-                    }
-                });
+                let by = self.asker_of(id);
                 self.handle(Input::Ask(number, token, request, by), effects);
             }
         }
+    }
+
+    /// Returns who asks over a connection.
+    pub(super) fn asker_of(&self, id: ConnectionId) -> Option<Asker> {
+        self.connections.caller(id).map(|caller| match caller {
+            Caller::Peer(peer) => Asker {
+                uid: peer.uid,
+                pid: peer.pid,
+                program: sys::procfs::name(peer.pid).unwrap_or_default().into(),
+            },
+            Caller::Server(grant) => self.asker_at(grant.server),
+            Caller::Token(shown) => {
+                let asker = self.asker_at(shown.grant.server);
+                let by = format!("{} with the token {}", asker.program, shown.name);
+                Asker { program: Text::from(by), ..asker }
+            }
+        })
     }
 
     /// Answers a call that changes nothing.
@@ -626,6 +636,8 @@ impl Daemon {
             | Call::Reread
             | Call::Sources
             | Call::Plan(_)
+            | Call::Hold
+            | Call::Apply(..)
             | Call::AddGroup(_)
             | Call::RemoveGroup(_)
             | Call::CreateToken(_)

@@ -4,6 +4,7 @@
 //! connections), handle, write the turn into the journal, perform the effects in order, flush.
 //! `inputs` is the only file that makes inputs, `effects` the only one that performs effects.
 
+mod applying;
 mod audit;
 mod autologs;
 mod bus;
@@ -55,6 +56,7 @@ mod watching;
 
 use crate::keeper::handover::Kin;
 use crate::options::{self, Asked};
+use applying::Applying;
 use audit::Audit;
 use catalogue::Catalogue;
 use cgroups::Groups;
@@ -212,6 +214,8 @@ struct Daemon {
     groups: Groups,
     /// Every job with its files.
     catalogue: Catalogue,
+    /// Files that are being put in force.
+    applying: Applying,
     /// The directories of the job files.
     watching: Watching,
     /// The programs of Supervisor's configuration.
@@ -308,13 +312,16 @@ impl Daemon {
             self.logs.due(),
             self.tokens_due,
             self.lookups.next_deadline(),
-            self.watching.due(),
+            self.watching.due().filter(|_| !self.applying.holds()),
+            self.applying.due(),
             self.trial.as_ref().map(Trial::until),
             self.recount_due(now),
             self.groups.due(),
         ];
         let first = deadlines.into_iter().flatten().min();
-        let idle = self.news.is_empty() && self.again.is_empty() && self.catalogue.is_settled();
+        let read = self.catalogue.is_settled() || self.applying.holds();
+        let quiet = self.news.is_empty() && !self.applying.is_ready();
+        let idle = quiet && self.again.is_empty() && read;
         let timeout = match (idle, first) {
             (false, _) => Some(0),
             (true, Some(_)) if self.behind > 0 => Some(BREATH.0),

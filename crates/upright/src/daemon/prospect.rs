@@ -23,6 +23,9 @@ use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+/// Where each program comes from: file and section.
+type Origins = BTreeMap<JobName, (Text, String)>;
+
 /// What reading the files again would come to.
 pub struct Prospect {
     /// What changes of what is in force.
@@ -32,8 +35,11 @@ pub struct Prospect {
     /// How many jobs stay as they are.
     untouched: usize,
     /// Where each program comes from: file and section.
-    origins: BTreeMap<JobName, (Text, String)>,
-    catalogue: Catalogue,
+    origins: Origins,
+    /// The catalogue as it is then.
+    pub catalogue: Catalogue,
+    /// The groups of the configurations, where all of them can be read.
+    pub groups: Option<Vec<Group>>,
 }
 
 impl Daemon {
@@ -80,14 +86,14 @@ impl Daemon {
             broken.push(PlanRow { why: Some(line), ..PlanRow::new(RowKind::Broken) });
         }
         let mut new = self.jobs_of(&mut catalogue, over, &mut broken);
-        let origins = self.programs_of(over, &mut new, &mut broken);
+        let (origins, groups) = self.programs_of(over, &mut new, &mut broken);
         let ours = |name: &&JobName| !name.is_reserved();
         let names = self.engine.job_names().filter(ours);
         let old = names.filter_map(|name| Some((name.clone(), self.engine.spec(name)?.clone())));
         let plan = diff(&old.collect(), &new);
         let touched = plan.steps.iter().filter(|step| !matches!(step, Step::Remove(_))).count();
         let untouched = new.len() - touched;
-        Prospect { plan, broken, untouched, origins, catalogue }
+        Prospect { plan, broken, untouched, origins, catalogue, groups }
     }
 
     /// Returns what job files describe.
@@ -124,8 +130,8 @@ impl Daemon {
         over: &Proposal,
         jobs: &mut Jobs,
         broken: &mut Vec<PlanRow>,
-    ) -> BTreeMap<JobName, (Text, String)> {
-        let mut origins = BTreeMap::new();
+    ) -> (Origins, Option<Vec<Group>>) {
+        let mut origins = Origins::new();
         let mut all: Vec<Group> = Vec::new();
         let wrong = broken.len();
         for given in &self.settings.programs {
@@ -152,18 +158,18 @@ impl Daemon {
             let wanted = names.filter_map(|name| Some((name, self.engine.wanted(name)?)));
             let programs = wanted.filter(|(_, spec)| spec.policy.order.is_some());
             jobs.extend(programs.map(|(name, spec)| (name.clone(), spec.clone())));
-            return origins;
+            return (origins, None);
         }
-        for spec in all.into_iter().flat_map(|group| group.jobs) {
+        for spec in all.iter().flat_map(|group| &group.jobs) {
             if jobs.contains_key(&spec.name) {
                 let name = &spec.name;
                 let why = Some(format!("program {name}: there is a job of that name, which stays"));
                 broken.push(PlanRow { why, ..PlanRow::new(RowKind::Broken) });
             } else {
-                jobs.insert(spec.name.clone(), spec);
+                jobs.insert(spec.name.clone(), spec.clone());
             }
         }
-        origins
+        (origins, (!self.settings.programs.is_empty()).then_some(all))
     }
 
     /// Returns what becomes of what runs when a step is taken.
@@ -254,7 +260,7 @@ fn mistakes_of(config: &Config, broken: &mut Vec<PlanRow>) {
 }
 
 /// Notes which file has the section of each program.
-fn note_origins(config: &Config, origins: &mut BTreeMap<JobName, (Text, String)>) {
+fn note_origins(config: &Config, origins: &mut Origins) {
     let mut files: BTreeMap<String, Text> = BTreeMap::new();
     for file in config.files.iter().filter(|file| begins_with_section(&file.bytes)) {
         let path = Path::new(&file.path);

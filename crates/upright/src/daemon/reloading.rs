@@ -37,6 +37,9 @@ impl Daemon {
 
     /// As [`Daemon::reload`], without a word.
     pub(super) fn walk_all(&mut self) {
+        if self.applying.holds() {
+            return self.applying.miss();
+        }
         (0..self.catalogue.sources().len()).for_each(|number| self.walk(number));
         // Programs have no file of their own.
         let engine = &self.engine;
@@ -80,6 +83,9 @@ impl Daemon {
 
     /// Looks at what the watched directories told, once it is time.
     pub(super) fn look_at_changes(&mut self) {
+        if self.applying.holds() {
+            return;
+        }
         let now = sys::clock::monotonic();
         let Some(Changed { files, walks, lost, moved }) = self.watching.take(now) else { return };
         for (number, relative) in &files {
@@ -134,7 +140,8 @@ impl Daemon {
             | Request::Intend(..) => return Ok(()),
         };
         let Ok(name) = JobName::try_from(target.job.clone()) else { return Ok(()) };
-        if !self.catalogue.look_again(&name) {
+        // What is written just now is nobody's to be read.
+        if self.applying.holds() || !self.catalogue.look_again(&name) {
             return Ok(());
         }
         let said = self.read_jobs(std::slice::from_ref(&name), effects);
@@ -155,6 +162,9 @@ impl Daemon {
 
     /// Reads some of the files that have changed and tells the machine the difference.
     pub(super) fn read_files(&mut self, effects: &mut Vec<Effect>) {
+        if self.applying.holds() {
+            return;
+        }
         if !self.catalogue.is_settled() {
             let names = self.catalogue.take_dirty(TURN_FILES);
             self.read_jobs(&names, effects);

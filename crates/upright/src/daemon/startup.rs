@@ -1,5 +1,6 @@
 //! How a daemon begins: it hears what the keeper has, makes the machine again or anew, and listens.
 
+use super::applying::Applying;
 use super::catalogue::Catalogue;
 use super::cgroups::Groups;
 use super::connections::Connections;
@@ -107,6 +108,7 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, Refused>
     daemon.take_tokens(&mut told.held);
     daemon.take_gateways(&mut told.held);
     daemon.take_pools(&mut told.held);
+    daemon.take_test();
     match anew {
         true => daemon.begin_anew()?,
         false => daemon.go_on(&mut told, journal.as_ref())?,
@@ -182,6 +184,7 @@ fn nothing_yet(settings: Settings, link: Link, epoll: Epoll) -> Daemon {
         http: Http::default(),
         groups: Groups::new(settings.options.grouping),
         catalogue: Catalogue::new(settings.sources.clone()),
+        applying: Applying::default(),
         watching: Watching::new(),
         programs: Programs::default(),
         chronicle: None,

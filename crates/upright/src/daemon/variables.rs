@@ -67,6 +67,8 @@ impl Daemon {
             | Call::RemoveGroup(_)
             | Call::Sources
             | Call::Plan(_)
+            | Call::Hold
+            | Call::Apply(..)
             | Call::CreateToken(_)
             | Call::ListTokens
             | Call::RevokeToken(_)

@@ -139,3 +139,222 @@ fn a_change_that_waits_for_a_restart_is_told_until_it_is_in_force() {
     world.run(&["upright", "restart", STEADY]);
     assert_eq!(plan(&world, &[]).0, 0);
 }
+
+fn apply(world: &World, arguments: &[&str]) -> (i32, String, String) {
+    let words: Vec<&str> = ["upright", "apply"].iter().chain(arguments).copied().collect();
+    world.run(&words)
+}
+
+#[test]
+fn an_apply_does_what_the_plan_says_and_leaves_the_rest_alone() {
+    let world = World::start("applied", |conf| {
+        fs::write(conf.join("old.conf"), "start on startup\nexec sleep 1000\n").unwrap();
+        fs::write(conf.join("web.conf"), "start on startup\nexec sleep 1000\n").unwrap();
+        fs::write(conf.join("kept.conf"), "start on startup\nexec sleep 1000\n").unwrap();
+        fs::write(conf.join("idle.conf"), "exec sleep 1000\n").unwrap();
+    });
+    let mains = || (world.main("web"), world.main("old"), world.main("kept"));
+    let (web, _, kept) = eventually("the jobs run", || match mains() {
+        (Some(web), Some(old), Some(kept)) => Some((web, old, kept)),
+        _ => None,
+    });
+    let before = world.before();
+    let new = proposed(
+        &world,
+        &[
+            STEADY_FILE,
+            ("web.conf", "start on startup\nexec sleep 999\n"),
+            ("kept.conf", "start on startup\nkill timeout 9\nexec sleep 1000\n"),
+            ("idle.conf", "exec sleep 999\n"),
+            ("net/added.conf", "start on startup\nexec sleep 1000\n"),
+        ],
+    );
+    let (code, out, err) = apply(&world, &[new.to_str().unwrap()]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(
+        out.contains("1 to add, 3 to change (1 restarted), 1 to remove (1 stopped), 1 untouched"),
+        "{out}"
+    );
+    assert!(
+        out.ends_with("Done: it is in force, and what was started or restarted is up.\n"),
+        "{out}"
+    );
+    // It has another process, or the same command would have been waited for in vain.
+    let now = world.main("web").unwrap();
+    assert_ne!(now, web);
+    assert_eq!(sys::procfs::arguments(now).unwrap()[1], b"999");
+    assert_eq!(world.main("kept"), Some(kept));
+    assert_eq!(world.main("idle"), None);
+    eventually("what is gone has stopped", || {
+        (!world.jobs().contains(&"old".into())).then_some(())
+    });
+    assert_eq!(world.jobs(), ["idle", "kept", "net/added", STEADY, "web"]);
+    assert_eq!(plan(&world, &[]).0, 0);
+    let names = |directory: PathBuf| {
+        let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name());
+        entries.collect::<std::collections::BTreeSet<_>>()
+    };
+    let expected = ["idle.conf", "kept.conf", "net", "steady.conf", "web.conf"];
+    assert_eq!(names(world.conf()), expected.map(Into::into).into());
+    world.check(&before);
+}
+
+#[test]
+fn a_set_with_a_mistake_or_a_failing_check_touches_nothing() {
+    const GOOD: &str = "start on startup\ncheck exec true\nexec sleep 1000\n";
+    let world = World::start("apply-refused", |conf| {
+        fs::write(conf.join("web.conf"), GOOD).unwrap();
+        fs::write(conf.join("db.conf"), "start on startup\nexec sleep 1000\n").unwrap();
+    });
+    eventually("the jobs run", || world.main("web").and(world.main("db")));
+    let before = world.before();
+    let mains = (world.main("web"), world.main("db"));
+    let db = ("db.conf", "start on startup\nexec sleep 999\n");
+    let broken = [STEADY_FILE, db, ("web.conf", "exce true\n")];
+    let failing = "start on startup\ncheck exec sh -c 'echo not so; exit 3'\nexec sleep 999\n";
+    let failing = [STEADY_FILE, db, ("web.conf", failing)];
+    for (files, words) in [(broken, "Unknown stanza"), (failing, "| not so")] {
+        let new = proposed(&world, &files);
+        let (code, out, err) = apply(&world, &[new.to_str().unwrap()]);
+        assert!(code == 1 && format!("{out}{err}").contains(words), "{out}{err}");
+        assert_eq!(fs::read_to_string(world.conf().join("web.conf")).unwrap(), GOOD);
+        assert_eq!((world.main("web"), world.main("db")), mains);
+        assert_eq!(fs::read_dir(world.conf()).unwrap().count(), 3);
+        eventually("the old descriptions are wanted", || (plan(&world, &[]).0 == 0).then_some(()));
+    }
+    world.check(&before);
+}
+
+#[test]
+fn what_is_not_up_in_time_is_taken_back_with_its_files() {
+    const GOOD: &str = "start on startup\nrespawn\nexec sleep 1000\n";
+    let world = World::start("rolled-back", |conf| {
+        fs::write(conf.join("web.conf"), GOOD).unwrap();
+        fs::write(conf.join("db.conf"), "start on startup\nexec sleep 1000\n").unwrap();
+        fs::write(conf.join("old.conf"), "instance $N\nexec sleep 1000\n").unwrap();
+    });
+    eventually("the jobs run", || world.main("web").and(world.main("db")));
+    assert_eq!(world.run(&["upright", "start", "old", "N=1"]).0, 0);
+    let before = world.before();
+    let crashes = "start on startup\nexec sh -c 'echo no such luck; exit 7'\n";
+    let db = ("db.conf", "start on startup\nexec sleep 999\n");
+    let new = proposed(&world, &[STEADY_FILE, db, ("web.conf", crashes)]);
+    let (code, out, err) = apply(&world, &["--rollback-after", "60s", new.to_str().unwrap()]);
+    assert_eq!(code, 1, "{out}{err}");
+    assert!(err.contains("web: is not ready: ") && err.contains("| no such luck"), "{err}");
+    assert!(err.contains("Rolled back: the files are as they were"), "{err}");
+    assert_eq!(fs::read_to_string(world.conf().join("web.conf")).unwrap(), GOOD);
+    assert_eq!(fs::read_dir(world.conf()).unwrap().count(), 4);
+    for job in ["web", "db"] {
+        let main = eventually("it runs as before", || world.main(job));
+        assert_eq!(sys::procfs::arguments(main).unwrap()[1], b"1000", "{job}");
+    }
+    // What it was started with has come back with it.
+    let (_, out, _) = world.run(&["upright", "status", "old"]);
+    assert!(out.contains("old (1)") && out.contains("start/running"), "{out}");
+    assert_eq!(plan(&world, &[]).0, 0);
+    world.check(&before);
+}
+
+/// Its end would end everything, and there would be nothing to take back.
+#[test]
+fn an_essential_job_that_fails_the_test_ends_nothing() {
+    const GOOD: &str = "start on startup\nessential\nexec sleep 1000\n";
+    let world = World::start("essential-test", |conf| {
+        fs::write(conf.join("web.conf"), GOOD).unwrap();
+    });
+    eventually("the job runs", || world.main("web"));
+    let before = world.before();
+    let new = proposed(&world, &[("web.conf", "start on startup\nessential\nexec false\n")]);
+    let file = new.join("web.conf");
+    let arguments = ["--json", "--rollback-after", "60s", file.to_str().unwrap()];
+    let (code, out, err) = apply(&world, &arguments);
+    let json: Value = serde_json::from_str(&out).unwrap_or_else(|why| panic!("{why}: {out}{err}"));
+    assert_eq!((code, &json["applied"], &json["rolled_back"]), (1, &json!(false), &json!(true)));
+    assert_eq!(json["not_ready"][0]["job"], "web");
+    let main = eventually("it runs as before", || world.main("web"));
+    assert_eq!(sys::procfs::arguments(main).unwrap()[1], b"1000");
+    world.check(&before);
+}
+
+#[test]
+fn files_that_are_held_back_are_not_read_until_that_ends_however_it_ends() {
+    use crate::world::target;
+    use engine::control::call::Call;
+    use engine::machine::request::Request;
+    let world = World::start("held", |_| {});
+    let before = world.before();
+    let mut holder = world.client();
+    holder.ask(Call::Hold).unwrap();
+    world.write("half.conf", "exec sleep 1000\n");
+    fs::remove_file(world.conf().join("steady.conf")).unwrap();
+    // Asked for, it waits; a restart reads nothing either; a second one is refused.
+    let (code, _, err) = apply(&world, &[proposed(&world, &[STEADY_FILE]).to_str().unwrap()]);
+    assert!(code == 1 && err.contains("somebody else is putting files in force"), "{err}");
+    let said = world.ask(Call::Ask(Request::Check(target("half")), None));
+    assert!(said.is_err());
+    assert_eq!(world.jobs(), [STEADY]);
+    let fresh = world.conf().join("steady.conf");
+    fs::write(fresh, STEADY_FILE.1).unwrap();
+    drop(holder);
+    eventually("it is read once the client is gone", || {
+        (world.jobs() == ["half", STEADY]).then_some(())
+    });
+    world.check(&before);
+}
+
+#[test]
+fn what_a_killed_apply_has_left_is_named_by_the_next_and_nothing_hangs() {
+    use std::os::unix::process::CommandExt;
+    let world = World::start("apply-killed", |conf| {
+        fs::write(conf.join("web.conf"), "start on startup\nexec sleep 1000\n").unwrap();
+    });
+    eventually("the job runs", || world.main("web"));
+    // It has no end of its own, so that the client is killed while it waits.
+    let never = "start on startup\nexpect up 3600\nexec sleep 999\n";
+    let new = proposed(&world, &[STEADY_FILE, ("web.conf", never)]);
+    let mut client = std::process::Command::new(env!("CARGO_BIN_EXE_upright"));
+    client.arg0("upright").args(["apply", "--rollback-after", "1h"]).arg(&new);
+    client.env("UPRIGHT_SOCKET", world.socket()).stdout(std::process::Stdio::null());
+    let mut client = client.spawn().unwrap();
+    eventually("it is on its way", || {
+        let main = world.main("web").and_then(sys::procfs::arguments)?;
+        (main.get(1)? == b"999").then_some(())
+    });
+    client.kill().unwrap();
+    client.wait().unwrap();
+    assert_eq!(fs::read_to_string(world.conf().join("web.conf")).unwrap(), never);
+    let (_, _, err) = world.run(&["upright", "plan"]);
+    assert!(err.contains(".web.conf.upright-old: left by an apply"), "{err}");
+    // Whoever comes next may do something else at once.
+    let good = proposed(&world, &[STEADY_FILE, ("web.conf", "start on startup\nexec sleep 998\n")]);
+    let (code, out, err) = apply(&world, &[good.to_str().unwrap()]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert_eq!(sys::procfs::arguments(world.main("web").unwrap()).unwrap()[1], b"998");
+}
+
+#[test]
+fn ctrl_c_takes_everything_back() {
+    use engine::signal::Signal;
+    use std::os::unix::process::CommandExt;
+    const GOOD: &str = "start on startup\nexec sleep 1000\n";
+    let world = World::start("apply-interrupted", |conf| {
+        fs::write(conf.join("web.conf"), GOOD).unwrap();
+    });
+    eventually("the job runs", || world.main("web"));
+    let never = "start on startup\nexpect up 3600\nexec sleep 999\n";
+    let new = proposed(&world, &[STEADY_FILE, ("web.conf", never)]);
+    let mut client = std::process::Command::new(env!("CARGO_BIN_EXE_upright"));
+    client.arg0("upright").args(["apply", "--rollback-after", "1h"]).arg(&new);
+    client.env("UPRIGHT_SOCKET", world.socket()).stdout(std::process::Stdio::null());
+    let mut client = client.spawn().unwrap();
+    eventually("it is on its way", || {
+        let main = world.main("web").and_then(sys::procfs::arguments)?;
+        (main.get(1)? == b"999").then_some(())
+    });
+    let pid = engine::process::Pid::try_from(client.id()).unwrap();
+    sys::pidfd::send(sys::pidfd::open(pid).unwrap(), Signal::INT).unwrap();
+    assert_eq!(client.wait().unwrap().code(), Some(1));
+    assert_eq!(fs::read_to_string(world.conf().join("web.conf")).unwrap(), GOOD);
+    assert_eq!(sys::procfs::arguments(world.main("web").unwrap()).unwrap()[1], b"1000");
+}

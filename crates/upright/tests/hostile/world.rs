@@ -175,12 +175,16 @@ impl World {
         stream
     }
 
+    /// Returns a client with a connection of its own, which does not try again.
+    pub fn client(&self) -> Client {
+        let address = Address::Path(self.socket());
+        let client = Client::new(self.connect(), address, sys::peer::own_uid());
+        client.with_patience(Duration::ZERO)
+    }
+
     /// Asks over a connection of its own. Not tried again: a refusal is an answer.
     pub fn ask(&self, call: Call) -> Result<Answer, Trouble> {
-        let address = Address::Path(self.socket());
-        let uid = sys::peer::own_uid();
-        let client = Client::new(self.connect(), address, uid);
-        client.with_patience(Duration::ZERO).ask(call)
+        self.client().ask(call)
     }
 
     /// Returns the state of a job without instances; nothing where it is not known.

@@ -278,6 +278,21 @@ pub(super) const COMMANDS: &[CommandRow] = &[
         run: plan::plan,
     },
     CommandRow {
+        name: "apply",
+        about: "Do what plan shows, as a whole or not at all, and wait until what was restarted is up",
+        arguments: || {
+            let mut all = vec![
+                one("rollback-after", "TIME", "Take all of it back unless everything is up in time: 30s, 5m")
+                    .long("rollback-after"),
+                flag("yes", 'y', "Do not ask, at a terminal either"),
+            ];
+            all.extend(changed_files());
+            all
+        },
+        talks: Talks::Daemon,
+        run: plan::apply,
+    },
+    CommandRow {
         name: "token-create",
         about: "Make a token for clients of a server: a role over jobs, with an end; shown once",
         arguments: || {

@@ -323,6 +323,8 @@ impl About {
             | Call::RemoveGroup(_)
             | Call::Sources
             | Call::Plan(_)
+            | Call::Hold
+            | Call::Apply(..)
             | Call::CreateToken(_)
             | Call::ListTokens
             | Call::RevokeToken(_) => (None, "do that"),

@@ -89,7 +89,7 @@ fn ask(session: &mut Session<'_, '_>, target: &Target) -> Result<Option<WhyView>
 }
 
 /// Returns the last lines that a job wrote, where the caller may read them.
-fn output(session: &mut Session<'_, '_>, target: Target) -> Option<Text> {
+pub(super) fn output(session: &mut Session<'_, '_>, target: Target) -> Option<Text> {
     log::last(session.client().ok()?, target, LINES)
 }
 

@@ -1,7 +1,11 @@
 //! `upright plan`: what files would change, before anything is done.
 
+mod apply;
 mod lines;
 mod proposed;
+mod writing;
+
+pub(super) use apply::apply;
 
 use super::{text, texts, Exit, Form, Session};
 use clap::ArgMatches;
@@ -10,6 +14,7 @@ use engine::control::call::Call;
 use engine::dialect;
 use engine::plan::{ChangeView, Fate, FateView, PlanRow, RowKind};
 use engine::text::Text;
+use engine::view::SourceView;
 use proposed::Replacements;
 use serde_json::{json, Value};
 use shown::words::printable;
@@ -42,10 +47,14 @@ pub(super) fn plan(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Resul
 fn ask(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result<Planned, Exit> {
     let given = texts(matches, "file");
     let mut files = Replacements::new();
+    let Answer::Sources(sources) = session.ask(Call::Sources)? else { return Err(Exit::Failed) };
+    for left in left_over(&sources) {
+        let shown = printable(&left.display().to_string());
+        session.world.say(&format!(
+            "{shown}: left by an apply that is under way or did not come to its end; look at it, then remove it"
+        ));
+    }
     if !given.is_empty() {
-        let Answer::Sources(sources) = session.ask(Call::Sources)? else {
-            return Err(Exit::Failed);
-        };
         let into = text(matches, "into");
         let into = into.as_ref().map(|into| Path::new(OsStr::from_bytes(into.bytes())));
         files = proposed::read(&given, into, &sources).map_err(|why| session.cannot(&why))?;
@@ -53,6 +62,15 @@ fn ask(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result<Planned, E
     let call = proposed::proposed(&files).map_err(|why| session.cannot(&why))?;
     let Answer::Plan(rows) = session.ask(Call::Plan(call))? else { return Err(Exit::Failed) };
     Ok(Planned { rows, files })
+}
+
+/// Returns what an apply has left that did not come to its end.
+fn left_over(sources: &[SourceView]) -> Vec<PathBuf> {
+    let directories = sources.iter().flat_map(|source| {
+        let files = std::iter::once(&source.path).chain(&source.files).map(path);
+        files.map(|file| if file.is_dir() { file } else { file.parent().unwrap_or(file) })
+    });
+    writing::leftovers(directories)
 }
 
 impl Planned {
@@ -160,7 +178,7 @@ impl Session<'_, '_> {
 fn is_step(row: &PlanRow) -> bool {
     match row.kind {
         RowKind::Add | RowKind::Change | RowKind::Remove => true,
-        RowKind::Broken | RowKind::Untouched => false,
+        RowKind::Broken | RowKind::Untouched | RowKind::Essential => false,
     }
 }
 
@@ -231,7 +249,7 @@ fn step(planned: &Planned, row: &PlanRow) -> String {
     let sign = match row.kind {
         RowKind::Add => '+',
         RowKind::Change => '~',
-        RowKind::Remove | RowKind::Broken | RowKind::Untouched => '-',
+        RowKind::Remove | RowKind::Broken | RowKind::Untouched | RowKind::Essential => '-',
     };
     let name = row.job.as_ref().map_or_else(String::new, |job| printable(&job.lossy()));
     let mut out = format!("{sign} {name}\n");
@@ -282,9 +300,7 @@ fn becomes(row: &PlanRow, one: &FateView) -> String {
             None => String::from("is not started now"),
         },
         (Fate::Rests, RowKind::Remove) => String::from("does not run"),
-        (Fate::Rests, RowKind::Change | RowKind::Broken | RowKind::Untouched) => {
-            String::from("stays stopped")
-        }
+        (Fate::Rests, _) => String::from("stays stopped"),
     }
 }
 
