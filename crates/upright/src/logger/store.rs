@@ -101,6 +101,8 @@ impl Disk for Directory {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use engine::intent::{self, Intent};
+    use engine::names::JobName;
     use std::collections::{BTreeMap, BTreeSet};
     use std::os::unix::fs::PermissionsExt;
 
@@ -116,6 +118,29 @@ mod tests {
         names: BTreeMap<String, usize>,
         /// What the names may be after the cut: as they were at each change since they were synced.
         past: Vec<BTreeMap<String, usize>>,
+        /// What it takes for granted, to see that the test finds it.
+        careless: Careless,
+    }
+
+    /// What a store could leave out.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    enum Careless {
+        #[default]
+        OfNothing,
+        /// It does not wait for the content before it renames.
+        OfContent,
+        /// It does not wait for the names before it says that all is done.
+        OfNames,
+    }
+
+    /// How many states there were after all cuts, by what stood in the file.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    struct Seen {
+        cuts: usize,
+        old: usize,
+        new: usize,
+        /// Neither, or the old one after it was said that the new one is safe.
+        neither: usize,
     }
 
     impl Cut {
@@ -164,8 +189,10 @@ mod tests {
 
         fn sync(&mut self) -> io::Result<()> {
             self.step()?;
-            let file = self.files.last_mut().unwrap();
-            file.0 = file.1.len();
+            if self.careless != Careless::OfContent {
+                let file = self.files.last_mut().unwrap();
+                file.0 = file.1.len();
+            }
             Ok(())
         }
 
@@ -179,29 +206,93 @@ mod tests {
 
         fn sync_names(&mut self) -> io::Result<()> {
             self.step()?;
-            self.past.clear();
+            if self.careless != Careless::OfNames {
+                self.past.clear();
+            }
             Ok(())
         }
     }
 
-    #[test]
-    fn a_power_cut_at_any_moment_leaves_the_old_text_or_the_new_one() {
+    /// What the commands make of the intents of two jobs: before and after. Nothing: no file was there.
+    /// `start --once` changes none, and writes nothing.
+    type Intents = &'static [(&'static str, Intent)];
+    const COMMANDS: [(&str, Option<Intents>, Intents); 7] = [
+        ("the first of all", None, &[("web", Intent::Disabled)]),
+        (
+            "disable",
+            Some(&[("db", Intent::Masked)]),
+            &[("db", Intent::Masked), ("web", Intent::Disabled)],
+        ),
+        ("enable", Some(&[("web", Intent::Disabled)]), &[]),
+        ("mask", Some(&[("web", Intent::Disabled)]), &[("web", Intent::Masked)]),
+        (
+            "unmask",
+            Some(&[("db", Intent::Disabled), ("web", Intent::Masked)]),
+            &[("db", Intent::Disabled)],
+        ),
+        ("stop --persist", Some(&[]), &[("web", Intent::Stopped)]),
+        ("start", Some(&[("web", Intent::Stopped)]), &[]),
+    ];
+
+    fn text(intents: Intents) -> Vec<u8> {
+        let name = |job: &str| JobName::try_from(job).unwrap();
+        let all: Vec<(JobName, Intent)> = intents.iter().map(|row| (name(row.0), row.1)).collect();
+        intent::write(all.iter().map(|(job, intent)| (job, *intent)))
+    }
+
+    /// Cuts the power after every step and every byte of one change.
+    fn cut_everywhere(before: Option<Intents>, after: Intents, careless: Careless) -> Seen {
         let mut whole = Cut { left: usize::MAX, ..Cut::default() };
-        replace(&mut whole, NAME, b"old").unwrap();
-        let steps = 4 + b"newer".len();
-        let mut states = 0;
+        let old = before.map(text);
+        if let Some(old) = &old {
+            replace(&mut whole, NAME, old).unwrap();
+        }
+        let new = Some(text(after));
+        let steps = 4 + text(after).len();
+        let mut seen = Seen::default();
         for left in 0..=steps {
-            let mut disk = Cut { left, ..whole.clone() };
-            let done = replace(&mut disk, NAME, b"newer").is_ok();
+            let mut disk = Cut { left, careless, ..whole.clone() };
+            let done = replace(&mut disk, NAME, &text(after)).is_ok();
             assert_eq!(done, left == steps, "after {left} steps");
-            let seen = disk.after();
-            states += seen.len();
-            for text in seen {
-                let text = text.expect("there is a file");
-                assert!(text == b"newer" || (!done && text == b"old"), "{left}: {text:?}");
+            seen.cuts += 1;
+            for found in disk.after() {
+                match (found == new, found == old && !done) {
+                    (true, _) => seen.new += 1,
+                    (false, true) => seen.old += 1,
+                    (false, false) => seen.neither += 1,
+                }
             }
         }
-        assert!(states > steps, "more than one state was seen: {states}");
+        seen
+    }
+
+    #[test]
+    fn a_power_cut_at_any_moment_leaves_the_old_text_or_the_new_one() {
+        let mut all = Seen::default();
+        for (command, before, after) in COMMANDS {
+            let seen = cut_everywhere(before, after, Careless::OfNothing);
+            println!("{command}: {seen:?}");
+            assert_eq!(seen.neither, 0, "{command}: {seen:?}");
+            assert!(seen.old > 0 && seen.new > 0, "{command}: {seen:?}");
+            all = Seen {
+                cuts: all.cuts + seen.cuts,
+                old: all.old + seen.old,
+                new: all.new + seen.new,
+                neither: all.neither + seen.neither,
+            };
+        }
+        println!("all: {all:?}");
+    }
+
+    #[test]
+    fn a_store_that_waits_for_less_is_found_out() {
+        for careless in [Careless::OfContent, Careless::OfNames] {
+            for (command, before, after) in COMMANDS {
+                let seen = cut_everywhere(before, after, careless);
+                println!("{careless:?}, {command}: {seen:?}");
+                assert!(seen.neither > 0, "{careless:?}, {command}: {seen:?}");
+            }
+        }
     }
 
     #[test]
