@@ -334,6 +334,10 @@ impl Engine {
         self.tokens.clear();
         self.past.clear();
         self.index_checks();
+        #[cfg(feature = "planted")]
+        if self.planted(super::Bug::BudgetRefilled) {
+            self.globals.spent = Default::default();
+        }
         let specs: Vec<Arc<JobSpec>> = self.jobs.iter().map(|(_, job)| job.spec.clone()).collect();
         specs.iter().for_each(|spec| self.index_start(spec));
         let instances: Vec<(InstanceId, Instance)> =

@@ -48,11 +48,15 @@ pub enum Bug {
     AskedTwice,
     /// Why has no words for a start that waits for its back-off.
     WhySilent,
+    /// Restarts that the host's budget has no room for all come at the same turn.
+    TurnShared,
+    /// A new daemon begins with a whole budget of restarts.
+    BudgetRefilled,
 }
 
 impl Bug {
     /// Every bug with its words for the table of what the simulation finds.
-    pub const TABLE: [(Bug, &'static str); 21] = [
+    pub const TABLE: [(Bug, &'static str); 23] = [
         (Bug::LostWakeUp, "the end of post-start lets nobody go on"),
         (Bug::DoubleMain, "a main that KILL does not end is given up and another one started"),
         (Bug::ReplyTwice, "a request with a token is answered twice"),
@@ -74,6 +78,8 @@ impl Bug {
         (Bug::SignalLost, "a signal that died with the keeper is not sent again"),
         (Bug::AskedTwice, "a client that comes back is served twice"),
         (Bug::WhySilent, "why says nothing of a back-off"),
+        (Bug::TurnShared, "restarts over the host's budget all have the same turn"),
+        (Bug::BudgetRefilled, "a new daemon has a whole budget of restarts"),
     ];
 }
 

@@ -182,7 +182,13 @@ impl Engine {
         if instance.job.is_reserved() {
             return false;
         }
+        #[cfg(feature = "planted")]
+        let before = self.globals.spent;
         let span = self.globals.spent.take(now, budget);
+        #[cfg(feature = "planted")]
+        if span > Span::ZERO && self.config.planted == Some(super::Bug::TurnShared) {
+            self.globals.spent = before;
+        }
         if span == Span::ZERO {
             return false;
         }

@@ -51,7 +51,7 @@ pub struct Books {
 }
 
 /// How far apart restarts are that wait for their turn, in worlds whose budget is soon spent.
-pub const BETWEEN_TURNS: Span = Span::millis(500);
+pub const BETWEEN_TURNS: Span = Span::secs(1);
 
 /// How long the kernel may hold a process after KILL, and how late a turn may be.
 const PATIENCE: Span = Span::secs(30);

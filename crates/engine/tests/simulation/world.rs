@@ -141,7 +141,7 @@ impl World {
         let bytes = rng.chance(20);
         let mut config = Config { seed, table: vec![Text::from("PATH=/bin")], ..Config::default() };
         if seed.is_multiple_of(3) {
-            config.budget = Budget { per_second: 2, at_once: 2 };
+            config.budget = Budget { per_second: 1, at_once: 1 };
         }
         plant.sow(&mut config);
         let deadly = rng.pick(&[(1, 1), (2, 1), (2, 2), (6, 2), (2, 8)]);
