@@ -122,15 +122,15 @@ mod tests {
         careless: Careless,
     }
 
-    /// What a store could leave out.
+    /// What a store could be careless of.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     enum Careless {
         #[default]
-        OfNothing,
+        Nothing,
         /// It does not wait for the content before it renames.
-        OfContent,
+        Content,
         /// It does not wait for the names before it says that all is done.
-        OfNames,
+        Names,
     }
 
     /// How many states there were after all cuts, by what stood in the file.
@@ -189,7 +189,7 @@ mod tests {
 
         fn sync(&mut self) -> io::Result<()> {
             self.step()?;
-            if self.careless != Careless::OfContent {
+            if self.careless != Careless::Content {
                 let file = self.files.last_mut().unwrap();
                 file.0 = file.1.len();
             }
@@ -206,7 +206,7 @@ mod tests {
 
         fn sync_names(&mut self) -> io::Result<()> {
             self.step()?;
-            if self.careless != Careless::OfNames {
+            if self.careless != Careless::Names {
                 self.past.clear();
             }
             Ok(())
@@ -270,7 +270,7 @@ mod tests {
     fn a_power_cut_at_any_moment_leaves_the_old_text_or_the_new_one() {
         let mut all = Seen::default();
         for (command, before, after) in COMMANDS {
-            let seen = cut_everywhere(before, after, Careless::OfNothing);
+            let seen = cut_everywhere(before, after, Careless::Nothing);
             println!("{command}: {seen:?}");
             assert_eq!(seen.neither, 0, "{command}: {seen:?}");
             assert!(seen.old > 0 && seen.new > 0, "{command}: {seen:?}");
@@ -286,7 +286,7 @@ mod tests {
 
     #[test]
     fn a_store_that_waits_for_less_is_found_out() {
-        for careless in [Careless::OfContent, Careless::OfNames] {
+        for careless in [Careless::Content, Careless::Names] {
             for (command, before, after) in COMMANDS {
                 let seen = cut_everywhere(before, after, careless);
                 println!("{careless:?}, {command}: {seen:?}");
