@@ -159,9 +159,8 @@ async fn act(gateway: &Rc<Gateway>, what: Act, given: &[Value]) -> Told {
 async fn about_processes(control: &Control, what: methods::Process, given: &[Value]) -> Told {
     match what {
         methods::Process::Info => {
-            let process = processes::one(control, text(given, 0)?).await?;
-            let mut reports = reports(control, vec![process]).await?;
-            reports.pop().ok_or_else(|| Code::Failed.fault())
+            let (process, paths) = logs::one(control, text(given, 0)?).await?;
+            Ok(process.report(now(), &paths))
         }
         methods::Process::AllInfo => {
             let all = processes::all(control).await?;
@@ -310,8 +309,13 @@ async fn remove(control: &Control, name: &str) -> Told {
 /// Returns what `getProcessInfo` says of each.
 async fn reports(control: &Control, all: Vec<Process>) -> Result<Vec<Value>, Fault> {
     let paths = logs::paths(control, &all).await?;
-    let now = i64::try_from(sys::clock::wall().0 / 1_000_000_000).unwrap_or(i64::MAX);
+    let now = now();
     Ok(all.iter().zip(&paths).map(|(process, paths)| process.report(now, paths)).collect())
+}
+
+/// Returns the time, in seconds since 1970.
+fn now() -> i64 {
+    i64::try_from(sys::clock::wall().0 / 1_000_000_000).unwrap_or(i64::MAX)
 }
 
 async fn read(control: &Control, channel: Channel, given: &[Value]) -> Told {

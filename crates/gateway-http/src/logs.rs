@@ -5,7 +5,9 @@ use crate::processes::{self, Process};
 use engine::control::answer::Answer;
 use engine::control::call::{Call, Log};
 use engine::control::fault::Fault as Refusal;
+use engine::machine::request::{Target, Which};
 use engine::process::Stream;
+use engine::text::Text;
 use engine::view::LogState;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -43,18 +45,38 @@ pub struct Paths {
 
 /// Returns where the output of each is.
 pub async fn paths(control: &Control, all: &[Process]) -> Result<Vec<Paths>, Fault> {
-    let streams = [Stream::Stdout, Stream::Stderr];
-    let both = |process: &Process| streams.map(|stream| Call::LogPath(process.target(), stream));
-    let calls: Vec<Call> = all.iter().flat_map(both).collect();
+    let calls: Vec<Call> = all.iter().flat_map(|process| asked(&process.target())).collect();
     let answers = control.ask_all(&calls).await;
     let answers = answers.map_err(|fault| processes::refusal(&fault, "log"))?;
-    let path = |answer| match answer {
-        Ok(Answer::Path(path)) => Some(String::from_utf8_lossy(path.bytes()).into_owned()),
-        Ok(_) | Err(_) => None,
+    let mut answers = answers.into_iter();
+    Ok(all.iter().map(|_| told(&mut answers)).collect())
+}
+
+/// Returns the process of that name and where its output is.
+pub async fn one(control: &Control, name: &str) -> Result<(Process, Paths), Fault> {
+    let of =
+        |job: &str| asked(&Target { job: Text::from(job), which: Which::Env(Vec::new()) }).to_vec();
+    let (process, answers) = processes::one_with(control, name, of).await?;
+    let paths = match process.target().which {
+        Which::Env(_) => told(&mut answers.into_iter()),
+        // An instance has a log of its own.
+        Which::Named(_) => {
+            paths(control, std::slice::from_ref(&process)).await?.pop().unwrap_or_default()
+        }
     };
-    let mut paths = answers.into_iter().map(path);
-    let pair = |_| Paths { stdout: paths.next().flatten(), stderr: paths.next().flatten() };
-    Ok(all.iter().map(pair).collect())
+    Ok((process, paths))
+}
+
+fn asked(target: &Target) -> [Call; 2] {
+    [Stream::Stdout, Stream::Stderr].map(|stream| Call::LogPath(target.clone(), stream))
+}
+
+fn told(answers: &mut impl Iterator<Item = Result<Answer, Refusal>>) -> Paths {
+    let mut path = || match answers.next() {
+        Some(Ok(Answer::Path(path))) => Some(String::from_utf8_lossy(path.bytes()).into_owned()),
+        Some(Ok(_) | Err(_)) | None => None,
+    };
+    Paths { stdout: path(), stderr: path() }
 }
 
 /// A log as it was found.

@@ -56,7 +56,7 @@ pub fn named(name: &str) -> Named<'_> {
 
 /// Returns all processes, by group and name.
 pub async fn all(control: &Control) -> Result<Vec<Process>, xmlrpc::Fault> {
-    list(control, None).await
+    list(control, None, Vec::new()).await.map(|(all, _)| all)
 }
 
 /// Returns those of a group, by priority and name; `BAD_NAME` where it is not there. One of a job
@@ -68,7 +68,7 @@ pub async fn group(control: &Control, name: &str) -> Result<Vec<Process>, xmlrpc
     let mut all = all(control).await?;
     all.retain(|process| process.group == name);
     if all.is_empty() {
-        return list(control, Some(name)).await;
+        return list(control, Some(name), Vec::new()).await.map(|(all, _)| all);
     }
     all.sort_by_key(Process::priority);
     Ok(all)
@@ -76,6 +76,16 @@ pub async fn group(control: &Control, name: &str) -> Result<Vec<Process>, xmlrpc
 
 /// Returns the one of that name; `BAD_NAME` where it is not there, or a group is named.
 pub async fn one(control: &Control, name: &str) -> Result<Process, xmlrpc::Fault> {
+    one_with(control, name, |_| Vec::new()).await.map(|(process, _)| process)
+}
+
+/// Returns the one of that name, and what else was answered about its job: all is asked at once, as each
+/// question by itself would wake the daemon.
+pub async fn one_with(
+    control: &Control,
+    name: &str,
+    more: impl Fn(&str) -> Vec<Call>,
+) -> Result<(Process, Answered), xmlrpc::Fault> {
     let unknown = || Code::BadName.about(name);
     let Named::One(of, process) = named(name) else { return Err(unknown()) };
     if of.is_empty() || of.starts_with(OWN) {
@@ -84,24 +94,35 @@ pub async fn one(control: &Control, name: &str) -> Result<Process, xmlrpc::Fault
     // A program is a job of the whole name; an instance has that of its job.
     let whole = (of != process).then_some(name);
     for job in whole.into_iter().chain([of]) {
-        let all = match list(control, Some(job)).await {
-            Ok(all) => all,
+        let (all, more) = match list(control, Some(job), more(job)).await {
+            Ok(listed) => listed,
             Err(fault) if fault.code() == Some(Code::BadName) => continue,
             Err(fault) => return Err(fault),
         };
         let is_it = |one: &Process| one.group == of && one.name == process;
         if let Some(found) = all.into_iter().find(is_it) {
-            return Ok(found);
+            return Ok((found, more));
         }
     }
     Err(unknown())
 }
 
-async fn list(control: &Control, job: Option<&str>) -> Result<Vec<Process>, xmlrpc::Fault> {
-    let calls = [Call::List(job.map(Text::from), Listed::Own), Call::Programs(job.map(Text::from))];
+/// What calls were answered with, in their order.
+pub type Answered = Vec<Result<Answer, Fault>>;
+
+async fn list(
+    control: &Control,
+    job: Option<&str>,
+    more: Vec<Call>,
+) -> Result<(Vec<Process>, Answered), xmlrpc::Fault> {
+    let mut calls =
+        vec![Call::List(job.map(Text::from), Listed::Own), Call::Programs(job.map(Text::from))];
+    calls.extend(more);
     let refused = |fault: Fault| refusal(&fault, job.unwrap_or_default());
     let (mut views, mut programs) = (Vec::new(), BTreeMap::new());
-    for answer in control.ask_all(&calls).await.map_err(refused)? {
+    let mut answers = control.ask_all(&calls).await.map_err(refused)?;
+    let more = answers.split_off(answers.len().min(2));
+    for answer in answers {
         match answer.map_err(refused)? {
             Answer::Instances(more) => views.extend(more),
             Answer::Programs(more) => {
@@ -117,7 +138,7 @@ async fn list(control: &Control, job: Option<&str>) -> Result<Vec<Process>, xmlr
     let mut processes: Vec<Process> = views.into_iter().map(process).collect();
     processes.retain(|process| !process.group.starts_with(OWN));
     processes.sort_by(|a, b| (&a.group, &a.name).cmp(&(&b.group, &b.name)));
-    Ok(processes)
+    Ok((processes, more))
 }
 
 /// Returns what the answer of control is in Supervisor's words, where it has none of its own.
