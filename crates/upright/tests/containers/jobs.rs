@@ -151,6 +151,13 @@ pub fn nothing() {
     let mut container = up(image.job("task", "task\nexec true"));
     container
         .says("nothing in /app/jobs starts by itself (jobs: 1): `upright start NAME' starts one");
+    // Of all that happened nothing was missed.
+    let events = container.until("it has begun", || {
+        let seen = container.exec("upright events");
+        let seen = String::from_utf8_lossy(&seen.stdout).into_owned();
+        seen.contains("event runlevel").then_some(seen)
+    });
+    assert!(events.starts_with("1 event startup"), "{events}");
     container.signal("TERM");
     assert_eq!(container.end(), 0);
 }
