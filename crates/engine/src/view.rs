@@ -546,6 +546,8 @@ pub struct WhyView {
     pub history: Vec<Remembered>,
     /// The files that describe it, later ones after those that they change.
     pub files: Vec<Text>,
+    /// Which section of the file does, where it is a program: `program:web`.
+    pub section: Option<String>,
 }
 
 /// A job's description as `show-config` wants it.

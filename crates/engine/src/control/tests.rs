@@ -303,6 +303,7 @@ fn sample_why(status: InstanceView) -> WhyView {
             },
         ],
         files: vec![Text::from(b"/etc/init/web\xff.conf")],
+        section: Some(String::from("program:web")),
         history: vec![Remembered {
             ago: Span::secs(1),
             cause: String::from("asked"),
@@ -912,6 +913,7 @@ fn a_history_that_does_not_fit_loses_its_oldest_decisions() {
         waiters: Vec::new(),
         runs: Vec::new(),
         files: Vec::new(),
+        section: None,
         history: (0..40).rev().map(remembered).collect(),
     };
     let mut out = Vec::new();

@@ -340,6 +340,8 @@ pub(super) struct WireWhy {
     history: Vec<WireRemembered>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     files: Vec<Text>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    section: Option<String>,
 }
 
 impl From<WhyView> for WireWhy {
@@ -355,6 +357,7 @@ impl From<WhyView> for WireWhy {
             runs,
             history,
             files,
+            section,
         } = view;
         let remembered = |row: Remembered| {
             let Remembered { ago, cause, decision } = row;
@@ -371,6 +374,7 @@ impl From<WhyView> for WireWhy {
             runs: runs.into_iter().map(WireRun::from).collect(),
             history: history.into_iter().map(remembered).collect(),
             files,
+            section,
         }
     }
 }
@@ -393,6 +397,7 @@ impl From<WireWhy> for WhyView {
             runs: wire.runs.into_iter().map(RunView::from).collect(),
             history: wire.history.into_iter().map(remembered).collect(),
             files: wire.files,
+            section: wire.section,
         }
     }
 }

@@ -58,6 +58,7 @@ impl Engine {
             runs: self.runs(entries),
             history: entries.iter().map(remembered).collect(),
             files: Vec::new(),
+            section: None,
             status,
         })
     }

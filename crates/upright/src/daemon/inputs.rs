@@ -670,6 +670,9 @@ impl Daemon {
         let mut why = why.ok_or_else(|| Refusal::UnknownJob(target.job.clone()))?;
         why.status = self.troubled(why.status);
         why.files = self.catalogue.files_of(&job);
+        if let Some((file, section)) = self.origin_of_program(&job) {
+            (why.files, why.section) = (vec![file], Some(section));
+        }
         Ok(Answer::Why(Box::new(why)))
     }
 

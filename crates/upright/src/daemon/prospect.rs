@@ -172,6 +172,16 @@ impl Daemon {
         (origins, (!self.settings.programs.is_empty()).then_some(all))
     }
 
+    /// Returns the file that has the section of a program, as the configurations are now, and the section;
+    /// nothing where it is a job.
+    pub(super) fn origin_of_program(&self, name: &JobName) -> Option<(Text, String)> {
+        self.engine.spec(name)?.policy.order.as_ref()?;
+        let mut origins = Origins::new();
+        let configs = self.settings.programs.iter().filter_map(|given| given.read().ok());
+        configs.for_each(|config| note_origins(&config, &mut origins));
+        origins.remove(name)
+    }
+
     /// Returns what becomes of what runs when a step is taken.
     pub(super) fn outcome(&self, step: &Step) -> Vec<Outcome> {
         let name = step.name();

@@ -459,6 +459,9 @@ fn restarts_over_the_budget_of_the_file_wait_their_turn_and_why_says_so() {
         let job = Target { job: Text::from(name), which: Which::Env(Vec::new()) };
         eventually("one has waited for its turn", || {
             let Answer::Why(why) = supervisord.ask(Call::Why(job.clone())) else { return None };
+            // Where that is said: the file, and the section in it.
+            assert_eq!(why.section, Some(format!("program:{name}")));
+            assert!(why.files[0].lossy().ends_with(".conf"), "{:?}", why.files);
             let mut past = why.history.iter();
             past.any(|row| row.cause == "too many restarts on this host").then_some(())
         });

@@ -305,6 +305,7 @@ fn whole_story(file: &std::path::Path) -> WhyView {
             remembered(310, "main process terminated with status 1", "respawn"),
         ],
         files: vec![Text::from(file.to_str().unwrap())],
+        section: None,
     }
 }
 
@@ -357,6 +358,28 @@ fn why_tells_the_whole_story() {
     let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(json["output"], "one\ncannot bind\n");
     assert_eq!(json["start_on"][1]["by"], "net-up IFACE=lo");
+    std::fs::remove_dir_all(&directory).unwrap();
+}
+
+#[test]
+fn why_of_a_program_shows_the_lines_of_its_section() {
+    let directory = std::env::temp_dir().join(format!("upright-section-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let file = directory.join("web.ini");
+    let text = "[program:web]\ncommand = web\nautostart = false\nnumprocs = 1\nAutoRestart: true\n\
+                [program:other]\ncommand = other\n";
+    std::fs::write(&file, text).unwrap();
+    let mut why = whole_story(&file);
+    why.verdict = String::from("main process ended: respawn, number 1 in its window");
+    why.section = Some(String::from("program:web"));
+    let script = vec![Act::Answer(Ok(Answer::Why(Box::new(why))))];
+    let ran = talk("upright why-not web", script);
+    let shown = file.to_str().unwrap();
+    let expected = format!(
+        "Where that is said:\n  {shown}:1: [program:web]\n  {shown}:2: command = web\n  \
+         {shown}:3: autostart = false\n  {shown}:5: AutoRestart: true\n"
+    );
+    assert!(ran.out.ends_with(&expected), "{}", ran.out);
     std::fs::remove_dir_all(&directory).unwrap();
 }
 
@@ -526,6 +549,7 @@ fn why_not_says_what_is_missing_and_what_starts_the_job_all_the_same() {
         runs: Vec::new(),
         history: Vec::new(),
         files: Vec::new(),
+        section: None,
     };
     let ask = |why| answered("upright why-not web", Answer::Why(Box::new(why))).out;
     assert_eq!(

@@ -24,19 +24,27 @@ pub fn of_program(file: &[u8], section: &str, change: &ChangeView) -> Option<u32
     let names = std::iter::once(&change.key).chain(&change.also);
     let names = names.map(|name| name.split(' ').next().unwrap_or_default().to_lowercase());
     let names: Vec<String> = names.collect();
+    let lines = of_section(file, section);
+    lines.iter().find(|line| names.contains(&key_of(&line.1))).map(|(number, _)| *number)
+}
+
+/// Returns the lines of a section of a configuration with their numbers, its head first.
+pub fn of_section(file: &[u8], section: &str) -> Vec<(u32, String)> {
     let head = format!("[{section}]");
     let mut within = false;
-    for (number, line) in (1..).zip(file.split(|byte| *byte == b'\n')) {
-        let line = String::from_utf8_lossy(line);
+    let lines = file.split(|byte| *byte == b'\n').map(|line| String::from_utf8_lossy(line));
+    let of_it = (1..).zip(lines).filter(|(_, line)| {
         if line.starts_with('[') {
             within = line.starts_with(&head);
         }
-        let key = line.split(['=', ':']).next().unwrap_or_default().trim_end().to_lowercase();
-        if within && names.contains(&key) {
-            return Some(number);
-        }
-    }
-    None
+        within
+    });
+    of_it.map(|(number, line)| (number, line.trim_end().to_owned())).collect()
+}
+
+/// Returns the key that a line of a configuration sets, in small letters.
+pub fn key_of(line: &str) -> String {
+    line.split(['=', ':']).next().unwrap_or_default().trim_end().to_lowercase()
 }
 
 /// Reports whether a line begins with these words.

@@ -1,7 +1,7 @@
 //! `upright plan`: what files would change, before anything is done.
 
 mod apply;
-mod lines;
+pub(super) mod lines;
 mod proposed;
 mod writing;
 
