@@ -98,7 +98,12 @@ pub struct World {
 impl World {
     /// Starts Upright as a user's session with these job files.
     pub fn start(name: &str, jobs: &[(&str, &str)]) -> World {
-        World::start_from(name, programs().to_path_buf(), jobs)
+        World::start_from(name, programs().to_path_buf(), jobs, "")
+    }
+
+    /// Starts one whose file of rights says this.
+    pub fn start_granting(name: &str, jobs: &[(&str, &str)], rights: &str) -> World {
+        World::start_from(name, programs().to_path_buf(), jobs, rights)
     }
 
     /// Starts an Upright beside which there is no gateway.
@@ -109,10 +114,10 @@ impl World {
         for program in ["upright-core", "upright"] {
             fs::copy(programs().join(program), alone.join(program)).unwrap();
         }
-        World::start_from(name, alone, jobs)
+        World::start_from(name, alone, jobs, "")
     }
 
-    fn start_from(name: &str, programs: PathBuf, jobs: &[(&str, &str)]) -> World {
+    fn start_from(name: &str, programs: PathBuf, jobs: &[(&str, &str)], rights: &str) -> World {
         let dir = std::env::temp_dir().join(format!("upright-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&dir);
         for part in ["conf", "log", "run"] {
@@ -121,6 +126,7 @@ impl World {
         for (job, text) in jobs {
             fs::write(dir.join("conf").join(format!("{job}.conf")), text).unwrap();
         }
+        fs::write(dir.join("rights"), rights).unwrap();
         let said = File::create(dir.join("said")).unwrap();
         let mut command = Command::new(programs.join("upright-core"));
         command
@@ -128,6 +134,8 @@ impl World {
             .arg(dir.join("conf"))
             .arg("--logdir")
             .arg(dir.join("log"))
+            .arg("--rights")
+            .arg(dir.join("rights"))
             .env("XDG_RUNTIME_DIR", dir.join("run"))
             .current_dir(&dir)
             .stdin(Stdio::null())
@@ -232,7 +240,7 @@ impl Drop for World {
         let _ = self.keeper.kill();
         let _ = self.keeper.wait();
         let _ = fs::remove_dir_all(&self.dir);
-        if self.programs.ends_with(format!("upright-{}", std::process::id())) {
+        if self.programs != programs() {
             let _ = fs::remove_dir_all(&self.programs);
         }
     }
