@@ -5,7 +5,7 @@ use super::pools::{pool_of, Pool};
 use super::{outputs, Daemon};
 use crate::options::Mode;
 use engine::control::answer::Answer;
-use engine::control::fault::Fault;
+use engine::control::fault::{Fault, Refused};
 use engine::dialect::supervisord::{self, Config, Said};
 use engine::machine::{Effect, Input, Level, ShutdownKind};
 use engine::names::{InstanceName, JobName};
@@ -249,6 +249,30 @@ impl Daemon {
         plan.steps.iter().for_each(|step| self.say(Level::Debug, &step.to_string()));
         plan.inputs().for_each(|input| self.handle(input, effects));
         self.programs.pending = Some(groups);
+    }
+
+    /// Reads the configurations again for one program, which is then as its section says. Others are left
+    /// alone until somebody updates them, and so is one that is not there any more.
+    pub(super) fn read_program_again(
+        &mut self,
+        name: &JobName,
+        untouched: &str,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Fault> {
+        let groups = self.read_groups().map_err(|fault| {
+            let message = format!("Configuration cannot be used: {name}{untouched}\n{fault}");
+            Fault::Refused(Box::new(Refused {
+                code: String::from("bad-file"),
+                message,
+                job: Some(name.text().clone()),
+                ..Refused::default()
+            }))
+        })?;
+        let found = groups.iter().flat_map(|group| &group.jobs).find(|spec| spec.name == *name);
+        if let Some(spec) = found.filter(|spec| self.engine.wanted(name) != Some(*spec)) {
+            self.handle(Input::Define(spec.clone()), effects);
+        }
+        Ok(())
     }
 
     fn read_groups(&self) -> Result<Vec<Group>, Fault> {

@@ -141,7 +141,13 @@ impl Daemon {
         };
         let Ok(name) = JobName::try_from(target.job.clone()) else { return Ok(()) };
         // What is written just now is nobody's to be read.
-        if self.applying.holds() || !self.catalogue.look_again(&name) {
+        if self.applying.holds() {
+            return Ok(());
+        }
+        if self.engine.spec(&name).is_some_and(|spec| spec.policy.order.is_some()) {
+            return self.read_program_again(&name, untouched, effects);
+        }
+        if !self.catalogue.look_again(&name) {
             return Ok(());
         }
         let said = self.read_jobs(std::slice::from_ref(&name), effects);

@@ -6,6 +6,7 @@ use engine::control::call::Call;
 use engine::control::fault::Fault;
 use engine::machine::request::{Request, Target, Wait, Which};
 use engine::machine::ShutdownKind;
+use engine::process::Pid;
 use engine::signal::Signal;
 use engine::text::Text;
 use engine::view::{GroupsView, ProgramState, SupervisorState};
@@ -445,6 +446,40 @@ fn configurations_of_the_wild_run_as_they_are() {
     assert!(confrm.contains("egg=/www/confrm.org/tmp\n"), "{confrm}");
     assert!(place.read("record.fourfold-rails-8002").contains("start\n-p\n8002\n"));
     place.says("INFO Included extra file");
+    supervisord.signal(Signal::TERM);
+    assert_eq!(supervisord.end().0, Some(0));
+}
+
+#[test]
+fn a_restart_reads_the_section_of_its_program_again_and_no_other() {
+    let both = |a: &str, b: &str| {
+        format!("[program:a]\ncommand=/bin/sleep {a}\n[program:b]\ncommand=/bin/sleep {b}\n")
+    };
+    let place = Place::new(&both("1000", "1000"));
+    let supervisord = place.start();
+    let before = supervisord.comes_to("a", ProgramState::Running).pid;
+    supervisord.comes_to("b", ProgramState::Running);
+    let restart = |job: &str| {
+        let target = Target { job: Text::from(job), which: Which::Env(Vec::new()) };
+        supervisord.try_ask(Call::Ask(Request::Restart(target, Wait::Settled), None))
+    };
+    let runs = |pid: Option<Pid>| {
+        std::fs::read_to_string(format!("/proc/{}/cmdline", pid.unwrap())).unwrap()
+    };
+    place.configure("[program:a]\ncommand=/bin/sleep 2000\nautorestart=perhaps\n");
+    let Err(Trouble::Fault(fault)) = restart("a") else { panic!("a restart by a broken file") };
+    let said = fault.to_string();
+    assert!(said.starts_with("Configuration cannot be used: a; it was not restarted"), "{said}");
+    assert!(said.contains("autorestart") && said.contains("perhaps"), "{said}");
+    assert_eq!(supervisord.program("a").pid, before);
+
+    place.configure(&both("2000", "2000"));
+    restart("a").unwrap();
+    assert_eq!(runs(supervisord.comes_to("a", ProgramState::Running).pid), "/bin/sleep\x002000\0");
+    restart("a").unwrap();
+    assert_eq!(runs(supervisord.program("b").pid), "/bin/sleep\x001000\0");
+    let Answer::Groups(changed) = supervisord.ask(Call::Reread) else { panic!("no groups") };
+    assert_eq!(changed.changed, ["b"]);
     supervisord.signal(Signal::TERM);
     assert_eq!(supervisord.end().0, Some(0));
 }
