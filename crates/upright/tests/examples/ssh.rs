@@ -39,7 +39,7 @@ pub fn serves() {
     assert_eq!(answer, if never { "-1000\nover ssh\n" } else { "0\nover ssh\n" });
     if !never {
         println!(
-            "skipped: ssh: `oom never`: this root may not lower its oom score; it has to warn"
+            "passed over: ssh: `oom never`: this root may not lower its oom score; it has to warn"
         );
         let warning = "ssh main process: unable to set oom adjustment: not permitted";
         assert!(machine.console().contains(warning));
