@@ -484,6 +484,83 @@ fn a_restart_reads_the_section_of_its_program_again_and_no_other() {
     assert_eq!(supervisord.end().0, Some(0));
 }
 
+/// Runs `upright` against a running one: its code and what it wrote.
+fn upright(place: &Place, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_upright"))
+        .args(arguments)
+        .args(["--socket", "run/upright/control"])
+        .current_dir(&place.dir)
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout) + &text(&output.stderr))
+}
+
+#[test]
+fn a_changed_configuration_is_planned_and_applied_as_a_whole_and_taken_back_where_it_is_not_up() {
+    let keep = "[program:keep]\ncommand=/bin/sleep 1000\n";
+    let old = format!(
+        "{keep}[program:web]\ncommand=/bin/sleep 1000\n[program:gone]\ncommand=/bin/sleep 1000\n\
+         [program:off]\ncommand=/bin/sleep 1000\nautostart=false\n"
+    );
+    let place = Place::new(&old);
+    let supervisord = place.start();
+    for name in ["keep", "web", "gone"] {
+        supervisord.comes_to(name, ProgramState::Running);
+    }
+    let pid = |name: &str| supervisord.program(name).pid;
+    let runs = |name: &str| {
+        let pid = supervisord.comes_to(name, ProgramState::Running).pid.unwrap();
+        std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap()
+    };
+    let (kept, web) = (pid("keep"), pid("web"));
+    let whole = place.read("x.conf");
+    let head = whole.strip_suffix(old.as_str()).unwrap();
+    std::fs::create_dir(place.dir.join("new")).unwrap();
+    let propose = |text: &str| {
+        std::fs::write(place.dir.join("new/x.conf"), format!("{head}{keep}{text}")).unwrap();
+    };
+    let off = "[program:off]\ncommand=/bin/sleep 1000\nautostart=false\nstartsecs=3\n";
+    let more = "[program:more]\ncommand=/bin/sleep 1000\n";
+    propose(&format!("[program:web]\ncommand=/bin/sleep 2000\n{off}{more}"));
+    let (code, told) = upright(&place, &["plan", "new/x.conf"]);
+    assert_eq!(code, Some(2), "{told}");
+    for line in [
+        "- gone\n    stop main",
+        "~ off\n    startsecs:",
+        "    stays stopped\n",
+        "+ more\n    starts\n",
+        "~ web\n    command: /bin/sleep 1000 -> /bin/sleep 2000",
+        "    restart main (pid ",
+        "1 to add (1 started), 2 to change (1 restarted), 1 to remove (1 stopped), 1 untouched",
+    ] {
+        assert!(told.contains(line), "{line}: {told}");
+    }
+    assert_eq!((pid("web"), place.read("x.conf")), (web, whole.clone()), "a plan changes nothing");
+
+    let (code, told) = upright(&place, &["apply", "--yes", "new/x.conf"]);
+    assert_eq!(code, Some(0), "{told}");
+    assert_eq!((runs("web"), pid("keep")), (String::from("/bin/sleep\x002000\0"), kept));
+    assert_eq!(runs("more"), "/bin/sleep\x001000\0");
+    let names: Vec<String> =
+        supervisord.programs().iter().map(|program| program.job.to_string()).collect();
+    assert!(!names.contains(&String::from("gone")), "{names:?}");
+    assert_eq!(supervisord.program("off").state, ProgramState::Stopped);
+
+    let applied = place.read("x.conf");
+    let fails = "[program:web]\ncommand=/bin/sh -c 'echo no such port; exit 7'\nstartretries=0\n";
+    propose(&format!("{fails}{off}{more}"));
+    let (code, told) =
+        upright(&place, &["apply", "--yes", "--rollback-after", "60s", "new/x.conf"]);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("web: is not ready") && told.contains("Rolled back"), "{told}");
+    assert_eq!((runs("web"), pid("keep")), (String::from("/bin/sleep\x002000\0"), kept));
+    assert_eq!(place.read("x.conf"), applied);
+    supervisord.signal(Signal::TERM);
+    assert_eq!(supervisord.end().0, Some(0));
+}
+
 #[test]
 fn restarts_over_the_budget_of_the_file_wait_their_turn_and_why_says_so() {
     let failing = "command=/bin/false\nstartretries=1000000\nbackoff_delay=0\nrestart_pace=0\n";
