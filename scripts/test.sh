@@ -95,6 +95,10 @@ passed=$((passed + $(sum passed) - over))
 skipped=$((skipped + over + $(sum ignored)))
 if [ "$broken" != 0 ]; then
     sed -n '/^failures:$/,/^test result:/p' "$log" | tail -n 200
+    # Tests with a harness of their own say what is wrong as it happens.
+    grep -B 40 '^test .* \.\.\. FAILED' "$log" | grep -v ' \.\.\. ok' | tail -n 200
+    cp "$log" target/test-failed.log
+    echo "all that was written: target/test-failed.log"
     once_more
 fi
 failed=$((failed + broken))
