@@ -8,7 +8,7 @@ mod outcome;
 mod shown;
 
 pub use keys::{changes, Change, Key, Takes, KEYS, NO_KEYS};
-pub use outcome::{outcome, Fate, Outcome, Run, Starting};
+pub use outcome::{input, outcome, Fate, Outcome, Run, Starting};
 pub use shown::{ChangeView, FateView, PlanRow, RowKind};
 
 use crate::machine::Input;
@@ -57,10 +57,7 @@ pub fn diff(old: &Jobs, new: &Jobs) -> Plan {
 impl Plan {
     /// Returns what the machine is told.
     pub fn inputs(self) -> impl Iterator<Item = Input> {
-        self.steps.into_iter().map(|step| match step {
-            Step::Add(spec) | Step::Change(spec, _) => Input::Define(spec),
-            Step::Remove(name) => Input::Remove(name),
-        })
+        self.steps.into_iter().map(|step| input(&step, &[]))
     }
 
     /// Reports whether there is nothing to be done.

@@ -3,6 +3,7 @@
 use super::keys::Takes;
 use super::Step;
 use crate::machine::state::{Goal, State};
+use crate::machine::Input;
 use crate::names::InstanceName;
 use crate::process::Pid;
 use alloc::vec::Vec;
@@ -90,6 +91,18 @@ pub fn outcome(step: &Step, runs: &[Run], starting: Starting) -> Vec<Outcome> {
                 Takes::AtOnce | Takes::Restart | Takes::Stop => Fate::Waits,
             })
         }
+    }
+}
+
+/// Returns what the machine is told so that a step is taken with these outcomes: what goes on by a new
+/// description has it put in the place of the old one.
+pub fn input(step: &Step, outcomes: &[Outcome]) -> Input {
+    match step {
+        Step::Change(spec, _) if outcomes.iter().any(|one| one.fate == Fate::GoesOn) => {
+            Input::Revise(spec.clone())
+        }
+        Step::Add(spec) | Step::Change(spec, _) => Input::Define(spec.clone()),
+        Step::Remove(name) => Input::Remove(name.clone()),
     }
 }
 

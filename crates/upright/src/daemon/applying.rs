@@ -6,11 +6,12 @@ use super::prospect::Prospect;
 use super::Daemon;
 use engine::control::answer::Answer;
 use engine::control::call::{Call, Meant};
-use engine::control::fault::{Fault, Refused};
+use engine::control::fault::Fault;
 use engine::machine::request::{Reply, Request, RequestId, Target, Wait, Which};
+use engine::machine::state::Goal;
 use engine::machine::{Effect, Input, Level, Probation};
 use engine::names::{InstanceName, JobName};
-use engine::plan::{Fate, FateView, Outcome, PlanRow, RowKind, Step};
+use engine::plan::{self, Fate, FateView, Outcome, PlanRow, RowKind, Step};
 use engine::process::Role;
 use engine::spec::JobSpec;
 use engine::text::Text;
@@ -236,7 +237,7 @@ impl Daemon {
         self.take_over(prospect, effects);
         for (step, outcomes) in &outcomes {
             self.say(Level::Debug, &step.to_string());
-            self.handle(define(step, outcomes), effects);
+            self.handle(plan::input(step, outcomes), effects);
         }
         for (step, outcomes) in &outcomes {
             for one in outcomes {
@@ -310,7 +311,6 @@ impl Daemon {
         rows: &mut [PlanRow],
         effects: &mut Vec<Effect>,
     ) {
-        use engine::machine::state::Goal;
         let runs = self.engine.runs_of(&job);
         if runs.iter().any(|run| run.instance == instance && run.goal == Goal::Start) {
             return;
@@ -347,17 +347,6 @@ fn named(job: &JobName, instance: InstanceName) -> Target {
     Target { job: job.text().clone(), which: Which::Named(instance) }
 }
 
-fn define(step: &Step, outcomes: &[Outcome]) -> Input {
-    match step {
-        Step::Add(spec) => Input::Define(spec.clone()),
-        Step::Change(spec, _) if outcomes.iter().any(|one| one.fate == Fate::GoesOn) => {
-            Input::Revise(spec.clone())
-        }
-        Step::Change(spec, _) => Input::Define(spec.clone()),
-        Step::Remove(name) => Input::Remove(name.clone()),
-    }
-}
-
 /// Returns why files cannot be put in force.
 fn broken(prospect: &Prospect, names: &[Text]) -> Option<Fault> {
     let meant = |row: &&PlanRow| {
@@ -377,6 +366,5 @@ fn broken(prospect: &Prospect, names: &[Text]) -> Option<Fault> {
         return None;
     }
     let message = format!("These files cannot be used; nothing was done\n{}", lines.join("\n"));
-    let code = String::from("bad-file");
-    Some(Fault::Refused(Box::new(Refused { code, message, ..Refused::default() })))
+    Some(Fault::refusal("bad-file", message))
 }
