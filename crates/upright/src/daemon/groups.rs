@@ -2,10 +2,11 @@
 //! Source: Supervisor 4.3.0, reloadConfig, addProcessGroup, removeProcessGroup.
 
 use super::pools::{pool_of, Pool};
+use super::reloading::unusable;
 use super::{outputs, Daemon};
 use crate::options::Mode;
 use engine::control::answer::Answer;
-use engine::control::fault::{Fault, Refused};
+use engine::control::fault::Fault;
 use engine::dialect::supervisord::{self, Config, Said};
 use engine::machine::{Effect, Input, Level, ShutdownKind};
 use engine::names::{InstanceName, JobName};
@@ -260,13 +261,8 @@ impl Daemon {
         effects: &mut Vec<Effect>,
     ) -> Result<(), Fault> {
         let groups = self.read_groups().map_err(|fault| {
-            let message = format!("Configuration cannot be used: {name}{untouched}\n{fault}");
-            Fault::Refused(Box::new(Refused {
-                code: String::from("bad-file"),
-                message,
-                job: Some(name.text().clone()),
-                ..Refused::default()
-            }))
+            let what = format!("Configuration cannot be used: {name}{untouched}");
+            unusable(name, &what, &fault.to_string())
         })?;
         let found = groups.iter().flat_map(|group| &group.jobs).find(|spec| spec.name == *name);
         if let Some(spec) = found.filter(|spec| self.engine.wanted(name) != Some(*spec)) {

@@ -156,14 +156,8 @@ impl Daemon {
         }
         let mistakes = said.iter().filter(|(level, _)| *level == Level::Error);
         let mistakes: Vec<&str> = mistakes.map(|(_, line)| line.as_str()).collect();
-        let message =
-            format!("Job file cannot be used: {name}{untouched}\n{}", mistakes.join("\n"));
-        Err(Fault::Refused(Box::new(Refused {
-            code: String::from("bad-file"),
-            message,
-            job: Some(name.text().clone()),
-            ..Refused::default()
-        })))
+        let what = format!("Job file cannot be used: {name}{untouched}");
+        Err(unusable(&name, &what, &mistakes.join("\n")))
     }
 
     /// Reads some of the files that have changed and tells the machine the difference.
@@ -193,4 +187,14 @@ impl Daemon {
         plan.inputs().for_each(|input| self.handle(input, effects));
         said
     }
+}
+
+/// Returns the refusal of a request for a job whose description cannot be read again.
+pub(super) fn unusable(job: &JobName, what: &str, mistakes: &str) -> Fault {
+    Fault::Refused(Box::new(Refused {
+        code: String::from("bad-file"),
+        message: format!("{what}\n{mistakes}"),
+        job: Some(job.text().clone()),
+        ..Refused::default()
+    }))
 }
