@@ -259,6 +259,12 @@ impl Session<'_, '_> {
     }
 }
 
+/// Reports whether a call failed as there is no job of that name.
+fn is_unknown_job(trouble: &Trouble) -> bool {
+    let Trouble::Fault(Fault::Refused(refused)) = trouble else { return false };
+    refused.code == "unknown-job"
+}
+
 /// Reports whether a job that has no named instances has none at all.
 fn does_not_run(refused: &Refused) -> bool {
     let unnamed = refused.instance.as_ref().is_none_or(|name| name.text().is_empty());

@@ -1,10 +1,9 @@
 //! Words that mean several jobs: patterns (`web-*`), and groups of Supervisor's programs by their name.
 
-use super::{About, Exit, Session};
+use super::{is_unknown_job, About, Exit, Session};
 use crate::cli::client::{Client, Trouble};
 use engine::control::answer::Answer;
 use engine::control::call::{Call, Listed};
-use engine::control::fault::Fault;
 use engine::glob;
 use engine::text::Text;
 use engine::view::InstanceView;
@@ -43,11 +42,9 @@ pub(super) fn of_group(
     trouble: Trouble,
     call: &Call,
 ) -> Result<Vec<InstanceView>, Exit> {
-    let mut views = match &trouble {
-        Trouble::Fault(Fault::Refused(refused)) if refused.code == "unknown-job" => {
-            all(session, Listed::Own)?
-        }
-        Trouble::Fault(_) | Trouble::Lost(_) => Vec::new(),
+    let mut views = match is_unknown_job(&trouble) {
+        true => all(session, Listed::Own)?,
+        false => Vec::new(),
     };
     views.retain(|view| {
         let member = view.job.text().bytes().strip_prefix(name.bytes());

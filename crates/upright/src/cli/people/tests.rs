@@ -421,13 +421,13 @@ fn happened(sequence: u64, age: u64, name: &str, row: &str) -> Notice {
     Notice { sequence, missed: 0, age: Some(Span::secs(age)), what }
 }
 
-#[test]
-fn why_of_an_event_tells_whom_it_starts_who_waits_and_when_it_last_came() {
-    let nodes = vec![Node::Event(Operand {
-        event: EventName::try_from("net-up").unwrap(),
-        args: Vec::new(),
-    })];
-    let job = JobView {
+fn operand(name: &str) -> Node {
+    Node::Event(Operand { event: EventName::try_from(name).unwrap(), args: Vec::new() })
+}
+
+/// A job that starts on this.
+fn web_on(nodes: Vec<Node>) -> JobView {
+    JobView {
         name: JobName::try_from("web").unwrap(),
         usage: None,
         description: None,
@@ -436,7 +436,12 @@ fn why_of_an_event_tells_whom_it_starts_who_waits_and_when_it_last_came() {
         emits: Vec::new(),
         start_on: Some(Condition { nodes }),
         stop_on: None,
-    };
+    }
+}
+
+#[test]
+fn why_of_an_event_tells_whom_it_starts_who_waits_and_when_it_last_came() {
+    let job = web_on(vec![operand("net-up")]);
     let mut held = view("db", State::Starting);
     held.waits_for = String::from("event net-up, which waits for x");
     let unknown = || {
@@ -469,19 +474,7 @@ fn why_of_an_event_tells_whom_it_starts_who_waits_and_when_it_last_came() {
 
 #[test]
 fn why_of_an_event_names_the_jobs_that_keep_it_as_they_lack_another() {
-    let operand = |name: &str| {
-        Node::Event(Operand { event: EventName::try_from(name).unwrap(), args: Vec::new() })
-    };
-    let job = JobView {
-        name: JobName::try_from("web").unwrap(),
-        usage: None,
-        description: None,
-        author: None,
-        version: None,
-        emits: Vec::new(),
-        start_on: Some(Condition { nodes: vec![operand("go"), operand("ready"), Node::And] }),
-        stop_on: None,
-    };
+    let job = web_on(vec![operand("go"), operand("ready"), Node::And]);
     let need = |depth, words: &str, by: Option<&str>| Need {
         depth,
         words: String::from(words),

@@ -2,12 +2,10 @@
 
 use super::log;
 use super::origin;
-use super::{target, why_event, About, Exit, Form, Session};
-use crate::cli::client::Trouble;
+use super::{is_unknown_job, target, why_event, About, Exit, Form, Session};
 use clap::ArgMatches;
 use engine::control::answer::Answer;
 use engine::control::call::Call;
-use engine::control::fault::Fault;
 use engine::intent::Intent;
 use engine::machine::request::Target;
 use engine::machine::state::{Goal, State};
@@ -28,7 +26,7 @@ pub(super) fn why(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result
         Ok(Answer::Why(view)) => *view,
         Ok(_) => return Ok(()),
         Err(trouble) => {
-            if is_unknown(&trouble) && why_event::tell(session, &target.job)? {
+            if is_unknown_job(&trouble) && why_event::tell(session, &target.job)? {
                 return Ok(());
             }
             return Err(session.trouble(trouble, &about));
@@ -50,11 +48,6 @@ pub(super) fn why(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result
     told += &origin::tell(&view);
     session.world.print(&told);
     Ok(())
-}
-
-fn is_unknown(trouble: &Trouble) -> bool {
-    let Trouble::Fault(Fault::Refused(refused)) = trouble else { return false };
-    refused.code == "unknown-job"
 }
 
 /// Tells what must still happen for a job to start.
