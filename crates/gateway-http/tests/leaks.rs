@@ -201,20 +201,6 @@ impl World {
         };
         self.pids().into_iter().map(|(name, pid)| (name, private(pid))).collect()
     }
-
-    /// Returns the memory once it is no longer given back: quiet moments are used for that.
-    fn rested(&self) -> BTreeMap<&'static str, u64> {
-        let mut last = self.memory();
-        until("they rest", || {
-            // No wait for a fact: nothing tells when all has been given back.
-            std::thread::sleep(Duration::from_millis(300));
-            let now = self.memory();
-            let rests = now.iter().all(|(name, memory)| last.get(name) <= Some(memory));
-            last = now;
-            rests.then_some(())
-        });
-        last
-    }
 }
 
 impl Drop for World {
@@ -275,31 +261,23 @@ fn many_requests_restarts_and_changes_leave_no_descriptor_and_no_memory_behind()
         world.change(100 / part);
     };
     all(10);
-    let memory = world.rested();
+    let memory = world.memory();
     let open = world.open();
     let pids = world.pids();
     assert_eq!(pids.len(), OURS.len(), "{pids:?}");
     all(1);
     assert_eq!(world.pids(), pids, "none of them was started again");
     let same = |now: &BTreeMap<(&str, String), usize>| {
-        let kinds = now.keys().chain(open.keys());
-        let mut unlike = kinds.filter(|kind| {
-            let (before, after) = (open.get(*kind).unwrap_or(&0), now.get(*kind).unwrap_or(&0));
+        now.keys().chain(open.keys()).all(|kind| {
+            let (before, after) = (open.get(kind).unwrap_or(&0), now.get(kind).unwrap_or(&0));
             let spare = if kind.1 == "socket" { KEPT_MAX } else { 0 };
-            after.abs_diff(*before) > spare
-        });
-        unlike.next().is_none()
+            after.abs_diff(*before) <= spare
+        })
     };
-    let mut now = world.open();
-    let end = Instant::now() + PATIENCE;
-    while !same(&now) && Instant::now() < end {
-        std::thread::sleep(Duration::from_millis(3));
-        now = world.open();
-    }
-    assert!(same(&now), "open before: {open:?}, after: {now:?}");
-    let rested = world.rested();
-    for (name, after) in &rested {
-        let before = memory.get(name).copied().unwrap_or_default();
-        assert!(*after <= before + MORE_MAX, "{name}: {before} KiB before, {after} after");
-    }
+    until("the descriptors are those of before", || same(&world.open()).then_some(()));
+    // Quiet moments are used to give memory back.
+    until("the memory is that of before", || {
+        let now = world.memory();
+        now.iter().all(|(name, now)| *now <= memory[name] + MORE_MAX).then_some(())
+    });
 }
