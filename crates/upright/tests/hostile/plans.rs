@@ -3,7 +3,9 @@
 use crate::world::{eventually, World, STEADY};
 use serde_json::{json, Value};
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 
 /// Files in a directory beside that of the jobs.
 fn proposed(world: &World, files: &[(&str, &str)]) -> PathBuf {
@@ -303,27 +305,33 @@ fn files_that_are_held_back_are_not_read_until_that_ends_however_it_ends() {
     world.check(&before);
 }
 
-#[test]
-fn what_a_killed_apply_has_left_is_named_by_the_next_and_nothing_hangs() {
-    use std::os::unix::process::CommandExt;
-    let world = World::start("apply-killed", |conf| {
-        fs::write(conf.join("web.conf"), "start on startup\nexec sleep 1000\n").unwrap();
-    });
-    eventually("the job runs", || world.main("web"));
-    // It has no end of its own, so that the client is killed while it waits.
-    let never = "start on startup\nexpect up 3600\nexec sleep 999\n";
-    let new = proposed(&world, &[STEADY_FILE, ("web.conf", never)]);
-    let mut client = std::process::Command::new(env!("CARGO_BIN_EXE_upright"));
+/// A job that runs and is not ready for an hour.
+const NEVER_UP: &str = "start on startup\nexpect up 3600\nexec sleep 999\n";
+
+/// Begins an apply that has no end of its own, and returns its client once the job is on its way.
+fn apply_for_ever(world: &World) -> Child {
+    let new = proposed(world, &[STEADY_FILE, ("web.conf", NEVER_UP)]);
+    let mut client = Command::new(env!("CARGO_BIN_EXE_upright"));
     client.arg0("upright").args(["apply", "--rollback-after", "1h"]).arg(&new);
-    client.env("UPRIGHT_SOCKET", world.socket()).stdout(std::process::Stdio::null());
-    let mut client = client.spawn().unwrap();
+    client.env("UPRIGHT_SOCKET", world.socket()).stdout(Stdio::null());
+    let client = client.spawn().unwrap();
     eventually("it is on its way", || {
         let main = world.main("web").and_then(sys::procfs::arguments)?;
         (main.get(1)? == b"999").then_some(())
     });
+    client
+}
+
+#[test]
+fn what_a_killed_apply_has_left_is_named_by_the_next_and_nothing_hangs() {
+    let world = World::start("apply-killed", |conf| {
+        fs::write(conf.join("web.conf"), "start on startup\nexec sleep 1000\n").unwrap();
+    });
+    eventually("the job runs", || world.main("web"));
+    let mut client = apply_for_ever(&world);
     client.kill().unwrap();
     client.wait().unwrap();
-    assert_eq!(fs::read_to_string(world.conf().join("web.conf")).unwrap(), never);
+    assert_eq!(fs::read_to_string(world.conf().join("web.conf")).unwrap(), NEVER_UP);
     let (_, _, err) = world.run(&["upright", "plan"]);
     assert!(err.contains(".web.conf.upright-old: left by an apply"), "{err}");
     // Whoever comes next may do something else at once.
@@ -336,22 +344,12 @@ fn what_a_killed_apply_has_left_is_named_by_the_next_and_nothing_hangs() {
 #[test]
 fn ctrl_c_takes_everything_back() {
     use engine::signal::Signal;
-    use std::os::unix::process::CommandExt;
     const GOOD: &str = "start on startup\nexec sleep 1000\n";
     let world = World::start("apply-interrupted", |conf| {
         fs::write(conf.join("web.conf"), GOOD).unwrap();
     });
     eventually("the job runs", || world.main("web"));
-    let never = "start on startup\nexpect up 3600\nexec sleep 999\n";
-    let new = proposed(&world, &[STEADY_FILE, ("web.conf", never)]);
-    let mut client = std::process::Command::new(env!("CARGO_BIN_EXE_upright"));
-    client.arg0("upright").args(["apply", "--rollback-after", "1h"]).arg(&new);
-    client.env("UPRIGHT_SOCKET", world.socket()).stdout(std::process::Stdio::null());
-    let mut client = client.spawn().unwrap();
-    eventually("it is on its way", || {
-        let main = world.main("web").and_then(sys::procfs::arguments)?;
-        (main.get(1)? == b"999").then_some(())
-    });
+    let mut client = apply_for_ever(&world);
     let pid = engine::process::Pid::try_from(client.id()).unwrap();
     sys::pidfd::send(sys::pidfd::open(pid).unwrap(), Signal::INT).unwrap();
     assert_eq!(client.wait().unwrap().code(), Some(1));
