@@ -376,9 +376,14 @@ impl Engine {
             self.start_failed(id, slot, policy, Failure::Ended(Role::Main, exit));
             return;
         }
+        // A service that ends well and left no daemon has not started, whoever waited for it.
+        let unready = early
+            && instance.state == State::Spawned
+            && !policy.task
+            && matches!(policy.expect, Expect::Stop | Expect::Fork | Expect::Daemon);
         self.tell_ended(id, ProgramState::Exited, Some((pid, exit)));
         let respawns = policy.respawn != Respawn::Never;
-        let unasked = exit != Exit::Status(0) || (respawns && !policy.task);
+        let unasked = exit != Exit::Status(0) || (respawns && !policy.task) || unready;
         let failed = unasked && !is_normal(exit, &policy.normal_exit);
         let again = match policy.respawn {
             Respawn::Never => false,

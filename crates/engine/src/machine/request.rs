@@ -191,6 +191,11 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            // That is a failure of a main alone that is still waited for.
+            Failure::Ended(role, exit @ Exit::Status(0)) => {
+                let ended = Ended(*exit);
+                write!(f, "{role} process {ended} before it was ready; check the expect stanza")
+            }
             Failure::Ended(role, exit) => write!(f, "{role} process {}", Ended(*exit)),
             Failure::NotSpawned(role, step, errno) => {
                 write!(f, "{role} process: {}", step.words())?;
