@@ -40,6 +40,7 @@ const CASES: &[Case] = &[
     ("a process that is debugged is told as spawned, then as stopped", debugged),
     ("a held descriptor outlives the daemon until it is dropped", held_descriptors),
     ("a new logger gets every pipe again that is not at its end", pipes_again),
+    ("the logger has an output before there is a process that writes to it", output_first),
     (
         "standard error of its own comes with its own route, until it is read out",
         errors_of_their_own,
@@ -755,6 +756,19 @@ fn lent(stage: &mut Stage) {
     let said = String::from_utf8(read_all(log)).unwrap();
     assert!(said.contains("wrong\n") && said.contains("spilt\n"), "{said}");
     assert_eq!(read_all(tap), b"");
+}
+
+/// Otherwise it would break under its writer where the keeper is killed in between. That of a process
+/// which cannot be made at all, for its script is missing, shows the order.
+fn output_first(stage: &mut Stage) {
+    let (daemon, _) = stage.told();
+    let slot = stage.slot();
+    daemon.spawn_with(slot, &shell("echo said"), Wants { script_fd: true, ..LOG });
+    let logger = stage.logger();
+    let (other, _, _, fd) = logger.both().unwrap();
+    assert_eq!((other, read_all(fd)), (slot, Vec::new()));
+    let message = daemon.next();
+    assert!(matches!(message, FromKeeper::SpawnFailed { step: Step::Plan, .. }), "{message:?}");
 }
 
 fn errors_of_their_own(stage: &mut Stage) {

@@ -1,8 +1,8 @@
 //! What the daemon asks of the keeper, done.
 
 use super::held::Heirs;
-use super::streams::{Kept, Streams};
-use super::table::{Fate, Log};
+use super::streams::{self, Kept, Own};
+use super::table::{Fate, Index, Log};
 use super::{Ending, Finish, Keeper, FINISH, FOSTERED, LEND_MAX, REPORT, SETUP};
 use engine::keeper::{End, NotUpgraded, Replaced, Scope, ToKeeper, Wants};
 use engine::process::{Exit, Pid, Slot, Step};
@@ -76,38 +76,46 @@ impl Keeper {
             self.refused = Some((spawn.slot, Errno::NOMEM));
             return;
         }
+        let (own, Kept { read, read_errors, ends }) =
+            match streams::make(spawn.wants, spawn.pipe_owner) {
+                Ok(streams) => streams,
+                Err(errno) => {
+                    let passes = matches!(errno, Errno::MFILE | Errno::NFILE | Errno::NOMEM);
+                    let step = if passes { Step::Fork } else { Step::Log };
+                    let fate = Fate::Failed(step, errno.raw_os_error());
+                    self.table.insert(spawn.slot, fate, None);
+                    return;
+                }
+            };
         route.extend_from_slice(spawn.route);
         errors.extend_from_slice(spawn.errors);
-        let index = match self.launch(spawn, fds) {
-            Ok((Spawned { pid, report }, Kept { read, read_errors, ends })) => {
-                let log = |read: Option<OwnedFd>, route: Vec<u8>| {
-                    read.map(|read| Log { read, route: route.into_boxed_slice() })
-                };
-                let fate = Fate::Spawning(pid, report);
-                let index = self.table.insert(spawn.slot, fate, log(read, route));
-                self.table.keep_errors(index, log(read_errors, errors));
-                self.table.keep_ends(index, ends);
-                index
-            }
-            Err((step, errno)) => {
-                let fate = Fate::Failed(step, errno.raw_os_error());
-                self.table.insert(spawn.slot, fate, None)
-            }
+        let log = |read: Option<OwnedFd>, route: Vec<u8>| {
+            read.map(|read| Log { read, route: route.into_boxed_slice() })
         };
-        self.follow(index, spawn.slot);
+        let fate = Fate::Failed(Step::Fork, Errno::CANCELED.raw_os_error());
+        let index = self.table.insert(spawn.slot, fate, log(read, route));
+        self.table.keep_errors(index, log(read_errors, errors));
+        self.table.keep_ends(index, ends);
         if self.heirs == Heirs::Some {
-            // At once, while the child still sets itself up: a pipe that only we could read would
-            // break under its writer if we were killed.
+            // Before there is a process: a pipe that only we could read would break under its writer
+            // if we were killed.
             self.pass();
         }
+        match self.launch(index, spawn, own, fds) {
+            Ok(spawned) => self.table.begun(index, spawned.pid, spawned.report),
+            Err((step, errno)) => self.table.refused(index, step, errno.raw_os_error()),
+        }
+        self.follow(index, spawn.slot);
     }
 
-    /// Makes what the child needs and forks it; returns what is kept of that too.
+    /// Forks the child of a row.
     fn launch(
         &mut self,
+        index: Index,
         spawn: &Spawn<'_>,
+        own: Own,
         fds: &mut Attached,
-    ) -> Result<(Spawned, Kept), (Step, Errno)> {
+    ) -> Result<Spawned, (Step, Errno)> {
         let Wants { script_fd, plan_in_fd, group_fd, .. } = spawn.wants;
         let missing = (Step::Plan, Errno::BADF);
         let script = if script_fd {
@@ -125,28 +133,23 @@ impl Keeper {
             Source::Bytes(spawn.plan)
         };
         let group = if group_fd { fds.iter_mut().find_map(Option::take) } else { None };
-        let streams = Streams::make(spawn.wants, spawn.pipe_owner).map_err(|errno| {
-            let passes = matches!(errno, Errno::MFILE | Errno::NFILE | Errno::NOMEM);
-            (if passes { Step::Fork } else { Step::Log }, errno)
-        })?;
         if self.null.is_none() {
             self.null = sys::entry::open_null().ok();
         }
+        let spill = self.table.end_of(spawn.slot, End::Spill);
         let launch = Launch {
             plan,
             null: self.null.as_ref().map(OwnedFd::as_fd),
-            input: streams.input.as_ref().map(|input| input.read.as_fd()),
-            log: streams.output.as_ref().map(AsFd::as_fd),
-            errors: streams.errors().map(AsFd::as_fd),
+            input: own.input.as_ref().map(OwnedFd::as_fd),
+            log: own.output.as_ref().map(OwnedFd::as_fd),
+            errors: own.errors.as_ref().map(OwnedFd::as_fd).or(spill),
             script: script.as_ref().map(OwnedFd::as_fd),
             given: fds,
             group: group.as_ref().map(OwnedFd::as_fd),
             inherited: &self.inherited,
-            witness: self.facts.witness(self.table.next_index(), spawn.slot),
+            witness: self.facts.witness(index, spawn.slot),
         };
-        let spawned =
-            sys::spawn::spawn(&launch, &mut self.grounds).map_err(|errno| (Step::Fork, errno))?;
-        Ok((spawned, streams.kept()))
+        sys::spawn::spawn(&launch, &mut self.grounds).map_err(|errno| (Step::Fork, errno))
     }
 
     /// Goes on in the attached binary, once it has shown that it can take over.

@@ -244,12 +244,6 @@ impl Table {
         self.by_pid.get(&pid).copied()
     }
 
-    /// Returns where the next row will be.
-    pub fn next_index(&self) -> Index {
-        let place = self.free.last().copied();
-        place.unwrap_or(Index::try_from(self.rows.len()).unwrap_or(Index::MAX))
-    }
-
     /// Returns every row with its place.
     pub fn all(&self) -> impl Iterator<Item = (Index, &Row)> {
         (0..).zip(&self.rows).filter_map(|(index, row)| Some((index, row.as_ref()?)))
@@ -424,6 +418,21 @@ impl Table {
             self.pass(index, Parts::output(Stream::Stdout));
         }
         index
+    }
+
+    /// A row that was added as one that never ran has its process after all.
+    pub fn begun(&mut self, index: Index, pid: Pid, report: Report) {
+        if let Some(row) = self.row(index) {
+            row.fate = Fate::Spawning(pid, report);
+            self.by_pid.insert(pid, index);
+        }
+    }
+
+    /// Such a row has none, for this reason.
+    pub fn refused(&mut self, index: Index, step: Step, errno: i32) {
+        if let Some(row) = self.row(index) {
+            row.fate = Fate::Failed(step, errno);
+        }
     }
 
     /// The set-up of a row's process has reported something.
