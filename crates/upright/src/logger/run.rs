@@ -199,10 +199,17 @@ impl Logger {
                 self.finish();
                 return 0;
             }
-            if self.succeeded || self.keeper.is_none() && self.sources.is_empty() {
+            if self.succeeded || self.is_left_alone() {
                 return 0;
             }
         }
+    }
+
+    /// Reports whether there is nothing to write and nobody to start a keeper for. Without outputs, too,
+    /// there may be services, and a daemon that is alive may not be for long.
+    fn is_left_alone(&self) -> bool {
+        let heir = self.daemon.is_some() || self.estate.is_whole();
+        self.keeper.is_none() && self.sources.is_empty() && !heir
     }
 
     fn time(&self) -> Mono {

@@ -66,6 +66,20 @@ pub fn keeper_and_daemon_killed_at_once_are_both_replaced() {
     go_on(world, &before);
 }
 
+/// The same where no service has an output that the logger would have to read.
+pub fn keeper_and_daemon_killed_while_nothing_is_logged_are_both_replaced() {
+    let text = "start on startup\nconsole none\nexec PROGRAM steady DIR quiet\n";
+    let mut world = World::start("heir-quiet", &[(String::from("quiet"), String::from(text))]);
+    let runs = || mains(&world).get("quiet").copied();
+    let before = eventually("the job runs", runs);
+    let daemon = world.other(Role::Daemon, None);
+    world.kill_keeper(|| world.signal(daemon, Signal::KILL));
+    assert_eq!(eventually("the job is known", runs), before);
+    assert_eq!(world.lines("starts/quiet").len(), 1);
+    assert_eq!(world.end(), Some(0));
+    world.tidy();
+}
+
 /// With the logger: the daemon finds the pipes at their writers.
 pub fn keeper_and_logger_killed_at_once_are_both_replaced() {
     let world = world("heir-logger");

@@ -64,6 +64,10 @@ const TESTS: &[(&str, fn())] = &[
         heirs::keeper_and_daemon_killed_at_once_are_both_replaced,
     ),
     (
+        "keeper_and_daemon_killed_while_nothing_is_logged_are_both_replaced",
+        heirs::keeper_and_daemon_killed_while_nothing_is_logged_are_both_replaced,
+    ),
+    (
         "keeper_and_logger_killed_at_once_are_both_replaced",
         heirs::keeper_and_logger_killed_at_once_are_both_replaced,
     ),
