@@ -171,10 +171,12 @@ impl Body for Following {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Scratch;
 
     #[test]
     fn what_is_new_is_told_once_also_of_another_and_of_a_shorter_file() {
-        let path = std::env::temp_dir().join(format!("upright-follow-{}", std::process::id()));
+        let folder = Scratch::directory("follow");
+        let path = folder.join("log");
         let open = || File::open(&path).unwrap();
         let mut place = Place::new(None, None);
         assert!(place.more().is_empty() && !place.is_in_place());
@@ -198,6 +200,5 @@ mod tests {
         assert_eq!(place.more(), b"other file");
         std::fs::rename(&path, &other).unwrap();
         assert!(!place.is_in_place(), "it was renamed");
-        std::fs::remove_file(&other).unwrap();
     }
 }

@@ -255,10 +255,11 @@ pub async fn elsewhere<T: Send + 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Scratch;
 
     #[test]
     fn a_tail_is_what_the_originals_is() {
-        let path = std::env::temp_dir().join(format!("upright-http-{}", std::process::id()));
+        let path = Scratch::path("tail");
         std::fs::write(&path, "0123456789").unwrap();
         let file = File::open(&path).unwrap();
         for (offset, length, text, overflow) in [
@@ -276,6 +277,5 @@ mod tests {
             let shown = String::from_utf8(part).unwrap();
             assert_eq!((shown.as_str(), size, over), (text, 10, overflow), "{offset} {length}");
         }
-        std::fs::remove_file(&path).unwrap();
     }
 }

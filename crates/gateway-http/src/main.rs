@@ -33,6 +33,9 @@ mod logs;
 mod methods;
 mod metrics;
 mod processes;
+#[cfg(test)]
+#[path = "../../sys/src/scratch.rs"]
+mod scratch;
 mod serve;
 mod web;
 

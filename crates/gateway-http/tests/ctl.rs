@@ -1,11 +1,15 @@
 //! Whole scenarios of `supervisord` and `supervisorctl`: what ours do is what was recorded from the
 //! original, or a difference that is meant.
 
+#[path = "../../sys/src/scratch.rs"]
+mod scratch;
+
+use scratch::Scratch;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 const GATEWAY: &str = env!("CARGO_BIN_EXE_upright-http");
@@ -106,7 +110,7 @@ fn the_real_client_on_our_server_does_what_was_recorded() {
 
 /// A folder with our `supervisord`.
 struct Stage {
-    folder: PathBuf,
+    folder: Scratch,
 }
 
 impl Stage {
@@ -117,9 +121,7 @@ impl Stage {
             println!("passed over: {} is not there", absent.display());
             return None;
         }
-        let folder = std::env::temp_dir().join(format!("uc{name}{}", std::process::id()));
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder).unwrap();
+        let folder = Scratch::directory(&format!("ctl-{name}"));
         symlink(core, folder.join("supervisord")).unwrap();
         Some(Stage { folder })
     }
@@ -161,7 +163,6 @@ impl Stage {
                 assert!(is_used, "{scenario}: `{step}` is as recorded, though: {why}");
             }
         }
-        fs::remove_dir_all(self.folder).unwrap();
     }
 
     /// Plays worlds and returns what came, by scenario.
@@ -178,7 +179,7 @@ impl Stage {
             .args(["--worlds", &worlds.join(","), "--jobs", "7", "--deadline", "900", "--out"])
             .arg(&out)
             .arg("--workdir")
-            .arg(&self.folder)
+            .arg(&*self.folder)
             .output()
             .unwrap();
         assert!(out.exists(), "{}", String::from_utf8_lossy(&told.stderr));

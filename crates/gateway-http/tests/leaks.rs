@@ -208,9 +208,7 @@ impl Drop for World {
         let pid = self.server.id() as i32;
         let _ = sys::pidfd::send(sys::pidfd::open(pid).unwrap(), engine::signal::Signal::TERM);
         let _ = self.server.wait();
-        if !std::thread::panicking() {
-            let _ = fs::remove_dir_all(&self.folder);
-        }
+        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 

@@ -1,11 +1,15 @@
 //! Event listeners of a real `supervisord`: the suite that was recorded from the original, and what
 //! happens to them when Upright's own processes are killed.
 
+#[path = "../../sys/src/scratch.rs"]
+mod scratch;
+
+use scratch::Scratch;
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use sys::procfs;
@@ -45,15 +49,13 @@ fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 }
 
 /// Makes a folder with a `supervisord` in it. Nothing where that was not built.
-fn folder(name: &str) -> Option<PathBuf> {
+fn folder(name: &str) -> Option<Scratch> {
     let core = Path::new(GATEWAY).with_file_name("upright-core");
     if !core.exists() {
         println!("passed over: {} is not built", core.display());
         return None;
     }
-    let folder = std::env::temp_dir().join(format!("ul{name}{}", std::process::id()));
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).unwrap();
+    let folder = Scratch::directory(&format!("listeners-{name}"));
     symlink(core, folder.join("supervisord")).unwrap();
     Some(folder)
 }
@@ -74,17 +76,16 @@ fn listeners_do_in_the_recorded_suite_what_they_did_under_the_original() {
         .arg("--golden")
         .arg(Path::new(SUITE).join("listener_golden.json"))
         .arg("--workdir")
-        .arg(&folder)
+        .arg(&*folder)
         .output()
         .unwrap();
     let told = String::from_utf8_lossy(&told.stdout).into_owned();
     assert!(told.contains("45/45 cases identical"), "{told}");
-    fs::remove_dir_all(folder).unwrap();
 }
 
 /// A `supervisord` with one listener.
 struct World {
-    folder: PathBuf,
+    folder: Scratch,
     server: Child,
 }
 
@@ -192,9 +193,6 @@ impl Drop for World {
         let pid = self.server.id() as i32;
         let _ = sys::pidfd::send(sys::pidfd::open(pid).unwrap(), engine::signal::Signal::TERM);
         let _ = self.server.wait();
-        if !std::thread::panicking() {
-            let _ = fs::remove_dir_all(&self.folder);
-        }
     }
 }
 

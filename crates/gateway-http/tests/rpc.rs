@@ -1,5 +1,9 @@
 //! XML-RPC of a real `supervisord`: every method with good and bad parameters, as the original answered.
 
+#[path = "../../sys/src/scratch.rs"]
+mod scratch;
+
+use scratch::Scratch;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -37,9 +41,7 @@ fn every_recorded_case_is_answered_as_by_the_original_or_is_a_listed_difference(
         return;
     }
     let golden = cases(&Path::new(SUITE).join("rpc_golden.json"));
-    let folder = std::env::temp_dir().join(format!("urpc{}", std::process::id()));
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).unwrap();
+    let folder = Scratch::directory("rpc");
     symlink(core, folder.join("supervisord")).unwrap();
     let differing: Vec<BTreeMap<String, String>> = std::thread::scope(|scope| {
         let (golden, folder) = (&golden, &folder);
@@ -56,7 +58,6 @@ fn every_recorded_case_is_answered_as_by_the_original_or_is_a_listed_difference(
     assert!(wrong.is_empty(), "{wrong:#?}");
     let unused: Vec<_> = listed.iter().filter(|case| !differing.contains_key(**case)).collect();
     assert!(unused.is_empty(), "listed as different, and is not: {unused:?}");
-    fs::remove_dir_all(folder).unwrap();
 }
 
 /// Returns the cases of a part that differ each time, with what came last.

@@ -15,6 +15,9 @@ mod options;
 mod page;
 mod pidproxy;
 mod python;
+#[cfg(test)]
+#[path = "../../sys/src/scratch.rs"]
+mod scratch;
 mod server;
 mod session;
 mod settings;

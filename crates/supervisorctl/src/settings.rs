@@ -274,8 +274,7 @@ mod tests {
 
     #[test]
     fn the_clients_section_is_expanded_and_options_come_before_it() {
-        let folder = std::env::temp_dir().join(format!("supervisorctl-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
+        let folder = crate::scratch::Scratch::directory("supervisorctl");
         let file = folder.join("s.conf");
         let text = "[supervisorctl]\nserverurl = unix://%(here)s/./x/../s.sock ; here\n\
                     username=u\npassword=%(ENV_X)s\nPrompt=p%%\nhistory_file=~/.h\n";
@@ -290,7 +289,6 @@ mod tests {
         assert_eq!((read.interactive, read.guessed), (false, false));
         assert_eq!(read.words, ["status", "a"]);
         assert!(check(&["-c", &path]).unwrap().interactive);
-        std::fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]

@@ -35,6 +35,8 @@ mod raw;
 pub mod ready;
 pub mod report;
 pub mod say;
+#[cfg(test)]
+mod scratch;
 pub mod seqpacket;
 pub mod signals;
 pub mod spawn;

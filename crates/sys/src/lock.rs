@@ -65,11 +65,11 @@ pub fn is_taken(file: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Scratch;
 
     #[test]
     fn a_directory_is_taken_once_and_free_again_when_the_last_copy_is_closed() {
-        let directory = std::env::temp_dir().join(format!("upright-lock-{}", std::process::id()));
-        std::fs::create_dir_all(&directory).unwrap();
+        let directory = Scratch::directory("lock");
         let lock = take(&directory, 4711).unwrap();
         assert_eq!(take(&directory, 1).unwrap_err(), Refused::Taken(Some(4711)));
         let mode = rustix::fs::fcntl_getfl(&lock).unwrap() & OFlags::RWMODE;

@@ -66,16 +66,22 @@ pub enum End {
 /// Returns how a process ended that somebody else reaps. Known only where the descriptor was opened
 /// before it was reaped, and from Linux 6.15 on; else `Exit::Unknown`.
 pub fn end(pidfd: impl AsFd) -> End {
-    let mut info = Info { mask: EXIT, ..Info::default() };
     let fd = pidfd.as_fd();
+    match known_end(fd) {
+        Some(exit) => End::Reaped(exit),
+        None if is_there(fd) => End::NotReaped,
+        // It may have been reaped between the two questions: the kernel tells from then on.
+        None => End::Reaped(known_end(fd).unwrap_or(Exit::Unknown)),
+    }
+}
+
+/// Asks the kernel how a process ended; nothing where it does not tell, or not yet.
+fn known_end(fd: BorrowedFd<'_>) -> Option<Exit> {
+    let mut info = Info { mask: EXIT, ..Info::default() };
     // SAFETY: the kernel reads and writes 64 bytes at most, as the request says, which is how long the
     // structure is; it lives here, and any bytes are numbers.
     let returned = unsafe { libc::ioctl(fd.as_raw_fd(), GET_INFO as _, &raw mut info) };
-    match returned {
-        0 if info.mask & EXIT != 0 => End::Reaped(of_wait_status(info.exit)),
-        _ if is_there(fd) => End::NotReaped,
-        _ => End::Reaped(Exit::Unknown),
-    }
+    (returned == 0 && info.mask & EXIT != 0).then(|| of_wait_status(info.exit))
 }
 
 /// Reports whether the process has ended, reaped or not.
@@ -105,33 +111,34 @@ fn of_wait_status(status: i32) -> Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Scratch;
     use std::process::{Command, Stdio};
 
     /// Starts a shell that starts a process in the background and ends: an orphan, which PID 1 or
     /// another subreaper than we will reap.
-    fn orphan(script: &str) -> (OwnedFd, std::path::PathBuf) {
-        let go = std::env::temp_dir().join(format!("upright-pidfd-{}", std::process::id()));
-        let _ = std::fs::remove_file(&go);
-        let made = Command::new("mkfifo").arg(&go).status().unwrap();
+    fn orphan(script: &str) -> (OwnedFd, Scratch) {
+        let go = Scratch::path("pidfd");
+        let made = Command::new("mkfifo").arg(&*go).status().unwrap();
         assert!(made.success());
-        let background = format!("(read line < {}; {script}) > /dev/null & echo $!", go.display());
+        let shown = go.display();
+        let background = format!("(read line < {shown}; {script}) > /dev/null & echo $!");
         let output =
             Command::new("sh").args(["-c", &background]).stderr(Stdio::null()).output().unwrap();
         let pid = String::from_utf8(output.stdout).unwrap().trim().parse().unwrap();
         (open(pid).unwrap(), go)
     }
 
-    fn ended(fd: &OwnedFd, go: &std::path::Path) -> Exit {
+    fn ended(fd: &OwnedFd, go: &Scratch) -> Exit {
         assert_eq!(end(fd), End::NotReaped, "it waits for the word");
         std::fs::write(go, "go\n").unwrap();
-        for _ in 0..20_000 {
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        while std::time::Instant::now() < until {
             if let End::Reaped(exit) = end(fd) {
-                std::fs::remove_file(go).unwrap();
                 return exit;
             }
-            std::thread::sleep(std::time::Duration::from_millis(1));
+            std::thread::sleep(std::time::Duration::from_micros(100));
         }
-        panic!("it was not reaped in 20 s");
+        panic!("it was not reaped in 60 s");
     }
 
     #[test]

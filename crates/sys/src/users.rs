@@ -184,6 +184,7 @@ fn read(root: &Path, name: &str) -> Result<(PathBuf, Vec<u8>), Unknown> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Scratch;
 
     #[test]
     fn what_getent_writes_is_read() {
@@ -227,7 +228,7 @@ mod tests {
 
     #[test]
     fn a_missing_file_and_a_missing_name_are_told_apart() {
-        let root = std::env::temp_dir().join(format!("upright-users-{}", std::process::id()));
+        let root = Scratch::path("users");
         std::fs::create_dir_all(root.join("etc")).unwrap();
         let missing = user(&root, b"web").unwrap_err();
         assert!(matches!(missing, Unknown::Unreadable { errno: Errno::NOENT, .. }), "{missing:?}");
@@ -238,6 +239,5 @@ mod tests {
         assert_eq!(absent, Unknown::Absent { file: root.join("etc/passwd") });
         assert_eq!(groups_of(&root, b"web", 8).unwrap(), [8]);
         assert_eq!(names(&root), (vec![b"web".to_vec()], vec![]));
-        std::fs::remove_dir_all(root).unwrap();
     }
 }

@@ -233,9 +233,10 @@ fn part<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Scratch;
 
-    fn scratch(name: &str) -> std::path::PathBuf {
-        std::env::temp_dir().join(format!("upright-utmp-{name}-{}", std::process::id()))
+    fn scratch(name: &str) -> Scratch {
+        Scratch::path(&format!("utmp-{name}"))
     }
 
     fn record(kind: Kind, user: &str) -> Record {
@@ -267,7 +268,6 @@ mod tests {
         append(&path, &record(Kind::Runlevel, "runlevel")).unwrap();
         let kinds: Vec<Kind> = read(&path).unwrap().iter().map(|record| record.kind).collect();
         assert_eq!(kinds, [Kind::Other(9), Kind::Runlevel]);
-        std::fs::remove_file(path).unwrap();
     }
 
     #[test]

@@ -132,12 +132,12 @@ fn what(flags: ReadFlags) -> Option<What> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Scratch;
     use std::fs;
 
     #[test]
     fn what_happens_in_a_directory_is_told_with_the_names() {
-        let dir = std::env::temp_dir().join(format!("upright-watch-{}", std::process::id()));
-        fs::create_dir_all(&dir).unwrap();
+        let dir = Scratch::directory("watch");
         let watch = Watch::new().unwrap();
         let id = watch.add(&dir).unwrap();
         assert_eq!(watch.take().unwrap(), []);

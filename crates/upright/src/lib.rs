@@ -10,6 +10,9 @@ mod logplace;
 pub mod options;
 mod proposal;
 pub mod run;
+#[cfg(test)]
+#[path = "../../sys/src/scratch.rs"]
+mod scratch;
 pub mod session;
 pub mod supervisord;
 pub mod trial;

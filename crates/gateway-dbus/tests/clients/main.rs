@@ -4,6 +4,8 @@ mod bus;
 mod crashes;
 mod hostile;
 mod methods;
+#[path = "../../../sys/src/scratch.rs"]
+mod scratch;
 mod signals;
 mod strangers;
 mod system;

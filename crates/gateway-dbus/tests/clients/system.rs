@@ -1,5 +1,6 @@
 //! The machine's own Upright, in a network of its own, where no other has its address.
 
+use crate::scratch::Scratch;
 use crate::world::{has, is_root, open_to_all, programs, said, STRANGER};
 use std::fs;
 use std::process::Command;
@@ -30,14 +31,13 @@ fn the_machines_upright_answers_where_upstart_did_and_its_gateway_is_nobody() {
     if !has("dbus-send") || !has("unshare") || !has("setpriv") || !is_root() {
         return;
     }
-    let dir = std::env::temp_dir().join(format!("upright-dbus-system-{}", std::process::id()));
-    let _ = fs::remove_dir_all(&dir);
+    let dir = Scratch::directory("dbus-system");
     fs::create_dir_all(dir.join("conf")).unwrap();
     fs::write(dir.join("conf/web.conf"), "exec sleep 1000\n").unwrap();
     open_to_all(&dir);
     let mut command = Command::new("unshare");
     command.args(["--net", "timeout", "60", "sh", "-c", SCRIPT, "sh"]);
-    command.arg(&dir).arg(programs()).arg(STRANGER.to_string());
+    command.arg(&*dir).arg(programs()).arg(STRANGER.to_string());
     let output = command.output().unwrap();
     let shown = said(&output);
     if shown.contains("unshare failed") {
@@ -45,7 +45,6 @@ fn the_machines_upright_answers_where_upstart_did_and_its_gateway_is_nobody() {
         return;
     }
     let log = fs::read_to_string(dir.join("said")).unwrap_or_default();
-    let _ = fs::remove_dir_all(&dir);
     let expected = "array [ /com/ubuntu/Upstart/jobs/web ] /com/ubuntu/Upstart/jobs/web/_ gateway of nobody \
                     Error com.ubuntu.Upstart0_6.Error.PermissionDenied \
                     Error org.freedesktop.DBus.Error.Failed: this is the machine's Upright, which is \

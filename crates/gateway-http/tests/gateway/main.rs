@@ -6,10 +6,13 @@ mod http;
 mod pages;
 mod programs;
 mod rights;
+#[path = "../../../sys/src/scratch.rs"]
+mod scratch;
 mod tokens;
 mod web;
 mod world;
 
+use scratch::Scratch;
 use world::{results, text, until, Client, World};
 use xmlrpc::Value;
 
@@ -241,8 +244,8 @@ fn an_event_of_a_client_starts_a_job() {
 
 #[test]
 fn a_daemon_that_is_killed_is_waited_for_and_a_shutdown_is_told() {
-    let gate = std::env::temp_dir().join(format!("uhttp-gate-{}", std::process::id()));
-    let _ = std::fs::remove_file(&gate);
+    let folder = Scratch::directory("gate");
+    let gate = folder.join("open");
     let wait = format!("until [ -e {} ]; do sleep 0.02; done", gate.display());
     let slow = format!("exec sleep 1000\npost-stop exec sh -c '{wait}'\n");
     let Some(world) = World::new(&[("slow", &slow)]) else { return };
@@ -256,7 +259,6 @@ fn a_daemon_that_is_killed_is_waited_for_and_a_shutdown_is_told() {
     assert!(client.call("system.listMethods", &[]).is_ok());
     std::fs::write(&gate, "").unwrap();
     until("the socket is gone", || !std::path::Path::new(&world.socket()).exists());
-    std::fs::remove_file(gate).unwrap();
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What the gateway may do: nothing by itself; and what its clients may.
 
+use crate::scratch::Scratch;
 use crate::world::{text, until, World, GATEWAY};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -81,8 +82,7 @@ fn a_gateway_that_is_installed_where_only_root_may_go_has_no_rights_either() {
     if !is_root() {
         return;
     }
-    let folder = std::env::temp_dir().join(format!("uprivate{}", std::process::id()));
-    let _ = std::fs::remove_dir_all(&folder);
+    let folder = Scratch::path("private");
     close_to_others(&folder);
     let here = |name: &str| -> Option<PathBuf> {
         let (from, to) = (Path::new(GATEWAY).with_file_name(name), folder.join(name));
@@ -97,8 +97,6 @@ fn a_gateway_that_is_installed_where_only_root_may_go_has_no_rights_either() {
     let mut client = world.client();
     until("it runs", || client.state("talker") == "RUNNING");
     assert!(is_nobody(&world));
-    drop(world);
-    std::fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]

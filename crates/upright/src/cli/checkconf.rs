@@ -195,11 +195,10 @@ fn shell(script: &[u8]) -> Result<(), String> {
 mod tests {
     use super::*;
     use crate::cli::Look;
+    use crate::scratch::Scratch;
 
     fn run_on(args: &[&str], name: &str, text: &str) -> (u8, String, String) {
-        let directory =
-            std::env::temp_dir().join(format!("upright-checkconf-{}-{name}", std::process::id()));
-        std::fs::create_dir_all(&directory).unwrap();
+        let directory = Scratch::directory(name);
         let file = directory.join(name);
         std::fs::write(&file, text).unwrap();
         let (mut out, mut err) = (Vec::new(), Vec::new());
@@ -214,7 +213,6 @@ mod tests {
             err: &mut err,
             look: Look::Plain,
         });
-        std::fs::remove_dir_all(&directory).unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace(&shown, "FILE");
         (code, text(out), text(err))
     }

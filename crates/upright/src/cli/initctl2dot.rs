@@ -411,6 +411,7 @@ fn record(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::cli::Look;
+    use crate::scratch::Scratch;
 
     const LISTING: &str = "\
 db
@@ -426,12 +427,7 @@ other
 ";
 
     fn converted(args: &[&str]) -> (u8, String, String) {
-        let directory = std::env::temp_dir().join(format!(
-            "upright-dot-{}-{:?}",
-            std::process::id(),
-            std::thread::current().id()
-        ));
-        std::fs::create_dir_all(&directory).unwrap();
+        let directory = Scratch::directory("dot");
         let infile = directory.join("listing");
         std::fs::write(&infile, LISTING).unwrap();
         let (mut out, mut err) = (Vec::new(), Vec::new());
@@ -446,7 +442,6 @@ other
             err: &mut err,
             look: Look::Plain,
         });
-        std::fs::remove_dir_all(&directory).unwrap();
         (code, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
     }
 

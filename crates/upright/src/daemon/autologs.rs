@@ -164,6 +164,7 @@ impl Daemon {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Scratch;
 
     fn logs(directory: &Path) -> AutoLogs {
         AutoLogs {
@@ -204,8 +205,7 @@ mod tests {
 
     #[test]
     fn what_is_left_is_removed_and_what_is_of_the_living_stays() {
-        let directory = std::env::temp_dir().join(format!("upright-auto-{}", std::process::id()));
-        fs::create_dir_all(&directory).unwrap();
+        let directory = Scratch::directory("auto");
         let lock = lock::make(&lock_file(&directory, "supervisor", "live")).unwrap();
         let file = |letters: &str| directory.join(format!("x-stdout---supervisor-{letters}.log"));
         for letters in ["live0000", "dead0000", "abc10000"] {
@@ -217,6 +217,5 @@ mod tests {
         drop(lock);
         logs(&directory).clean();
         assert!(!file("live0000").exists());
-        fs::remove_dir_all(&directory).unwrap();
     }
 }

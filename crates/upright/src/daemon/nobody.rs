@@ -49,6 +49,7 @@ pub fn all_can_execute(program: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Scratch;
 
     #[test]
     fn who_lacks_a_capability_or_is_not_mapped_cannot_become_somebody_else() {
@@ -77,13 +78,11 @@ mod tests {
     #[test]
     fn a_program_behind_a_private_directory_is_not_for_all() {
         assert!(all_can_execute(Path::new("/bin/sh")));
-        let private = std::env::temp_dir().join(format!("upright-private-{}", std::process::id()));
-        fs::create_dir_all(&private).unwrap();
+        let private = Scratch::directory("private");
         let program = private.join("program");
         fs::write(&program, "").unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
         fs::set_permissions(&private, fs::Permissions::from_mode(0o700)).unwrap();
         assert!(!all_can_execute(&program));
-        fs::remove_dir_all(&private).unwrap();
     }
 }

@@ -158,6 +158,7 @@ pub fn remove(server: &Server) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Scratch;
     use std::os::unix::fs::MetadataExt;
 
     fn server(listen: Listen, access: Access) -> Server {
@@ -191,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_socket_has_its_mode_at_once_and_takes_the_place_of_a_stale_one_alone() {
-        let path = std::env::temp_dir().join(format!("upright-server-{}", std::process::id()));
+        let path = Scratch::path("server");
         let file = path.display().to_string();
         let unix = |chmod| {
             let file = file.clone();
@@ -213,6 +214,5 @@ mod tests {
         fs::write(&path, "a file").unwrap();
         let file = open(&unix(0o700), say).unwrap_err();
         assert!(file.contains("which is no socket"), "{file}");
-        fs::remove_file(&path).unwrap();
     }
 }

@@ -303,6 +303,7 @@ fn too_long() -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Scratch;
 
     #[test]
     fn names_are_made_as_upstart_makes_them() {
@@ -330,7 +331,7 @@ mod tests {
 
     #[test]
     fn init_conf_may_have_comments_alone() {
-        let path = std::env::temp_dir().join(format!("upright-init.conf-{}", std::process::id()));
+        let path = Scratch::path("init.conf");
         assert_eq!(fault_of_init_conf(&path), None);
         for (text, line) in [("# nothing\n\n", None), ("# one\n  reload-signal HUP\nx\n", Some(2))]
         {
@@ -338,6 +339,5 @@ mod tests {
             let words = line.map(|line: u32| format!("{}:{line}: Unknown stanza", path.display()));
             assert_eq!(fault_of_init_conf(&path), words);
         }
-        fs::remove_file(&path).unwrap();
     }
 }

@@ -777,9 +777,10 @@ impl Row {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Scratch;
     use engine::process::{InstanceId, Role};
     use std::ffi::CString;
-    use std::os::unix::ffi::OsStringExt;
+    use std::os::unix::ffi::OsStrExt;
     use std::process::Command;
     use sys::ground::Grounds;
     use sys::limits::Inherited;
@@ -801,10 +802,10 @@ mod tests {
 
     /// A child that opens a fifo which nobody reads, as one would enter a dead network mount.
     fn hanging_child() -> (Pid, Report) {
-        let fifo = std::env::temp_dir().join(format!("upright-hangs-{}", std::process::id()));
-        let made = Command::new("mkfifo").arg(&fifo).status().unwrap();
+        let fifo = Scratch::path("hangs");
+        let made = Command::new("mkfifo").arg(&*fifo).status().unwrap();
         assert!(made.success());
-        let path = CString::new(fifo.clone().into_os_string().into_vec()).unwrap();
+        let path = CString::new(fifo.as_os_str().as_bytes()).unwrap();
         let plan = Plan::new(c"/bin/true".to_owned(), vec![c"true".to_owned()]);
         let plan = Plan { cgroups: vec![path], ..plan }.encode();
         let (inherited, plan) = (Inherited::capture(), Source::Bytes(&plan));
@@ -825,7 +826,6 @@ mod tests {
         while sys::procfs::stat(spawned.pid).unwrap().state != b'S' {
             std::thread::yield_now();
         }
-        std::fs::remove_file(fifo).unwrap();
         (spawned.pid, spawned.report)
     }
 

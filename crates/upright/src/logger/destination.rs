@@ -272,6 +272,7 @@ impl Look {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Scratch;
     use std::io::Write;
     use std::os::fd::AsFd;
 
@@ -284,11 +285,10 @@ mod tests {
         std::fs::File::from(writer).write_all(b"hello").unwrap();
         assert_eq!(look.copy(reader.as_fd(), &file, 0, 4), Err(Errno::SPIPE));
         assert_eq!(pipe::readable(&reader), Ok(5), "nothing is taken that was not written");
-        let path = std::env::temp_dir().join(format!("upright-copy-{}", std::process::id()));
+        let path = Scratch::path("copy");
         let file = OwnedFd::from(std::fs::File::create(&path).unwrap());
         assert_eq!(look.copy(reader.as_fd(), &file, 2, 4), Ok(4));
         assert_eq!(std::fs::read(&path).unwrap(), b"\0\0hell");
         assert_eq!(pipe::readable(&reader), Ok(1));
-        std::fs::remove_file(&path).unwrap();
     }
 }

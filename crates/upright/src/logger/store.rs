@@ -101,6 +101,7 @@ impl Disk for Directory {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Scratch;
     use engine::intent::{self, Intent};
     use engine::names::JobName;
     use std::collections::{BTreeMap, BTreeSet};
@@ -297,7 +298,7 @@ mod tests {
 
     #[test]
     fn a_file_is_replaced_and_what_stands_in_the_way_is_not_written_through() {
-        let directory = std::env::temp_dir().join(format!("upright-store-{}", std::process::id()));
+        let directory = Scratch::path("store");
         let path = directory.join("deep").join(NAME);
         let text = memfd::sealed(c"text", b"one").unwrap();
         assert_eq!(store(1, &path, Some(&text), MODE), FromLogger::Stored { number: 1, errno: 0 });
@@ -318,6 +319,5 @@ mod tests {
             other => panic!("{other:?}"),
         };
         assert_ne!(errno, 0);
-        fs::remove_dir_all(&directory).unwrap();
     }
 }

@@ -220,10 +220,11 @@ fn find(pattern: &str, over: &Proposal) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::Proposal;
+    use crate::scratch::Scratch;
 
     #[test]
     fn patterns_find_what_pythons_glob_finds() {
-        let top = std::env::temp_dir().join(format!("upright-glob-{}", std::process::id()));
+        let top = Scratch::path("glob");
         for file in ["a/1.conf", "a/.2.conf", "b/3.conf", "b/3.ini", "c/[x].conf"] {
             let path = top.join(file);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -240,6 +241,5 @@ mod tests {
         assert_eq!(find("b/3.ini"), ["b/3.ini"]);
         assert_eq!(find("b/none"), [""; 0]);
         assert_eq!(find("c/[[]x].conf"), ["c/[x].conf"]);
-        std::fs::remove_dir_all(&top).unwrap();
     }
 }

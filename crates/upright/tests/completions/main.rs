@@ -160,9 +160,7 @@ impl Drop for World {
         }
         let _ = self.core.kill();
         let _ = self.core.wait();
-        if !std::thread::panicking() {
-            let _ = fs::remove_dir_all(&self.dir);
-        }
+        let _ = fs::remove_dir_all(&self.dir);
     }
 }
 

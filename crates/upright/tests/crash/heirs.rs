@@ -38,7 +38,6 @@ fn go_on(mut world: World, before: &std::collections::BTreeMap<String, Pid>) {
         assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>(), "no line is missing");
     }
     assert_eq!(world.lines("doubled"), Vec::<String>::new());
-    world.tidy();
 }
 
 /// The keeper alone, twice in a row.
@@ -77,7 +76,6 @@ pub fn keeper_and_daemon_killed_while_nothing_is_logged_are_both_replaced() {
     assert_eq!(eventually("the job is known", runs), before);
     assert_eq!(world.lines("starts/quiet").len(), 1);
     assert_eq!(world.end(), Some(0));
-    world.tidy();
 }
 
 /// With the logger: the daemon finds the pipes at their writers.

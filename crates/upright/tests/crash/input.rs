@@ -67,7 +67,6 @@ pub fn a_standard_input_stays_open_whoever_is_killed_and_gets_each_line_once() {
     });
     assert_eq!(there, wanted, "and no end");
     assert_eq!(world.end(), Some(0));
-    world.tidy();
 }
 
 pub fn a_standard_input_that_cannot_be_written_to_is_refused_with_the_reason() {

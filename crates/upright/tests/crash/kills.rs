@@ -121,7 +121,6 @@ fn kill_and_count(name: &str, victims: Victims, usual: usize) {
     check_hooks(&world, &mut table);
     println!("{:.1} s", begun.elapsed().as_secs_f64());
     table.check();
-    world.tidy();
 }
 
 /// A client that emitted an event which does not finish for now.

@@ -30,5 +30,4 @@ pub fn both_outputs_lose_and_double_nothing_when_daemon_and_logger_are_killed() 
         assert!(lines == wanted, "{file}: {} lines", lines.len());
     }
     assert_eq!(world.end(), Some(0));
-    world.tidy();
 }

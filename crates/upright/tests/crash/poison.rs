@@ -156,7 +156,6 @@ pub fn a_journal_damaged_at_its_beginning_is_said_and_everything_begins_anew() {
     assert_eq!(mains(&world), after, "what began anew survives as ever");
     assert_eq!(warned(&world, "one"), "", "and nothing had to be given up for that");
     ended(&mut world);
-    world.tidy();
 }
 
 /// A later record that cannot be read: what came before it is kept.
@@ -176,7 +175,6 @@ pub fn a_journal_damaged_later_keeps_what_came_before() {
     eventually("what nobody knows any more is ended", gone);
     start_late(&world);
     ended(&mut world);
-    world.tidy();
 }
 
 pub fn runs(pid: Pid, world: &World, name: &str) -> bool {
@@ -217,7 +215,6 @@ pub fn after_three_daemons_the_snapshot_is_believed_and_after_six_nothing() {
         }
     }
     ended(&mut world);
-    world.tidy();
 }
 
 /// A busy daemon begins a new journal by itself before the old one is long.
@@ -247,7 +244,6 @@ pub fn a_journal_stays_short() {
     });
     assert_eq!(journals.count(), 1, "the old journal is let go of");
     ended(&mut world);
-    world.tidy();
 }
 
 /// Services may use up the keeper's descriptors, but not those by which a journal is handed over: a
@@ -276,7 +272,6 @@ pub fn where_descriptors_run_out_the_journal_is_still_handed_over() {
     restart(&world);
     assert_eq!(world.status("silent").processes, silent, "and what came later");
     ended(&mut world);
-    world.tidy();
 }
 
 /// What ends a daemon that spins.

@@ -102,7 +102,6 @@ pub fn a_shared_socket_outlives_everybody_but_the_last_job() {
     eventually("it is said why", || said_without_states(&world).contains(&why).then_some(()));
     assert!(matches!(world.ask(Call::Version), Ok(Answer::Version(_))));
     assert_eq!(world.end(), Some(0));
-    world.tidy();
 }
 
 /// What was said, without the states that jobs came to.

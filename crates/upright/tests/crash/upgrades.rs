@@ -106,5 +106,4 @@ pub fn a_binary_that_cannot_go_on_is_refused_and_the_old_one_goes_on() {
     assert_eq!(mains(&world), before, "with every service");
     assert_eq!(world.end(), Some(0), "and is the process that was started");
     assert_eq!(world.lines("doubled"), Vec::<String>::new());
-    world.tidy();
 }

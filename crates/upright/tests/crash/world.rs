@@ -51,6 +51,9 @@ pub fn eventually<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
     within(PATIENCE, look).unwrap_or_else(|| panic!("did not come about: {what}"))
 }
 
+/// How many lines of what Upright said are shown where a test fails.
+const SHOWN: usize = 200;
+
 /// Looks again and again for at most that long.
 pub fn within<T>(patience: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let until = Instant::now() + patience;
@@ -230,11 +233,6 @@ impl World {
             }
         }
     }
-
-    /// Removes the directory; not called where a test fails, so that it can be looked at.
-    pub fn tidy(self) {
-        let _ = fs::remove_dir_all(&self.dir);
-    }
 }
 
 impl Drop for World {
@@ -253,8 +251,13 @@ impl Drop for World {
             }
         }
         if std::thread::panicking() {
-            println!("left to be looked at: {}", self.dir.display());
+            let said = self.said();
+            let lines: Vec<&str> = said.lines().collect();
+            let last = lines.get(lines.len().saturating_sub(SHOWN)..).unwrap_or_default();
+            println!("---- the last that Upright said\n{}\n----", last.join("\n"));
         }
+        // What is just ending may still write a last line.
+        within(Duration::from_secs(5), || fs::remove_dir_all(&self.dir).ok());
     }
 }
 

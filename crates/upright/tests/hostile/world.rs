@@ -343,9 +343,8 @@ impl Drop for World {
             }
         }
         if std::thread::panicking() {
-            println!("left to be looked at: {}", self.dir.display());
-        } else {
-            let _ = fs::remove_dir_all(&self.dir);
+            println!("---- what Upright said\n{}----", self.said());
         }
+        let _ = fs::remove_dir_all(&self.dir);
     }
 }

@@ -6,8 +6,11 @@ mod daemon;
 mod original;
 mod outputs;
 mod runs;
+#[path = "../../../sys/src/scratch.rs"]
+mod scratch;
 
 use engine::dialect::supervisord::{Facts, Key, EVENTS, OPTIONS};
+use scratch::Scratch;
 use serde_json::{json, Map, Value};
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write};
@@ -277,7 +280,7 @@ fn configurations_made_at_random_are_read_as_the_original_reads_them() {
     };
     let mut questions = child.stdin.take().expect("a pipe");
     let mut answers = BufReader::new(child.stdout.take().expect("a pipe")).lines();
-    let top = std::env::temp_dir().join(format!("upright-supervisord-{}", std::process::id()));
+    let top = Scratch::directory("supervisord");
     let (mut refused, mut differing) = (0, 0);
     for seed in 1..=CASES {
         let case = Case::new(&top, &mut Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
@@ -302,7 +305,6 @@ fn configurations_made_at_random_are_read_as_the_original_reads_them() {
     }
     drop(questions);
     let _ = child.wait();
-    let _ = std::fs::remove_dir_all(&top);
     println!("{CASES} configurations, {refused} refused");
     assert_eq!(differing, 0, "see above");
     assert!(refused > CASES / 10 && refused < CASES * 9 / 10, "{refused} refused says little");

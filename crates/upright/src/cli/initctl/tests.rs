@@ -409,7 +409,7 @@ fn where_there_is_no_daemon_the_address_is_named() {
 
 #[test]
 fn sessions_that_run_are_listed_and_stale_files_passed_over() {
-    let directory = std::env::temp_dir().join(format!("upright-sessions-{}", std::process::id()));
+    let directory = crate::scratch::Scratch::path("sessions");
     let sessions = directory.join("upstart/sessions");
     std::fs::create_dir_all(&sessions).unwrap();
     let own = std::process::id();
@@ -425,7 +425,7 @@ fn sessions_that_run_are_listed_and_stale_files_passed_over() {
     let stale = sessions.join("4194305.session");
     let (_, out, _) = run_with("initctl -v list-sessions", &variables);
     assert!(out.contains(&format!("Ignoring stale session file: {}\n", stale.display())), "{out}");
-    std::fs::remove_dir_all(&directory).unwrap();
+    std::fs::remove_dir_all(&sessions).unwrap();
     check_alone(
         "initctl list-sessions",
         &variables,

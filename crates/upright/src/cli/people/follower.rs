@@ -125,6 +125,7 @@ fn name(file: &File) -> Option<PathBuf> {
 mod tests {
     use super::super::Form;
     use super::*;
+    use crate::scratch::Scratch;
     use std::fs;
     use std::io::Write;
     use std::path::Path;
@@ -134,16 +135,9 @@ mod tests {
         file.write_all(text.as_bytes()).unwrap();
     }
 
-    /// A directory of its own for one test.
-    fn directory(name: &str) -> PathBuf {
-        let path = std::env::temp_dir().join(format!("upright-log-{}-{name}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        path
-    }
-
     #[test]
     fn a_followed_file_is_followed_through_rename_truncation_and_absence() {
-        let directory = directory("follow");
+        let directory = Scratch::directory("follow");
         let path = directory.join("web.log");
         let mut follower = Follower::begin(None, 0);
         let mut open = || match File::open(&path) {
@@ -177,6 +171,5 @@ mod tests {
         fs::remove_file(&path).unwrap();
         assert_eq!(look(&mut follower), "");
         assert!(!follower.is_in_place());
-        fs::remove_dir_all(&directory).unwrap();
     }
 }

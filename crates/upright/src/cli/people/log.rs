@@ -334,18 +334,12 @@ impl Sink<'_> {
 mod tests {
     use super::*;
     use crate::cli::{Look, World};
+    use crate::scratch::Scratch;
     use std::fs;
-
-    /// A directory of its own for one test.
-    fn directory(name: &str) -> PathBuf {
-        let path = std::env::temp_dir().join(format!("upright-log-{}-{name}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        path
-    }
 
     #[test]
     fn the_last_lines_are_found_also_in_the_file_before() {
-        let directory = directory("tail");
+        let directory = Scratch::directory("tail");
         let path = directory.join("web.log");
         let mut files = Files { source: Source::Path, path: path.clone() };
         assert!(begin(&mut files, 3).unwrap().file.is_none());
@@ -369,12 +363,11 @@ mod tests {
         let tail = begin(&mut files, 20_000).unwrap().tail;
         assert_eq!(tail.iter().filter(|byte| **byte == b'\n').count(), 20_000);
         assert!(tail.starts_with(b"line 10000\n"));
-        fs::remove_dir_all(&directory).unwrap();
     }
 
     #[test]
     fn what_an_upright_left_is_found_where_logs_usually_are() {
-        let directory = directory("left");
+        let directory = Scratch::directory("left");
         let cache = directory.join("cache");
         let log = cache.join("upright/log/web-1.log");
         fs::create_dir_all(log.parent().unwrap()).unwrap();
@@ -397,7 +390,6 @@ mod tests {
         };
         assert_eq!(left(&session, &named("web", "1")), Some(log));
         assert_eq!(left(&session, &named("web", "2")), None);
-        fs::remove_dir_all(&directory).unwrap();
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::commands::{Talks, COMMANDS};
 use super::*;
 use crate::cli::client::fake::{Act, Server};
+use crate::scratch::Scratch;
 
 use engine::control::answer::Version;
 use engine::control::call::{Back, Follow, Listed};
@@ -340,8 +341,7 @@ Where that is said:
 
 #[test]
 fn why_tells_the_whole_story() {
-    let directory = std::env::temp_dir().join(format!("upright-why-{}", std::process::id()));
-    std::fs::create_dir_all(&directory).unwrap();
+    let directory = Scratch::directory("why");
     let (file, log) = (directory.join("web.conf"), directory.join("web.log"));
     std::fs::write(&file, "description x\n\nstart on (net-up\n  and db)\nrespawn\nexec x\n")
         .unwrap();
@@ -358,13 +358,11 @@ fn why_tells_the_whole_story() {
     let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(json["output"], "one\ncannot bind\n");
     assert_eq!(json["start_on"][1]["by"], "net-up IFACE=lo");
-    std::fs::remove_dir_all(&directory).unwrap();
 }
 
 #[test]
 fn why_of_a_program_shows_the_lines_of_its_section() {
-    let directory = std::env::temp_dir().join(format!("upright-section-{}", std::process::id()));
-    std::fs::create_dir_all(&directory).unwrap();
+    let directory = Scratch::directory("section");
     let file = directory.join("web.ini");
     let text = "[program:web]\ncommand = web\nautostart = false\nnumprocs = 1\nAutoRestart: true\n\
                 [program:other]\ncommand = other\n";
@@ -380,7 +378,6 @@ fn why_of_a_program_shows_the_lines_of_its_section() {
          {shown}:3: autostart = false\n  {shown}:5: AutoRestart: true\n"
     );
     assert!(ran.out.ends_with(&expected), "{}", ran.out);
-    std::fs::remove_dir_all(&directory).unwrap();
 }
 
 #[test]
@@ -605,7 +602,8 @@ fn no_log(path: &Path) -> Act {
 
 #[test]
 fn log_reads_the_file_that_the_daemon_opens() {
-    let path = std::env::temp_dir().join(format!("upright-log-{}.log", std::process::id()));
+    let directory = Scratch::directory("log");
+    let path = directory.join("web.log");
     std::fs::write(&path, "a\nb\nc\n").unwrap();
     let ran = talk("upright log web -n 2", vec![lent(&path)]);
     assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (0, "b\nc\n", ""));
@@ -636,7 +634,6 @@ fn log_reads_the_file_that_the_daemon_opens() {
     let named = |path: &Path| Act::Answer(Ok(Answer::Path(Text::from(path.to_str().unwrap()))));
     let ran = talk("upright log web -n 1", vec![busy(), named(&path)]);
     assert_eq!((ran.code, ran.out.as_str()), (0, "c\n"), "{}", ran.err);
-    std::fs::remove_file(&path).unwrap();
     let ran = talk("upright log web", vec![busy(), named(Path::new("/usr"))]);
     let expected = "web: cannot read /usr: Is a directory\n";
     assert_eq!((ran.code, ran.err.as_str()), (1, expected));
@@ -701,7 +698,7 @@ fn the_command_line_is_one_that_clap_takes() {
 
 #[test]
 fn check_tells_programs_from_jobs_and_follows_what_they_include() {
-    let directory = std::env::temp_dir().join(format!("upright-programs-{}", std::process::id()));
+    let directory = Scratch::path("programs");
     std::fs::create_dir_all(directory.join("more")).unwrap();
     let write = |name: &str, text: &str| std::fs::write(directory.join(name), text).unwrap();
     write("s.conf", "; all of it\n\n[supervisord]\nnodaemon=maybe\n[include]\nfiles=more/*.ini\n");
@@ -716,12 +713,11 @@ fn check_tells_programs_from_jobs_and_follows_what_they_include() {
     assert_eq!((code, out, err.as_str()), (1, expected, ""));
     let (code, out, _) = run_with(&format!("upright check {at}/more"), &[], Look::Plain);
     assert_eq!(code, 0, "alone it lacks [supervisord], and needs none: {out}");
-    std::fs::remove_dir_all(&directory).unwrap();
 }
 
 #[test]
 fn check_says_what_is_wrong_with_files_and_directories_of_them() {
-    let directory = std::env::temp_dir().join(format!("upright-check-{}", std::process::id()));
+    let directory = Scratch::path("check");
     std::fs::create_dir_all(directory.join("sub")).unwrap();
     let write = |name: &str, text: &str| std::fs::write(directory.join(name), text).unwrap();
     write("good.conf", "exec sleep 1\n");
@@ -747,7 +743,6 @@ fn check_says_what_is_wrong_with_files_and_directories_of_them() {
          {at}/no: cannot be read: No such file or directory\n"
     );
     assert_eq!((code, err), (1, expected));
-    std::fs::remove_dir_all(&directory).unwrap();
 }
 
 /// Every line of up to four of these words: what is read without the parser is what it would read.

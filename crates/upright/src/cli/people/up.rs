@@ -128,10 +128,11 @@ fn find_core(own: &Path) -> Result<PathBuf, Vec<PathBuf>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Scratch;
 
     #[test]
     fn the_core_is_looked_for_beside_this_program_and_in_the_packages_place() {
-        let root = std::env::temp_dir().join(format!("upright-up-{}", std::process::id()));
+        let root = Scratch::path("up");
         let (bin, lib) = (root.join("bin"), root.join("lib/upright"));
         std::fs::create_dir_all(&bin).unwrap();
         std::fs::create_dir_all(&lib).unwrap();
@@ -141,7 +142,6 @@ mod tests {
         assert_eq!(find_core(&own), Ok(bin.join("../lib/upright").join(CORE)));
         std::fs::write(bin.join(CORE), "").unwrap();
         assert_eq!(find_core(&own), Ok(bin.join(CORE)));
-        std::fs::remove_dir_all(&root).unwrap();
     }
 
     #[test]

@@ -199,15 +199,8 @@ fn why(path: &Path, error: &io::Error) -> String {
 mod tests {
     use super::super::proposed::Replacement;
     use super::*;
+    use crate::scratch::Scratch;
     use std::collections::BTreeMap;
-
-    fn directory(name: &str) -> PathBuf {
-        let path =
-            std::env::temp_dir().join(format!("upright-writing-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).unwrap();
-        path
-    }
 
     fn contents(directory: &Path) -> BTreeMap<String, String> {
         let entries = fs::read_dir(directory).unwrap().map(Result::unwrap);
@@ -225,7 +218,7 @@ mod tests {
 
     #[test]
     fn what_is_written_can_be_taken_back_to_the_same_files_and_leaves_nothing() {
-        let there = directory("back");
+        let there = Scratch::directory("writing-back");
         let (a, b, c) = (there.join("a.conf"), there.join("b.conf"), there.join("net/c.conf"));
         fs::write(&a, "a").unwrap();
         fs::write(&b, "b").unwrap();
@@ -236,18 +229,17 @@ mod tests {
         assert_eq!((fs::read_to_string(&a).unwrap(), b.exists()), ("x".into(), false));
         assert_eq!(fs::metadata(&a).unwrap().mode() & 0o777, 0o640);
         assert_eq!(fs::read_to_string(&c).unwrap(), "y");
-        assert_eq!(leftovers([there.as_path()].into_iter()).len(), 2);
+        assert_eq!(leftovers([&*there].into_iter()).len(), 2);
         written.undo().unwrap();
         assert_eq!((contents(&there), fs::metadata(&a).unwrap().ino()), (before, inode));
         assert!(!there.join("net").exists());
         write(&files).unwrap().settle();
         assert_eq!(contents(&there), BTreeMap::from([("a.conf".into(), "x".into())]));
-        fs::remove_dir_all(&there).unwrap();
     }
 
     #[test]
     fn where_one_cannot_be_written_none_is() {
-        let there = directory("none");
+        let there = Scratch::directory("writing-none");
         let (a, b) = (there.join("a.conf"), there.join("b.conf/x.conf"));
         fs::write(&a, "a").unwrap();
         fs::write(there.join("b.conf"), "b").unwrap();
@@ -255,6 +247,5 @@ mod tests {
         let refused = write(&to(&[(&a, Some("x")), (&b, Some("y"))], &a)).unwrap_err();
         assert!(refused.contains("x.conf"), "{refused}");
         assert_eq!(contents(&there), before);
-        fs::remove_dir_all(&there).unwrap();
     }
 }
