@@ -177,7 +177,12 @@ async fn group_of(gateway: &Rc<Gateway>, name: &str) -> Result<Option<Vec<Proces
 async fn on_one(gateway: &Rc<Gateway>, name: &str, act: Act) -> Told {
     let process = processes::one(&gateway.control, name).await?;
     if !act.concerns(&process) {
-        return Err(act.needless().about(name));
+        let no_process = match act {
+            // What cannot be executed is looked at first. Source: Supervisor 4.3.0, startProcess.
+            Act::Start(_) => process.waits_without_process(),
+            Act::Stop(_) | Act::Signal(_) => None,
+        };
+        return Err(no_process.unwrap_or_else(|| act.needless().about(name)));
     }
     perform(gateway, &process, act, name).await.map(|()| Value::Bool(true))
 }
@@ -255,6 +260,11 @@ async fn perform(
         Act::Signal(Sign::Real(signal)) => Request::Signal(target, signal),
     };
     match gateway.control.ask(Call::Ask(request, None)).await {
+        // Whether there is a process is known by then.
+        Ok(_) if matches!(act, Act::Start(Wait::Accepted)) && process.is_program() => {
+            let now = processes::one(&gateway.control, &process.shown()).await;
+            now.ok().and_then(|now| now.waits_without_process()).map_or(Ok(()), Err)
+        }
         Ok(_) => Ok(()),
         Err(fault) => {
             let told = failed(&fault, act, name);

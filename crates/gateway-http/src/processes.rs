@@ -226,6 +226,22 @@ impl Process {
         }
     }
 
+    /// Returns the fault of a program that is at rest, or waits for the next try, as there could be no
+    /// process.
+    pub fn waits_without_process(&self) -> Option<xmlrpc::Fault> {
+        match self.state() {
+            State::Backoff | State::Fatal if self.is_program() => self.not_spawned(),
+            State::Backoff
+            | State::Fatal
+            | State::Stopped
+            | State::Starting
+            | State::Running
+            | State::Stopping
+            | State::Exited
+            | State::Unknown => None,
+        }
+    }
+
     /// Returns the state that Supervisor has for it.
     pub fn state(&self) -> State {
         if let Some(program) = &self.program {

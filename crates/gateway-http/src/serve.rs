@@ -191,14 +191,15 @@ async fn whole(mut body: Incoming) -> Option<Vec<u8>> {
     Some(all)
 }
 
-/// A log as it grows: `/NAME` or `/NAME/CHANNEL`.
+/// A log as it grows: what stands before the first slash does not count, then `NAME` or `NAME/CHANNEL`.
+/// Source: Supervisor 4.3.0, logtail_handler.
 async fn tail(
     gateway: &Rc<Gateway>,
     path: &str,
     from: Option<u64>,
 ) -> Result<Response<Page>, StatusCode> {
-    let path = unescaped(path).ok_or(StatusCode::BAD_REQUEST)?;
-    let path = path.trim_start_matches('/');
+    let path = unescaped(path.split(';').next().unwrap_or_default());
+    let (_, path) = path.split_once('/').ok_or(StatusCode::NOT_FOUND)?;
     let (name, channel) = match path.rsplit_once('/') {
         Some((name, "stdout")) => (name, Channel::Stdout),
         Some((name, "stderr")) => (name, Channel::Stderr),
@@ -233,18 +234,19 @@ async fn followed(
     Ok(response)
 }
 
-/// Returns a path without its `%XX`; nothing where it is no text then.
-fn unescaped(path: &str) -> Option<String> {
+/// Returns a path without its `%XX`; one that is none stays. Source: Python 3.11, urllib.parse.unquote.
+fn unescaped(path: &str) -> String {
+    let digit = |text: &str| u8::from_str_radix(text, 16).ok();
     let mut bytes = Vec::new();
     let mut rest = path;
     while let Some((before, after)) = rest.split_once('%') {
         bytes.extend_from_slice(before.as_bytes());
-        let digits = after.get(..2)?;
-        bytes.push(u8::from_str_radix(digits, 16).ok()?);
-        rest = after.get(2..)?;
+        let byte = after.get(..2).filter(|two| !two.starts_with('+')).and_then(digit);
+        bytes.push(byte.unwrap_or(b'%'));
+        rest = if byte.is_some() { after.get(2..).unwrap_or_default() } else { after };
     }
     bytes.extend_from_slice(rest.as_bytes());
-    String::from_utf8(bytes).ok()
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// A small page that says what is wrong.
@@ -305,11 +307,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn escaped_paths_are_read_and_broken_ones_are_none() {
-        assert_eq!(unescaped("/a%20b%2Fc").as_deref(), Some("/a b/c"));
-        assert_eq!(unescaped("/%c3%a4").as_deref(), Some("/ä"));
-        for broken in ["%", "%1", "%zz", "%ff", "%ä"] {
-            assert_eq!(unescaped(broken), None, "{broken}");
+    fn escaped_paths_are_read_and_what_is_no_escape_stays() {
+        for (path, read) in [
+            ("/a%20b%2Fc", "/a b/c"),
+            ("/%c3%a4", "/\u{e4}"),
+            ("%", "%"),
+            ("%1", "%1"),
+            ("%zz%41", "%zzA"),
+            ("%+1", "%+1"),
+            ("%ff", "\u{fffd}"),
+            ("%\u{e4}", "%\u{e4}"),
+        ] {
+            assert_eq!(unescaped(path), read, "{path}");
         }
     }
 }

@@ -18,7 +18,7 @@ fn each_mistake_has_its_status_and_the_connection_stays() {
         ("POST", "/RPC2", "<methodCall/>", 400),
         ("POST", "/logtail/web", "", 400),
         ("GET", "/logtail/nosuch", "", 404),
-        ("GET", "/logtail/%zz", "", 400),
+        ("GET", "/logtail/%zz", "", 404),
         ("GET", "/mainlogtail", "", 404),
         ("GET", "/nosuch", "", 404),
         ("POST", "/nosuch", "", 400),

@@ -195,6 +195,57 @@ fn every_program_is_told_with_what_its_section_says() {
 }
 
 #[test]
+fn a_program_that_cannot_be_executed_is_refused_at_once_whether_or_not_it_is_waited_for() {
+    // It stays between two tries for as long as the test takes.
+    let row = "autostart = false\nbackoff_delay = 3600\nbackoff_cap = 3600\n";
+    let programs = [
+        ("none", "/no/such/program"),
+        ("place", "/etc"),
+        ("empty", ""),
+        ("quote", "/bin/echo 'oops"),
+    ];
+    let section = |(name, command)| format!("[program:{name}]\ncommand = {command}\n{row}");
+    let programs: String = programs.map(section).concat();
+    let Some(world) = World::supervisord(&programs) else { return };
+    let mut client = world.client();
+    for (name, why) in [
+        ("none", "NO_FILE: can't find command '/no/such/program'"),
+        ("place", "NOT_EXECUTABLE: command at '/etc' is a directory"),
+        ("empty", "NOT_EXECUTABLE: command is empty"),
+        ("quote", "NOT_EXECUTABLE: can't parse command \"/bin/echo 'oops\": No closing quotation"),
+    ] {
+        for wait in [false, true, false] {
+            let told = client.refused("startProcess", &[name.into(), Value::Bool(wait)]);
+            assert_eq!(told, why, "{name} {wait}");
+        }
+        assert_eq!(client.state(name), "BACKOFF");
+        client.of("stopProcess", name);
+        let given = [name.into(), Value::Bool(false)];
+        let told = client.call("supervisor.startProcessGroup", &given).unwrap();
+        assert_eq!(text(&told.list().unwrap()[0], "description"), why);
+    }
+}
+
+#[test]
+fn a_log_is_followed_by_the_paths_that_the_original_knows() {
+    let program = "[program:ok]\ncommand = cat\nstartsecs = 0\n";
+    let Some(world) = World::supervisord(program) else { return };
+    let mut client = world.client();
+    until("it runs", || client.state("ok") == "RUNNING");
+    for path in ["/ok", "/ok/stdout", "/ok/stderr", "/ok:ok", "/%6fk", "%2fok", "x/ok", "/ok;p?q"] {
+        let mut follower = world.client();
+        follower.send(&format!("GET /logtail{path} HTTP/1.1\r\nHost: x\r\n\r\n"));
+        let head = follower.read_until(b"\r\n\r\n");
+        assert!(head.starts_with(b"HTTP/1.1 200 OK\r\n"), "{path}");
+    }
+    for path in ["", "ok", "/", "//ok", "/ok/", "/ok/stdout/", "/ok/name", "/ok:*", "/%zz", "/%ff"]
+    {
+        let told = world.client().ask("GET", &format!("/logtail{path}"), "");
+        assert_eq!(told.0, 404, "{path}");
+    }
+}
+
+#[test]
 fn a_program_that_is_being_stopped_is_not_started_meanwhile() {
     let program =
         "[program:slow]\ncommand = sh -c 'trap \"while [ -e hold ]; do sleep 0.01; done; exit 0\" \
