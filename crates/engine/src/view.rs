@@ -299,6 +299,11 @@ pub struct ProgramView {
     pub spawn_error: String,
     /// How many starts in a row have failed.
     pub failures: u32,
+    /// The file of its output; none: there is none, an instance has one of its own, or who asks may not
+    /// know.
+    pub stdout_log: Option<Text>,
+    /// The file of its standard error, where that has one of its own.
+    pub stderr_log: Option<Text>,
 }
 
 impl ProgramView {

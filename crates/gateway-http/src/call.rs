@@ -159,8 +159,15 @@ async fn act(gateway: &Rc<Gateway>, what: Act, given: &[Value]) -> Told {
 async fn about_processes(control: &Control, what: methods::Process, given: &[Value]) -> Told {
     match what {
         methods::Process::Info => {
-            let (process, paths) = logs::one(control, text(given, 0)?).await?;
-            Ok(process.report(now(), &paths))
+            let name = text(given, 0)?;
+            match processes::report_of_program(control, name, now()).await? {
+                Some(report) => Ok(report),
+                None => {
+                    let process = processes::one(control, name).await?;
+                    let mut reports = reports(control, vec![process]).await?;
+                    reports.pop().ok_or_else(|| Code::BadName.about(name))
+                }
+            }
         }
         methods::Process::AllInfo => {
             let all = processes::all(control).await?;

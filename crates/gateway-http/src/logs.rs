@@ -5,10 +5,10 @@ use crate::processes::{self, Process};
 use engine::control::answer::Answer;
 use engine::control::call::{Call, Log};
 use engine::control::fault::Fault as Refusal;
-use engine::machine::request::{Target, Which};
+use engine::machine::request::Target;
 use engine::process::Stream;
 use engine::text::Text;
-use engine::view::LogState;
+use engine::view::{LogState, ProgramView};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use xmlrpc::{Code, Fault, Value};
@@ -43,28 +43,23 @@ pub struct Paths {
     pub stderr: Option<String>,
 }
 
-/// Returns where the output of each is.
+impl Paths {
+    /// Returns those that were told along with a job.
+    pub fn of(program: &ProgramView) -> Paths {
+        let shown = |path: &Option<Text>| path.as_ref().map(|path| path.lossy().into_owned());
+        Paths { stdout: shown(&program.stdout_log), stderr: shown(&program.stderr_log) }
+    }
+}
+
+/// Returns where the output of each is; only an instance is asked for by itself.
 pub async fn paths(control: &Control, all: &[Process]) -> Result<Vec<Paths>, Fault> {
-    let calls: Vec<Call> = all.iter().flat_map(|process| asked(&process.target())).collect();
+    let apart = all.iter().filter(|process| process.logs().is_none());
+    let calls: Vec<Call> = apart.flat_map(|process| asked(&process.target())).collect();
     let answers = control.ask_all(&calls).await;
     let answers = answers.map_err(|fault| processes::refusal(&fault, "log"))?;
     let mut answers = answers.into_iter();
-    Ok(all.iter().map(|_| told(&mut answers)).collect())
-}
-
-/// Returns the process of that name and where its output is.
-pub async fn one(control: &Control, name: &str) -> Result<(Process, Paths), Fault> {
-    let of =
-        |job: &str| asked(&Target { job: Text::from(job), which: Which::Env(Vec::new()) }).to_vec();
-    let (process, answers) = processes::one_with(control, name, of).await?;
-    let paths = match process.target().which {
-        Which::Env(_) => told(&mut answers.into_iter()),
-        // An instance has a log of its own.
-        Which::Named(_) => {
-            paths(control, std::slice::from_ref(&process)).await?.pop().unwrap_or_default()
-        }
-    };
-    Ok((process, paths))
+    let known = |process: &Process| process.logs().cloned();
+    Ok(all.iter().map(|one| known(one).unwrap_or_else(|| told(&mut answers))).collect())
 }
 
 fn asked(target: &Target) -> [Call; 2] {
@@ -73,7 +68,7 @@ fn asked(target: &Target) -> [Call; 2] {
 
 fn told(answers: &mut impl Iterator<Item = Result<Answer, Refusal>>) -> Paths {
     let mut path = || match answers.next() {
-        Some(Ok(Answer::Path(path))) => Some(String::from_utf8_lossy(path.bytes()).into_owned()),
+        Some(Ok(Answer::Path(path))) => Some(path.lossy().into_owned()),
         Some(Ok(_) | Err(_)) | None => None,
     };
     Paths { stdout: path(), stderr: path() }

@@ -35,6 +35,7 @@ pub struct Process {
     pub name: String,
     view: InstanceView,
     program: Option<ProgramView>,
+    logs: Option<Paths>,
 }
 
 /// What a client's name for something means.
@@ -56,7 +57,7 @@ pub fn named(name: &str) -> Named<'_> {
 
 /// Returns all processes, by group and name.
 pub async fn all(control: &Control) -> Result<Vec<Process>, xmlrpc::Fault> {
-    list(control, None, Vec::new()).await.map(|(all, _)| all)
+    list(control, None).await
 }
 
 /// Returns those of a group, by priority and name; `BAD_NAME` where it is not there. One of a job
@@ -68,7 +69,7 @@ pub async fn group(control: &Control, name: &str) -> Result<Vec<Process>, xmlrpc
     let mut all = all(control).await?;
     all.retain(|process| process.group == name);
     if all.is_empty() {
-        return list(control, Some(name), Vec::new()).await.map(|(all, _)| all);
+        return list(control, Some(name)).await;
     }
     all.sort_by_key(Process::priority);
     Ok(all)
@@ -76,53 +77,71 @@ pub async fn group(control: &Control, name: &str) -> Result<Vec<Process>, xmlrpc
 
 /// Returns the one of that name; `BAD_NAME` where it is not there, or a group is named.
 pub async fn one(control: &Control, name: &str) -> Result<Process, xmlrpc::Fault> {
-    one_with(control, name, |_| Vec::new()).await.map(|(process, _)| process)
-}
-
-/// Returns the one of that name, and what else was answered about its job: all is asked at once, as each
-/// question by itself would wake the daemon.
-pub async fn one_with(
-    control: &Control,
-    name: &str,
-    more: impl Fn(&str) -> Vec<Call>,
-) -> Result<(Process, Answered), xmlrpc::Fault> {
-    let unknown = || Code::BadName.about(name);
-    let Named::One(of, process) = named(name) else { return Err(unknown()) };
-    if of.is_empty() || of.starts_with(OWN) {
-        return Err(unknown());
-    }
-    // A program is a job of the whole name; an instance has that of its job.
-    let whole = (of != process).then_some(name);
-    for job in whole.into_iter().chain([of]) {
-        let (all, more) = match list(control, Some(job), more(job)).await {
-            Ok(listed) => listed,
+    let (group, process) = of_one(name)?;
+    for job in jobs_of(name, group, process) {
+        let all = match list(control, Some(job)).await {
+            Ok(all) => all,
             Err(fault) if fault.code() == Some(Code::BadName) => continue,
             Err(fault) => return Err(fault),
         };
-        let is_it = |one: &Process| one.group == of && one.name == process;
+        let is_it = |one: &Process| one.group == group && one.name == process;
         if let Some(found) = all.into_iter().find(is_it) {
-            return Ok((found, more));
+            return Ok(found);
         }
     }
-    Err(unknown())
+    Err(Code::BadName.about(name))
 }
 
-/// What calls were answered with, in their order.
-pub type Answered = Vec<Result<Answer, Fault>>;
-
-async fn list(
+/// Returns what `getProcessInfo` answers of the program of that name; nothing where no program is
+/// called so. It is one question, as each by itself would wake the daemon.
+pub async fn report_of_program(
     control: &Control,
-    job: Option<&str>,
-    more: Vec<Call>,
-) -> Result<(Vec<Process>, Answered), xmlrpc::Fault> {
-    let mut calls =
-        vec![Call::List(job.map(Text::from), Listed::Own), Call::Programs(job.map(Text::from))];
-    calls.extend(more);
+    name: &str,
+    second: i64,
+) -> Result<Option<Value>, xmlrpc::Fault> {
+    let (group, process) = of_one(name)?;
+    for job in jobs_of(name, group, process) {
+        let programs = match control.ask(Call::Programs(Some(Text::from(job)))).await {
+            Ok(Answer::Programs(programs)) => programs,
+            Ok(_) => continue,
+            Err(fault) => match refusal(&fault, name) {
+                fault if fault.code() == Some(Code::BadName) => continue,
+                fault => return Err(fault),
+            },
+        };
+        let is_it = |one: &&ProgramView| {
+            let (of, called) = (one.group.bytes(), one.process.bytes());
+            one.priorities.is_some() && of == group.as_bytes() && called == process.as_bytes()
+        };
+        if let Some(program) = programs.iter().find(is_it) {
+            return Ok(Some(Told::of(program, second).value(&Paths::of(program), second)));
+        }
+    }
+    Ok(None)
+}
+
+/// Divides the name of one; `BAD_NAME` where none can be called so.
+fn of_one(name: &str) -> Result<(&str, &str), xmlrpc::Fault> {
+    match named(name) {
+        Named::One(group, process) if !group.is_empty() && !group.starts_with(OWN) => {
+            Ok((group, process))
+        }
+        Named::One(..) | Named::Group(_) => Err(Code::BadName.about(name)),
+    }
+}
+
+/// Returns the jobs that a process of that name may be of: a program is a job of the whole name, an
+/// instance has that of its job.
+fn jobs_of<'a>(name: &'a str, group: &'a str, process: &str) -> impl Iterator<Item = &'a str> {
+    let whole = (group != process).then_some(name);
+    whole.into_iter().chain([group])
+}
+
+async fn list(control: &Control, job: Option<&str>) -> Result<Vec<Process>, xmlrpc::Fault> {
+    let calls = [Call::List(job.map(Text::from), Listed::Own), Call::Programs(job.map(Text::from))];
     let refused = |fault: Fault| refusal(&fault, job.unwrap_or_default());
     let (mut views, mut programs) = (Vec::new(), BTreeMap::new());
-    let mut answers = control.ask_all(&calls).await.map_err(refused)?;
-    let more = answers.split_off(answers.len().min(2));
-    for answer in answers {
+    for answer in control.ask_all(&calls).await.map_err(refused)? {
         match answer.map_err(refused)? {
             Answer::Instances(more) => views.extend(more),
             Answer::Programs(more) => {
@@ -138,7 +157,7 @@ async fn list(
     let mut processes: Vec<Process> = views.into_iter().map(process).collect();
     processes.retain(|process| !process.group.starts_with(OWN));
     processes.sort_by(|a, b| (&a.group, &a.name).cmp(&(&b.group, &b.name)));
-    Ok((processes, more))
+    Ok(processes)
 }
 
 /// Returns what the answer of control is in Supervisor's words, where it has none of its own.
@@ -169,6 +188,9 @@ pub fn refusal(fault: &Fault, name: &str) -> xmlrpc::Fault {
 impl Process {
     /// Makes one of what control says of an instance and of its job.
     pub fn new(view: InstanceView, program: Option<ProgramView>) -> Process {
+        // An instance has a log of its own.
+        let alone = program.as_ref().filter(|_| view.instance.text().is_empty());
+        let logs = alone.map(Paths::of);
         // What is no program has states of more words than a program's.
         let program = program.filter(|program| program.priorities.is_some());
         let text = |text: &Text| text.lossy().into_owned();
@@ -178,7 +200,7 @@ impl Process {
             None if instance.is_empty() => (job.clone(), job),
             None => (job, instance),
         };
-        Process { group, name, view, program }
+        Process { group, name, view, program, logs }
     }
 
     /// Reports whether it is a program of Supervisor's configuration.
@@ -200,6 +222,11 @@ impl Process {
             Which::Named(InstanceName::clone(&self.view.instance))
         };
         Target { job: self.view.job.text().clone(), which }
+    }
+
+    /// Returns where its output is, where that was told along with it.
+    pub fn logs(&self) -> Option<&Paths> {
+        self.logs.as_ref()
     }
 
     /// Returns what clients call it.
@@ -245,8 +272,7 @@ impl Process {
     /// Returns the state that Supervisor has for it.
     pub fn state(&self) -> State {
         if let Some(program) = &self.program {
-            let number = i64::from(program.state.code());
-            return State::from_number(number).unwrap_or(State::Unknown);
+            return state_of(program);
         }
         let held_back = self.view.waits_for.starts_with("its back-off");
         match (self.view.goal, self.view.state) {
@@ -329,67 +355,30 @@ impl Process {
 
     /// Returns what `getProcessInfo` answers, at this moment.
     pub fn report(&self, second: i64, logs: &Paths) -> Value {
-        let state = self.state();
-        let Past { start, stop, status } = self.past(second);
-        let ran = if self.is_program() { start != 0 } else { stop != 0 };
-        let error = self.error();
-        let description = match state {
-            State::Running => {
-                format!("pid {}, uptime {}", self.pid(), uptime((second - start).max(0)))
-            }
-            State::Fatal | State::Backoff if error.is_empty() => {
-                format!("unknown error (try \"tail {}\")", self.name)
-            }
-            State::Fatal | State::Backoff => error.clone(),
-            State::Stopped | State::Exited if !ran => "Not started".to_owned(),
-            State::Stopped | State::Exited => date(stop),
-            State::Starting | State::Stopping | State::Unknown => String::new(),
+        let told = match &self.program {
+            Some(program) => Told::of(program, second),
+            None => self.told(second),
         };
-        let member = |name: &str, value: Value| (name.to_owned(), value);
-        Value::Record(vec![
-            member("name", self.name.as_str().into()),
-            member("group", self.group.as_str().into()),
-            member("start", start.into()),
-            member("stop", stop.into()),
-            member("now", second.into()),
-            member("state", state.number().into()),
-            member("statename", state.name().into()),
-            member("spawnerr", error.into()),
-            member("exitstatus", status.into()),
-            member("logfile", path(&logs.stdout)),
-            member("stdout_logfile", path(&logs.stdout)),
-            member("stderr_logfile", path(&logs.stderr)),
-            member("pid", self.pid().into()),
-            member("description", description.into()),
-        ])
+        told.value(logs, second)
     }
 
-    /// Returns when it began and ended, in seconds of the clock, 0 for never, and how.
-    fn past(&self, second: i64) -> Past {
-        let since = |span: Span| second - i64::try_from(span.as_secs()).unwrap_or(0);
-        let number = |exit: &Exit| match exit {
-            Exit::Status(status) => i64::from(*status),
-            Exit::Signal { .. } | Exit::OutOfMemory => -1,
-            Exit::Unknown => 0,
-        };
-        if let Some(program) = &self.program {
-            return Past {
-                start: program.started.map_or(0, since),
-                stop: program.stopped.map_or(0, since),
-                // A start that failed has no status. Source: Supervisor 4.3.0, finish().
-                status: match (self.state(), &program.exit) {
-                    (State::Backoff | State::Fatal, _) | (_, None) => 0,
-                    (_, Some(exit)) => number(exit),
-                },
-            };
-        }
-        let alive = matches!(self.state(), State::Running | State::Stopping | State::Starting);
+    /// Returns what is told of what is no program.
+    fn told(&self, second: i64) -> Told {
+        let state = self.state();
+        let alive = matches!(state, State::Running | State::Stopping | State::Starting);
         let last = self.view.last_exit.as_ref();
-        Past {
-            start: if alive { since(self.view.since) } else { 0 },
-            stop: last.map_or(0, |(_, ago)| since(*ago)),
+        let stop = last.map_or(0, |(_, ago)| since(second, *ago));
+        Told {
+            group: self.group.clone(),
+            name: self.name.clone(),
+            state,
+            pid: self.pid(),
+            error: self.error(),
+            start: if alive { since(second, self.view.since) } else { 0 },
+            stop,
+            has_run: stop != 0,
             status: match last {
-                Some((LastExit::Ended { exit, .. }, _)) if !alive => number(exit),
+                Some((LastExit::Ended { exit, .. }, _)) if !alive => status_of(exit),
                 Some(_) | None => 0,
             },
         }
@@ -421,11 +410,87 @@ pub fn code_of_no_process(step: Step, errno: i32) -> Code {
     }
 }
 
-/// When a process began and ended last, and its status.
-struct Past {
+/// What `getProcessInfo` tells; moments in seconds of the clock, 0 for never.
+struct Told {
+    group: String,
+    name: String,
+    state: State,
+    pid: i64,
+    error: String,
     start: i64,
     stop: i64,
+    has_run: bool,
     status: i64,
+}
+
+impl Told {
+    fn of(program: &ProgramView, second: i64) -> Told {
+        let state = state_of(program);
+        let start = program.started.map_or(0, |span| since(second, span));
+        Told {
+            group: program.group.lossy().into_owned(),
+            name: program.process.lossy().into_owned(),
+            state,
+            pid: program.pid.map_or(0, i64::from),
+            error: program.spawn_error.clone(),
+            start,
+            stop: program.stopped.map_or(0, |span| since(second, span)),
+            has_run: start != 0,
+            // A start that failed has no status. Source: Supervisor 4.3.0, finish().
+            status: match (state, &program.exit) {
+                (State::Backoff | State::Fatal, _) | (_, None) => 0,
+                (_, Some(exit)) => status_of(exit),
+            },
+        }
+    }
+
+    fn value(self, logs: &Paths, second: i64) -> Value {
+        let description = match self.state {
+            State::Running => {
+                format!("pid {}, uptime {}", self.pid, uptime((second - self.start).max(0)))
+            }
+            State::Fatal | State::Backoff if self.error.is_empty() => {
+                format!("unknown error (try \"tail {}\")", self.name)
+            }
+            State::Fatal | State::Backoff => self.error.clone(),
+            State::Stopped | State::Exited if !self.has_run => "Not started".to_owned(),
+            State::Stopped | State::Exited => date(self.stop),
+            State::Starting | State::Stopping | State::Unknown => String::new(),
+        };
+        let member = |name: &str, value: Value| (name.to_owned(), value);
+        Value::Record(vec![
+            member("name", self.name.into()),
+            member("group", self.group.into()),
+            member("start", self.start.into()),
+            member("stop", self.stop.into()),
+            member("now", second.into()),
+            member("state", self.state.number().into()),
+            member("statename", self.state.name().into()),
+            member("spawnerr", self.error.into()),
+            member("exitstatus", self.status.into()),
+            member("logfile", path(&logs.stdout)),
+            member("stdout_logfile", path(&logs.stdout)),
+            member("stderr_logfile", path(&logs.stderr)),
+            member("pid", self.pid.into()),
+            member("description", description.into()),
+        ])
+    }
+}
+
+fn since(second: i64, span: Span) -> i64 {
+    second - i64::try_from(span.as_secs()).unwrap_or(0)
+}
+
+fn status_of(exit: &Exit) -> i64 {
+    match exit {
+        Exit::Status(status) => i64::from(*status),
+        Exit::Signal { .. } | Exit::OutOfMemory => -1,
+        Exit::Unknown => 0,
+    }
+}
+
+fn state_of(program: &ProgramView) -> State {
+    State::from_number(i64::from(program.state.code())).unwrap_or(State::Unknown)
 }
 
 /// What is in no file has none.

@@ -153,6 +153,11 @@ impl Asked<'_> {
         Asked { row, job: None, env: &[], params: None, origin: None }
     }
 
+    /// Asks for what is told of a job beside what was asked.
+    pub fn about<'a>(row: &'static Row, job: &'a Text) -> Asked<'a> {
+        Asked { job: Some(job), ..Asked::again(row) }
+    }
+
     /// Returns the role that is needed for it: none, where everybody may. `spec` is the named job's.
     fn needed(&self, spec: Option<&JobSpec>) -> Option<Role> {
         let role = self.row.role?;

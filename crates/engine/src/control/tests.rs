@@ -434,6 +434,8 @@ fn programs() -> Vec<ProgramView> {
         exit: (state == ProgramState::Exited).then_some(Exit::Signal { signal: 9, core: true }),
         spawn_error: String::from(if state == ProgramState::Fatal { "can't" } else { "" }),
         failures: 3,
+        stdout_log: Some(Text::from("/var/log/web.log")),
+        stderr_log: (state == ProgramState::Exited).then(|| Text::from(&b"/var/log/\xff"[..])),
     };
     states.map(program).collect()
 }

@@ -587,6 +587,10 @@ pub(super) struct WireProgram {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     spawn_error: String,
     failures: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stdout_log: Option<Text>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stderr_log: Option<Text>,
 }
 
 impl From<ProgramView> for WireProgram {
@@ -608,6 +612,8 @@ impl From<ProgramView> for WireProgram {
             ending: exit.map(|exit| WireEnding::ended(Role::Main, exit)),
             spawn_error: view.spawn_error,
             failures: view.failures,
+            stdout_log: view.stdout_log,
+            stderr_log: view.stderr_log,
         }
     }
 }
@@ -626,6 +632,8 @@ impl From<WireProgram> for ProgramView {
             exit: wire.ending.map(|ending| ending.exit()),
             spawn_error: wire.spawn_error,
             failures: wire.failures,
+            stdout_log: wire.stdout_log,
+            stderr_log: wire.stderr_log,
         }
     }
 }

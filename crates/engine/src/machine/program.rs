@@ -60,6 +60,9 @@ impl Engine {
             },
             spawn_error: error(state, last.map(|(_, end)| end), spec),
             failures,
+            // Where the usual place is, the daemon knows.
+            stdout_log: None,
+            stderr_log: None,
         })
     }
 }

@@ -240,12 +240,16 @@ impl Metrics {
             Answer::Version(version) => version,
             _ => return Err(Fault::Unavailable("Upright does not say its version".to_owned())),
         };
+        let told = |one: &Instance| one.program.as_ref().map(|told| told.stdout_log.clone());
+        let apart = instances.iter().filter(|one| told(one).is_none());
         let calls: Vec<Call> =
-            instances.iter().map(|one| Call::LogPath(one.target(), Stream::Stdout)).collect();
-        let paths = control.ask_all(&calls).await?.into_iter().map(|answer| match answer {
-            Ok(Answer::Path(path)) => Some(path),
-            Ok(_) | Err(_) => None,
-        });
+            apart.map(|one| Call::LogPath(one.target(), Stream::Stdout)).collect();
+        let mut answers = control.ask_all(&calls).await?.into_iter();
+        let mut asked = || match answers.next() {
+            Some(Ok(Answer::Path(path))) => Some(path),
+            Some(Ok(_) | Err(_)) | None => None,
+        };
+        let paths = instances.iter().map(|one| told(one).unwrap_or_else(&mut asked));
         let paths: Vec<Option<Bytes>> = paths.collect();
         let pids: Vec<Vec<Pid>> = instances.iter().map(|one| pids(&one.view)).collect();
         let gateways: Vec<Pid> = own.iter().filter_map(Instance::main).collect();

@@ -60,6 +60,14 @@ fn a_token_gives_its_role_over_its_jobs_until_it_is_revoked_and_nothing_knows_it
         let (got, text) = ask(&world, &authorization, "GET", path, "");
         assert_eq!(got, status, "{path}: {text}");
     }
+    // Where a log is belongs to the jobs that may be looked at.
+    for (token, job, told) in
+        [(&operator, "web", true), (&operator, "db", false), (&looker, "db", true)]
+    {
+        let path = format!("/api/Programs?job={job}");
+        let (status, text) = ask(&world, &bearer(token), "GET", &path, "");
+        assert_eq!((status, text.contains("\"stdout_log\"")), (200, told), "{text}");
+    }
     let post = |token: &str, method: &str, body: &str| {
         ask(&world, &bearer(token), "POST", &format!("/api/{method}"), body)
     };

@@ -25,7 +25,7 @@ use engine::view::{Asker, InstanceView, SettingsView};
 use shown::words::system as words;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use sys::epoll::{Interest, Ready};
 use sys::{seqpacket, Errno};
 
@@ -438,6 +438,7 @@ impl Daemon {
             Call::NotifyCgroupManagerAddress(_) => Ok(Answer::Done),
             Call::ReloadConfiguration => return self.reload_configuration(id, effects),
             Call::Supervisor => self.supervisor(self.sees_own_log(id)),
+            Call::Programs(job) => self.programs(id, job.as_ref()),
             Call::CreateToken(new) => return self.create_token(id, *new),
             Call::RevokeToken(name) => return self.revoke_token(id, &name),
             Call::ListTokens => Ok(self.list_tokens()),
@@ -459,7 +460,6 @@ impl Daemon {
             | Call::List(..)
             | Call::Why(_)
             | Call::ShowConfig(_)
-            | Call::Programs(_)
             | Call::Timeline
             | Call::Settings(_)
             | Call::Usage(_)
@@ -599,7 +599,6 @@ impl Daemon {
                 Ok(Answer::Jobs(self.engine.job_view(&name).into_iter().collect()))
             }
             Call::Timeline => Ok(Answer::Timeline(self.engine.timeline())),
-            Call::Programs(job) => self.programs(job.as_ref()),
             Call::Settings(job) => {
                 let view = self.settings_of(&self.known(&job).map_err(refused)?);
                 let view = view.ok_or(Refusal::UnknownJob(job)).map_err(refused)?;
@@ -618,6 +617,7 @@ impl Daemon {
             | Call::ClearLog(_)
             | Call::LogCounts
             | Call::Configured
+            | Call::Programs(_)
             | Call::EmitFile(..)
             | Call::Events(..)
             | Call::Outputs
@@ -658,10 +658,24 @@ impl Daemon {
         Answer::Instances(views.into_iter().map(|view| self.troubled(view)).collect())
     }
 
-    fn programs(&self, job: Option<&Text>) -> Result<Answer, Fault> {
-        let Some(job) = job else { return Ok(Answer::Programs(self.engine.programs())) };
-        let name = self.known(job).map_err(|refusal| Fault::refused(&refusal, None))?;
-        Ok(Answer::Programs(self.engine.program(&name).into_iter().collect()))
+    fn programs(&self, id: ConnectionId, job: Option<&Text>) -> Result<Answer, Fault> {
+        let mut views = match job {
+            Some(job) => {
+                let name = self.known(job).map_err(|refusal| Fault::refused(&refusal, None))?;
+                self.engine.program(&name).into_iter().collect()
+            }
+            None => self.engine.programs(),
+        };
+        for view in &mut views {
+            let spec = self.engine.spec(&view.job).filter(|spec| spec.instance.is_empty());
+            let Some(spec) = spec.filter(|_| self.sees_log_of(id, &view.job)) else { continue };
+            let path = |stream| {
+                let path = outputs::log_path(&self.settings, spec, &Default::default(), stream);
+                path.map(|path| Text::from(path.into_os_string().into_vec()))
+            };
+            (view.stdout_log, view.stderr_log) = (path(Stream::Stdout), path(Stream::Stderr));
+        }
+        Ok(Answer::Programs(views))
     }
 
     fn why(&self, target: &Target) -> Result<Answer, Refusal> {

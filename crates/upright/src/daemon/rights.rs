@@ -6,7 +6,7 @@ use super::http::Http;
 use super::{sources, Daemon};
 use engine::control::audit::{self, Entry};
 use engine::control::call::Call;
-use engine::control::command::Touch;
+use engine::control::command::{self, Command, Touch};
 use engine::control::fault::Fault;
 use engine::control::rights::{Asked, Caller, Judge, Rights, Shown, Sight};
 use engine::dialect::rights::{read, FILE_MAX};
@@ -162,6 +162,14 @@ impl Bench<'_> {
 }
 
 impl Daemon {
+    /// Reports whether a client may learn where a job's output is written to, as `LogPath` tells.
+    pub(super) fn sees_log_of(&self, id: ConnectionId, job: &JobName) -> bool {
+        let Some(caller) = self.connections.caller(id) else { return false };
+        let asked = Asked::about(command::row(Command::LogPath), job.text());
+        let spec = self.engine.wanted(job).or_else(|| self.engine.spec(job)).map(|spec| &**spec);
+        self.rights.allowed(caller, &asked, spec, &self.accounts).is_ok()
+    }
+
     /// Returns the next call of a client that it may make; it is told which it may not.
     pub(super) fn take_call(&mut self, id: ConnectionId) -> Option<Call> {
         let bench = Bench {

@@ -81,6 +81,17 @@ fn each_output_has_its_file_and_redirected_errors_are_in_that_of_the_output() {
     let Ok(Answer::Path(err)) = path("two", Stream::Stderr) else { panic!("it has a file") };
     assert_eq!(err, Text::from(place.dir.join("two.err").to_str().unwrap()));
     assert!(path("one", Stream::Stderr).is_err() && path("none", Stream::Stdout).is_err());
+    for job in ["one", "two", "none"] {
+        let told = supervisord.program(job);
+        for (stream, log) in [(Stream::Stdout, told.stdout_log), (Stream::Stderr, told.stderr_log)]
+        {
+            let alone = match path(job, stream) {
+                Ok(Answer::Path(path)) => Some(path),
+                Ok(_) | Err(_) => None,
+            };
+            assert_eq!(log, alone, "{job} {stream:?}");
+        }
+    }
     supervisord.signal(Signal::TERM);
     assert_eq!(supervisord.end().0, Some(0));
 }
