@@ -21,6 +21,10 @@ use sys::epoll::{Epoll, Interest};
 use sys::plan::{Console, Debug, Plan};
 use sys::{memfd, own, peer, seqpacket, Errno};
 
+/// As the real one has it: what is given back is to be seen.
+#[global_allocator]
+static HEAP: sys::heap::Heap = sys::heap::Heap;
+
 /// One case: a sentence and what checks it.
 type Case = (&'static str, fn(&mut Stage));
 
@@ -48,6 +52,7 @@ const CASES: &[Case] = &[
     ("ends of pipes are lent, outlive the daemon and are closed with the process", lent),
     ("daemon and logger get a new channel when one of them is new", link),
     ("two thousand children at once lose nothing while the daemon does not read", flood),
+    ("what a burst has taken is given back once it is quiet", given_back),
     ("a signal is told to new daemons until it is seen", signals),
     ("what is asked for together is all done", together),
     ("a plan and a script in files reach the child", plan_in_file),
@@ -837,6 +842,37 @@ fn flood(stage: &mut Stage) {
         }
     }
     assert_eq!(seen.len(), COUNT);
+}
+
+fn given_back(stage: &mut Stage) {
+    const COUNT: usize = 3000;
+    let (daemon, _) = stage.told();
+    let keeper = stage.keeper();
+    // KiB.
+    let taken = || {
+        let status = std::fs::read_to_string(format!("/proc/{keeper}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap()
+    };
+    let before = taken();
+    let stays = stage.slot();
+    daemon.spawn(stays, "exec sleep 60");
+    daemon.spawned(stays);
+    let slots: Vec<Slot> = (0..COUNT).map(|_| stage.slot()).collect();
+    for slots in slots.chunks(100) {
+        slots.iter().for_each(|slot| daemon.spawn_with(*slot, &nothing(), Wants::default()));
+        for _ in 0..2 * slots.len() {
+            daemon.next();
+        }
+    }
+    // Nobody has let go of their rows.
+    let most = taken();
+    assert!(most > before + 200, "{before} KiB, then {most}");
+    slots.iter().for_each(|slot| daemon.ask(&ToKeeper::Release { slot: *slot }));
+    until("it is given back", || taken() < before + (most - before) / 3);
+    daemon.kill(stays, Scope::Process);
+    assert_eq!(daemon.exited(stays), KILLED);
+    daemon.settle(stage);
 }
 
 fn signals(stage: &mut Stage) {

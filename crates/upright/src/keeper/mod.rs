@@ -41,7 +41,7 @@ use sys::own::{Argv, Binary};
 use sys::signals::{Arrived, SignalFd, SignalSet};
 use sys::wait::{change, Change, Whom};
 use sys::{pidfd, seqpacket, Errno};
-use table::{Index, Table};
+use table::{is_loose, tighten_queue, Index, Table};
 use telling::Stage;
 
 /// The signals that are the daemon's to answer: INT, TERM, HUP, QUIT, USR1, USR2, WINCH, PWR, and
@@ -320,7 +320,13 @@ impl Keeper {
             self.watch();
             batch.clear();
             let timeout = self.timeout();
-            if let Ok(ready) = self.epoll.wait_at_rest(timeout, &mut self.bulky, || {}) {
+            let (table, deadlines) = (&mut self.table, &mut self.deadlines);
+            self.bulky |= table.is_loose() || is_loose(deadlines.capacity(), deadlines.len());
+            let rest = || {
+                table.tighten();
+                tighten_queue(deadlines, 0);
+            };
+            if let Ok(ready) = self.epoll.wait_at_rest(timeout, &mut self.bulky, rest) {
                 batch.extend(ready.take(EVENTS));
             }
             self.now = sys::clock::monotonic();

@@ -4,7 +4,7 @@ use super::held::Heirs;
 use engine::keeper::{End, FromKeeper, HEAD, TOGETHER};
 use engine::process::{Exit, Pid, Slot, Step, Stream};
 use std::collections::{HashMap, TryReserveError, VecDeque};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use sys::epoll::Epoll;
 use sys::report::{Progress, Report};
@@ -200,6 +200,9 @@ impl Hasher for Mix {
         self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95).rotate_left(26);
     }
 }
+
+/// Room for so many rows that are gone is not worth a look.
+const LOOSE: usize = 256;
 
 type Numbers<K> = HashMap<K, Index, BuildHasherDefault<Mix>>;
 
@@ -656,6 +659,36 @@ impl Table {
         !self.errors.is_empty() || self.rows.iter().flatten().any(|row| row.log.is_some())
     }
 
+    /// Reports whether it has room for many more rows than there are, as a burst leaves it.
+    pub fn is_loose(&self) -> bool {
+        let (room, rows) = (self.rows.capacity(), self.rows.len());
+        let ends_in_none = self.rows.last().is_some_and(Option::is_none);
+        is_loose(room, self.by_slot.len()) && (ends_in_none || is_loose(room, rows))
+    }
+
+    /// Gives back the room of rows that are gone, as far as none that is there stands behind it. Where
+    /// there is no memory for the smaller table, it stays as it is.
+    pub fn tighten(&mut self) {
+        while self.rows.last().is_some_and(Option::is_none) {
+            self.rows.pop();
+        }
+        let rows = self.rows.len();
+        self.free.retain(|free| usize::try_from(*free).is_ok_and(|free| free < rows));
+        // For as many as there are rows memory is reserved, and stays so.
+        if let Some(smaller) = smaller(&mut self.rows, rows) {
+            self.rows = smaller;
+        }
+        if let Some(smaller) = smaller(&mut self.free, rows) {
+            self.free = smaller;
+        }
+        tighten_queue(&mut self.to_tell, rows);
+        tighten_queue(&mut self.to_pass, rows);
+        tighten_map(&mut self.by_slot);
+        tighten_map(&mut self.by_pid);
+        tighten_map(&mut self.ends);
+        tighten_map(&mut self.errors);
+    }
+
     fn indices(&self) -> impl Iterator<Item = Index> {
         0..Index::try_from(self.rows.len()).unwrap_or(Index::MAX)
     }
@@ -695,6 +728,40 @@ impl Table {
             self.ends.remove(&index);
             self.free.push(index);
         }
+    }
+}
+
+/// Reports whether there is room for many more than there are.
+pub fn is_loose(capacity: usize, length: usize) -> bool {
+    capacity > 4 * length + LOOSE
+}
+
+/// Gives back the room of a queue beyond `room`, or what is in it, where it is loose. An allocation that
+/// fails must not end the keeper, as one within `shrink_to` would.
+pub fn tighten_queue<T>(queue: &mut VecDeque<T>, room: usize) {
+    let room = queue.len().max(room);
+    let mut smaller = VecDeque::new();
+    if is_loose(queue.capacity(), room) && smaller.try_reserve_exact(room).is_ok() {
+        smaller.append(queue);
+        *queue = smaller;
+    }
+}
+
+/// Returns the same with room for so many, where it is loose and there is memory for it.
+fn smaller<T>(list: &mut Vec<T>, room: usize) -> Option<Vec<T>> {
+    let mut smaller = Vec::new();
+    let loose = is_loose(list.capacity(), room);
+    (loose && smaller.try_reserve_exact(room.max(list.len())).is_ok()).then(|| {
+        smaller.append(list);
+        smaller
+    })
+}
+
+fn tighten_map<K: Eq + Hash, V>(map: &mut HashMap<K, V, BuildHasherDefault<Mix>>) {
+    let mut smaller = HashMap::default();
+    if is_loose(map.capacity(), map.len()) && smaller.try_reserve(map.len()).is_ok() {
+        smaller.extend(map.drain());
+        *map = smaller;
     }
 }
 
