@@ -327,7 +327,7 @@ impl Engine {
             self.settle();
         }
         // Each time at least one instance more is told to stop.
-        while self.stop_next_group() {
+        while self.stop_next_group() || self.free_what_is_stuck() {
             self.settle();
         }
         self.answer_accepted();

@@ -2,12 +2,12 @@
 //! asked to end, then Upright ends. Source: spec 13, quiesce, except that nothing is left behind
 //! alive.
 
-use super::instance::{Due, Instance};
+use super::instance::{Due, Hold, Instance};
 use super::lifecycle::polite_scope;
 use super::request::{Refusal, Reply, RequestId, Superseder};
 use super::state::Goal;
 use super::{Effect, Engine, EventId, Level, ShutdownKind, SignalScope};
-use crate::names::EventName;
+use crate::names::{EventName, JobName};
 use crate::process::{InstanceId, Role, Slot};
 use crate::signal::Signal;
 use crate::spec::{Order, Reader};
@@ -237,6 +237,56 @@ impl Engine {
             self.stop_for_shutdown(*id);
         }
         true
+    }
+
+    /// Where nothing is left that could go on by itself, forgets the conditions that are met by half and
+    /// keep jobs from their end, then tells what has no process to stop. Reports whether there was any.
+    /// Source: spec 13: an end is over when no process is left.
+    pub(super) fn free_what_is_stuck(&mut self) -> bool {
+        let ends = self.globals.shutdown.as_ref().filter(|shutdown| !shutdown.quit);
+        let Some(first_late) = ends.map(|shutdown| shutdown.first_late) else { return false };
+        if !self.globals.work.is_empty() || !self.is_stuck() {
+            return false;
+        }
+        if self.forget_half_met() {
+            return true;
+        }
+        let wanted = |instance: &Instance| instance.goal == Goal::Start || instance.restart;
+        let late = self.instances.iter().filter(|(id, i)| id.0 >= first_late && wanted(i));
+        let late: Vec<InstanceId> = late.map(|(id, _)| *id).collect();
+        late.iter().for_each(|id| self.stop_for_shutdown(*id));
+        !late.is_empty()
+    }
+
+    /// Reports whether there are instances, and none that does more than wait for an event or rest
+    /// without a process.
+    fn is_stuck(&self) -> bool {
+        let mut any = false;
+        self.instances.iter().filter(|(_, i)| !i.job.is_reserved()).all(|(_, instance)| {
+            any = true;
+            match instance.hold {
+                Some(Hold::Event(_)) => true,
+                Some(
+                    Hold::Process(_) | Hold::Spawn | Hold::Ready | Hold::Deadline | Hold::Sweep,
+                ) => false,
+                None => instance.processes.is_empty(),
+            }
+        }) && any
+    }
+
+    /// Forgets what conditions have matched; reports whether any had.
+    fn forget_half_met(&mut self) -> bool {
+        let jobs = self.jobs.iter().filter(|(_, job)| job.start.any());
+        let jobs: Vec<JobName> = jobs.map(|(name, _)| name.clone()).collect();
+        let instances = self.instances.iter().filter(|(_, instance)| instance.stop.any());
+        let instances: Vec<InstanceId> = instances.map(|(id, _)| *id).collect();
+        let starts = jobs.iter().filter_map(|name| Some(self.jobs.edit(name)?.start.reset()));
+        let mut matched: Vec<EventId> = starts.flatten().collect();
+        let stops = instances.iter().filter_map(|id| Some(self.instances.edit(id)?.stop.reset()));
+        matched.extend(stops.flatten());
+        let any = !matched.is_empty();
+        matched.into_iter().for_each(|event| self.unblock(event));
+        any
     }
 
     /// Reports whether an instance that has a place is being stopped. The last that was is looked at
