@@ -3,7 +3,7 @@
 
 use crate::own::Argv;
 use crate::signals::{self, last_error, SignalSet};
-use crate::spawn::{fork, Side};
+use crate::spawn::{fork, Sharing, Side};
 use engine::process::Pid;
 use engine::signal::Signal;
 use rustix::io::Errno;
@@ -57,7 +57,7 @@ pub fn start(argv: Vec<CString>, before: &Before) -> Result<Pid, Errno> {
     let program = argv.first().cloned().ok_or(Errno::INVAL)?;
     let argv = Argv::new(argv);
     let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
-    match fork()? {
+    match fork(Sharing::Nothing)? {
         Side::Child => execute(&program, &argv, before, write.as_raw_fd()),
         Side::Parent(pid) => {
             drop(write);

@@ -6,17 +6,18 @@
 use crate::limits::Inherited;
 use crate::own;
 use crate::plan::{Console, Counts, Groups, Malformed, Record, Records, Refused, Strings};
+use crate::port::{self, Hand, Table, FIRST};
 use crate::raw;
 use crate::report::{self, Gravity};
 use crate::seqpacket::FDS_MAX;
 use crate::signals::{self, last_error, SignalSet};
-use crate::spawn::{above, place, Joined, Launch, Source, Witness, PID_AT};
+use crate::spawn::{above, place, Entry, Joined, Task, Text, PID_AT};
 use engine::process::{Pid, Step};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{getrlimit, setrlimit, Resource, Rlimit};
 use std::ffi::CStr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::{ptr, slice};
 
 /// The descriptor that a script is read from. Source: job_process.c of Upstart 1.13.2.
@@ -24,6 +25,9 @@ const SCRIPT: RawFd = 9;
 
 /// How many pointers fit without asking the kernel for memory.
 const WORDS: usize = 256;
+
+/// The report of a child that has none, or none any more.
+const NOWHERE: RawFd = -1;
 
 /// Why the start fails.
 struct Failure(Step, Errno);
@@ -40,7 +44,7 @@ impl<T> At<T> for Result<T, Errno> {
     }
 }
 
-/// The child's own descriptors, all out of the way of 0, 1, 2 and 9.
+/// The child's own descriptors, all out of the way of those that its program will have.
 struct Child<'a> {
     report: RawFd,
     joined: Joined,
@@ -48,7 +52,7 @@ struct Child<'a> {
     given: [Option<RawFd>; FDS_MAX],
     has_script: bool,
     inherited: &'a Inherited,
-    witness: Option<(Witness<'a>, RawFd)>,
+    witness: Option<(Entry, RawFd)>,
     argv: Option<Strings<'a>>,
     env: Option<Strings<'a>>,
 }
@@ -63,10 +67,17 @@ struct Streams {
 }
 
 /// Performs the plan and executes its program; a failure is reported and ends the process with 255.
-pub(crate) fn run(launch: &Launch<'_>, report: RawFd, joined: Joined) -> ! {
-    let report = above(report).unwrap_or(report);
+pub(crate) fn run(mut task: Task<'_>) -> ! {
+    let taken = match task.table {
+        Table::Copied => Ok(()),
+        Table::Shared(port) => port::take(port, &mut task.hand),
+    };
+    // Nowhere as long as the table is our parent's: nothing in it is ours to write to.
+    let report = task.hand.report;
+    let report = report.map_or(NOWHERE, |report| raised(report, &task.hand).unwrap_or(report));
     let mut words = [0usize; WORDS];
-    if let Err(Failure(step, errno)) = perform(launch, report, joined, &mut words) {
+    let done = taken.at(Step::Fork).and_then(|()| perform(&task, report, &mut words));
+    if let Err(Failure(step, errno)) = done {
         tell(report, Gravity::Failure, step, errno);
     }
     // SAFETY: ends this process at once; nothing of it is to be torn down.
@@ -102,28 +113,27 @@ pub(crate) fn may_share(plan: &[u8], joined: Joined) -> bool {
     })
 }
 
-fn perform(launch: &Launch<'_>, report: RawFd, joined: Joined, words: &mut [usize]) -> Done {
-    let plan = read_plan(launch.plan).at(Step::Plan)?;
+fn perform(task: &Task<'_>, report: RawFd, words: &mut [usize]) -> Done {
+    let Task { plan, hand, table: _, joined, ref inherited, witness } = *task;
+    let plan = read_plan(plan, hand.plan).at(Step::Plan)?;
     let counts = Records::check(plan).map_err(|Malformed| Failure(Step::Plan, Errno::INVAL))?;
     let words = enough(words, counts, plan).at(Step::Plan)?;
     rustix::process::setsid().at(Step::Session)?;
-    let raise = |fd: Option<BorrowedFd<'_>>| fd.map(|fd| above(fd.as_raw_fd())).transpose();
-    let null = raise(launch.null).at(Step::Console)?;
-    let input = raise(launch.input).at(Step::Console)?;
-    let log = raise(launch.log).at(Step::Log)?;
-    let errors = raise(launch.errors).at(Step::Log)?;
-    if let Some(script) = raise(launch.script).at(Step::Plan)? {
+    let raise = |fd: Option<RawFd>| fd.map(|fd| raised(fd, &hand)).transpose();
+    let null = raise(hand.null).at(Step::Console)?;
+    let input = raise(hand.input).at(Step::Console)?;
+    let log = raise(hand.log).at(Step::Log)?;
+    let errors = raise(hand.errors).at(Step::Log)?;
+    if let Some(script) = raise(hand.script).at(Step::Plan)? {
         place(script, SCRIPT).at(Step::Plan)?;
     }
     let mut given = [None; FDS_MAX];
-    for (place, fd) in given.iter_mut().zip(launch.given.iter().flatten()) {
-        *place = raise(Some(fd.as_fd())).at(Step::Plan)?;
+    for (place, fd) in given.iter_mut().zip(hand.given) {
+        *place = raise(fd).at(Step::Plan)?;
     }
-    let has_script = launch.script.is_some();
-    let inherited = launch.inherited;
+    let has_script = hand.script.is_some();
     // Without it there is no witness, and the start goes on.
-    let witness = launch.witness;
-    let witness = witness.and_then(|w| Some((w, above(w.fd.as_raw_fd()).ok()?)));
+    let witness = witness.and_then(|entry| Some((entry, raised(hand.witness?, &hand).ok()?)));
     let (argv, env) = (None, None);
     let streams = Streams { null, input, log, errors };
     let mut child =
@@ -133,6 +143,15 @@ fn perform(launch: &Launch<'_>, report: RawFd, joined: Joined, words: &mut [usiz
         child.step(record, words)?;
     }
     Ok(())
+}
+
+/// Returns the descriptor out of the way of those that the program will have; 0 to 2 are always open.
+fn raised(fd: RawFd, hand: &Hand) -> Result<RawFd, Errno> {
+    let only_streams = hand.script.is_none() && hand.given.iter().all(Option::is_none);
+    match only_streams && fd >= FIRST {
+        true => Ok(fd),
+        false => above(fd),
+    }
 }
 
 impl<'a> Child<'a> {
@@ -285,7 +304,7 @@ impl<'a> Child<'a> {
             libc::close(self.report);
             libc::kill(libc::getpid(), libc::SIGSTOP);
         }
-        self.report = -1;
+        self.report = NOWHERE;
     }
 
     /// Writes down that it is there, and executes nothing where its parent is gone. In this order:
@@ -360,8 +379,7 @@ fn not_without(parent: Pid) {
 }
 
 fn tell(report: RawFd, gravity: Gravity, step: Step, errno: Errno) {
-    // Closed by a child that has stopped: what is told then goes nowhere.
-    if report < 0 {
+    if report == NOWHERE {
         return;
     }
     // SAFETY: the report is open as long as this process.
@@ -370,11 +388,13 @@ fn tell(report: RawFd, gravity: Gravity, step: Step, errno: Errno) {
     let _ = rustix::io::write(report, &report::encode(gravity, step, errno));
 }
 
-fn read_plan<'a>(source: Source<'a>) -> Result<&'a [u8], Errno> {
-    let (fd, length) = match source {
-        Source::Bytes(plan) => return Ok(plan),
-        Source::File { fd, length } => (fd, length),
+fn read_plan<'a>(text: Text<'a>, file: Option<RawFd>) -> Result<&'a [u8], Errno> {
+    let length = match text {
+        Text::Bytes(plan) => return Ok(plan),
+        Text::File(length) => length,
     };
+    // SAFETY: our own copy of the descriptor, which stays open.
+    let fd = unsafe { BorrowedFd::borrow_raw(file.ok_or(Errno::BADF)?) };
     let plan = map(length)?;
     let mut read = 0;
     while let Some(rest) = plan.get_mut(read..).filter(|rest| !rest.is_empty()) {

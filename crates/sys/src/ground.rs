@@ -8,13 +8,13 @@
 //! the child has left our memory, by execution or by its end, whatever ended it.
 
 use crate::child;
-use crate::limits::Inherited;
+use crate::port::Ports;
 use crate::raw::{self, CloneArgs};
-use crate::spawn::{into_group, Joined, Launch, Source, Witness};
-use engine::process::Pid;
+use crate::spawn::{into_group, Sharing, Task, Text};
+use engine::process::{Exit, Pid};
 use std::collections::VecDeque;
 use std::ffi::{c_int, c_void};
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::BorrowedFd;
 use std::ptr::{self, NonNull};
 use std::slice;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -39,30 +39,8 @@ const LOOKED_AT: usize = 4;
 struct Head {
     /// The kernel clears it when the child has left. Not zero as long as it stands here.
     taken: AtomicI32,
-    task: Option<Task>,
-}
-
-/// All that the child is told, in memory that nobody else writes to.
-struct Task {
-    plan: *const u8,
-    length: usize,
-    null: Option<RawFd>,
-    input: Option<RawFd>,
-    errors: Option<RawFd>,
-    log: Option<RawFd>,
-    script: Option<RawFd>,
-    inherited: Inherited,
-    witness: Option<Recorded>,
-    report: RawFd,
-    joined: Joined,
-}
-
-/// What a [`Witness`] says, with the number of its descriptor.
-struct Recorded {
-    fd: RawFd,
-    at: u64,
-    record: [u8; engine::keeper::HEAD],
-    parent: Pid,
+    /// All that the child is told, in memory that nobody else writes to.
+    task: Option<Task<'static>>,
 }
 
 /// A mapping of [`GUARD`] and [`ROOM`]. Dropped it stays mapped: its child may stand on it yet.
@@ -116,31 +94,17 @@ impl Ground {
     /// # Safety
     ///
     /// It is free, and the plan leaves room for the stack.
-    unsafe fn prepare(&self, launch: &Launch<'_>, plan: &[u8], report: RawFd) -> *mut c_void {
-        let raw = |fd: Option<BorrowedFd<'_>>| fd.map(|fd| fd.as_raw_fd());
+    unsafe fn prepare(&self, task: &Task<'_>, plan: &[u8]) -> *mut c_void {
         let head = self.head();
-        // SAFETY: from the head downwards there is the room for plan and stack, which nobody uses.
+        // SAFETY: from the head downwards there is the room for plan and stack, which nobody uses. The
+        // copy of the plan stays as long as the child stands here, who alone reads it.
         unsafe {
             let copy = head.cast::<u8>().sub(plan.len());
             ptr::copy_nonoverlapping(plan.as_ptr(), copy, plan.len());
-            (*head).task = Some(Task {
-                plan: copy,
-                length: plan.len(),
-                null: raw(launch.null),
-                input: raw(launch.input),
-                errors: raw(launch.errors),
-                log: raw(launch.log),
-                script: raw(launch.script),
-                inherited: launch.inherited.clone(),
-                witness: launch.witness.map(|Witness { fd, at, record, parent }| Recorded {
-                    fd: fd.as_raw_fd(),
-                    at,
-                    record,
-                    parent,
-                }),
-                report,
-                joined: launch.group.map_or(Joined::No, |_| Joined::Yes),
-            });
+            let plan = Text::Bytes(slice::from_raw_parts(copy, plan.len()));
+            let Task { plan: _, hand, table, joined, ref inherited, witness } = *task;
+            let inherited = inherited.clone();
+            (*head).task = Some(Task { plan, hand, table, joined, inherited, witness });
             copy.sub(copy.addr() % 16).cast()
         }
     }
@@ -157,8 +121,9 @@ impl Ground {
         begin: extern "C" fn(*mut c_void) -> c_int,
         stack: *mut c_void,
         group: Option<BorrowedFd<'_>>,
+        table: Sharing,
     ) -> Option<Pid> {
-        let flags = libc::CLONE_VM | libc::CLONE_CHILD_CLEARTID;
+        let flags = libc::CLONE_VM | libc::CLONE_CHILD_CLEARTID | table.flags();
         let head = self.head();
         // SAFETY: the stack is the child's own until the kernel has cleared `taken`.
         unsafe {
@@ -190,15 +155,17 @@ impl Ground {
     }
 }
 
-/// The grounds that there are, those where the oldest children stand first.
+/// The grounds that there are, those where the oldest children stand first, and how children come by
+/// their descriptors.
 pub struct Grounds {
     all: VecDeque<Ground>,
-    sharing: Sharing,
+    memory: Memory,
+    pub(crate) ports: Ports,
 }
 
 /// Whether children may share our memory at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sharing {
+enum Memory {
     Allowed,
     Refused,
 }
@@ -208,34 +175,45 @@ impl Grounds {
     /// before Linux 5.16 a core dump of one would end all who share memory with it.
     pub fn new() -> Grounds {
         let release = release().unwrap_or((0, 0));
-        let sharing = match raw::LEAVES_ERRNO_ALONE && release >= (5, 16) {
-            true => Sharing::Allowed,
-            false => Sharing::Refused,
+        let memory = match raw::LEAVES_ERRNO_ALONE && release >= (5, 16) {
+            true => Memory::Allowed,
+            false => Memory::Refused,
         };
-        Grounds { all: VecDeque::new(), sharing }
+        Grounds { all: VecDeque::new(), memory, ports: Ports::new() }
     }
 
-    /// Has none and makes none: every child is a fork.
+    /// Has none and makes none: every child is a fork with a copy of our table of descriptors.
     pub fn none() -> Grounds {
-        Grounds { all: VecDeque::new(), sharing: Sharing::Refused }
+        Grounds { all: VecDeque::new(), memory: Memory::Refused, ports: Ports::none() }
+    }
+
+    /// Shares our table with no child.
+    pub fn with_copied_tables(self) -> Grounds {
+        Grounds { ports: Ports::none(), ..self }
+    }
+
+    /// A child has ended and is reaped. Where that was so early that it had not taken what it was to
+    /// have, that is closed, and what it could not say itself is in its report.
+    pub fn ended(&mut self, pid: Pid, exit: Exit) {
+        self.ports.ended(pid, exit);
     }
 
     /// Starts a child on a ground of its own. Nothing where there can be none; a fork may do then.
-    pub(crate) fn start(&mut self, launch: &Launch<'_>, report: RawFd) -> Option<Pid> {
-        let Source::Bytes(plan) = launch.plan else { return None };
-        if self.sharing == Sharing::Refused
+    pub(crate) fn start(&mut self, task: &Task<'_>, group: Option<BorrowedFd<'_>>) -> Option<Pid> {
+        let Text::Bytes(plan) = task.plan else { return None };
+        if self.memory == Memory::Refused
             || plan.len() > ROOM - STACK
-            || !child::may_share(plan, launch.group.map_or(Joined::No, |_| Joined::Yes))
+            || !child::may_share(plan, task.joined)
         {
             return None;
         }
         self.all.try_reserve(1).ok()?;
         let ground = self.free().or_else(Ground::map)?;
         // SAFETY: it is free; the length was looked at.
-        let stack = unsafe { ground.prepare(launch, plan, report) };
+        let stack = unsafe { ground.prepare(task, plan) };
         // SAFETY: it was prepared for `stand`, which reads the task and writes to its stack, nothing
         // else of our memory, makes system calls without errno and executes or ends.
-        let pid = unsafe { ground.occupy(stand, stack, launch.group) };
+        let pid = unsafe { ground.occupy(stand, stack, group, task.table.sharing()) };
         self.all.push_back(ground);
         pid
     }
@@ -272,25 +250,7 @@ extern "C" fn stand(head: *mut c_void) -> c_int {
     // SAFETY: the head that `start` prepared; nobody writes to the task as long as we stand here.
     let task = unsafe { &(*head.cast::<Head>()).task };
     if let Some(task) = task {
-        // SAFETY: our copies of the parent's descriptors, and the plan that was copied for us.
-        let (borrow, plan) = unsafe {
-            (
-                |fd: Option<RawFd>| fd.map(|fd| BorrowedFd::borrow_raw(fd)),
-                slice::from_raw_parts(task.plan, task.length),
-            )
-        };
-        let (null, log, script) = (borrow(task.null), borrow(task.log), borrow(task.script));
-        let (input, errors) = (borrow(task.input), borrow(task.errors));
-        // A plan that gives descriptors is a fork's.
-        let (plan, inherited) = (Source::Bytes(plan), &task.inherited);
-        let witness = task.witness.as_ref().and_then(|recorded| {
-            let Recorded { at, record, parent, .. } = *recorded;
-            Some(Witness { fd: borrow(Some(recorded.fd))?, at, record, parent })
-        });
-        let (given, group) = (&[], None);
-        let launch =
-            Launch { plan, null, input, log, errors, script, given, group, inherited, witness };
-        child::run(&launch, task.report, task.joined);
+        child::run(task.clone());
     }
     255
 }
@@ -313,16 +273,21 @@ fn release() -> Option<(u32, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::Inherited;
+    use crate::port::{Hand, Table};
     use crate::raw;
     use crate::signals::{self, SignalSet};
+    use crate::spawn::Joined;
     use engine::process::Exit;
     use engine::signal::Signal;
     use rustix::pipe::pipe;
+    use std::os::fd::{AsRawFd, RawFd};
 
     /// A child that reads a pipe, as one would hang in a dead mount. Its descriptor is the report's.
     extern "C" fn hang(head: *mut c_void) -> c_int {
         // SAFETY: the head that the test prepared.
-        let report = unsafe { (*head.cast::<Head>()).task.as_ref().map_or(-1, |task| task.report) };
+        let task = unsafe { (*head.cast::<Head>()).task.as_ref() };
+        let report = task.and_then(|task| task.hand.report).unwrap_or(-1);
         signals::block(SignalSet::NONE);
         let mut byte = 0u8;
         let place = (&raw mut byte).expose_provenance();
@@ -332,25 +297,19 @@ mod tests {
     }
 
     fn hanging(grounds: &mut Grounds, report: RawFd) -> Pid {
-        let inherited = Inherited::capture();
-        let (plan, null) = (Source::Bytes(&[]), None);
-        let launch = Launch {
-            plan,
-            null,
-            input: None,
-            log: None,
-            errors: None,
-            script: None,
-            given: &[],
-            group: None,
-            inherited: &inherited,
+        let task = Task {
+            plan: Text::Bytes(&[]),
+            hand: Hand { report: Some(report), ..Hand::default() },
+            table: Table::Copied,
+            joined: Joined::No,
+            inherited: Inherited::capture(),
             witness: None,
         };
         let ground = grounds.free().or_else(Ground::map).unwrap();
         // SAFETY: it is free; `hang` writes to its stack alone.
         let pid = unsafe {
-            let stack = ground.prepare(&launch, &[], report);
-            ground.occupy(hang, stack, None).unwrap()
+            let stack = ground.prepare(&task, &[]);
+            ground.occupy(hang, stack, None, Sharing::Nothing).unwrap()
         };
         grounds.all.push_back(ground);
         pid
@@ -359,7 +318,7 @@ mod tests {
     #[test]
     fn the_ground_of_a_child_that_hangs_is_free_once_it_has_ended_and_no_sooner() {
         let mut grounds = Grounds::new();
-        if grounds.sharing == Sharing::Refused {
+        if grounds.memory == Memory::Refused {
             println!("passed over: children do not share memory on this kernel");
             return;
         }
@@ -396,6 +355,6 @@ mod tests {
     fn kernels_from_5_16_on_keep_the_ends_of_those_who_share_memory_apart() {
         let release = release().unwrap();
         let allowed = release >= (5, 16) && raw::LEAVES_ERRNO_ALONE;
-        assert_eq!(Grounds::new().sharing == Sharing::Allowed, allowed);
+        assert_eq!(Grounds::new().memory == Memory::Allowed, allowed);
     }
 }

@@ -15,6 +15,8 @@ pub mod epoll;
 pub mod first;
 pub mod ground;
 pub mod heap;
+#[cfg(test)]
+mod last;
 pub mod lifeline;
 pub mod limits;
 pub mod lock;
@@ -28,6 +30,7 @@ pub mod peer;
 pub mod pidfd;
 pub mod pipe;
 pub mod plan;
+mod port;
 pub mod power;
 pub mod procfs;
 pub mod pty;

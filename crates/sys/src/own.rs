@@ -1,7 +1,7 @@
 //! Our own binary, held open, and the processes of ours that are started from it.
 
 use crate::signals::{self, last_error, SignalSet};
-use crate::spawn::{above, fork, out_of_the_way, place, Side};
+use crate::spawn::{above, fork, out_of_the_way, place, Sharing, Side};
 use engine::process::Pid;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -35,7 +35,7 @@ impl Binary {
     /// Starts it in a session of its own with these arguments, our environment, and `channel` as
     /// descriptor [`CHANNEL`].
     pub fn start(&self, argv: &Argv, channel: impl AsFd) -> Result<Pid, Errno> {
-        match fork()? {
+        match fork(Sharing::Nothing)? {
             Side::Child => run(self.0.as_raw_fd(), argv, channel.as_fd().as_raw_fd()),
             Side::Parent(pid) => Ok(pid),
         }
@@ -76,7 +76,7 @@ impl Binary {
     /// Starts it in a session of its own with these arguments and our environment; it inherits
     /// `heirlooms` under their numbers.
     pub fn start_heir(&self, argv: &Argv, heirlooms: &[BorrowedFd<'_>]) -> Result<Pid, Errno> {
-        match fork()? {
+        match fork(Sharing::Nothing)? {
             Side::Child => {
                 let ready = rustix::process::setsid().is_ok() && keep(heirlooms, Kept::Open);
                 if ready {

@@ -165,6 +165,6 @@ mod tests {
         drop(a);
         assert_eq!(first_byte(&b), Ok(Some(b'{')));
         assert_eq!(std::io::Read::read(&mut &b, &mut [0; 8]).unwrap(), 2);
-        assert_eq!(first_byte(&b), Ok(None));
+        assert_eq!(crate::last::last(|| first_byte(&b)), Ok(None));
     }
 }

@@ -93,6 +93,7 @@ pub fn receive(from: impl AsFd, buffer: &mut [u8]) -> Result<Received, Errno> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::last::last;
 
     #[test]
     fn a_datagram_and_its_descriptor_arrive_together() {
@@ -108,7 +109,8 @@ mod tests {
         assert_eq!(rustix::io::read(&reader, &mut buffer).unwrap(), 1);
         assert_eq!(receive(&b, &mut buffer).unwrap_err(), Errno::AGAIN);
         drop(a);
-        assert_eq!(receive(&b, &mut buffer).unwrap().length, 0, "the end is an empty datagram");
+        let end = last(|| receive(&b, &mut buffer)).unwrap();
+        assert_eq!(end.length, 0, "the end is an empty datagram");
     }
 
     #[test]
@@ -119,7 +121,7 @@ mod tests {
         drop(a);
         let mut buffer = [0; 16];
         assert_eq!(receive(&b, &mut buffer).unwrap().length, 4);
-        assert_eq!(receive(&b, &mut buffer).unwrap().length, 0);
+        assert_eq!(last(|| receive(&b, &mut buffer)).unwrap().length, 0);
     }
 
     #[test]

@@ -3,8 +3,10 @@
 use crate::child;
 use crate::ground::Grounds;
 use crate::limits::Inherited;
+use crate::port::{Hand, Table};
 use crate::raw::{self, CloneArgs};
 use crate::report::Report;
+use crate::seqpacket::FDS_MAX;
 use crate::signals::last_error;
 use engine::process::Pid;
 use rustix::io::Errno;
@@ -78,23 +80,94 @@ pub struct Spawned {
     pub report: Report,
 }
 
+/// All that a child is told.
+#[derive(Clone, Debug)]
+pub(crate) struct Task<'a> {
+    pub plan: Text<'a>,
+    pub hand: Hand,
+    pub table: Table,
+    pub joined: Joined,
+    pub inherited: Inherited,
+    pub witness: Option<Entry>,
+}
+
+/// Where a child finds the text of its plan.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Text<'a> {
+    /// In memory.
+    Bytes(&'a [u8]),
+    /// In the file that it was handed, so many bytes.
+    File(usize),
+}
+
+/// What a [`Witness`] is, but for its file.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry {
+    pub at: u64,
+    pub record: [u8; engine::keeper::HEAD],
+    pub parent: Pid,
+}
+
+impl<'a> Launch<'a> {
+    fn task(&self, report: &OwnedFd) -> Task<'a> {
+        let raw = |fd: Option<BorrowedFd<'_>>| fd.map(|fd| fd.as_raw_fd());
+        let (plan, file) = match self.plan {
+            Source::Bytes(plan) => (Text::Bytes(plan), None),
+            Source::File { fd, length } => (Text::File(length), Some(fd)),
+        };
+        let mut given = [None; FDS_MAX];
+        for (place, fd) in given.iter_mut().zip(self.given.iter().flatten()) {
+            *place = Some(fd.as_raw_fd());
+        }
+        let hand = Hand {
+            report: Some(report.as_raw_fd()),
+            plan: raw(file),
+            null: raw(self.null),
+            input: raw(self.input),
+            log: raw(self.log),
+            errors: raw(self.errors),
+            script: raw(self.script),
+            witness: self.witness.map(|witness| witness.fd.as_raw_fd()),
+            given,
+        };
+        let witness =
+            self.witness.map(|Witness { fd: _, at, record, parent }| Entry { at, record, parent });
+        let joined = self.group.map_or(Joined::No, |_| Joined::Yes);
+        let inherited = self.inherited.clone();
+        Task { plan, hand, table: Table::Copied, joined, inherited, witness }
+    }
+}
+
 /// Makes a child that performs the plan, sharing our memory where plan and kernel allow it, else by a
-/// fork. Every descriptor without close-on-exec reaches the program.
+/// fork, and our table of descriptors until it has its own, where the kernel allows that. Every
+/// descriptor without close-on-exec reaches the program; where it was shared, of ours 0 to 2 alone.
 pub fn spawn(launch: &Launch<'_>, grounds: &mut Grounds) -> Result<Spawned, Errno> {
     let (report, end) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-    if let Some(pid) = grounds.start(launch, end.as_raw_fd()) {
-        return Ok(Spawned { pid, report: Report::new(report) });
+    let mut task = launch.task(&end);
+    task.table = grounds.ports.send(task.hand);
+    let shared = task.table != Table::Copied;
+    let born = match grounds.start(&task, launch.group) {
+        Some(pid) => Ok(pid),
+        None => born_by_fork(task, launch.group),
+    };
+    if shared {
+        grounds.ports.sent_to(born.ok());
     }
+    born.map(|pid| Spawned { pid, report: Report::new(report) })
+}
+
+fn born_by_fork(task: Task<'_>, group: Option<BorrowedFd<'_>>) -> Result<Pid, Errno> {
+    let sharing = task.table.sharing();
     // Where it is refused, by a kernel or a sandbox that has no clone3 or by the group, a plain fork
     // does, and the child reports what it then cannot do.
-    let born = launch.group.and_then(|group| fork_into(group).ok());
+    let born = group.and_then(|group| fork_into(group, sharing).ok());
     let (side, joined) = match born {
         Some(side) => (side, Joined::Yes),
-        None => (fork()?, Joined::No),
+        None => (fork(sharing)?, Joined::No),
     };
     match side {
-        Side::Child => child::run(launch, end.as_raw_fd(), joined),
-        Side::Parent(pid) => Ok(Spawned { pid, report: Report::new(report) }),
+        Side::Child => child::run(Task { joined, ..task }),
+        Side::Parent(pid) => Ok(pid),
     }
 }
 
@@ -119,9 +192,28 @@ pub(crate) fn into_group(group: BorrowedFd<'_>) -> CloneArgs {
     }
 }
 
+/// What a fork has in common with its parent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sharing {
+    /// Nothing: it has copies.
+    Nothing,
+    /// The table of descriptors.
+    Table,
+}
+
+impl Sharing {
+    pub fn flags(self) -> libc::c_int {
+        match self {
+            Sharing::Nothing => 0,
+            Sharing::Table => libc::CLONE_FILES,
+        }
+    }
+}
+
 /// Forks a child that is born into a group.
-fn fork_into(group: BorrowedFd<'_>) -> Result<Side, Errno> {
-    let args = into_group(group);
+fn fork_into(group: BorrowedFd<'_>, sharing: Sharing) -> Result<Side, Errno> {
+    let into = into_group(group);
+    let args = CloneArgs { flags: into.flags | sharing.flags() as u64, ..into };
     let place = (&raw const args).expose_provenance();
     // SAFETY: as in `fork`; the kernel reads `args`, which outlives the call.
     let pid = unsafe { raw::call(libc::SYS_clone3, [place, size_of::<CloneArgs>(), 0, 0, 0]) }?;
@@ -140,13 +232,13 @@ pub(crate) enum Side {
 }
 
 /// Forks.
-pub(crate) fn fork() -> Result<Side, Errno> {
+pub(crate) fn fork(sharing: Sharing) -> Result<Side, Errno> {
+    let flags = libc::SIGCHLD | sharing.flags();
     // The raw call: no lock of libc's is taken and nothing registered for a fork runs. With every
     // argument but the first zero their order, which differs by architecture, does not matter.
     // SAFETY: a new process with a copy of our memory and of this thread alone; each of the callers
     // in this crate goes on with system calls only.
-    let pid =
-        unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0usize, 0usize, 0usize, 0usize) };
+    let pid = unsafe { libc::syscall(libc::SYS_clone, flags, 0usize, 0usize, 0usize, 0usize) };
     match Pid::try_from(pid) {
         Ok(0) => Ok(Side::Child),
         Ok(pid) if pid > 0 => Ok(Side::Parent(pid)),
@@ -155,7 +247,7 @@ pub(crate) fn fork() -> Result<Side, Errno> {
 }
 
 /// The lowest descriptor that none of 0, 1, 2, 3 and 9 can be.
-const HIGH: RawFd = 10;
+pub(crate) const HIGH: RawFd = 10;
 
 /// Returns the descriptor, or a copy above those that a child is given, which then takes its place;
 /// async-signal-safe. Only for a descriptor that this process never uses again.

@@ -5,6 +5,7 @@ use engine::signal::Signal;
 use engine::spec::{Limits, Resource};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
+use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::io::{Read, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -177,35 +178,93 @@ fn a_child_leads_a_session_of_its_own_and_has_no_terminal() {
 }
 
 /// What this test was itself started with beyond 0 to 3; the keeper closes that at its start.
-fn inherited_descriptors() -> Vec<String> {
+fn inherited_descriptors() -> Vec<u32> {
     let listed = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
     let flags = listed.filter_map(|entry| {
         let number = entry.file_name().into_string().unwrap();
         let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{number}")).ok()?;
         let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).unwrap().trim();
         let closed = u32::from_str_radix(flags, 8).unwrap() & OFlags::CLOEXEC.bits() != 0;
-        (!closed && number.parse::<u32>().unwrap() > 3).then_some(number)
+        number.parse().ok().filter(|number| !closed && *number > 3)
     });
     flags.collect()
 }
 
-#[test]
-fn no_descriptor_of_ours_reaches_the_program() {
-    let mut expected: Vec<String> = ["0", "1", "2", "3"].map(str::to_owned).to_vec();
-    expected.extend(inherited_descriptors());
-    expected.sort();
-    let held: Vec<_> =
-        (0..20).map(|_| rustix::io::fcntl_dupfd_cloexec(std::io::stdin(), 0)).collect();
-    // The shell itself lists, so there is no descriptor but the directory's.
-    let listed = output_of(&shell("exec ls -l /proc/self/fd"));
-    drop(held);
-    let numbers: Vec<&str> = listed.lines().filter_map(|line| line.split(" -> ").next()).collect();
-    let mut numbers: Vec<&str> =
-        numbers.iter().filter_map(|line| line.split_whitespace().nth(8)).collect();
+/// The numbers in `ls -l` of a directory of descriptors.
+fn numbers(listed: &str) -> Vec<u32> {
+    let names = listed.lines().filter_map(|line| line.split_once(" -> "));
+    let mut numbers: Vec<u32> =
+        names.filter_map(|(name, _)| name.split_whitespace().last()?.parse().ok()).collect();
     numbers.sort_unstable();
-    assert_eq!(numbers, expected, "{listed}");
-    assert!(listed.contains("0 -> /dev/null"), "{listed}");
-    assert!(listed.contains("3 -> /proc/"), "{listed}");
+    numbers
+}
+
+#[test]
+fn a_program_has_exactly_its_descriptors_however_it_is_born_and_ours_stay_what_they_are() {
+    let held: Vec<OwnedFd> =
+        (0..200).map(|n: u32| memfd::sealed(c"held", &n.to_le_bytes()).unwrap()).collect();
+    let inherited = inherited_descriptors();
+    // The shell itself lists, so there is no descriptor but the directory's.
+    let listing = shell("exec ls -l /proc/self/fd");
+    let missing = Plan { candidates: vec![text("/nonexistent")], ..listing.clone() };
+    let errno = Errno::NOENT.raw_os_error();
+    let failed = Progress::Failed { step: Step::Exec, errno };
+    // The OOM score makes it a fork.
+    for oom_score_adj in [None, Some(5)] {
+        for copied in [true, false] {
+            let grounds = || match copied {
+                true => Grounds::new().with_copied_tables(),
+                false => Grounds::new(),
+            };
+            let plan = Plan { oom_score_adj, ..listing.clone() }.encode();
+            let outcome = launch_on(grounds(), Source::Bytes(&plan), None);
+            let more = inherited.iter().copied();
+            let all: BTreeSet<u32> = (0..=3).chain(more).collect();
+            let found: BTreeSet<u32> = numbers(&outcome.output).into_iter().collect();
+            // Where the table cannot be shared it is copied.
+            let as_few = !copied && found == BTreeSet::from([0, 1, 2, 3]);
+            assert!(as_few || found == all, "{outcome:?}");
+            assert!(outcome.output.contains("0 -> /dev/null"), "{outcome:?}");
+            assert!(outcome.output.contains("3 -> /proc/"), "{outcome:?}");
+            let plan = Plan { oom_score_adj, ..missing.clone() }.encode();
+            let outcome = launch_on(grounds(), Source::Bytes(&plan), None);
+            assert_eq!((outcome.progress, outcome.exit), (failed, Exit::Status(255)));
+        }
+    }
+    for (n, fd) in (0u32..).zip(&held) {
+        assert_eq!(memfd::read_all(fd).unwrap(), n.to_le_bytes(), "{fd:?}");
+    }
+}
+
+#[test]
+fn more_children_than_have_room_at_once_all_have_what_they_were_given() {
+    let (mut grounds, inherited) = (Grounds::new(), Inherited::capture());
+    let mut children = Vec::new();
+    for n in 0..100 {
+        let output = pty::pipe((0, 0)).unwrap();
+        let score = (n % 3 == 0).then_some(5);
+        let plan = Plan { oom_score_adj: score, ..shell(&format!("echo {n}; cat")) }.encode();
+        let input = pty::input((0, 0)).unwrap();
+        let launch = Launch {
+            plan: Source::Bytes(&plan),
+            null: None,
+            input: Some(input.read.as_fd()),
+            log: Some(output.write.as_fd()),
+            errors: None,
+            script: None,
+            given: &[],
+            group: None,
+            inherited: &inherited,
+            witness: None,
+        };
+        let spawned = spawn(&launch, &mut grounds).unwrap();
+        assert_eq!(sys::pipe::write(&input.write, b"said\n"), Ok(5));
+        children.push((n, spawned.pid, output.read));
+    }
+    for (n, pid, read) in children {
+        assert_eq!(sys::wait::exit_of(pid), Some(Exit::Status(0)));
+        assert_eq!(rest_of(read), format!("{n}\nsaid\n"));
+    }
 }
 
 #[test]
@@ -600,8 +659,9 @@ fn a_security_profile_that_cannot_be_switched_to_is_fatal() {
 
 #[test]
 fn a_system_console_that_is_missing_is_null_with_a_warning_or_fatal_for_its_owner() {
-    let there =
-        rustix::fs::open(c"/dev/console", OFlags::RDWR | OFlags::NOCTTY, rustix::fs::Mode::empty());
+    // Close-on-exec, or children of other tests would have it.
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let there = rustix::fs::open(c"/dev/console", flags, rustix::fs::Mode::empty());
     let Err(errno) = there else {
         let outcome = run(&Plan { console: Console::Output, ..shell("true") });
         assert_eq!((outcome.progress, outcome.warnings), (Progress::Runs, 0), "{outcome:?}");

@@ -64,8 +64,8 @@ const BUFFER: usize = 3 * MESSAGE_MAX;
 /// How many events, messages and exits are taken in one turn of the loop.
 const EVENTS: usize = 64;
 
-/// Few messages: each may be a spawn, whose report is a descriptor until it is read, and every child
-/// is born with a copy of all descriptors, which its exec closes one by one.
+/// Few messages: each may be a spawn, whose report is a descriptor until it is read, and which has a
+/// port of the few that there are until it has left our table of descriptors.
 const MESSAGES: usize = 16;
 
 const EXITS: usize = 512;
@@ -401,7 +401,10 @@ impl Keeper {
 
     fn changed(&mut self, pid: Pid, change: Change) {
         match (self.table.find_pid(pid), change) {
-            (Some(index), Change::Exited(exit)) => self.ended(index, exit),
+            (Some(index), Change::Exited(exit)) => {
+                self.grounds.ended(pid, exit);
+                self.ended(index, exit);
+            }
             (Some(index), Change::Stopped(signal)) => {
                 self.table.stopped(&self.epoll, index, signal)
             }
