@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What keeper, daemon, logger and gateway take after many restarts and requests, against the start.
 
-    bench/endurance.py [RESTARTS] [REQUESTS] [SECONDS]     100000 of each within 900 s by default; prints a table
+    bench/endurance.py [RESTARTS] [REQUESTS] [SECONDS]     100000 of each within 3600 s by default; prints a table
 
 Two hundred programs that end at once and are started again at once (restart_pace=0), each with a line of output;
 then requests of every kind, a tenth of them over connections of their own, which are cut now and then while the
@@ -90,7 +90,7 @@ def cut(path, number):
 
 
 def main():
-    wanted = [int(word) for word in sys.argv[1:4]] + [100000, 100000, 900][len(sys.argv) - 1 :]
+    wanted = [int(word) for word in sys.argv[1:4]] + [100000, 100000, 3600][len(sys.argv) - 1 :]
     end = time.monotonic() + wanted[2]
     place = tempfile.mkdtemp(prefix="endurance-")
     os.symlink(os.path.realpath(BIN + "/upright-core"), place + "/supervisord")
