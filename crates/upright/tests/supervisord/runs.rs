@@ -250,7 +250,7 @@ fn usr2_makes_the_log_anew_after_it_was_moved_away() {
 #[test]
 fn what_has_changed_is_named_first_and_put_in_force_by_group() {
     let place = Place::new(
-        "[program:same]\ncommand=sleep 1000\n[program:other]\ncommand=sleep 1000\n\
+        "[program:same]\ncommand=sleep 1000\nenvironment=A=1,B=\"2\"\n[program:other]\ncommand=sleep 1000\n\
          [program:gone]\ncommand=sleep 1000\n[group:g]\nprograms=gone\n",
     );
     let supervisord = place.start();
@@ -265,6 +265,7 @@ fn what_has_changed_is_named_first_and_put_in_force_by_group() {
     assert_eq!(refused(Call::Reread), "unreadable");
     place.configure(
         "[program:new]\ncommand=sleep 1000\n[program:same]\ncommand=sleep 1000\n\
+         environment=B=2,A=1\n\
          [program:other]\ncommand=sleep 2000\n",
     );
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();

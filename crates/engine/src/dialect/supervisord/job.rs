@@ -233,7 +233,10 @@ fn environment(group: &Group, program: &Program, server: Option<&str>) -> Vec<En
     env.extend(server.map(|url| set("SUPERVISOR_SERVER_URL", url)));
     env.push(set("SUPERVISOR_PROCESS_NAME", &program.name));
     env.push(set("SUPERVISOR_GROUP_NAME", &group.name));
-    env.extend(program.environment.iter().map(|(key, value)| set(key, value)));
+    // A table there: in whatever order it is written, it is the same.
+    let mut own: Vec<&(String, String)> = program.environment.iter().collect();
+    own.sort();
+    env.extend(own.into_iter().map(|(key, value)| set(key, value)));
     env
 }
 
