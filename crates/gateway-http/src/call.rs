@@ -144,12 +144,12 @@ async fn about_the_daemon(gateway: &Rc<Gateway>, what: Daemon, given: &[Value]) 
 
 async fn act(gateway: &Rc<Gateway>, what: Act, given: &[Value]) -> Told {
     match what {
-        Act::Start => acts::start(gateway, text(given, 0)?, wait(given, 1)?).await,
-        Act::StartGroup => acts::start_group(gateway, text(given, 0)?, wait(given, 1)?).await,
-        Act::StartAll => acts::start_all(gateway, wait(given, 0)?).await,
-        Act::Stop => acts::stop(gateway, text(given, 0)?, wait(given, 1)?).await,
-        Act::StopGroup => acts::stop_group(gateway, text(given, 0)?, wait(given, 1)?).await,
-        Act::StopAll => acts::stop_all(gateway, wait(given, 0)?).await,
+        Act::Start => acts::start(gateway, text(given, 0)?, wait(given, 1)).await,
+        Act::StartGroup => acts::start_group(gateway, text(given, 0)?, wait(given, 1)).await,
+        Act::StartAll => acts::start_all(gateway, wait(given, 0)).await,
+        Act::Stop => acts::stop(gateway, text(given, 0)?, wait(given, 1)).await,
+        Act::StopGroup => acts::stop_group(gateway, text(given, 0)?, wait(given, 1)).await,
+        Act::StopAll => acts::stop_all(gateway, wait(given, 0)).await,
         Act::Signal => acts::signal(gateway, text(given, 0)?, param(given, 1)?).await,
         Act::SignalGroup => acts::signal_group(gateway, text(given, 0)?, param(given, 1)?).await,
         Act::SignalAll => acts::signal_all(gateway, param(given, 0)?).await,
@@ -240,14 +240,10 @@ fn whole_number(text: &str) -> Option<i64> {
     digits.split('_').all(is_number).then(|| text.replace('_', "").parse().ok()).flatten()
 }
 
-fn wait(given: &[Value], place: usize) -> Result<Wait, Fault> {
-    match given.get(place).map(Value::truth) {
-        None | Some(Some(true)) => Ok(Wait::Settled),
-        Some(Some(false)) => Ok(Wait::Accepted),
-        Some(None) => {
-            Err(Code::IncorrectParameters
-                .about(format_args!("parameter {} is no boolean", place + 1)))
-        }
+fn wait(given: &[Value], place: usize) -> Wait {
+    match given.get(place).is_none_or(Value::truth) {
+        true => Wait::Settled,
+        false => Wait::Accepted,
     }
 }
 
@@ -556,6 +552,23 @@ const STDERR: [&str; 6] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_waited_for_is_what_python_counts_as_true() {
+        for (value, waits) in [
+            (Value::Bool(false), false),
+            (Value::Int(2), true),
+            (Value::Double(0.0), false),
+            ("".into(), false),
+            ("false".into(), true),
+            (Value::Nil, false),
+            (Value::List(Vec::new()), false),
+            (Value::Record(vec![("a".to_owned(), Value::Nil)]), true),
+        ] {
+            assert_eq!(wait(std::slice::from_ref(&value), 0) == Wait::Settled, waits, "{value:?}");
+        }
+        assert_eq!(wait(&[], 0), Wait::Settled);
+    }
 
     #[test]
     fn a_number_may_be_text_as_python_reads_it() {

@@ -50,7 +50,7 @@ pub fn call(text: &str) -> Read<Call> {
     let (mut method, mut parameters) = (None, Vec::new());
     while let Some(name) = parts.child()? {
         match name.as_str() {
-            "methodName" => method = Some(parts.text()?.trim().to_owned()),
+            "methodName" => method = Some(parts.text()?),
             "params" => parameters = parts.parameters()?,
             _ => parts.skip()?,
         }
@@ -229,11 +229,8 @@ impl<'a> Parts<'a> {
     fn typed(&mut self, kind: &str, depth: usize) -> Read<Value> {
         Ok(match kind {
             "int" | "i4" | "i8" => Value::Int(number(&self.text()?)?),
-            "boolean" => match self.text()?.trim() {
-                "0" => Value::Bool(false),
-                "1" => Value::Bool(true),
-                other => return fail(format!("a boolean is 0 or 1, not {other:.20}")),
-            },
+            // Whatever number it is. Source: Supervisor 4.3.0, xmlrpc.py.
+            "boolean" => Value::Bool(number::<i64>(&self.text()?)? != 0),
             "string" => Value::Text(self.text()?),
             "double" => Value::Double(number(&self.text()?)?),
             "dateTime.iso8601" => Value::Date(self.text()?),
@@ -352,9 +349,10 @@ mod tests {
 
     #[test]
     fn what_other_clients_write_is_read_too() {
-        let text = "<?xml version='1.0'?><!-- c --><methodCall><methodName> a.b </methodName>\n\
+        let text = "<?xml version='1.0'?><!-- c --><methodCall><methodName>a.b</methodName>\n\
                     <params><param><value>plain</value></param><param><value><i4> 5 </i4></value></param>\
                     <param><value><nil/></value></param><param><value/></param>\
+                    <param><value><boolean> 2 </boolean></value></param>\
                     <param><value><string><![CDATA[<x>]]>&#65;&apos;</string></value></param>\
                     <param><value><array><data/></array></value></param></params></methodCall>";
         let read = call(text).unwrap();
@@ -364,6 +362,7 @@ mod tests {
             Value::Int(5),
             Value::Nil,
             plain(""),
+            Value::Bool(true),
             plain("<x>A'"),
             Value::List(vec![]),
         ];
@@ -379,14 +378,14 @@ mod tests {
         check_refused("", "too early");
         check_refused("<a/>", "where <methodCall> must be");
         check_refused("<methodCall/>", "without a method's name");
-        check_refused("<methodCall><methodName> </methodName></methodCall>", "method's name");
+        check_refused("<methodCall><methodName></methodName></methodCall>", "method's name");
         check_refused("<methodCall><params><x/></params></methodCall>", "<param>");
         let value = |value: &str| {
             let head = "<methodCall><methodName>a</methodName><params><param>";
             format!("{head}{value}</param></params></methodCall>")
         };
         check_refused(&value("<value><int>1x</int></value>"), "no number");
-        check_refused(&value("<value><boolean>2</boolean></value>"), "0 or 1");
+        check_refused(&value("<value><boolean>yes</boolean></value>"), "no number");
         check_refused(&value("<value><base64>?</base64></value>"), "base64");
         check_refused(&value("<value>&x;</value>"), "&x; is unknown");
         check_refused(&value("<value><int>1</int></valu>"), "");

@@ -59,18 +59,19 @@ impl Value {
         }
     }
 
-    /// Returns a truth. A number counts as one, as in Python.
-    pub fn truth(&self) -> Option<bool> {
+    /// Reports whether it counts as true: what is not zero, and not empty. Source: Python 3.11, truth value
+    /// testing.
+    pub fn truth(&self) -> bool {
         match self {
-            Value::Bool(truth) => Some(*truth),
-            Value::Int(number) => Some(*number != 0),
-            Value::Double(_)
-            | Value::Text(_)
-            | Value::Bytes(_)
-            | Value::Date(_)
-            | Value::Nil
-            | Value::List(_)
-            | Value::Record(_) => None,
+            Value::Bool(truth) => *truth,
+            Value::Int(number) => *number != 0,
+            Value::Double(number) => *number != 0.0,
+            Value::Text(text) => !text.is_empty(),
+            Value::Bytes(bytes) => !bytes.is_empty(),
+            Value::Date(_) => true,
+            Value::Nil => false,
+            Value::List(values) => !values.is_empty(),
+            Value::Record(members) => !members.is_empty(),
         }
     }
 

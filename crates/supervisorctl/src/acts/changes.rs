@@ -17,7 +17,7 @@ pub fn avail(control: &mut Control, argument: &str) -> Outcome<Next> {
     };
     for one in names::list(&answer)? {
         let name = names::join(names::text(one, "group")?, names::text(one, "name")?);
-        let truth = |name: &str| one.member(name).and_then(Value::truth).unwrap_or(false);
+        let truth = |name: &str| one.member(name).is_some_and(Value::truth);
         let used = if truth("inuse") { "in use" } else { "avail" };
         let start = if truth("autostart") { "auto" } else { "manual" };
         let (group, process) = (names::int(one, "group_prio")?, names::int(one, "process_prio")?);
