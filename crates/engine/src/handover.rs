@@ -125,6 +125,20 @@ pub enum Item<'a> {
         /// The descriptor.
         fd: i32,
     },
+    /// How it stands with keepers that end soon after they began.
+    Lives {
+        /// How many in a row before this one.
+        short: u32,
+        /// When this one began, in nanoseconds of the monotonic clock.
+        began: u64,
+        /// Until when it may be given up for the binary before; 0: not at all.
+        until: u64,
+    },
+    /// Where a keeper that was started by an heir writes a byte once there are heirs again.
+    Heir {
+        /// The descriptor, the writing end of a pipe.
+        fd: i32,
+    },
 }
 
 /// How far a row's process has come.
@@ -214,7 +228,14 @@ impl Writer {
                 self.put(&key.to_le_bytes())?;
                 self.put(&fd.to_le_bytes())?;
             }
-            Item::Previous { fd } | Item::Facts { fd } => self.put(&fd.to_le_bytes())?,
+            Item::Previous { fd } | Item::Facts { fd } | Item::Heir { fd } => {
+                self.put(&fd.to_le_bytes())?;
+            }
+            Item::Lives { short, began, until } => {
+                self.put(&short.to_le_bytes())?;
+                self.put(&began.to_le_bytes())?;
+                self.put(&until.to_le_bytes())?;
+            }
         }
         let length = u32::try_from(self.bytes.len() - at - FRAME).unwrap_or(u32::MAX);
         if let Some(place) = self.bytes.get_mut(at + 1..at + FRAME) {
@@ -270,6 +291,8 @@ fn kind(item: &Item<'_>) -> u8 {
         Item::Previous { .. } => 10,
         Item::End { .. } => 11,
         Item::Facts { .. } => 13,
+        Item::Lives { .. } => 14,
+        Item::Heir { .. } => 15,
     }
 }
 
@@ -320,12 +343,14 @@ impl<'a> Items<'a> {
             | Item::End { fd, .. }
             | Item::Held { fd, .. }
             | Item::Previous { fd }
-            | Item::Facts { fd } => fd,
+            | Item::Facts { fd }
+            | Item::Heir { fd } => fd,
             Item::Keeper { .. }
             | Item::Inherited { .. }
             | Item::Argument(_)
             | Item::Orphan { .. }
-            | Item::Orphans { .. } => 0,
+            | Item::Orphans { .. }
+            | Item::Lives { .. } => 0,
         };
         self.map(of).max().unwrap_or(0)
     }
@@ -435,6 +460,8 @@ fn read<'a>(kind: u8, mut said: Said<'a>) -> Option<Item<'a>> {
             Item::End { slot, end, fd: said.number()? }
         }
         13 => Item::Facts { fd: said.number()? },
+        14 => Item::Lives { short: said.word()?, began: said.long()?, until: said.long()? },
+        15 => Item::Heir { fd: said.number()? },
         _ => return None,
     })
 }
@@ -476,6 +503,8 @@ mod tests {
             Item::Held { key: 3, fd: 14 },
             Item::Previous { fd: 10 },
             Item::Facts { fd: 15 },
+            Item::Lives { short: 2, began: 1 << 40, until: 1 << 41 },
+            Item::Heir { fd: 16 },
         ];
         items.extend(standings.into_iter().zip(0..).map(|(standing, index)| {
             let (stopped, released) = (index as u8, index == 3);
@@ -505,7 +534,10 @@ mod tests {
         let kept = include_bytes!("../tests/saved/handover-1.bin");
         let mut items = every_item();
         items.retain(|item| {
-            let later = matches!(item, Item::End { .. } | Item::Facts { .. });
+            let later = matches!(
+                item,
+                Item::End { .. } | Item::Facts { .. } | Item::Lives { .. } | Item::Heir { .. }
+            );
             !later && !matches!(item, Item::Output { stream: Stream::Stderr, .. })
         });
         assert_eq!(Items::of(kept).unwrap().collect::<Vec<_>>(), items);

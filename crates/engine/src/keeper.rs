@@ -78,6 +78,8 @@ pub mod held {
     pub const AUDIT_READ: u32 = 205;
     /// The tokens that are in force.
     pub const TOKENS: u32 = 206;
+    /// The binary that the keeper ran before its last upgrade, while that may be taken back.
+    pub const PREVIOUS: u32 = 207;
     /// The first of the sockets that jobs share.
     pub const SHARED: u32 = 128;
     /// How many of those there may be.

@@ -8,14 +8,35 @@
 use crate::keeper::{facts, handover};
 use engine::handover::{Item, Items, Standing, Writer};
 use engine::keeper::{held, End, FromKeeper};
-use engine::process::{Exit, Pid, Slot, Stream};
-use std::collections::BTreeMap;
+use engine::process::{Exit, Slot, Stream};
+use engine::time::{Mono, Span};
+use std::collections::{BTreeMap, TryReserveError};
+use std::fmt;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+use sys::epoll::{Epoll, Interest};
 use sys::own::Binary;
-use sys::{memfd, pidfd, procfs};
+use sys::{memfd, pidfd, procfs, Errno};
 
 /// SIGSTOP, by which a process that is found stopped is said to have been.
 const STOP: u8 = 19;
+
+/// How many keepers in a row are started that end before they have heirs of their own.
+const TRIES: u32 = 6;
+
+/// The waits before the first keeper that follows another, and those after it in a row; the last one from
+/// then on.
+const WAITS: [Span; 5] = [Span::ZERO, Span::ZERO, Span::millis(100), Span::secs(1), Span::secs(5)];
+
+/// A keeper that ended sooner is not followed by another at once, however well it began.
+const SHORT: Span = Span::secs(1);
+const PACE: Span = Span::millis(100);
+
+/// How many may end while a new binary is on probation before the one before is gone back to.
+const ON_PROBATION: u32 = 2;
+
+/// How long it is waited for a keeper to have heirs.
+const PATIENCE: Span = Span::secs(60);
 
 /// What an heir has.
 #[derive(Debug, Default)]
@@ -51,17 +72,53 @@ impl Estate {
         [held::FACTS, held::ORIGIN].iter().all(|key| self.held.contains_key(key))
     }
 
-    /// Starts a keeper that goes on with this and with these outputs; returns its process.
-    pub fn succeed(&self, outputs: &[Output<'_>]) -> Result<Pid, String> {
+    /// Starts a keeper that goes on with this and with these outputs, and another one where it ends before
+    /// it has heirs of its own, up to [`TRIES`] in a row. `begun` is told when the first has been started.
+    pub fn succeed(&self, outputs: &[Output<'_>], mut begun: impl FnMut()) -> Result<(), Trouble> {
         let (Some(facts), Some(origin)) =
             (self.held.get(&held::FACTS), self.held.get(&held::ORIGIN))
         else {
-            return Err(String::from("it has not said what it had"));
+            return Err(Trouble::from("it has not said what it had"));
         };
-        let origin = memfd::read_all(origin).map_err(|errno| errno.to_string())?;
-        let origin = Items::of(&origin).map_err(|_| String::from("what it had cannot be read"))?;
-        let no_memory = |_| String::from("out of memory");
-        let mut writer = Writer::new().map_err(no_memory)?;
+        let origin = memfd::read_all(origin)?;
+        let origin = Items::of(&origin).map_err(|_| Trouble::from("what it had cannot be read"))?;
+        let mut before = Before::of(origin.clone());
+        while before.short < TRIES {
+            before.pause();
+            let binary = self.binary(&before)?;
+            let heirs = self.start(origin.clone(), facts, &before, &binary, outputs)?;
+            begun();
+            match wait(&heirs) {
+                Established::Yes => return Ok(()),
+                Established::No => before = before.and_one(),
+            }
+        }
+        Err(Trouble::GivenUp)
+    }
+
+    /// Returns the binary of the next keeper: the own one, or the one before an upgrade that was none.
+    fn binary(&self, before: &Before) -> Result<Chosen, Trouble> {
+        let previous = self.held.get(&held::PREVIOUS).filter(|_| before.goes_back());
+        let previous = previous.and_then(|fd| Binary::of(fd.try_clone().ok()?).ok());
+        if let Some(binary) = previous {
+            sys::say::line(format_args!(
+                "upright: the keeper has ended twice since it went on in another binary; going on in the one before"
+            ));
+            return Ok(Chosen { binary, way: Way::Back });
+        }
+        Ok(Chosen { binary: Binary::open()?, way: Way::On })
+    }
+
+    /// Starts one; returns what it writes to once it has heirs.
+    fn start(
+        &self,
+        origin: Items<'_>,
+        facts: &OwnedFd,
+        lives: &Before,
+        Chosen { binary, way }: &Chosen,
+        outputs: &[Output<'_>],
+    ) -> Result<OwnedFd, Trouble> {
+        let mut writer = Writer::new()?;
         let mut before = 0;
         for item in origin {
             let item = match item {
@@ -70,40 +127,179 @@ impl Estate {
                     let (replaced, foster) = (true, true);
                     Item::Keeper { named, upgrades, replaced, foster, unseen, stack }
                 }
+                Item::Lives { .. } => {
+                    let short = if *way == Way::Back { 0 } else { lives.short };
+                    Item::Lives { short, began: 0, until: 0 }
+                }
                 other => other,
             };
-            writer.add(&item).map_err(no_memory)?;
+            writer.add(&item)?;
         }
+        let (heirs, heir) = sys::pipe::new()?;
+        writer.add(&Item::Heir { fd: heir.as_raw_fd() })?;
         let mut processes = Vec::new();
         for (index, message) in facts::read(facts) {
             let Some((slot, found)) = find(&message, before) else { continue };
             let Found { standing, stopped, process } = found;
             let fd = process.as_ref().map(AsRawFd::as_raw_fd);
             let row = Item::Row { index, slot, standing, stopped, released: false, fd };
-            writer.add(&row).map_err(no_memory)?;
+            writer.add(&row)?;
             processes.extend(process);
         }
         for Output { slot, stream, read, route } in outputs {
             let (slot, stream, fd) = (*slot, *stream, read.as_raw_fd());
-            writer.add(&Item::Output { slot, stream, fd, route }).map_err(no_memory)?;
+            writer.add(&Item::Output { slot, stream, fd, route })?;
         }
         for ((slot, end), fd) in &self.ends {
             let item = Item::End { slot: *slot, end: *end, fd: fd.as_raw_fd() };
-            writer.add(&item).map_err(no_memory)?;
+            writer.add(&item)?;
         }
-        for (key, fd) in &self.held {
-            writer.add(&Item::Held { key: *key, fd: fd.as_raw_fd() }).map_err(no_memory)?;
+        let over = |key: u32| *way == Way::Back && key == held::PREVIOUS;
+        for (key, fd) in self.held.iter().filter(|(key, _)| !over(**key)) {
+            writer.add(&Item::Held { key: *key, fd: fd.as_raw_fd() })?;
         }
-        let file = memfd::sealed(c"upright-handover", writer.bytes());
-        let file = file.map_err(|errno| errno.to_string())?;
+        let file = memfd::sealed(c"upright-handover", writer.bytes())?;
         let kept = outputs.iter().map(|output| output.read);
         let held = self.held.values().chain(self.ends.values());
         let kept = kept.chain(processes.iter().chain(held).map(AsFd::as_fd));
-        let heirlooms: Vec<BorrowedFd<'_>> = kept.chain([file.as_fd()]).collect();
+        let heirlooms: Vec<BorrowedFd<'_>> = kept.chain([file.as_fd(), heir.as_fd()]).collect();
         let highest = heirlooms.iter().map(AsRawFd::as_raw_fd).max().unwrap_or(0);
-        let binary = Binary::open().map_err(|errno| errno.to_string())?;
-        let argv = handover::arguments(handover::NEXT, &file, highest);
-        binary.start_heir(&argv, &heirlooms).map_err(|errno| errno.to_string())
+        let argv = match way {
+            Way::On => handover::arguments(handover::NEXT, &file, highest),
+            Way::Back => handover::taken_back(&file, highest),
+        };
+        binary.start_heir(&argv, &heirlooms)?;
+        Ok(heirs)
+    }
+}
+
+/// Why no other keeper could be started.
+#[derive(Debug)]
+pub enum Trouble {
+    /// This was in the way, and may pass.
+    Now(String),
+    /// As many as are tried have ended at once.
+    GivenUp,
+}
+
+impl From<&str> for Trouble {
+    fn from(why: &str) -> Trouble {
+        Trouble::Now(String::from(why))
+    }
+}
+
+impl From<Errno> for Trouble {
+    fn from(errno: Errno) -> Trouble {
+        Trouble::Now(errno.to_string())
+    }
+}
+
+impl From<TryReserveError> for Trouble {
+    fn from(_: TryReserveError) -> Trouble {
+        Trouble::from("out of memory")
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Trouble::Now(why) => f.write_str(why),
+            Trouble::GivenUp => write!(f, "{} in a row ended as soon as they had begun", TRIES - 1),
+        }
+    }
+}
+
+/// A binary, and which way it leads.
+struct Chosen {
+    binary: Binary,
+    way: Way,
+}
+
+/// Whether the next keeper is one of the own binary, or of the one before an upgrade.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    On,
+    Back,
+}
+
+/// What is known of the keepers before the next one.
+#[derive(Clone, Copy)]
+struct Before {
+    /// How many in a row ended before they had heirs, or on probation, the last one among them.
+    short: u32,
+    /// How long the last one lived.
+    lived: Span,
+    /// Whether it was on probation.
+    on_probation: bool,
+}
+
+impl Before {
+    fn of(mut origin: Items<'_>) -> Before {
+        let lives = origin.find_map(|item| {
+            let Item::Lives { short, began, until } = item else { return None };
+            Some((short, began, until))
+        });
+        let now = sys::clock::monotonic();
+        let (short, began, until) = lives.unwrap_or((0, 0, 0));
+        let (lived, on_probation) = (now.since(Mono(began)), now < Mono(until));
+        Before { short: short.saturating_add(1), lived, on_probation }
+    }
+
+    fn and_one(self) -> Before {
+        Before { short: self.short.saturating_add(1), lived: Span::ZERO, ..self }
+    }
+
+    /// Waits before the next one, and says so where this was not the first.
+    fn pause(&self) {
+        let (number, wait) = (self.short, self.wait());
+        if number > 1 {
+            sys::say::line(format_args!(
+                "upright: {number} keepers in a row have ended soon; starting another one after {wait}"
+            ));
+        }
+        std::thread::sleep(Duration::from_nanos(wait.0));
+    }
+
+    fn wait(&self) -> Span {
+        let place = usize::try_from(self.short).unwrap_or(usize::MAX);
+        let wait = WAITS.get(place).or(WAITS.last()).copied().unwrap_or(Span::ZERO);
+        if self.lived < SHORT {
+            wait.max(PACE)
+        } else {
+            wait
+        }
+    }
+
+    fn goes_back(&self) -> bool {
+        self.on_probation && self.short >= ON_PROBATION
+    }
+}
+
+/// Whether a keeper has heirs.
+enum Established {
+    Yes,
+    No,
+}
+
+/// Waits until a keeper has heirs, or has ended.
+fn wait(heirs: &OwnedFd) -> Established {
+    let until = sys::clock::monotonic() + PATIENCE;
+    let Ok(mut epoll) = Epoll::new(1) else { return Established::Yes };
+    let watched = sys::pipe::set_nonblocking(heirs).is_ok();
+    if !watched || epoll.add(heirs, 0, Interest::Read).is_err() {
+        return Established::Yes;
+    }
+    loop {
+        match sys::pipe::read(heirs, &mut [0; 1]) {
+            Ok(0) => return Established::No,
+            Ok(_) => return Established::Yes,
+            Err(_) => {}
+        }
+        let left = until.since(sys::clock::monotonic());
+        // One that takes so long is there all the same, and may be of a release that says nothing.
+        if left == Span::ZERO || epoll.wait(Some(left.0)).is_err() {
+            return Established::Yes;
+        }
     }
 }
 
@@ -139,5 +335,30 @@ fn find(message: &FromKeeper, before: u64) -> Option<(Slot, Found)> {
         | FromKeeper::Signalled { .. }
         | FromKeeper::Lent { .. }
         | FromKeeper::NotUpgraded { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn before(short: u32, lived: Span, on_probation: bool) -> Before {
+        Before { short, lived, on_probation }
+    }
+
+    #[test]
+    fn each_keeper_that_follows_one_which_ended_soon_is_waited_for_longer() {
+        let waits = |lived| [1, 2, 3, 4, 5, 99].map(|short| before(short, lived, false).wait().0);
+        let long =
+            [Span::ZERO, WAITS[2], WAITS[3], WAITS[4], WAITS[4], WAITS[4]].map(|wait| wait.0);
+        assert_eq!(waits(SHORT), long);
+        assert_eq!(waits(Span::ZERO), long.map(|wait| wait.max(PACE.0)));
+    }
+
+    #[test]
+    fn the_second_that_ends_on_probation_leads_to_the_binary_before() {
+        assert!(!before(1, SHORT, true).goes_back());
+        assert!(before(2, SHORT, true).goes_back());
+        assert!(!before(2, SHORT, false).goes_back());
     }
 }

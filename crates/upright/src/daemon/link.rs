@@ -5,7 +5,7 @@
 //! spawn's plan is made only when it can go.
 
 use crate::heir::Estate;
-use engine::keeper::{FromKeeper, Lengths, ToKeeper, HEAD, MESSAGE_MAX, TOGETHER};
+use engine::keeper::{held, FromKeeper, Lengths, ToKeeper, HEAD, MESSAGE_MAX, TOGETHER};
 use std::cell::RefCell;
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -50,7 +50,11 @@ impl Link {
     }
 
     /// Keeps a copy of what the keeper holds. PID 1 says nothing of how it began, and needs no heir.
+    /// The binary before an upgrade is the logger's alone: it is told when that is over.
     fn keep(&self, key: u32, fd: BorrowedFd<'_>) {
+        if key == held::PREVIOUS {
+            return;
+        }
         let mut estate = self.estate.borrow_mut();
         match fd.try_clone_to_owned() {
             Ok(copy) if sys::own::parent() != 1 => estate.held.insert(key, copy),

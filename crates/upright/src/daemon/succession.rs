@@ -32,9 +32,9 @@ impl Daemon {
                 route: route.clone(),
             })
             .collect();
-        match estate.succeed(&outputs) {
-            Ok(_) => 0,
-            Err(why) => self.give_up(&why),
+        match estate.succeed(&outputs, || ()) {
+            Ok(()) => 0,
+            Err(why) => self.give_up(&why.to_string()),
         }
     }
 

@@ -40,8 +40,10 @@ impl Facts {
 
     /// Goes on with the file of the keeper before.
     pub fn resume(file: &OwnedFd) -> (Facts, Only) {
+        // Made first: whoever closes a descriptor of the file has not locked it any more.
+        let own = mine(file).ok();
         let only = if memfd::lock(file) { Only::Yes } else { Only::No };
-        (Facts(mine(file).ok()), only)
+        (Facts(own), only)
     }
 
     /// Returns the file.

@@ -3,6 +3,7 @@
 
 use super::facts::{self, Facts, Only};
 use super::held::Heirs;
+use super::lives::{self, Lives};
 use super::probation::Fallen;
 use super::table::{Fate, Log, Resumed};
 use super::{Keeper, FOSTERED, REPORT, SETUP};
@@ -37,6 +38,8 @@ pub struct Identity {
     pub kin: Kin,
     /// How the binary ended that it had gone on in and came back from, the last time that it tried.
     pub given_up: Option<Exit>,
+    /// How it stands with keepers that end soon after they began.
+    pub lives: Lives,
     /// What it was started with.
     pub arguments: Vec<CString>,
 }
@@ -77,6 +80,14 @@ pub fn arguments(role: &CStr, file: &OwnedFd, highest: RawFd) -> Argv {
     Argv::new(vec![c"upright-keeper".to_owned(), role.to_owned(), whereabouts])
 }
 
+/// Returns the arguments by which the binary before an upgrade takes a keeper's role with a file after all.
+pub fn taken_back(file: &OwnedFd, highest: RawFd) -> Argv {
+    let mut words = way_back(&whereabouts(file, highest));
+    // Nobody knows how the other one ended.
+    words.push(c"0".to_owned());
+    Argv::new(words)
+}
+
 /// Writes the first items: what every keeper leaves, and all that outlives one that is killed.
 pub fn write_self(
     own: &Identity,
@@ -93,6 +104,9 @@ pub fn write_self(
         unseen: unseen.bits(),
         stack,
     })?;
+    let Lives { short, began, until } = own.lives;
+    let until = until.map_or(0, |until| until.0);
+    writer.add(&Item::Lives { short, began: began.0, until })?;
     let (soft, hard, ignored) = inherited.words();
     writer.add(&Item::Inherited { soft, hard, ignored })?;
     own.arguments.iter().try_for_each(|text| writer.add(&Item::Argument(text.to_bytes())))?;
@@ -118,6 +132,8 @@ fn keep_way_back(
         | Item::Orphan { .. }
         | Item::Orphans { .. }
         | Item::Held { .. }
+        | Item::Lives { .. }
+        | Item::Heir { .. }
         | Item::Facts { .. } => None,
     });
     if kept.is_empty() {
@@ -156,6 +172,7 @@ impl Keeper {
     pub(super) fn left(&self) -> Result<OwnedFd, Errno> {
         let mut own = self.identity.clone();
         own.upgrades = own.upgrades.saturating_add(1);
+        own.lives = Lives::new();
         self.write_down(&own)
     }
 
@@ -255,6 +272,7 @@ impl Keeper {
         })?;
         keep_way_back(items.clone(), &mut heirlooms, kept, whereabouts);
         let mut keeper = Keeper::of_self(items.clone())?;
+        keeper.heir = lives::heir(items.clone(), &mut heirlooms);
         let fallen = match performance {
             Performance::Back => Fallen::find(items.clone(), &mut heirlooms),
             Performance::Real | Performance::Rehearsal => Fallen::default(),
@@ -262,12 +280,18 @@ impl Keeper {
         // In a rehearsal the other one lives, and has the place.
         let only = keeper.take_held(items.clone(), &mut heirlooms);
         if only == Only::No && performance != Performance::Rehearsal {
+            keeper.tell_heir();
             return Ok(None);
+        }
+        if performance == Performance::Real {
+            keeper.hold_previous(items.clone(), &mut heirlooms);
         }
         for item in items {
             keeper.take_item(fallen.put_right(item), &mut heirlooms);
         }
-        keeper.leave_origin();
+        if keeper.heir.is_none() {
+            keeper.leave_origin();
+        }
         Ok(Some(keeper))
     }
 
@@ -278,6 +302,7 @@ impl Keeper {
             replaced: Replaced::No,
             kin: Kin::Own,
             given_up: None,
+            lives: Lives::new(),
             arguments: Vec::new(),
         };
         let (mut inherited, mut unread) = (Inherited::capture(), SignalSet::NONE);
@@ -289,6 +314,7 @@ impl Keeper {
                     own.kin = if foster { Kin::Foster } else { Kin::Own };
                     unread = SignalSet::of_bits(unseen);
                 }
+                Item::Lives { short, .. } => own.lives.short = short,
                 Item::Inherited { soft, hard, ignored } => {
                     inherited = Inherited::of(soft, hard, ignored);
                 }
@@ -303,6 +329,7 @@ impl Keeper {
                 | Item::Orphans { .. }
                 | Item::Held { .. }
                 | Item::Previous { .. }
+                | Item::Heir { .. }
                 | Item::Facts { .. } => {}
             }
         }
@@ -314,6 +341,10 @@ impl Keeper {
         let mut only = Only::Yes;
         for item in items {
             let Item::Held { key, fd } = item else { continue };
+            // Who knows it is an heir: that is said when the one who has started this keeper may go.
+            if key == held::ORIGIN && self.heir.is_some() {
+                continue;
+            }
             let Some(fd) = heirlooms.take(fd) else { continue };
             if key == facts::KEY {
                 let (facts, is_only) = Facts::resume(&fd);
@@ -331,6 +362,8 @@ impl Keeper {
             | Item::Argument(_)
             | Item::Held { .. }
             | Item::Previous { .. }
+            | Item::Lives { .. }
+            | Item::Heir { .. }
             | Item::Facts { .. } => {}
             Item::Peer { which, pid, channel } => {
                 let peer = if which == DAEMON { &mut self.daemon } else { &mut self.logger };

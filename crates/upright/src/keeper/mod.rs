@@ -8,6 +8,7 @@
 pub(crate) mod facts;
 pub(crate) mod handover;
 mod held;
+mod lives;
 mod orphans;
 mod peer;
 mod probation;
@@ -25,6 +26,7 @@ use engine::time::{Mono, Span};
 use facts::Facts;
 use handover::{Identity, Kin, Performance};
 use held::{Heirs, Held};
+use lives::Lives;
 use orphans::Orphans;
 use peer::{Again, Heard, Peer};
 use probation::Probation;
@@ -199,6 +201,8 @@ struct Keeper {
     rehearsal: Option<Rehearsal>,
     /// The time in which the binary before would go on again.
     probation: Option<Probation>,
+    /// What the heir that has started this keeper waits at.
+    heir: Option<OwnedFd>,
     /// Why another binary could not be gone on in, until the daemon is told.
     not_upgraded: Option<NotUpgraded>,
     /// Ends that the daemon has asked for and was not lent yet.
@@ -236,6 +240,7 @@ impl Keeper {
             replaced: Replaced::No,
             kin: Kin::Own,
             given_up: None,
+            lives: Lives::new(),
             arguments,
         };
         let mut keeper = Keeper::bare(inherited, own)?;
@@ -282,6 +287,7 @@ impl Keeper {
             unreaped: VecDeque::new(),
             rehearsal: None,
             probation: None,
+            heir: None,
             not_upgraded: None,
             to_lend: VecDeque::with_capacity(LEND_MAX),
             ending: None,
@@ -307,8 +313,10 @@ impl Keeper {
             self.look_again();
             self.start_what_is_due();
             self.keep_way_back();
+            self.outlive_probation();
             self.tell();
             self.pass();
+            self.let_heir_go();
             if self.reap_again && self.reap() {
                 self.keep_way_back();
                 self.tell();
@@ -643,7 +651,8 @@ impl Keeper {
         let look = (!self.unreaped.is_empty()).then(|| self.now + LOOK);
         let rehearsal = self.rehearsal.as_ref().map(|rehearsal| rehearsal.until);
         let probation = self.probation.as_ref().map(|probation| probation.until);
-        let next = [daemon, logger, setup, ending, look, rehearsal, probation];
+        let lives = self.identity.lives.until;
+        let next = [daemon, logger, setup, ending, look, rehearsal, probation, lives];
         let next = next.into_iter().flatten().min()?;
         Some(next.since(self.now).0)
     }

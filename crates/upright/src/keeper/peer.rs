@@ -164,6 +164,11 @@ impl Peer {
         matches!(self.state, State::Due(at) if at <= now)
     }
 
+    /// Reports whether it lives and has done what its start is for.
+    pub fn is_ready(&self) -> bool {
+        self.pid().is_some() && self.ready == Ready::Yes
+    }
+
     /// It has done what its start is for: the next one is at once again.
     pub fn ready(&mut self) {
         self.ready = Ready::Yes;

@@ -109,6 +109,8 @@ impl Fallen {
                 }
                 Item::Facts { fd } => file = heirlooms.take(fd),
                 Item::Inherited { .. }
+                | Item::Lives { .. }
+                | Item::Heir { .. }
                 | Item::Argument(_)
                 | Item::Output { .. }
                 | Item::End { .. }

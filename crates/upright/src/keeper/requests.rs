@@ -47,6 +47,7 @@ impl Keeper {
                 self.daemon.ready();
                 self.identity.replaced = Replaced::No;
                 self.bulky = true;
+                self.last();
             }
             Some(ToKeeper::OrphansSeen { sequence }) => self.orphans.seen(sequence),
             Some(ToKeeper::SignalSeen { signal }) => {

@@ -10,7 +10,7 @@ use super::slab::Slab;
 use super::source::{Source, Watch};
 use super::store::{store, MODE, PRIVATE_MODE};
 use crate::heir::Estate;
-use engine::keeper::LogWire;
+use engine::keeper::{held, LogWire};
 use engine::logroute::{decode, ToLogger, AUDIT, OWN};
 use engine::packed::pack_together;
 use engine::process::{Slot, Stream};
@@ -395,6 +395,8 @@ impl Logger {
                 Some(ToLogger::Drain { slot, tail }) => self.drain(slot, tail),
                 Some(ToLogger::Reopen) => self.close_all(),
                 Some(ToLogger::Writable) => self.retry_all(),
+                // Of this the keeper has told the logger last.
+                Some(ToLogger::Held { key: held::ORIGIN }) if self.estate.is_whole() => {}
                 Some(ToLogger::Held { key }) => self.inherit(key, fd),
                 Some(ToLogger::Succeed) => self.succeed_now(),
                 Some(ToLogger::Own { route }) => self.add_route((OWN, Stream::Stdout), route, fd),

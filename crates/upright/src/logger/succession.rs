@@ -2,7 +2,7 @@
 
 use super::run::{Logger, Timer};
 use super::say;
-use crate::heir::Output;
+use crate::heir::{Estate, Output, Trouble};
 use engine::logroute::{encode, FromLogger, LogRoute, OWN};
 use engine::time::Span;
 use std::os::fd::AsFd;
@@ -51,16 +51,25 @@ impl Logger {
                 route: encode(&route),
             });
         }
-        match self.estate.succeed(&outputs) {
-            Ok(_) => {
-                self.succeeded = true;
-                if let Some(daemon) = &mut self.daemon {
-                    daemon.tell(&FromLogger::Succeeded);
-                }
+        let daemon = &mut self.daemon;
+        // It need not wait until the next one has heirs.
+        let begun = || {
+            if let Some(daemon) = daemon {
+                daemon.tell(&FromLogger::Succeeded);
+                daemon.flush();
             }
-            Err(why) => {
+        };
+        match self.estate.succeed(&outputs, begun) {
+            Ok(()) => self.succeeded = true,
+            Err(why @ Trouble::Now(_)) => {
                 say(&format!("the keeper is gone and cannot be started again: {why}"));
                 self.schedule(AGAIN, Timer::Succeed);
+            }
+            Err(why @ Trouble::GivenUp) => {
+                say(&format!(
+                    "the keeper is gone and is not started again: {why}; its processes go on, unsupervised; end them before Upright is started again"
+                ));
+                self.estate = Estate::default();
             }
         }
     }

@@ -125,3 +125,14 @@ pub fn a_start_under_way_when_the_keeper_is_killed_is_finished() {
     let _ = fs::metadata(&world.dir);
     go_on(world, &before);
 }
+
+/// Each that follows is killed as soon as it is seen, before it can have anybody who would take its place.
+pub fn keepers_killed_before_they_have_heirs_are_replaced() {
+    let world = world("heir-early");
+    let before = mains(&world);
+    for _ in 0..3 {
+        world.kill_keeper(|| ());
+    }
+    world.ask(Call::Version).unwrap();
+    go_on(world, &before);
+}

@@ -39,6 +39,10 @@ const TESTS: &[(&str, fn())] = &[
         upgrades::a_binary_that_cannot_go_on_is_refused_and_the_old_one_goes_on,
     ),
     (
+        "a_binary_whose_keepers_do_not_last_is_given_up_for_the_one_before",
+        upgrades::a_binary_whose_keepers_do_not_last_is_given_up_for_the_one_before,
+    ),
+    (
         "a_journal_damaged_at_its_beginning_is_said_and_everything_begins_anew",
         poison::a_journal_damaged_at_its_beginning_is_said_and_everything_begins_anew,
     ),
@@ -74,6 +78,10 @@ const TESTS: &[(&str, fn())] = &[
     (
         "a_start_under_way_when_the_keeper_is_killed_is_finished",
         heirs::a_start_under_way_when_the_keeper_is_killed_is_finished,
+    ),
+    (
+        "keepers_killed_before_they_have_heirs_are_replaced",
+        heirs::keepers_killed_before_they_have_heirs_are_replaced,
     ),
     (
         "a_shared_socket_outlives_everybody_but_the_last_job",

@@ -5,8 +5,11 @@ use crate::poison::{mains, STEADY};
 use crate::world::{eventually, World};
 use engine::control::answer::Answer;
 use engine::control::call::Call;
+use engine::process::Pid;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -68,23 +71,60 @@ pub fn play(arguments: &[String]) -> ! {
     std::process::abort();
 }
 
-/// All of them, then a good one.
-pub fn a_binary_that_cannot_go_on_is_refused_and_the_old_one_goes_on() {
+/// How often an upgrade is tried of which the keeper is killed twice while it is on probation.
+const ROUNDS: usize = 5;
+
+fn start(name: &str, good: &[u8]) -> World {
     let job = |name: &&str| {
         let text = format!("start on startup\nexec PROGRAM steady DIR {name}\n");
         ((*name).to_owned(), text)
     };
     let jobs: Vec<(String, String)> = STEADY.iter().map(job).collect();
-    let good = fs::read(env!("CARGO_BIN_EXE_upright-core")).unwrap();
-    let mut world = World::start_core("upgrade", &jobs, "ulimit -c 0", |dir| {
-        put(&dir.join("core"), &good, 0o755);
+    World::start_core(name, &jobs, "ulimit -c 0", |dir| {
+        put(&dir.join("core"), good, 0o755);
         dir.join("core")
+    })
+}
+
+fn all_mains(world: &World) -> BTreeMap<String, Pid> {
+    eventually("the jobs run", || Some(mains(world)).filter(|mains| mains.len() == STEADY.len()))
+}
+
+/// It passes everything and then does not last: the second keeper in a row that ends while it is on
+/// probation is followed by one of the binary before, with every service.
+pub fn a_binary_whose_keepers_do_not_last_is_given_up_for_the_one_before() {
+    let good = fs::read(env!("CARGO_BIN_EXE_upright-core")).unwrap();
+    let mut world = start("upgrade-back", &good);
+    let before = all_mains(&world);
+    let runs = |world: &World| fs::metadata(format!("/proc/{}/exe", world.keeper())).unwrap().ino();
+    // On a machine that stands still for long the probation is over too soon.
+    let gone_back = (0..ROUNDS).any(|_| {
+        let old = runs(&world);
+        put(&world.dir.join("core"), &good, 0o755);
+        assert_eq!(world.ask(Call::Upgrade).unwrap(), Answer::Done);
+        assert_ne!(runs(&world), old, "it is another file");
+        for _ in 0..2 {
+            world.kill_keeper(|| ());
+            world.ask(Call::Version).unwrap();
+        }
+        runs(&world) == old
     });
+    assert!(gone_back, "{}", world.said());
+    assert!(world.said().contains("going on in the one before"), "{}", world.said());
+    let Ok(Answer::Version(version)) = world.ask(Call::Version) else { panic!("no version") };
+    let why = version.given_up.unwrap_or_default();
+    assert!(why.contains("it took the keeper's place and could not do its work"), "{why}");
+    assert_eq!(mains(&world), before, "with every service");
+    assert_eq!(world.end(), Some(0));
+    assert_eq!(world.lines("doubled"), Vec::<String>::new());
+}
+
+/// All of them, then a good one.
+pub fn a_binary_that_cannot_go_on_is_refused_and_the_old_one_goes_on() {
+    let good = fs::read(env!("CARGO_BIN_EXE_upright-core")).unwrap();
+    let mut world = start("upgrade", &good);
     let core = world.dir.join("core");
-    let before = eventually("the jobs run", || {
-        let mains = mains(&world);
-        (mains.len() == STEADY.len()).then_some(mains)
-    });
+    let before = all_mains(&world);
     let daemon = world.other(crate::world::Role::Daemon, None);
     fs::remove_file(&core).unwrap();
     let said = refused(&world);
