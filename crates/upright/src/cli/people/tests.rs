@@ -552,6 +552,41 @@ fn why_not_says_what_is_missing_and_what_starts_the_job_all_the_same() {
 }
 
 #[test]
+fn why_of_a_job_that_has_instances_names_them() {
+    let why = |name: &str| WhyView {
+        status: view(name, State::Waiting),
+        verdict: String::from("it has not been started"),
+        due: None,
+        ring: Vec::new(),
+        start_on: Vec::new(),
+        stop_on: Vec::new(),
+        waiters: Vec::new(),
+        runs: Vec::new(),
+        history: Vec::new(),
+        files: Vec::new(),
+        section: None,
+    };
+    let named = |name: &str| InstanceView {
+        instance: InstanceName::try_from(Text::from(name)).unwrap(),
+        ..view("tty", State::Running)
+    };
+    let script = || {
+        vec![
+            Act::Answer(Ok(Answer::Why(Box::new(why("tty"))))),
+            Act::Answer(Ok(Answer::Instances(vec![named("tty1"), named("tty2")]))),
+        ]
+    };
+    for line in ["upright why tty", "upright history tty"] {
+        assert_eq!(
+            talk(line, script()).out,
+            "tty has instances, and each has a story of its own:\n  \
+             tty (tty1) start/running, process 123\n  tty (tty2) start/running, process 123\n\
+             `upright why tty --instance 'tty1'` tells that of the first.\n"
+        );
+    }
+}
+
+#[test]
 fn events_are_shown_one_line_each_with_what_was_missed() {
     let event = machine::Notice::Event {
         name: EventName::try_from("net-up").unwrap(),

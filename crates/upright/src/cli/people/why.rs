@@ -6,11 +6,13 @@ use super::{is_unknown_job, target, why_event, About, Exit, Form, Session};
 use clap::ArgMatches;
 use engine::control::answer::Answer;
 use engine::control::call::Call;
+use engine::control::call::Listed;
 use engine::intent::Intent;
-use engine::machine::request::Target;
+use engine::machine::request::{Target, Which};
 use engine::machine::state::{Goal, State};
 use engine::text::Text;
 use engine::view::{LastExit, Need, Remembered, RunView, WhyView};
+use shown::statusline::status_line;
 use shown::words::{end, printable, time};
 
 /// How many lines of output are shown.
@@ -32,6 +34,10 @@ pub(super) fn why(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result
             return Err(session.trouble(trouble, &about));
         }
     };
+    if let Some(named) = only_named(session, &target, &view) {
+        session.world.print(&named);
+        return Ok(());
+    }
     let output = output(session, target);
     if session.form == Form::Json {
         let json = Answer::Why(Box::new(view)).to_json();
@@ -68,7 +74,9 @@ pub(super) fn history(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Re
     let Some(view) = ask(session, &target)? else { return Ok(()) };
     let shown = match session.form {
         Form::Json => format!("{}\n", Answer::Why(Box::new(view)).to_json()),
-        Form::Words => decisions("", &view.history),
+        Form::Words => {
+            only_named(session, &target, &view).unwrap_or_else(|| decisions("", &view.history))
+        }
     };
     session.world.print(&shown);
     Ok(())
@@ -79,6 +87,26 @@ fn ask(session: &mut Session<'_, '_>, target: &Target) -> Result<Option<WhyView>
         Answer::Why(view) => Ok(Some(*view)),
         _ => Ok(None),
     }
+}
+
+/// Where a job was asked for by its name alone and has instances, all of which have names, shows them:
+/// each has a story of its own. A program reads what it asked for.
+fn only_named(session: &mut Session<'_, '_>, target: &Target, view: &WhyView) -> Option<String> {
+    let unnamed = matches!(&target.which, Which::Env(given) if given.is_empty());
+    if !unnamed || view.status.state != State::Waiting || session.form == Form::Json {
+        return None;
+    }
+    let call = Call::List(Some(target.job.clone()), Listed::All);
+    let Ok(Answer::Instances(all)) = session.client().ok()?.ask(call) else { return None };
+    let named: Vec<_> = all.iter().filter(|one| !one.instance.text().is_empty()).collect();
+    let first = named.first()?;
+    let job = printable(&view.status.job.to_string());
+    let mut out = format!("{job} has instances, and each has a story of its own:\n");
+    for one in &named {
+        out += &format!("  {}\n", printable(&status_line(one)));
+    }
+    let instance = printable(&first.instance.to_string());
+    Some(out + &format!("`upright why {job} --instance '{instance}'` tells that of the first.\n"))
 }
 
 /// Returns the last lines that a job wrote, where the caller may read them.

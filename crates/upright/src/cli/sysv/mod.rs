@@ -101,7 +101,8 @@ pub const TOOLS: &[ToolRow] = &[
         synopsis: "Change runlevel.",
         help: "RUNLEVEL should be one of 0123456S, where s and S are considered identical.\n\n\
                RUNLEVEL may also be Q or q: the init daemon then reads its configuration again, \
-               which is rarely needed, as it notices changes by itself.",
+               which is rarely needed, as it notices changes by itself. U or u: it goes on in the \
+               binary that was installed in its place, with every service.",
         options: &[
             with_argument(b'e', "KEY=VALUE", Some("variable of the runlevel event"), Effect::Env),
             with_argument(b't', "SLEEPTIME", None, Effect::Nothing),
