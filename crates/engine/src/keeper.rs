@@ -53,6 +53,8 @@ pub mod held {
     pub const LOG_READ: u32 = 12;
     /// What `[supervisord]` said when it began.
     pub const PROGRAMS: u32 = 13;
+    /// The configuration's files as root read them, where the daemon may not read them any more.
+    pub const READ: u32 = 14;
     /// The daemon's end of the channel to the HTTP gateway.
     pub const HTTP: u32 = 26;
     /// The gateway's end, for the next one.

@@ -111,3 +111,11 @@ pub fn tell_ready() {
 pub fn set_mask(mask: u32) {
     rustix::process::umask(Mode::from_raw_mode(mask & 0o777));
 }
+
+/// Returns the file creation mask of this process, which has one thread: there is no other way to ask
+/// than to set it.
+pub fn mask() -> u32 {
+    let mask = rustix::process::umask(Mode::from_raw_mode(0o077));
+    rustix::process::umask(mask);
+    mask.as_raw_mode() & 0o777
+}

@@ -55,7 +55,7 @@ fn is_supervisord(arguments: &[CString]) -> bool {
 /// Runs the keeper in the place of Supervisor's daemon.
 fn supervisord(arguments: Vec<CString>) -> i32 {
     match supervisord::front::prepare(arguments) {
-        Front::Keep(arguments) => upright::keeper::run(arguments),
+        Front::Keep(arguments, read) => upright::keeper::run_with(arguments, read),
         Front::End(status) => status,
     }
 }

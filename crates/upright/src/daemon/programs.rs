@@ -7,6 +7,8 @@ use super::startup::Refused;
 use super::talk::Grade;
 use super::Daemon;
 use crate::options::Mode;
+use crate::proposal::Proposal;
+use crate::supervisord::front::Read;
 use crate::supervisord::options::NAME;
 use crate::supervisord::{front, plain};
 use engine::dialect::supervisord::{
@@ -38,6 +40,8 @@ pub struct Programs {
     own: Option<supervisord::Daemon>,
     /// The reading end of our own log, for each new logger.
     log: Option<OwnedFd>,
+    /// The files as they were read for us, which we may not read ourselves.
+    read: Option<Proposal>,
     /// What was read last.
     pub(super) pending: Option<Vec<Group>>,
 }
@@ -51,6 +55,8 @@ impl Daemon {
             self.take_autologs(&own, held);
         }
         self.allow_restarts();
+        let read = held.remove(&held::READ).and_then(|fd| memfd::read_all(fd).ok());
+        self.programs.read = read.map(|bytes| Read::unpacked(&bytes));
         self.programs.log = held.remove(&held::LOG_READ);
         let end = held.remove(&held::LOG);
         if let (Some(own), Some(end)) = (&self.programs.own, end) {
@@ -66,8 +72,9 @@ impl Daemon {
         let mut interfaces: Vec<Plugin> = Vec::new();
         let mut identifier = None;
         let alone = self.settings.options.mode == Mode::Supervisord;
+        let read = self.programs.read.clone().unwrap_or_default();
         for given in self.settings.programs.clone() {
-            let config = match given.read() {
+            let config = match given.read_with(&read) {
                 Ok(config) => config,
                 Err(mistake) if !alone => {
                     self.say(Level::Error, &mistake);
@@ -103,6 +110,13 @@ impl Daemon {
         }
         self.write_pidfile();
         Ok(())
+    }
+
+    /// Lets go of the files as they were read for us: what is read from now on is what is there.
+    pub(super) fn forget_read(&mut self) {
+        if self.programs.read.take().is_some() {
+            self.link.send(&ToKeeper::Drop { key: held::READ }, &[]);
+        }
     }
 
     /// Says what of a configuration has no effect here.

@@ -113,6 +113,7 @@ pub(super) fn begin(options: Options, mut link: Link) -> Result<Daemon, Refused>
         true => daemon.begin_anew()?,
         false => daemon.go_on(&mut told, journal.as_ref())?,
     }
+    daemon.forget_read();
     daemon.pass_listeners();
     told.logger.take().into_iter().for_each(|logger| daemon.take_logger(logger));
     daemon.take_files(&mut told.held);

@@ -19,7 +19,9 @@ mod streams;
 mod table;
 mod telling;
 
+use crate::supervisord::front::Read;
 use crate::supervisord::options::NAME;
+use engine::keeper::held as held_keys;
 use engine::keeper::{End, LogWire, NotUpgraded, Replaced, ToKeeper, ANEW, MESSAGE_MAX};
 use engine::process::{Exit, Pid, Slot};
 use engine::time::{Mono, Span};
@@ -42,7 +44,7 @@ use sys::limits::Inherited;
 use sys::own::{Argv, Binary};
 use sys::signals::{Arrived, SignalFd, SignalSet};
 use sys::wait::{change, Change, Whom};
-use sys::{pidfd, seqpacket, Errno};
+use sys::{memfd, pidfd, seqpacket, Errno};
 use table::{is_loose, tighten_queue, Index, Table};
 use telling::Stage;
 
@@ -93,17 +95,30 @@ const REAPED: Span = Span::secs(2);
 
 /// Runs the keeper with the arguments that the process was started with; returns its exit status.
 pub fn run(arguments: Vec<CString>) -> i32 {
+    run_with(arguments, None)
+}
+
+/// The same, with what the first daemon is to read.
+pub fn run_with(arguments: Vec<CString>, read: Option<Read>) -> i32 {
     sys::entry::close_from(3);
     let inherited = Inherited::capture();
     prepare();
     show(&arguments);
-    begin(&inherited, &arguments)
+    begin(&inherited, &arguments, read)
 }
 
 /// Runs a first keeper, and another one as often as everything is to begin anew.
-fn begin(inherited: &Inherited, arguments: &[CString]) -> i32 {
+fn begin(inherited: &Inherited, arguments: &[CString], mut read: Option<Read>) -> i32 {
     loop {
-        match Keeper::new(inherited.clone(), arguments.to_vec()).map(|mut keeper| keeper.run()) {
+        let made = Keeper::new(inherited.clone(), arguments.to_vec()).map(|mut keeper| {
+            // Without memory for it the daemon reads what it may.
+            let file = read.take().map(|read| memfd::sealed(c"upright-read", read.bytes()));
+            if let Some(Ok(file)) = file {
+                keeper.held.hold(held_keys::READ, file);
+            }
+            keeper.run()
+        });
+        match made {
             Ok(ANEW) => {}
             Ok(code) => return code,
             Err(errno) => {
@@ -133,7 +148,7 @@ pub fn go_on(arguments: &[CString]) -> i32 {
             ANEW => {
                 let (inherited, own) = (keeper.inherited.clone(), keeper.identity.clone());
                 drop(keeper);
-                begin(&inherited, &own.arguments)
+                begin(&inherited, &own.arguments, None)
             }
             code => code,
         },

@@ -3,10 +3,14 @@
 
 use super::options::{self, Asked, Given};
 use crate::options::words;
-use engine::dialect::supervisord::{Config, Daemon};
+use crate::proposal::Proposal;
+use engine::control::call::Proposed;
+use engine::dialect::supervisord::{Config, Daemon, Source};
 use engine::spec::Resource;
+use engine::text::Text;
 use std::ffi::{CString, OsString};
 use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use sys::background::{self, Side};
@@ -22,9 +26,41 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What the front has come to.
 pub enum Front {
     /// This process shall be the keeper, whose daemons get these arguments.
-    Keep(Vec<CString>),
+    Keep(Vec<CString>, Option<Read>),
     /// It ends with this status.
     End(i32),
+}
+
+/// The files that were read by a user that the process is no more, packed: whom the configuration names
+/// may not be allowed to read it.
+pub struct Read(Vec<u8>);
+
+impl Read {
+    fn of(config: &Config, given: &Given) -> Option<Read> {
+        let file = |file: &Source| Proposed {
+            path: Text::from(given.directory.join(&file.path).as_os_str().as_bytes()),
+            text: Some(Text::from(&*file.bytes)),
+        };
+        let files: Vec<Proposed> = config.files.iter().map(file).collect();
+        serde_json::to_vec(&files).ok().map(Read)
+    }
+
+    /// Returns them as bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Returns what was made bytes of.
+    pub fn unpacked(bytes: &[u8]) -> Proposal {
+        Proposal::new(serde_json::from_slice(bytes).unwrap_or_default())
+    }
+}
+
+/// Whether the process has become another user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Became {
+    Another,
+    NoOther,
 }
 
 /// Reads the arguments and prepares the process.
@@ -59,26 +95,31 @@ fn keep(arguments: &[OsString]) -> Result<Front, String> {
         given.file = Some(search(arguments, &directory)?);
     }
     let config = given.read()?;
-    drop_privileges(&config)?;
+    let read = match drop_privileges(&config)? {
+        Became::Another => Read::of(&config, &given),
+        Became::NoOther => None,
+    };
     ensure_limits(&config.daemon)?;
     if config.daemon.nodaemon {
-        return Ok(Front::Keep(given.arguments()));
+        // That of the configuration is for the background. Source: Supervisor 4.3.0, daemonize.
+        let given = given.with("umask", format!("{:03o}", background::mask()));
+        return Ok(Front::Keep(given.arguments(), read));
     }
     let behind = match background::split() {
-        Ok(Side::Back) => return Ok(in_background(&given, &config.daemon)),
+        Ok(Side::Back) => return Ok(in_background(&given, &config.daemon, read)),
         Ok(Side::Front(behind)) => behind,
         Err(errno) => return Err(format!("cannot go into the background: {errno}")),
     };
     Ok(Front::End(behind.wait(PATIENCE)))
 }
 
-fn in_background(given: &Given, daemon: &Daemon) -> Front {
+fn in_background(given: &Given, daemon: &Daemon, read: Option<Read>) -> Front {
     if let Some(directory) = &daemon.directory {
         // Where that cannot be, the daemon says so in its log.
         let _ = std::env::set_current_dir(given.directory.join(directory));
     }
     background::set_mask(daemon.umask);
-    Front::Keep(given.arguments())
+    Front::Keep(given.arguments(), read)
 }
 
 /// Finds the configuration where nothing names it.
@@ -116,8 +157,8 @@ fn search(arguments: &[OsString], directory: &Path) -> Result<String, String> {
 }
 
 /// Becomes the user that the configuration names.
-fn drop_privileges(config: &Config) -> Result<(), String> {
-    let Some(name) = &config.daemon.user else { return Ok(()) };
+fn drop_privileges(config: &Config) -> Result<Became, String> {
+    let Some(name) = &config.daemon.user else { return Ok(Became::NoOther) };
     let root = Path::new("/");
     let user = match name.parse() {
         Ok(uid) => users::user_by_id(root, uid).map_err(|_| format!("Can't find uid {uid}"))?,
@@ -127,7 +168,7 @@ fn drop_privileges(config: &Config) -> Result<(), String> {
     };
     let (uid, _) = sys::own::ids();
     if uid == user.uid {
-        return Ok(());
+        return Ok(Became::NoOther);
     }
     if uid != 0 {
         return Err(String::from("Can't drop privilege as nonroot user"));
@@ -135,6 +176,7 @@ fn drop_privileges(config: &Config) -> Result<(), String> {
     let groups = users::groups_of(root, &user.name, user.gid);
     let groups = groups.map_err(|_| String::from("Could not set groups of effective user"))?;
     sys::own::become_user(user.uid, user.gid, &groups)
+        .map(|()| Became::Another)
         .map_err(|_| String::from("Could not set group id of effective user"))
 }
 

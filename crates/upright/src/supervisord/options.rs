@@ -208,6 +208,13 @@ impl Given {
         Given { file, directory, values: Vec::new(), named: Named::AmongOthers }
     }
 
+    /// Gives a key of `[supervisord]` a value, whatever else gives it one.
+    pub fn with(mut self, key: &str, value: String) -> Given {
+        self.values.retain(|(other, _)| other != key);
+        self.values.push((key.to_owned(), value));
+        self
+    }
+
     /// Returns the arguments that the daemons are given: the same, whatever directory and name this
     /// process has later.
     pub fn arguments(&self) -> Vec<CString> {
@@ -241,7 +248,12 @@ impl Given {
 
     /// Reads the configuration; an error is in the original's words.
     pub fn read(&self) -> Result<Config, String> {
-        let (config, _) = self.read_over(&Proposal::default())?;
+        self.read_with(&Proposal::default())
+    }
+
+    /// The same with files that were read before.
+    pub fn read_with(&self, read: &Proposal) -> Result<Config, String> {
+        let (config, _) = self.read_over(read)?;
         match config.refusal {
             Some(refusal) => Err(refusal),
             None => Ok(config),

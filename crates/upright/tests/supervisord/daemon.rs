@@ -89,6 +89,11 @@ impl Place {
         self.start_with(&["-n", "-c", "x.conf"])
     }
 
+    /// Starts it in the foreground, and waits for nothing: who is somebody else is not asked over control.
+    pub fn start_unasked(&self) -> Running<'_> {
+        Running { place: self, child: self.command(&["-n", "-c", "x.conf"]).spawn().unwrap() }
+    }
+
     /// Starts it in the foreground with more variables.
     pub fn start_in(&self, variables: &[(&str, &str)]) -> Running<'_> {
         let mut command = self.command(&["-n", "-c", "x.conf"]);

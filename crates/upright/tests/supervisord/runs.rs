@@ -10,6 +10,7 @@ use engine::process::Pid;
 use engine::signal::Signal;
 use engine::text::Text;
 use engine::view::{GroupsView, ProgramState, SupervisorState};
+use std::os::unix::fs::PermissionsExt;
 use upright::cli::client::Trouble;
 
 /// Runs until it is told to end.
@@ -584,4 +585,65 @@ fn restarts_over_the_budget_of_the_file_wait_their_turn_and_why_says_so() {
     supervisord.stop("b");
     supervisord.signal(Signal::TERM);
     assert_eq!(supervisord.end().0, Some(0));
+}
+
+#[test]
+fn a_configuration_that_only_root_may_read_is_read_before_its_user_is_become() {
+    if sys::own::ids().0 != 0 {
+        println!("passed over: only root becomes somebody else");
+        return;
+    }
+    let place = Place::new(
+        "user=daemon\n[include]\nfiles=more/*.conf\n\
+         [program:main]\ncommand=sh -c 'id -un > main; exec sleep 1000'\nstartsecs=0\n\
+         directory=%(here)s\nstdout_logfile=NONE\nstderr_logfile=NONE\n",
+    );
+    let more = place.dir.join("more");
+    std::fs::create_dir(&more).unwrap();
+    let program = "[program:more]\ncommand=sleep 1000\nstartsecs=0\n\
+        stdout_logfile=NONE\nstderr_logfile=NONE\n";
+    std::fs::write(more.join("x.conf"), program).unwrap();
+    let closed = |path: &std::path::Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    closed(&place.dir.join("x.conf"), 0o600);
+    closed(&more, 0o700);
+    let uid = sys::users::user(std::path::Path::new("/"), b"daemon").unwrap().uid;
+    for path in [place.dir.clone(), place.dir.join("run")] {
+        std::os::unix::fs::chown(path, Some(uid), None).unwrap();
+    }
+    let supervisord = place.start_unasked();
+    eventually("it tells who it is", || (place.read("main") == "daemon\n").then_some(()));
+    for program in ["main", "more"] {
+        place.says(&format!("INFO success: {program} entered RUNNING state"));
+    }
+    // From then on it is read by who may not, and nothing is ended for that.
+    supervisord.signal(Signal::HUP);
+    place.says("could not read config file x.conf");
+    supervisord.signal(Signal::TERM);
+    assert_eq!(supervisord.end().0, Some(0));
+}
+
+#[test]
+fn in_the_foreground_files_are_made_with_the_mask_that_it_was_started_with() {
+    for mask in ["077", "000"] {
+        let place = Place::new(&format!(
+            "umask={mask}\n[program:web]\ncommand=sh -c 'umask; exec sleep 1000'\nstartsecs=0\n\
+             stdout_logfile=%(here)s/out\n"
+        ));
+        std::fs::write(place.dir.join("ours"), "").unwrap();
+        let supervisord = place.start();
+        eventually("it has told its mask", || (!place.read("out").is_empty()).then_some(()));
+        let mode = |file: &str| {
+            std::fs::metadata(place.dir.join(file)).unwrap().permissions().mode() & 0o777
+        };
+        place.says("entered RUNNING state");
+        for file in ["log", "out", "pid"] {
+            assert_eq!(mode(file), mode("ours"), "{file}, umask={mask}");
+        }
+        let told = u32::from_str_radix(place.read("out").trim(), 8).unwrap();
+        assert_eq!(0o666 & !told, mode("ours"));
+        supervisord.signal(Signal::TERM);
+        assert_eq!(supervisord.end().0, Some(0));
+    }
 }
