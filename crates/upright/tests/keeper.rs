@@ -147,7 +147,6 @@ impl Stage {
             .args(["--keeper", "one", "two words"])
             .env("UPRIGHT_TEST_SOCKET", &socket)
             .stdin(Stdio::null())
-            .stderr(Stdio::null())
             .spawn()
             .unwrap();
         let (loggers, daemons) = Default::default();
@@ -220,6 +219,18 @@ impl Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the keeper, if it has ended: {:?}", self.keeper.try_wait());
+        }
+        // Stopped, so that it starts no other peer for those that are ended here, which would then find
+        // the next case's socket.
+        let keeper = self.keeper();
+        let _ = sys::signals::send(keeper, Signal::new(19).unwrap());
+        let stopped = || sys::procfs::stat(keeper).is_none_or(|stat| b"TZ".contains(&stat.state));
+        let begin = sys::clock::monotonic();
+        while !stopped() && sys::clock::monotonic().since(begin).as_secs() < 60 {
+            std::thread::yield_now();
+        }
         // All that is left of the case: they are this keeper's children and nobody else's.
         for child in sys::procfs::children_of(self.keeper()) {
             let _ = sys::signals::send(child, Signal::KILL);
@@ -388,8 +399,17 @@ impl Peer {
 
     /// As a logger: says that a pipe is at its end.
     fn eof(&self, slot: Slot) {
+        self.say(LogWire::Eof { slot, stream: Stream::Stdout });
+    }
+
+    /// As a logger: asks for a pipe once more.
+    fn again(&self, slot: Slot) {
+        self.say(LogWire::Again { slot, stream: Stream::Stdout });
+    }
+
+    fn say(&self, message: LogWire<'_>) {
         let mut head = [0; HEAD];
-        LogWire::Eof { slot, stream: Stream::Stdout }.encode(&mut head);
+        message.encode(&mut head);
         seqpacket::send(&self.channel, &[&head], &[]).unwrap();
     }
 }
@@ -719,6 +739,10 @@ fn pipes_again(stage: &mut Stage) {
     let logger = stage.logger();
     let (slot, fd) = logger.pipe();
     assert_eq!(slot, stays, "the other is at its end");
+    drop(fd);
+    logger.again(stays);
+    let (slot, fd) = logger.pipe();
+    assert_eq!(slot, stays, "it is passed once more where it could not be taken");
     daemon.kill(stays, Scope::Process);
     assert_eq!(daemon.exited(stays), KILLED);
     assert_eq!(read_all(fd), b"stays\n");
@@ -1043,16 +1067,29 @@ fn groups(stage: &mut Stage) {
     daemon.spawn(slot, "sleep 60 & sleep 60; exit 0");
     let pid = daemon.spawned(slot);
     until("both are there", || sys::procfs::children_of(pid).len() == 2);
+    let mut group = sys::procfs::children_of(pid);
+    group.push(pid);
     daemon.kill(slot, Scope::Group);
-    // The shell's end and its children's, in whichever order they are reaped.
-    for _ in 0..3 {
-        match daemon.next() {
-            FromKeeper::Exited { exit, .. } | FromKeeper::OrphanExited { exit, .. } => {
-                assert_eq!(exit, KILLED, "the whole group");
+    until("the whole group is gone", || {
+        group.iter().all(|process| sys::procfs::stat(*process).is_none())
+    });
+    // The shell's end, and those of its children that it has not reaped itself while it died. Of what is
+    // told together slots come before orphans.
+    let mut ends = Vec::new();
+    for _ in 0..2 {
+        daemon.ask(&ToKeeper::Adopt { slot: stage.slot(), pid: 1 });
+        loop {
+            match daemon.next() {
+                FromKeeper::Exited { exit: Exit::Unknown, .. } => break,
+                FromKeeper::Exited { exit, .. } | FromKeeper::OrphanExited { exit, .. } => {
+                    ends.push(exit);
+                }
+                other => panic!("{other:?}"),
             }
-            other => panic!("{other:?}"),
         }
     }
+    assert!((1..=3).contains(&ends.len()), "{ends:?}");
+    assert_eq!(ends, vec![KILLED; ends.len()], "the whole group");
     // At once after the request the child may still be in the keeper's own group.
     for _ in 0..50 {
         let slot = stage.slot();
