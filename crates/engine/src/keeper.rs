@@ -375,6 +375,13 @@ pub enum LogWire<'a> {
         /// Which.
         stream: Stream,
     },
+    /// Logger to keeper: no descriptor was free for this pipe; it is to be passed once more.
+    Again {
+        /// Whose output it is.
+        slot: Slot,
+        /// Which.
+        stream: Stream,
+    },
     /// Logger to keeper: it has taken what there was to take and serves it. The count of its early
     /// deaths begins anew.
     Ready,
@@ -710,6 +717,9 @@ impl<'a> LogWire<'a> {
             LogWire::End { slot, end } => {
                 (Head { slot: Some(slot), flags: end.code(), ..Head::of(135) }, &[])
             }
+            LogWire::Again { slot, stream } => {
+                (Head { slot: Some(slot), flags: stream.code(), ..Head::of(136) }, &[])
+            }
         };
         h.write(head);
         payload
@@ -727,6 +737,7 @@ impl<'a> LogWire<'a> {
             133 => LogWire::Held { key: u32::try_from(h.c).ok()? },
             134 => LogWire::Drop { key: u32::try_from(h.c).ok()? },
             135 => LogWire::End { slot, end: End::from_code(h.flags)? },
+            136 => LogWire::Again { slot, stream: Stream::from_code(h.flags)? },
             _ => return None,
         })
     }

@@ -1,6 +1,5 @@
 //! What a process of ours does first: take what it was given, settle what it inherited.
 
-use rustix::io::Errno;
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -39,12 +38,14 @@ pub fn clear_umask() {
     rustix::process::umask(rustix::fs::Mode::empty());
 }
 
-/// Raises the number of descriptors to what is allowed and returns it.
-pub fn raise_descriptor_limit() -> Result<u64, Errno> {
+/// Raises the number of descriptors to what is allowed, and returns how many there may be then. Refused,
+/// there may be as many as before.
+pub fn raise_descriptor_limit() -> u64 {
     use rustix::process::{getrlimit, setrlimit, Resource, Rlimit};
     let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
-        setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?;
+        let _ =
+            setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     }
-    Ok(limit.maximum.unwrap_or(u64::MAX))
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }

@@ -34,7 +34,7 @@ pub fn run(data: &[u8]) {
     let from = from_keeper(&mut bytes);
     told(from, None);
     let slot = slot(&mut bytes);
-    let log = match bytes.below(8) {
+    let log = match bytes.below(9) {
         0 => LogWire::Daemon,
         1 => LogWire::Finish,
         2 => LogWire::Eof { slot, stream: bytes.pick(&Stream::ALL) },
@@ -42,6 +42,7 @@ pub fn run(data: &[u8]) {
         4 => LogWire::Held { key: bytes.number() as u32 },
         5 => LogWire::Drop { key: bytes.number() as u32 },
         6 => LogWire::End { slot, end: bytes.pick(&End::ALL) },
+        7 => LogWire::Again { slot, stream: bytes.pick(&Stream::ALL) },
         _ => LogWire::Pipe { slot, stream: bytes.pick(&Stream::ALL), route: bytes.piece() },
     };
     logged(&log, None);

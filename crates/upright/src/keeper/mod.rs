@@ -536,6 +536,11 @@ impl Keeper {
                                 self.table.read_out(index, stream);
                             }
                         }
+                        Some(LogWire::Again { slot, stream }) => {
+                            if let Some(index) = self.table.find(slot) {
+                                self.table.pass_again(index, stream);
+                            }
+                        }
                         Some(LogWire::Ready) => {
                             self.logger.ready();
                             self.bulky = true;

@@ -431,11 +431,13 @@ impl Table {
         }
     }
 
-    /// Such a row has none, for this reason.
+    /// Such a row has none, for this reason, and so nothing that could be read or lent.
     pub fn refused(&mut self, index: Index, step: Step, errno: i32) {
         if let Some(row) = self.row(index) {
             row.fate = Fate::Failed(step, errno);
         }
+        End::ALL.into_iter().for_each(|end| self.drop_end(index, end));
+        Stream::ALL.into_iter().for_each(|stream| self.read_out(index, stream));
     }
 
     /// The set-up of a row's process has reported something.
@@ -548,6 +550,15 @@ impl Table {
     pub fn tell_all(&mut self) {
         for index in self.indices() {
             self.tell_all_of(index);
+        }
+    }
+
+    /// Passes an output on once more, which the logger could not take.
+    pub fn pass_again(&mut self, index: Index, stream: Stream) {
+        let place = usize::try_from(index).ok();
+        let row = place.and_then(|place| self.rows.get(place)).and_then(Option::as_ref);
+        if row.is_some_and(|row| self.outputs(index, row).any(|(other, _)| other == stream)) {
+            self.pass(index, Parts::output(stream));
         }
     }
 

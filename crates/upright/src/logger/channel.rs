@@ -35,16 +35,22 @@ impl Channel {
 
     /// Tells the keeper that a pipe is at its end. Never dropped: as many wait as there were pipes.
     pub fn ended(&mut self, slot: Slot, stream: Stream) {
-        let mut head = [0; HEAD];
-        LogWire::Eof { slot, stream }.encode(&mut head);
-        self.outbox.push_back((head.to_vec(), None));
-        self.flush();
+        self.tell_keeper(LogWire::Eof { slot, stream });
     }
 
     /// Tells the keeper that it has been heard out.
     pub fn ready(&mut self) {
+        self.tell_keeper(LogWire::Ready);
+    }
+
+    /// Asks the keeper for a pipe once more.
+    pub fn again(&mut self, slot: Slot, stream: Stream) {
+        self.tell_keeper(LogWire::Again { slot, stream });
+    }
+
+    fn tell_keeper(&mut self, message: LogWire<'_>) {
         let mut head = [0; HEAD];
-        LogWire::Ready.encode(&mut head);
+        message.encode(&mut head);
         self.outbox.push_back((head.to_vec(), None));
         self.flush();
     }

@@ -1,9 +1,10 @@
 //! Which pipe goes to which file: pipes come, change their route, and end.
 
 use super::destination::Destination;
+use super::faults::RETRY;
 use super::forward::Partial;
 use super::pace::Pace;
-use super::run::Logger;
+use super::run::{Logger, Timer};
 use super::say;
 use super::source::{Kind, Source, Watch, PIPE_DEFAULT};
 use super::tail::Tail;
@@ -12,7 +13,7 @@ use engine::logroute::{decode, Forward, LogFile, LogRoute};
 use engine::process::{Slot, Stream};
 use engine::text::Text;
 use engine::treat::Treatment;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use sys::epoll::Interest;
 use sys::{logfile, pipe};
 
@@ -21,6 +22,9 @@ const GONE_MAX: usize = 256;
 
 /// How many files are open at most; beyond, those that were not written lately are closed.
 const OPEN_MAX: usize = 1024;
+
+/// How many descriptors no pipe may have: without a file no pipe can be read to its end.
+const SPARE: u64 = 8;
 
 /// A process whose output ended.
 pub struct Gone {
@@ -57,13 +61,13 @@ impl Logger {
         if let Some(id) = self.by_slot.get(&of).copied() {
             return self.reroute(id, route);
         }
-        let Some(fd) = fd else {
-            say(&format!(
-                "{}: its output cannot be taken: too many open files; raise the limit (nofile)",
-                route.label
-            ));
-            return;
+        // The kernel gives the lowest number that is free.
+        let highest = self.descriptors.saturating_sub(SPARE);
+        let Some(fd) = fd.filter(|fd| u64::try_from(fd.as_raw_fd()).is_ok_and(|n| n < highest))
+        else {
+            return self.miss(of, &route.label);
         };
+        self.untaken.remove(&of);
         let id = self.sources.insert(source(of, &route, fd));
         self.by_slot.insert(of, id);
         self.new_pipes += 1;
@@ -80,6 +84,24 @@ impl Logger {
             self.note_grown(id);
         }
         self.tell_trouble(id);
+    }
+
+    /// A pipe could not be taken: it waits at the keeper, and what is written in it, until one of the
+    /// descriptors is free again. Files are closed for it, which are opened again when they are written.
+    fn miss(&mut self, of: (Slot, Stream), label: &str) {
+        self.close_all();
+        if self.untaken.insert(of) {
+            say(&format!(
+                "{label}: its output cannot be taken yet: too many open files; it is kept in its pipe until one is closed, and the process waits when that is full; raise the limit (nofile)"
+            ));
+        }
+        self.schedule(RETRY, Timer::Untaken);
+    }
+
+    /// Asks the keeper for the pipes that could not be taken.
+    pub(super) fn ask_again(&mut self) {
+        let Some(keeper) = &mut self.keeper else { return };
+        self.untaken.iter().for_each(|(slot, stream)| keeper.again(*slot, *stream));
     }
 
     fn reroute(&mut self, id: u32, route: LogRoute) {

@@ -56,6 +56,8 @@ pub enum Timer {
     Quiet,
     /// Another keeper could not be started in the place of one that is gone.
     Succeed,
+    /// Pipes for which no descriptor was free are asked for again.
+    Untaken,
 }
 
 /// Whether the keeper has been heard out, and what it had passed on was served.
@@ -78,6 +80,10 @@ pub struct Logger {
     pub(super) opened: VecDeque<u32>,
     pub(super) faulty: BTreeSet<u32>,
     pub(super) grown: Vec<u32>,
+    /// How many descriptors there may be.
+    pub(super) descriptors: u64,
+    /// Outputs whose pipes could not be taken.
+    pub(super) untaken: BTreeSet<(Slot, Stream)>,
     /// What came of outputs that have ended.
     pub(super) past: Past,
     /// The last processes whose output ended.
@@ -109,9 +115,8 @@ pub fn run() -> i32 {
     };
     start::ignore_write_signals();
     start::clear_umask();
-    // Refused, the logger does with fewer.
-    let _ = start::raise_descriptor_limit();
-    match Logger::new(keeper) {
+    let descriptors = start::raise_descriptor_limit();
+    match Logger::new(keeper, descriptors) {
         Ok(logger) => logger.go(),
         Err(errno) => {
             say(&format!("logger: cannot start: {}", super::words(errno)));
@@ -121,7 +126,7 @@ pub fn run() -> i32 {
 }
 
 impl Logger {
-    fn new(keeper: OwnedFd) -> Result<Logger, Errno> {
+    fn new(keeper: OwnedFd, descriptors: u64) -> Result<Logger, Errno> {
         let epoll = Epoll::new(BATCH)?;
         epoll.add(&keeper, KEEPER, Interest::Read)?;
         Ok(Logger {
@@ -135,6 +140,8 @@ impl Logger {
             opened: VecDeque::new(),
             faulty: BTreeSet::new(),
             grown: Vec::new(),
+            untaken: BTreeSet::new(),
+            descriptors,
             past: Past::default(),
             gone: VecDeque::new(),
             forwarders: Forwarders::new(),
@@ -242,6 +249,7 @@ impl Logger {
                 Timer::Retry => self.retry_some(),
                 Timer::Quiet => self.shrink_quiet(),
                 Timer::Succeed => self.succeed(),
+                Timer::Untaken => self.ask_again(),
             }
         }
     }
@@ -335,7 +343,7 @@ impl Logger {
                 self.estate.ends.extend(fd.map(|fd| ((slot, end), fd)));
             }
             Some(LogWire::Finish) => self.finish = true,
-            Some(LogWire::Eof { .. } | LogWire::Ready) | None => {
+            Some(LogWire::Eof { .. } | LogWire::Again { .. } | LogWire::Ready) | None => {
                 say("logger: the keeper sent a message that is not understood");
             }
         }

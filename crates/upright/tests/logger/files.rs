@@ -154,6 +154,29 @@ fn more_logs_than_descriptors_are_written_by_turns() {
 }
 
 #[test]
+fn a_pipe_for_which_no_descriptor_is_free_is_asked_for_again_until_one_is() {
+    let mut keeper = Keeper::with("ulimit -n 24;", None);
+    let mut pipes = Vec::new();
+    for number in 0..40 {
+        let path = keeper.dir.path(&format!("log{number}"));
+        let mut pipe = keeper.pipe(slot(number), &route(file(&path)));
+        writeln!(pipe, "{number}").unwrap();
+        pipes.push(pipe);
+    }
+    let refused = "its output cannot be taken yet: too many open files";
+    keeper.asked_again();
+    drop(pipes);
+    for _ in 0..40 {
+        keeper.ended();
+    }
+    for number in 0..40 {
+        assert_eq!(keeper.dir.read(&format!("log{number}")), format!("{number}\n"));
+    }
+    let said = keeper.dir.read("stderr");
+    assert!(said.matches(refused).count() < 40, "each is named once: {said}");
+}
+
+#[test]
 fn files_are_opened_anew_when_asked() {
     let mut keeper = Keeper::new();
     let path = keeper.dir.path("log");

@@ -162,21 +162,42 @@ impl Keeper {
         child.kill().unwrap();
         child.wait().unwrap();
         // What it said before it died counts.
-        while let Some(ended) = eof(&ours) {
-            self.drop_pipe(ended);
+        while let Some(said) = said(&ours) {
+            match said {
+                Said::Ended(slot) => self.drop_pipe(slot),
+                Said::Again(_) => {}
+            }
         }
     }
 
-    /// Waits until the logger says that a pipe is at its end.
+    /// Waits until the logger says that a pipe is at its end; what it asks for again it gets.
     pub fn ended(&mut self) -> Slot {
         let slot = loop {
-            if let Some(slot) = eof(self.channel()) {
-                break slot;
+            match said(self.channel()) {
+                Some(Said::Ended(slot)) => break slot,
+                Some(Said::Again(slot)) => self.pass(slot),
+                None => wait(self.channel()),
             }
-            wait(self.channel());
         };
         self.drop_pipe(slot);
         slot
+    }
+
+    /// Waits until the logger asks for a pipe again, and passes it, before any is at its end.
+    pub fn asked_again(&self) {
+        loop {
+            match said(self.channel()) {
+                Some(Said::Again(slot)) => return self.pass(slot),
+                Some(Said::Ended(slot)) => panic!("{slot} is at its end"),
+                None => wait(self.channel()),
+            }
+        }
+    }
+
+    fn pass(&self, slot: Slot) {
+        let held = self.pipes.iter().find(|held| held.slot == slot).unwrap();
+        let message = LogWire::Pipe { slot, stream: Stream::Stdout, route: &held.route };
+        send(self.channel(), message, Some(&held.reader));
     }
 
     /// Reports whether the end of a pipe was not told yet.
@@ -266,12 +287,19 @@ fn send(to: &OwnedFd, message: LogWire<'_>, fd: Option<&OwnedFd>) {
     }
 }
 
-fn eof(from: &OwnedFd) -> Option<Slot> {
+/// What the logger has to say of a pipe.
+enum Said {
+    Ended(Slot),
+    Again(Slot),
+}
+
+fn said(from: &OwnedFd) -> Option<Said> {
     let mut buffer = [0; 256];
     match seqpacket::receive(from, &mut buffer) {
         Ok(received) if received.length > 0 => match LogWire::decode(&buffer[..received.length]) {
-            Some(LogWire::Eof { slot, stream: Stream::Stdout }) => Some(slot),
-            Some(LogWire::Ready) => eof(from),
+            Some(LogWire::Eof { slot, stream: Stream::Stdout }) => Some(Said::Ended(slot)),
+            Some(LogWire::Again { slot, stream: Stream::Stdout }) => Some(Said::Again(slot)),
+            Some(LogWire::Ready) => said(from),
             other => panic!("not a message for a keeper: {other:?}"),
         },
         Ok(_) | Err(_) => None,
