@@ -321,6 +321,8 @@ impl Routed<'_> {
                 let row = self.row(face, &interface, &name)?;
                 match row.access {
                     Access::Read => {
+                        // An object that is not there has nothing that could be read-only.
+                        self.properties(object).await?;
                         let message = format!("The {name} property is read-only");
                         Err(Error::plain("AccessDenied", message))
                     }

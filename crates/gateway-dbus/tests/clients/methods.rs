@@ -66,6 +66,14 @@ fn dbus_send_finds_starts_and_stops_jobs() {
     let task = format!("{ROOT}/jobs/task");
     let failed = format!("Error {UPSTART}.Error.JobFailed: Job failed to start");
     check(&task, &job("Start"), &wait, &failed);
+    let set = "org.freedesktop.DBus.Properties.Set";
+    let name = [&*format!("string:{UPSTART}.Job"), "string:name", "variant:string:x"];
+    let read_only = "Error org.freedesktop.DBus.Error.AccessDenied: The name property is read-only";
+    check(&task, set, &name, read_only);
+    let gone = format!("{ROOT}/jobs/gone");
+    let unknown = "Error org.freedesktop.DBus.Error.UnknownMethod: Method \"Set\" with signature \
+                   \"ssv\" on interface \"org.freedesktop.DBus.Properties\" doesn't exist";
+    check(&gone, set, &name, unknown);
     world.end();
 }
 
