@@ -45,7 +45,14 @@ impl JobSpec {
             | Failure::Timeout(..)
             | Failure::Unkillable(_) => None,
         };
-        failure.words(concern.as_ref())
+        let words = failure.words(concern.as_ref());
+        match (failure, &self.attrs.chroot) {
+            // Where the program is looked for.
+            (Failure::NotSpawned(_, Step::Exec, _), Some(root)) => {
+                format!("{words} (within its chroot {})", root.lossy())
+            }
+            (_, _) => words,
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Time as the engine sees it: a point and a length, both told from outside.
 
+use alloc::format;
+use alloc::string::String;
 use core::fmt;
 use core::ops::{Add, Sub};
 use serde::{Deserialize, Serialize};
@@ -72,6 +74,25 @@ impl fmt::Debug for Mono {
 impl fmt::Debug for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")
+    }
+}
+
+impl Span {
+    /// Returns it in its two greatest units, for people: `850ms`, `12s`, `5m 3s`, `2h 10m`, `3d 4h`.
+    pub fn in_words(self) -> String {
+        let seconds = self.as_secs();
+        let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
+        let two = |first: u64, unit: char, second: u64, next: char| match second {
+            0 => format!("{first}{unit}"),
+            _ => format!("{first}{unit} {second}{next}"),
+        };
+        match (days, hours, minutes, seconds) {
+            (0, 0, 0, 0) => format!("{}ms", self.0 / 1_000_000),
+            (0, 0, 0, _) => format!("{seconds}s"),
+            (0, 0, _, _) => two(minutes, 'm', seconds % 60, 's'),
+            (0, _, _, _) => two(hours, 'h', minutes % 60, 'm'),
+            (_, _, _, _) => two(days, 'd', hours % 24, 'h'),
+        }
     }
 }
 

@@ -39,19 +39,7 @@ pub fn system(error: &std::io::Error) -> String {
 
 /// Returns a time in its two greatest units: `850ms`, `12s`, `5m 3s`, `2h 10m`, `3d 4h`.
 pub fn time(span: Span) -> String {
-    let seconds = span.as_secs();
-    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
-    let two = |first: u64, unit: char, second: u64, next: char| match second {
-        0 => format!("{first}{unit}"),
-        _ => format!("{first}{unit} {second}{next}"),
-    };
-    match (days, hours, minutes, seconds) {
-        (0, 0, 0, 0) => format!("{}ms", span.0 / 1_000_000),
-        (0, 0, 0, _) => format!("{seconds}s"),
-        (0, 0, _, _) => two(minutes, 'm', seconds % 60, 's'),
-        (0, _, _, _) => two(hours, 'h', minutes % 60, 'm'),
-        (_, _, _, _) => two(days, 'd', hours % 24, 'h'),
-    }
+    span.in_words()
 }
 
 /// Returns why a job failed; `concern` is what of its file that is about, where it is known.

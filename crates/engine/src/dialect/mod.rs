@@ -7,6 +7,7 @@ pub mod supervisord;
 pub mod upstart;
 
 pub use diagnostic::{render, Diagnostic, Place, Severity};
+pub use meant::did_you_mean;
 
 use crate::spec::JobSpec;
 use alloc::vec::Vec;

@@ -124,6 +124,8 @@ pub enum Note {
     Checks(Asked, Option<Shared<Asker>>),
     /// The check did not succeed.
     CheckFailed(Failure),
+    /// Its description says that it starts by itself once it is known.
+    ByItself,
 }
 
 impl History {
@@ -184,6 +186,7 @@ impl History {
             | Note::Slows(_)
             | Note::Checks(..)
             | Note::CheckFailed(_)
+            | Note::ByItself
             | Note::Redefined => {}
         }
         if self.entries.len() >= HISTORY_MAX {
@@ -268,10 +271,7 @@ impl Note {
             Note::Refused(role, step) => {
                 (format!("{role} process: {}", step.refused().0), "go on without".into())
             }
-            Note::LivesOn(count) => (
-                format!("{count} of the processes that main left do not end, even after KILL"),
-                "left alone: the kernel holds them".into(),
-            ),
+            Note::LivesOn(count) => lives_on(*count),
             Note::Remains(remaining) => {
                 (format!("{remaining}"), "left alone, for want of `kill mode tree`".into())
             }
@@ -281,6 +281,7 @@ impl Note {
             Note::Slows(failure) => (format!("{failure}"), "go on trying, slowly".into()),
             Note::ChainCut(missed) => chain_cut(missed),
             Note::Redefined => ("the job's file changed".into(), "the new one is in force".into()),
+            Note::ByItself => ("it starts by itself (autostart)".into(), "goal start".into()),
         }
     }
 }
@@ -292,6 +293,13 @@ fn checks(asked: &Asked, by: Option<&Asker>) -> (String, String) {
         Asked::Start | Asked::Stop | Asked::Restart | Asked::Reload => "check first",
     };
     (format!("{by} asked for a {}", verb(asked)), decision.into())
+}
+
+fn lives_on(count: u32) -> (String, String) {
+    (
+        format!("{count} of the processes that main left do not end, even after KILL"),
+        "left alone: the kernel holds them".into(),
+    )
 }
 
 fn chain_cut(missed: &[JobName]) -> (String, String) {

@@ -48,6 +48,7 @@ impl Engine {
                     if let Some(instance) = self.instances.edit(&id) {
                         instance.given_next = Some(Box::default());
                     }
+                    self.remember(id, Note::ByItself);
                     self.change_goal(id, Goal::Start);
                 }
             }

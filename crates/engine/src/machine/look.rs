@@ -322,7 +322,7 @@ impl Engine {
         if hold == Hold::Deadline && self.planted(super::Bug::WhySilent) {
             return String::new();
         }
-        let left = |at: Mono| at.since(self.now);
+        let left = |at: Mono| at.since(self.now).in_words();
         match (hold, instance.due()) {
             (Hold::Event(event), _) => {
                 let mut words = format!("event {}", self.event_words(event));
@@ -382,7 +382,13 @@ impl Engine {
         for (_, instance) in self.instances.iter() {
             if instance.waiters.contains(&Waiter::Event(id)) {
                 let shown = instance.job.with_instance(&instance.name);
-                holders.push(format!("{shown} ({}/{})", instance.goal, instance.state));
+                let (goal, state) = (instance.goal, instance.state);
+                // What an event holds would be told without end where two wait for each other.
+                let waits = match instance.hold {
+                    Some(Hold::Event(_)) | None => String::new(),
+                    Some(_) => format!(", waiting for {}", self.hold_words(instance)),
+                };
+                holders.push(format!("{shown} ({goal}/{state}{waits})"));
             }
             if instance.stop.events().any(|event| event == id) {
                 let shown = instance.job.with_instance(&instance.name);

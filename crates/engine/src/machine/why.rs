@@ -7,7 +7,9 @@ use super::job::{Job, Next};
 use super::request::{Asked, Ended, Failure};
 use super::ring::Knot;
 use super::state::{Goal, State};
-use super::{Engine, Note};
+use super::{Engine, Note, EMITTED};
+use crate::dialect::meant::did_you_mean;
+use crate::dialect::upstart::check::INIT_EVENTS;
 use crate::dialect::upstart::show;
 use crate::glob;
 use crate::intent::Intent;
@@ -224,8 +226,24 @@ impl Engine {
         let names: Vec<String> =
             jobs.take(EMITTERS_MAX).map(|(name, _)| name.text().to_string()).collect();
         match names.is_empty() {
-            true => String::new(),
+            true => self.meant_event(event),
             false => format!("says `emits`: {}", names.join(", ")),
+        }
+    }
+
+    /// Asks whether another event was meant, where nothing is known that emits one of this name and that
+    /// of another is near.
+    fn meant_event(&self, event: &[u8]) -> String {
+        let emitted = EMITTED.iter().map(|row| row.name);
+        if emitted.clone().chain(INIT_EVENTS.iter().copied()).any(|name| name.as_bytes() == event) {
+            return String::new();
+        }
+        let said = self.jobs.iter().flat_map(|(_, job)| &job.spec.about.emits);
+        let said = said.filter(|name| !name.bytes().iter().any(|byte| b"*?[".contains(byte)));
+        let names: Vec<&str> = emitted.chain(said.filter_map(Text::utf8)).collect();
+        match did_you_mean(event, &names, "").as_str() {
+            "" => String::new(),
+            question => format!("no job says that it emits it; {question}"),
         }
     }
 
@@ -344,7 +362,7 @@ fn asked(note: &Note) -> Option<Asked> {
 }
 
 fn starts(note: &Note) -> bool {
-    matches!(asked(note), Some(Asked::Start | Asked::Restart))
+    matches!(asked(note), Some(Asked::Start | Asked::Restart)) || *note == Note::ByItself
 }
 
 fn ends(note: &Note) -> bool {
@@ -369,6 +387,9 @@ fn ending_words(job: &Job, run: &[Entry], entry: &Entry) -> String {
     let end = last_end(job, run);
     if let Note::Failed(failure) = &entry.note {
         let often = matches!(failure, Failure::RespawnLimit | Failure::StartRetries);
+        if let (true, Some(end), Some(false)) = (often, &end, runs_at_all(run)) {
+            return format!("it failed: {end}, at every start");
+        }
         return match end.filter(|_| often) {
             Some(end) => format!("it failed: {failure}; the last time {end}"),
             None => format!("it failed: {}", job.spec.words_of(failure)),
@@ -379,6 +400,16 @@ fn ending_words(job: &Job, run: &[Entry], entry: &Entry) -> String {
         Some(end) => format!("{end}, and it is not to be started again"),
         None => entry.note.words().0,
     }
+}
+
+/// Reports whether main ran at all before it came to what the last entry about it says.
+fn runs_at_all(run: &[Entry]) -> Option<bool> {
+    run.iter().rev().find_map(|entry| {
+        if let Note::Ended(Role::Main, ..) = &entry.note {
+            return Some(true);
+        }
+        matches!(&entry.note, Note::NotSpawned(..)).then_some(false)
+    })
 }
 
 /// Says how main last ended in a run.

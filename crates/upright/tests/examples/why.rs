@@ -10,6 +10,8 @@ struct Case {
     /// What is wrong with it.
     title: &'static str,
     job: &'static str,
+    /// What is asked about, where that is not the job.
+    asked: Option<&'static str>,
     file: &'static str,
     /// Another job that has to do with it.
     other: Option<(&'static str, &'static str)>,
@@ -21,6 +23,12 @@ struct Case {
     act: &'static str,
 }
 
+impl Case {
+    fn asked(&self) -> &'static str {
+        self.asked.unwrap_or(self.job)
+    }
+}
+
 const SLEEP: &str = "exec sleep 1000\n";
 
 /// As many lines of output as are shown.
@@ -30,6 +38,7 @@ const CASES: &[Case] = &[
     Case {
         title: "Nothing starts it",
         job: "idle",
+        asked: None,
         file: SLEEP,
         other: None,
         done: "true",
@@ -39,6 +48,7 @@ const CASES: &[Case] = &[
     Case {
         title: "Its event has not come",
         job: "late",
+        asked: None,
         file: "start on net-up\nexec sleep 1000\n",
         other: None,
         done: "true",
@@ -48,6 +58,7 @@ const CASES: &[Case] = &[
     Case {
         title: "One of two events has come",
         job: "half",
+        asked: None,
         file: "start on disk-up and net-there\nexec sleep 1000\n",
         other: None,
         done: "initctl emit --no-wait disk-up DISK=sda",
@@ -57,6 +68,7 @@ const CASES: &[Case] = &[
     Case {
         title: "It waits for a job that does not exist",
         job: "orphan",
+        asked: None,
         file: "start on started databse\nexec sleep 1000\n",
         other: None,
         done: "true",
@@ -66,6 +78,7 @@ const CASES: &[Case] = &[
     Case {
         title: "It waits for a job that waits itself",
         job: "front",
+        asked: None,
         file: "start on started back\nexec sleep 1000\n",
         other: Some(("back", "start on never\nexec sleep 1000\n")),
         done: "true",
@@ -75,6 +88,7 @@ const CASES: &[Case] = &[
     Case {
         title: "Two jobs wait for each other",
         job: "hen",
+        asked: None,
         file: "start on started egg\nexec sleep 1000\n",
         other: Some(("egg", "start on started hen\nexec sleep 1000\n")),
         done: "true",
@@ -84,6 +98,7 @@ const CASES: &[Case] = &[
     Case {
         title: "Its pre-start fails",
         job: "prepare",
+        asked: None,
         file: "pre-start script\n  echo looking for /srv/db\n  exit 4\nend script\nexec sleep 1000\n",
         other: None,
         done: "start prepare",
@@ -93,6 +108,7 @@ const CASES: &[Case] = &[
     Case {
         title: "Its pre-start does not end",
         job: "hanging",
+        asked: None,
         file: "pre-start exec sleep 1000\nexec sleep 1000\n",
         other: None,
         done: "start --no-wait hanging",
@@ -102,6 +118,7 @@ const CASES: &[Case] = &[
     Case {
         title: "Its program is not there",
         job: "missing",
+        asked: None,
         file: "exec /opt/app/bin/app --serve\n",
         other: None,
         done: "start missing",
@@ -111,6 +128,7 @@ const CASES: &[Case] = &[
     Case {
         title: "Its directory is not there",
         job: "nowhere",
+        asked: None,
         file: "chdir /srv/nowhere\nexec sleep 1000\n",
         other: None,
         done: "start nowhere",
@@ -120,6 +138,7 @@ const CASES: &[Case] = &[
     Case {
         title: "Its user is not there",
         job: "stranger",
+        asked: None,
         file: "setuid deploi\nexec sleep 1000\n",
         other: None,
         done: "start stranger",
@@ -129,6 +148,7 @@ const CASES: &[Case] = &[
     Case {
         title: "It ends at once and is given up",
         job: "looping",
+        asked: None,
         file: "respawn\nexec sh -c 'echo no port; exit 1'\n",
         other: None,
         done: "start looping",
@@ -138,6 +158,7 @@ const CASES: &[Case] = &[
     Case {
         title: "It waits for its back-off",
         job: "backing",
+        asked: None,
         file: "respawn\nrespawn backoff 100000\nexec sh -c 'echo no database; exit 1'\n",
         other: None,
         done: "start backing",
@@ -147,6 +168,7 @@ const CASES: &[Case] = &[
     Case {
         title: "It is tried again slowly",
         job: "patient",
+        asked: None,
         file: "respawn\nrespawn limit 1 60\nrespawn retry 900\nexec sh -c 'echo no database; exit 1'\n",
         other: None,
         done: "start patient",
@@ -156,6 +178,7 @@ const CASES: &[Case] = &[
     Case {
         title: "It ends before it is ready, at every start",
         job: "early",
+        asked: None,
         file: "respawn\nexpect up 1000\nstart retries 2\nexec sh -c 'echo bad option: --foo; exit 2'\n",
         other: None,
         done: "start early",
@@ -165,6 +188,7 @@ const CASES: &[Case] = &[
     Case {
         title: "It crashes",
         job: "crashed",
+        asked: None,
         file: "limit core 0 0\nexec sh -c 'kill -SEGV $$'\n",
         other: None,
         done: "start crashed",
@@ -174,6 +198,7 @@ const CASES: &[Case] = &[
     Case {
         title: "Somebody killed it",
         job: "killed",
+        asked: None,
         file: SLEEP,
         other: None,
         done: "start killed; kill -KILL $(pidof_of killed)",
@@ -183,6 +208,7 @@ const CASES: &[Case] = &[
     Case {
         title: "It does not tell that it is ready",
         job: "unready",
+        asked: None,
         file: "expect stop\nexpect timeout 10000\nexec sleep 100000\n",
         other: None,
         done: "start --no-wait unready",
@@ -192,6 +218,7 @@ const CASES: &[Case] = &[
     Case {
         title: "It does not end when it is told to",
         job: "stubborn",
+        asked: None,
         file: "kill timeout 10000\nkill mode process\nscript\n  trap 'echo still saving' TERM\n  touch /run/stubborn\n  while :; do sleep 1 || :; done\nend script\n",
         other: None,
         done: "start stubborn; until [ -e /run/stubborn ]; do :; done; stop --no-wait stubborn",
@@ -201,6 +228,7 @@ const CASES: &[Case] = &[
     Case {
         title: "Another job holds up its start",
         job: "guarded",
+        asked: None,
         file: SLEEP,
         other: Some(("guard", "start on starting guarded\ntask\nexec sleep 1000\n")),
         done: "start --no-wait guarded",
@@ -210,6 +238,7 @@ const CASES: &[Case] = &[
     Case {
         title: "An event stopped it",
         job: "evicted",
+        asked: None,
         file: "stop on power-low\nexec sleep 1000\n",
         other: None,
         done: "start evicted; initctl emit power-low",
@@ -219,6 +248,7 @@ const CASES: &[Case] = &[
     Case {
         title: "Somebody stopped it for good",
         job: "retired",
+        asked: None,
         file: "start on filesystem\nexec sleep 1000\n",
         other: None,
         done: "start retired; upright stop --persist retired",
@@ -228,6 +258,7 @@ const CASES: &[Case] = &[
     Case {
         title: "It is masked",
         job: "masked",
+        asked: None,
         file: "start on filesystem\nexec sleep 1000\n",
         other: None,
         done: "upright mask masked",
@@ -237,11 +268,115 @@ const CASES: &[Case] = &[
     Case {
         title: "It is a task that is done",
         job: "done",
+        asked: None,
         file: "task\nexec sh -c 'echo 3 files saved'\n",
         other: None,
         done: "start done",
         says: &["it is a task", "  | 3 files saved"],
         act: "knows that all is as it should be",
+    },
+    Case {
+        title: "Its file cannot be used",
+        job: "bent",
+        asked: None,
+        file: "start on startup\nexce sleep 1000\n",
+        other: None,
+        done: "true",
+        says: &["there is no such job"],
+        act: "corrects the line that is named: the file is read as soon as it is right",
+    },
+    Case {
+        title: "Its name is misspelt",
+        job: "webserver",
+        asked: Some("websever"),
+        file: SLEEP,
+        other: None,
+        done: "true",
+        says: &["did you mean"],
+        act: "asks for that one",
+    },
+    Case {
+        title: "Nobody emits its event, and another name is near",
+        job: "customer",
+        asked: None,
+        file: "start on databse-up\nexec sleep 1000\n",
+        other: Some(("database", "emits database-up\nexec sleep 1000\n")),
+        done: "true",
+        says: &["did you mean `database-up`?"],
+        act: "corrects the name of the event",
+    },
+    Case {
+        title: "The interpreter of its script is not there",
+        job: "snake",
+        asked: None,
+        file: "exec /srv/snake\n",
+        other: None,
+        done: "start snake",
+        says: &["/usr/bin/pyhton3"],
+        act: "corrects the first line of the script: the script itself is there, whatever the kernel says",
+    },
+    Case {
+        title: "Its program may not be executed",
+        job: "closed",
+        asked: None,
+        file: "exec /srv/closed\n",
+        other: None,
+        done: "start closed",
+        says: &["Permission denied"],
+        act: "types the `chmod` of the answer",
+    },
+    Case {
+        title: "Its program is not in its chroot",
+        job: "jailed",
+        asked: None,
+        file: "chroot /srv\nexec /bin/app\n",
+        other: None,
+        done: "start jailed",
+        says: &["within its chroot /srv"],
+        act: "puts the program, and the libraries that it needs, below `/srv`",
+    },
+    Case {
+        title: "It is to become a daemon, and does not",
+        job: "undaemon",
+        asked: None,
+        file: "expect daemon\nexec sh -c 'echo cannot fork; exit 0'\n",
+        other: None,
+        done: "start undaemon",
+        says: &["before it was ready", "  | cannot fork"],
+        act: "looks at what it wrote, or takes the `expect` away where the program stays in the foreground",
+    },
+    Case {
+        title: "What held up its start does not end",
+        job: "heir",
+        asked: None,
+        file: SLEEP,
+        other: Some((
+            "elder",
+            "stop on starting heir\nkill timeout 10000\nkill mode process\nscript\n  trap '' TERM\n  touch /run/elder\n  while :; do sleep 1 || :; done\nend script\n",
+        )),
+        done: "start elder; until [ -e /run/elder ]; do :; done; start --no-wait heir",
+        says: &["elder (stop/killed, waiting for", "KILL in"],
+        act: "knows until when at most, or kills `elder`",
+    },
+    Case {
+        title: "Somebody waits for an event that does not end",
+        job: "nightly",
+        asked: Some("backup-due"),
+        file: "start on backup-due\ntask\nexec sleep 1000\n",
+        other: None,
+        done: "initctl emit backup-due > /dev/null 2>&1 & until status nightly | grep -q running; do :; done",
+        says: &["it waits for nightly to end (start/running)"],
+        act: "looks at `nightly`, or emits with `--no-wait`",
+    },
+    Case {
+        title: "It has several instances, and none was named",
+        job: "shop",
+        asked: None,
+        file: "instance $TOWN\nexec sleep 1000\n",
+        other: None,
+        done: "start shop TOWN=ulm; start shop TOWN=bonn",
+        says: &["shop has 2 instances"],
+        act: "asks for the one that is meant, as the answer says",
     },
 ];
 
@@ -253,12 +388,17 @@ pub fn answers() {
         let disk = disk.job(case.job, case.file);
         case.other.into_iter().fold(disk, |disk, (name, file)| disk.job(name, file))
     });
-    let machine = Machine::boot(&disk.prepare("mkdir -p /var/lib/upright"));
+    let disk = disk
+        .file("/srv/snake", "#!/usr/bin/pyhton3\nprint('up')\n")
+        .file("/srv/closed", "#!/bin/sh\nexec sleep 1000\n")
+        .prepare("mkdir -p /var/lib/upright /opt; chmod 755 /srv/snake");
+    let machine = Machine::boot(&disk);
     let mut page = String::from(HEAD);
     for (place, case) in CASES.iter().enumerate() {
         machine.run(&format!("{HELP}{}", case.done));
-        let answer = machine.until(&format!("why {} says {:?}", case.job, case.says), || {
-            let answer = machine.ok(&format!("upright why {}", case.job));
+        let answer = machine.until(&format!("why {} says {:?}", case.asked(), case.says), || {
+            // Of what there is not it says so, with code 1.
+            let answer = machine.ok(&format!("upright why {} 2>&1 || [ $? = 1 ]", case.asked()));
             case.says.iter().all(|words| answer.contains(words)).then_some(answer)
         });
         section(&mut page, place + 1, case, &plain(&answer));
@@ -266,7 +406,7 @@ pub fn answers() {
     compare(&page);
 }
 
-const HEAD: &str = "# Why does it not run? Twenty-four answers
+const HEAD: &str = "# Why does it not run? Thirty-four answers
 
 Jobs that are stuck or dead, each in another way, and what `upright why` says of them. Run as a test on a real Upright (`why_answers_of_jobs_that_are_stuck_or_dead`), which writes this page: times
 stand as T, numbers of processes as N, and the list of decisions with their times (`What happened`), which follows in each answer, is left out. Each answer has, as far as there are such: who asked,
@@ -280,7 +420,7 @@ fn section(page: &mut String, number: usize, case: &Case, answer: &str) {
     if let Some((name, file)) = case.other {
         let _ = write!(page, "and `{name}`:\n\n```\n{file}```\n\n");
     }
-    let _ = write!(page, "```console\n$ upright why {}\n{answer}```\n\n", case.job);
+    let _ = write!(page, "```console\n$ upright why {}\n{answer}```\n\n", case.asked());
     let _ = write!(page, "Whoever reads that {}.\n\n", case.act);
 }
 

@@ -9,7 +9,7 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 /// Events that init emits by itself.
-const INIT_EVENTS: &[&str] = &[
+pub(crate) const INIT_EVENTS: &[&str] = &[
     "startup",
     "debug",
     "control-alt-delete",

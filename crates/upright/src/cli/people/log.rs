@@ -15,6 +15,7 @@ use engine::control::fault::Fault;
 use engine::machine::request::{Target, Which};
 use engine::process::Stream;
 use engine::text::Text;
+use engine::time::Span;
 use shown::words::printable;
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -85,11 +86,23 @@ fn failed(
     }
 }
 
-/// Returns the last lines of what a job wrote; nothing where it is not there or not ours to read.
-pub(super) fn last(client: Client, target: Target, lines: usize) -> Option<Text> {
-    let mut files = Files::of(client, target);
-    let tail = begin(&mut files, lines).ok()?.tail;
-    Some(Text::from(tail.get(tail.len().saturating_sub(QUOTED_MAX)..).unwrap_or_default()))
+/// The last lines of what a job wrote.
+pub(super) struct Last {
+    pub(super) lines: Text,
+    /// How long ago the last of it was written, where that is known.
+    pub(super) ago: Option<Span>,
+}
+
+/// Returns the last lines of what a job wrote there; nothing where they are not ours to read, or where
+/// that stream has no log of its own.
+pub(super) fn last(client: Client, target: Target, of: Stream, lines: usize) -> Option<Last> {
+    let mut files = Files { of, ..Files::of(client, target) };
+    let Begun { tail, file, .. } = begin(&mut files, lines).ok()?;
+    let written = file.and_then(|file| file.metadata().ok()?.modified().ok());
+    let ago = written.and_then(|at| at.elapsed().ok());
+    let ago = ago.map(|ago| Span::millis(u64::try_from(ago.as_millis()).unwrap_or(u64::MAX)));
+    let lines = tail.get(tail.len().saturating_sub(QUOTED_MAX)..).unwrap_or_default();
+    Some(Last { lines: Text::from(lines), ago })
 }
 
 /// Finds the files of a log: by the daemon, or where there is none where they usually are.
@@ -104,7 +117,7 @@ fn files(session: &mut Session<'_, '_>, target: Target) -> Result<Files, Exit> {
         Some(path) => {
             let shown = path.display();
             session.world.say(&format!("upright: no Upright answers; this is what {shown} has"));
-            Ok(Files { source: Source::Path, path })
+            Ok(Files { source: Source::Path, of: Stream::Stdout, path })
         }
         // It says what was tried.
         None => session.client().map(|client| Files::of(client, target)),
@@ -145,6 +158,8 @@ pub(super) enum Unread {
 /// The files of a log.
 struct Files {
     source: Source,
+    /// Which of its outputs.
+    of: Stream,
     /// Where the one is that is written to.
     path: PathBuf,
 }
@@ -159,14 +174,15 @@ enum Source {
 
 impl Files {
     fn of(client: Client, target: Target) -> Files {
-        Files { source: Source::Daemon(Box::new(client), target), path: PathBuf::new() }
+        let source = Source::Daemon(Box::new(client), target);
+        Files { source, of: Stream::Stdout, path: PathBuf::new() }
     }
 
     /// Opens the file that was written to so many rotations ago; nothing where there is none. What the
     /// daemon cannot do now is done by the path; what it refuses is refused.
     fn open(&mut self, back: Back) -> Result<Option<File>, Unread> {
         let Source::Daemon(client, target) = &mut self.source else { return self.by_path(back) };
-        let log = Log::Of(target.clone(), Stream::Stdout);
+        let log = Log::Of(target.clone(), self.of);
         match client.open_log(log, back) {
             Ok((view, file)) => {
                 if back == Back(0) {
@@ -183,7 +199,7 @@ impl Files {
     fn finds_path(&mut self) -> bool {
         let Source::Daemon(client, target) = &mut self.source else { return true };
         if self.path.as_os_str().is_empty() {
-            let asked = client.ask(Call::LogPath(target.clone(), Stream::Stdout));
+            let asked = client.ask(Call::LogPath(target.clone(), self.of));
             if let Ok(Answer::Path(path)) = asked {
                 self.path = PathBuf::from(OsStr::from_bytes(path.bytes()));
             }
@@ -341,7 +357,7 @@ mod tests {
     fn the_last_lines_are_found_also_in_the_file_before() {
         let directory = Scratch::directory("tail");
         let path = directory.join("web.log");
-        let mut files = Files { source: Source::Path, path: path.clone() };
+        let mut files = Files { source: Source::Path, of: Stream::Stdout, path: path.clone() };
         assert!(begin(&mut files, 3).unwrap().file.is_none());
         for (rotated, text, lines, expected) in [
             ("", "", 3, ""),

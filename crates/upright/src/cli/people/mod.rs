@@ -7,6 +7,7 @@ mod events;
 mod follower;
 mod graph;
 mod log;
+mod ondisk;
 mod origin;
 mod plan;
 mod several;
@@ -14,6 +15,7 @@ mod startup;
 mod status;
 mod tokens;
 mod tree;
+mod unknown;
 mod up;
 mod why;
 mod why_event;
@@ -91,7 +93,7 @@ pub fn run(world: &mut World<'_>) -> u8 {
         let shown = status::show(&mut session, job, listed, status::table);
         return shown.map_or_else(Exit::code, |()| 0);
     }
-    let args = std::mem::take(&mut world.args);
+    let args = behind_the_command(std::mem::take(&mut world.args));
     let name = OsString::from("upright");
     let args = std::iter::once(name).chain(args.into_iter().map(OsString::from_vec));
     let matches = match commands::cli().try_get_matches_from(args) {
@@ -114,6 +116,24 @@ pub fn run(world: &mut World<'_>) -> u8 {
         Ok(()) => 0,
         Err(exit) => exit.code(),
     }
+}
+
+/// Puts `--json` and `--socket` behind the command where they stand before it.
+fn behind_the_command(mut args: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    let mut before = 0;
+    loop {
+        match args.get(before).map(Vec::as_slice) {
+            Some(b"--json") => before += 1,
+            Some(b"--socket") => before += 2,
+            Some(word) if word.starts_with(b"--socket=") => before += 1,
+            Some(_) | None => break,
+        }
+    }
+    if before > 0 && before < args.len() {
+        let command = args.remove(before);
+        args.insert(0, command);
+    }
+    args
 }
 
 /// Returns what the command line may have.
@@ -147,6 +167,14 @@ impl Session<'_, '_> {
         self.world.look == Look::Coloured
     }
 
+    /// Returns a connection for what is told beside the answer; nothing, and no word, where there is none.
+    fn client_aside(&self) -> Option<Client> {
+        let places = connect::places(self.world, self.socket.as_deref()).ok()?;
+        let (stream, address) = connect::find(places, self.world.uid).ok()?;
+        let client = Client::new(stream, address, self.world.uid);
+        Some(client.with_patience(std::time::Duration::ZERO))
+    }
+
     fn client(&mut self) -> Result<Client, Exit> {
         let places = match connect::places(self.world, self.socket.as_deref()) {
             Ok(places) => places,
@@ -167,7 +195,9 @@ impl Session<'_, '_> {
     /// Asks; where people look on, a refusal is said in words.
     fn ask(&mut self, call: Call) -> Result<Answer, Exit> {
         let about = About::of(&call);
-        match self.client()?.ask(call) {
+        // The connection is over before another one is made.
+        let answered = self.client()?.ask(call);
+        match answered {
             Ok(answer) => Ok(answer),
             Err(trouble) => Err(self.trouble(trouble, &about)),
         }
@@ -228,6 +258,10 @@ impl Session<'_, '_> {
                 let why = reason(&failure, concern);
                 self.world.say(&format!("{shown}: cannot {verb}: {why}"));
             }
+            (None, Some(shown)) if refused.code == "expansion" => {
+                let why = printable(&refused.message);
+                self.world.say(&format!("{shown}: cannot {}: {why}", about.verb));
+            }
             (None, Some(shown)) if does_not_run(refused) => {
                 self.world.say(&format!("{shown}: cannot {}: it does not run.", about.verb));
                 return;
@@ -250,7 +284,20 @@ impl Session<'_, '_> {
             ("failed" | "superseded", Some(name)) => {
                 self.world.say(&format!("Look at `upright why {name}` and `upright log {name}`."));
             }
-            ("unknown-job", _) => self.world.say("`upright status` shows all jobs."),
+            ("unknown-job", _) => {
+                let job = refused.job.clone().or_else(|| about.job.clone()).unwrap_or_default();
+                for line in unknown::tell(self, &job) {
+                    self.world.say(&line);
+                }
+            }
+            ("expansion", Some(name)) => {
+                let shown = refused.message.rsplit_once("parameter: ");
+                let variable = shown.map_or("NAME", |(_, variable)| variable.trim());
+                let (verb, variable) = (about.verb, printable(variable));
+                self.world.say(&format!(
+                    "It has instances, told apart by variables: `upright {verb} {name} {variable}=VALUE`."
+                ));
+            }
             ("unknown-instance", Some(name)) => {
                 self.world.say(&format!("`upright status {name}` shows what there is of it."));
             }

@@ -27,12 +27,18 @@ const ORIGINS: &[(&str, &str, &str)] = &[
     ("start again", "respawn", "autorestart"),
     ("(expect)", "expect", "expect"),
     ("expect did not", "expect", "expect"),
+    ("check the expect stanza", "expect", "expect"),
     ("KILL in", "kill timeout", "stopwaitsecs"),
     ("KILL in", "kill signal", "stopsignal"),
     ("kill mode", "kill mode", "kill_mode"),
     ("it is a task", "task", "task"),
     ("not to be started again", "normal exit", "exitcodes"),
     ("working directory", "chdir", "directory"),
+    ("chroot", "chroot", "chroot"),
+    ("root directory", "chroot", "chroot"),
+    ("open console", "console", "console"),
+    ("terminated with status", "limit", "limit"),
+    ("killed by", "limit", "limit"),
     ("setuid user", "setuid", "user"),
     ("setgid group", "setgid", "group"),
     ("pre-start process", "pre-start", "pre_start"),
@@ -48,12 +54,14 @@ const CONDITIONS: &[&str] = &["start_on", "stop_on", "autostart"];
 
 /// Returns the lines that say so, with their files; where none is found, the files alone.
 pub(super) fn tell(view: &WhyView) -> String {
-    let about = [&view.verdict, &view.status.waits_for];
-    let told = |words: &str| about.iter().any(|text| text.contains(words));
+    let about = [&view.verdict, &view.status.waits_for].into_iter().chain(&view.status.warnings);
+    let told = |words: &str| about.clone().any(|text| text.contains(words));
+    let manual = view.files.iter().any(|file| is_manual(&read(file).unwrap_or_default()));
     let meant = |line: &str| {
         let is = |stanza: &str| begins(line, stanza);
-        let condition =
-            (is("start on") && !view.start_on.is_empty()) || is("stop on") || is("manual");
+        // What `manual` takes away is shown with it.
+        let starts = !view.start_on.is_empty() || manual;
+        let condition = (is("start on") && starts) || is("stop on") || is("manual");
         condition || ORIGINS.iter().any(|(words, stanza, _)| told(words) && is(stanza))
     };
     let key_meant = |line: &str| {
@@ -89,6 +97,12 @@ pub(super) fn tell(view: &WhyView) -> String {
         return out;
     }
     format!("Where that is said:\n{out}")
+}
+
+/// Reports whether a job's file has the stanza `manual`.
+fn is_manual(bytes: &[u8]) -> bool {
+    let mut lines = upstart::places(bytes).into_iter();
+    lines.any(|(_, line)| begins(&line.lossy(), "manual"))
 }
 
 /// Reports whether a line begins with these words.

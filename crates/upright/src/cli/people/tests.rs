@@ -8,10 +8,12 @@ use crate::scratch::Scratch;
 use engine::control::answer::Version;
 use engine::control::call::{Back, Follow, Listed};
 use engine::control::notice::Notice;
+use engine::dialect::upstart;
 use engine::machine;
 use engine::machine::request::{Asked, Failure, Refusal, Reply, Request, Wait};
 use engine::machine::state::{Goal, State};
 use engine::names::{EventName, JobName};
+use engine::plan::{PlanRow, RowKind};
 use engine::process::{Exit as End, Role, Step, Stream};
 use engine::spec::{Condition, Node, Operand};
 use engine::time::Span;
@@ -20,6 +22,7 @@ use engine::view::{
     TimelineView, WhyView,
 };
 use std::fs::File;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 /// What a command printed.
@@ -242,6 +245,156 @@ Look at `upright why db` and `upright log db`.
     assert_eq!(json["parameters"]["failure"]["ending"]["step"], "chdir");
 }
 
+/// Asks for a job that there is not, where the files come to this and these jobs are known.
+fn ask_unknown(rows: Vec<PlanRow>, names: &[&str]) -> Ran {
+    let refusal = Refusal::UnknownJob(Text::from("web"));
+    let jobs = names.iter().map(|name| {
+        let name = JobName::try_from(*name).unwrap();
+        JobView { name, ..web_on(Vec::new()) }
+    });
+    let asked_for_names = rows.is_empty();
+    let mut script =
+        vec![Act::Answer(Err(Fault::refused(&refusal, None))), Act::Answer(Ok(Answer::Plan(rows)))];
+    if asked_for_names {
+        script.push(Act::Answer(Ok(Answer::Jobs(jobs.collect()))));
+        script.push(Act::Answer(Ok(Answer::Instances(Vec::new()))));
+    }
+    let ran = talk("upright history web", script);
+    assert_eq!((ran.code, ran.out.as_str()), (1, ""));
+    ran
+}
+
+#[test]
+fn a_name_that_no_job_has_is_looked_for_in_the_files_and_among_those_that_are_near() {
+    let head = "upright: Unknown job: web\n";
+    let tail = "`upright status` shows all jobs.\n";
+    let row = |kind| PlanRow { job: Some(Text::from("web")), ..PlanRow::new(kind) };
+    let files = vec![Text::from("/etc/init/web.conf")];
+    let mistakes = upstart::parse(JobName::try_from("web").unwrap(), b"exce x\n").diagnostics;
+    let broken = PlanRow { files: files.clone(), mistakes, ..row(RowKind::Broken) };
+    let said = "Its file cannot be used, so there is no such job:\n  \
+        /etc/init/web.conf:1:1: Unknown stanza\n\
+        `upright check /etc/init/web.conf` shows the places; it is read once it is right.\n";
+    assert_eq!(ask_unknown(vec![broken], &[]).err, format!("{head}{said}{tail}"));
+    let section = Some(String::from("program:web"));
+    let added = PlanRow { files: files.clone(), section, ..row(RowKind::Add) };
+    let said = "[program:web] of /etc/init/web.conf is not in force yet: \
+        `supervisorctl update` or `upright apply` does that.\n";
+    assert_eq!(ask_unknown(vec![added], &[]).err, format!("{head}{said}{tail}"));
+    let group = ask_unknown(Vec::new(), &["web:a", "web:b", "wab"]).err;
+    let said = "web is a group: web:a, web:b; each is asked for by itself, as `web:a`.\n";
+    assert_eq!(group, format!("{head}{said}{tail}"));
+    let near = ask_unknown(Vec::new(), &["wb", "database"]).err;
+    assert_eq!(near, format!("{head}There is none of that name; did you mean `wb`?\n{tail}"));
+    assert_eq!(ask_unknown(Vec::new(), &["database"]).err, format!("{head}{tail}"));
+}
+
+#[test]
+fn what_a_job_needs_to_be_told_which_instance_is_said_with_the_variable() {
+    let refusal = Refusal::Expansion(String::from("Unknown parameter: X"), None);
+    let ran = talk("upright start web", vec![Act::Answer(Err(Fault::refused(&refusal, None)))]);
+    let expected = "web: cannot start: Unknown parameter: X\n\
+        It has instances, told apart by variables: `upright start web X=VALUE`.\n";
+    assert_eq!((ran.code, ran.err.as_str()), (1, expected));
+}
+
+#[test]
+fn why_of_a_job_with_named_instances_is_that_of_the_only_one_or_names_them() {
+    let blank = |name: &str| WhyView {
+        runs: Vec::new(),
+        history: Vec::new(),
+        status: InstanceView {
+            instance: InstanceName::try_from(name).unwrap(),
+            ..view("web", State::Waiting)
+        },
+        ..whole_story(Path::new("/nonexistent/web.conf"))
+    };
+    let why = |name: &str| Act::Answer(Ok(Answer::Why(Box::new(blank(name)))));
+    let list = |names: &[&str]| {
+        let views = names.iter().map(|name| InstanceView {
+            instance: InstanceName::try_from(*name).unwrap(),
+            ..view("web", State::Running)
+        });
+        Act::Answer(Ok(Answer::Instances(views.collect())))
+    };
+    let one = talk("upright why web", vec![why(""), list(&["a"]), why("a")]);
+    assert!(one.out.starts_with("web (a) "), "{}", one.out);
+    let two = talk("upright why web", vec![why(""), list(&["a", "b"])]);
+    let expected = "web has 2 instances, each with its own answer:\n  \
+        web (a) start/running, process 123: `upright why web --instance a`\n  \
+        web (b) start/running, process 123: `upright why web --instance b`\n";
+    assert!(two.out.starts_with(expected), "{}", two.out);
+    let none = talk("upright why web", vec![why(""), list(&[])]);
+    assert!(none.out.starts_with("web "), "{}", none.out);
+}
+
+#[test]
+fn lines_that_are_older_than_the_last_run_are_said_to_be() {
+    let directory = Scratch::directory("older");
+    let log = directory.join("web.log");
+    std::fs::write(&log, "of old\n").unwrap();
+    let file = File::options().write(true).open(&log).unwrap();
+    let hours = std::time::Duration::from_secs(5 * 3600);
+    file.set_modified(std::time::SystemTime::now() - hours).unwrap();
+    let why = Answer::Why(Box::new(whole_story(Path::new("/nonexistent/web.conf"))));
+    let no_errors = Fault::refusal("no-log", String::from("it has none"));
+    let script = vec![Act::Answer(Ok(why)), lent(&log), no_log(&log), Act::Answer(Err(no_errors))];
+    let ran = talk("upright why web", script);
+    let expected = "The last that it wrote, 5h ago, which is before its last run:\n  | of old\n";
+    assert!(ran.out.contains(expected), "{}", ran.out);
+}
+
+#[test]
+fn what_the_disk_says_of_a_program_that_cannot_be_run_is_told() {
+    let directory = Scratch::directory("disk");
+    let at = |name: &str| directory.join(name).display().to_string();
+    let make = |name: &str, text: &str, mode: u32| {
+        std::fs::write(at(name), text).unwrap();
+        std::fs::set_permissions(at(name), PermissionsExt::from_mode(mode)).unwrap();
+    };
+    make("script", "#!/usr/bin/pyhton3 -u\nx\n", 0o755);
+    make("dos", "#!/bin/sh\r\nx\r\n", 0o755);
+    make("closed", "#!/bin/sh\n", 0o644);
+    let said = |verdict: String| {
+        let view = WhyView { verdict, ..whole_story(Path::new("/nonexistent/web.conf")) };
+        ondisk::tell(&view).unwrap_or_default()
+    };
+    let missing = |name: &str| {
+        said(format!(
+            "it failed: main process: unable to execute {}: No such file or directory",
+            at(name)
+        ))
+    };
+    let script = "script is there; its first line asks for `/usr/bin/pyhton3`, which is not";
+    assert!(missing("script").ends_with(script), "{}", missing("script"));
+    let dos = "asks for `/bin/sh\\r`, which is not, whose lines end as on Windows (CR LF)";
+    assert!(missing("dos").ends_with(dos), "{}", missing("dos"));
+    let above = format!("there is not even {}", at("bin"));
+    assert_eq!(missing("bin/app"), above);
+    assert_eq!(missing("app"), "", "what the kernel says is all of it");
+    let closed = said(format!(
+        "it failed: main process: unable to execute {}: Permission denied",
+        at("closed")
+    ));
+    let expected = format!(
+        "{0} may be executed by nobody (mode 644); `chmod +x {0}` mends that",
+        at("closed")
+    );
+    assert_eq!(closed, expected);
+    let chroot = "unable to execute /x: No such file or directory (within its chroot /srv)";
+    assert_eq!(said(String::from(chroot)), "");
+}
+
+#[test]
+fn json_may_be_asked_for_before_the_command() {
+    let views = || Act::Answer(Ok(Answer::Instances(vec![view("web", State::Running)])));
+    let (after, before) = (
+        talk("upright status web --json", vec![views()]),
+        talk("upright --json status web", vec![views()]),
+    );
+    assert_eq!((before.code, before.out), (0, after.out));
+}
+
 #[test]
 fn other_refusals_are_told_with_the_way_on() {
     let unknown = Refusal::UnknownJob(Text::from("nosuch"));
@@ -445,11 +598,14 @@ fn why_of_an_event_tells_whom_it_starts_who_waits_and_when_it_last_came() {
         let refusal = Refusal::UnknownJob(Text::from("net-up"));
         Act::Answer(Err(Fault::refused(&refusal, None)))
     };
+    let mut web = whole_story(Path::new("/etc/init/web.conf"));
+    (web.start_on, web.waiters) = (Vec::new(), vec![String::from("event net-up IFACE=lo")]);
     let script = |jobs, views| {
         vec![
             unknown(),
             Act::Answer(Ok(Answer::Jobs(jobs))),
             Act::Answer(Ok(Answer::Instances(views))),
+            Act::Answer(Ok(Answer::Why(Box::new(web.clone())))),
             Act::Tell(vec![happened(7, 3, "net-up", "IFACE=lo"), happened(8, 2, "other", "A=1")]),
             Act::Answer(Ok(Answer::Done)),
         ]
@@ -458,13 +614,17 @@ fn why_of_an_event_tells_whom_it_starts_who_waits_and_when_it_last_came() {
     let ran = talk("upright why net-up", script(vec![job.clone()], views.clone()));
     let expected = "net-up is an event, and no job.\n\
         It last came to its end 3s ago: IFACE=lo.\n\
-        It is on its way:\n  db waits for event net-up, which waits for x\n\
+        It is on its way:\n  db waits for event net-up, which waits for x\n  \
+        it waits for web to end (start/running)\n\
         It starts, alone or with others:\n  web (start/running): on net-up\n";
     assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (0, expected, ""));
     let ran = talk("upright why net-up --json", script(vec![job], views));
     let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!((&json["last"]["age"], &json["starts"][0]["on"]), (&3000.into(), &"net-up".into()));
-    let ran = talk("upright why nobody", script(Vec::new(), Vec::new()));
+    let mut nobodys = script(Vec::new(), Vec::new());
+    // No job is asked.
+    nobodys.remove(3);
+    let ran = talk("upright why nobody", nobodys);
     assert_eq!((ran.code, ran.out.as_str()), (1, ""));
     assert!(ran.err.contains("Unknown job"), "{}", ran.err);
 }
@@ -579,9 +739,9 @@ fn why_of_a_job_that_has_instances_names_them() {
     for line in ["upright why tty", "upright history tty"] {
         assert_eq!(
             talk(line, script()).out,
-            "tty has instances, and each has a story of its own:\n  \
-             tty (tty1) start/running, process 123\n  tty (tty2) start/running, process 123\n\
-             `upright why tty --instance 'tty1'` tells that of the first.\n"
+            "tty has 2 instances, each with its own answer:\n  \
+             tty (tty1) start/running, process 123: `upright why tty --instance tty1`\n  \
+             tty (tty2) start/running, process 123: `upright why tty --instance tty2`\n"
         );
     }
 }

@@ -1,22 +1,28 @@
 //! `upright why`, `why-not` and `history`: what a job waits for, what happened to it, who asked.
 
-use super::log;
-use super::origin;
-use super::{is_unknown_job, target, why_event, About, Exit, Form, Session};
+use super::log::{self, Last};
+use super::{is_unknown_job, ondisk, origin, target, why_event, About, Exit, Form, Session};
 use clap::ArgMatches;
 use engine::control::answer::Answer;
-use engine::control::call::Call;
-use engine::control::call::Listed;
+use engine::control::call::{Call, Listed};
 use engine::intent::Intent;
 use engine::machine::request::{Target, Which};
 use engine::machine::state::{Goal, State};
+use engine::process::Stream;
 use engine::text::Text;
-use engine::view::{LastExit, Need, Remembered, RunView, WhyView};
+use engine::time::Span;
+use engine::view::{InstanceView, LastExit, Need, Remembered, RunView, WhyView};
 use shown::statusline::status_line;
 use shown::words::{end, printable, time};
 
 /// How many lines of output are shown.
 const LINES: usize = 8;
+
+/// How many instances are named where none was.
+const INSTANCES_MAX: usize = 10;
+
+/// How much a file's clock may differ from that of the history.
+const SLACK: Span = Span::secs(2);
 
 pub(super) fn why(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result<(), Exit> {
     let target = target(session, matches)?;
@@ -34,26 +40,119 @@ pub(super) fn why(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result
             return Err(session.trouble(trouble, &about));
         }
     };
-    if let Some(named) = only_named(session, &target, &view) {
-        session.world.print(&named);
-        return Ok(());
-    }
-    let output = output(session, target);
+    let (target, view) = match only(session, &target, &view)? {
+        Instances::None => (target, view),
+        Instances::One(target, view) => (target, *view),
+        Instances::Several(names) if session.form == Form::Words => {
+            session.world.print(&(several(&view, &names) + &origin::tell(&view)));
+            return Ok(());
+        }
+        Instances::Several(_) => (target, view),
+    };
+    let written = written(session, &target);
+    let disk = ondisk::tell(&view);
     if session.form == Form::Json {
         let json = Answer::Why(Box::new(view)).to_json();
-        session.world.print(&with_output(&json, output.as_ref()));
+        session.world.print(&with_facts(&json, &written, disk.as_deref()));
         return Ok(());
     }
-    let mut told = tell(&view);
-    if let Some(output) = output.filter(|output| !output.is_empty()) {
-        told += "The last that it wrote:\n";
-        for line in output.lossy().lines() {
-            told += &format!("  | {}\n", printable(line));
-        }
-    }
-    told += &origin::tell(&view);
+    let told = tell(&view, disk.as_deref()) + &quoted(&written, &view) + &origin::tell(&view);
     session.world.print(&told);
     Ok(())
+}
+
+/// The instances that a job without variables in the question has.
+enum Instances {
+    /// None with a name.
+    None,
+    One(Target, Box<WhyView>),
+    Several(Vec<InstanceView>),
+}
+
+/// Where a job runs as instances and none was named: returns the only one, or all of them.
+fn only(session: &mut Session<'_, '_>, target: &Target, view: &WhyView) -> Result<Instances, Exit> {
+    let unnamed = matches!(&target.which, Which::Env(env) if env.is_empty());
+    if !unnamed || !view.status.instance.text().is_empty() || !view.history.is_empty() {
+        return Ok(Instances::None);
+    }
+    let list = Call::List(Some(target.job.clone()), Listed::Own);
+    let asked = session.client_aside().map(|mut client| client.ask(list));
+    let Some(Ok(Answer::Instances(views))) = asked else { return Ok(Instances::None) };
+    let views: Vec<InstanceView> =
+        views.into_iter().filter(|view| !view.instance.text().is_empty()).collect();
+    let [one] = views.as_slice() else {
+        return Ok(if views.is_empty() { Instances::None } else { Instances::Several(views) });
+    };
+    let target = Target { which: Which::Named(one.instance.clone()), ..target.clone() };
+    match ask(session, &target)? {
+        Some(view) => Ok(Instances::One(target, Box::new(view))),
+        None => Ok(Instances::None),
+    }
+}
+
+/// Names the instances of a job, each with what asks for it.
+fn several(view: &WhyView, instances: &[InstanceView]) -> String {
+    let job = printable(&view.status.job.text().lossy());
+    let mut out = format!("{job} has {} instances, each with its own answer:\n", instances.len());
+    for one in instances.iter().take(INSTANCES_MAX) {
+        let (line, name) = (status_line(one), printable(&one.instance.text().lossy()));
+        let state = printable(line.lines().next().unwrap_or_default());
+        out += &format!("  {state}: `upright why {job} --instance {name}`\n");
+    }
+    match instances.len().checked_sub(INSTANCES_MAX) {
+        None | Some(0) => {}
+        Some(more) => out += &format!("  and {more} more: `upright status {job}`\n"),
+    }
+    needs(&mut out, "One more starts by itself on", &view.start_on);
+    out
+}
+
+/// What a job wrote last.
+struct Written {
+    output: Option<Last>,
+    /// To standard error, where that has a log of its own.
+    errors: Option<Last>,
+}
+
+fn written(session: &Session<'_, '_>, target: &Target) -> Written {
+    let last = |of| log::last(session.client_aside()?, target.clone(), of, LINES);
+    Written { output: last(Stream::Stdout), errors: last(Stream::Stderr) }
+}
+
+/// Shows the last lines, and whether the last run has written any of them.
+fn quoted(written: &Written, view: &WhyView) -> String {
+    let mut out = String::new();
+    let heads = [
+        ("The last that it wrote", &written.output),
+        ("The last that it wrote to standard error", &written.errors),
+    ];
+    for (head, last) in heads {
+        let Some(last) = last.as_ref().filter(|last| !last.lines.is_empty()) else { continue };
+        match (last.ago, begun(view)) {
+            (Some(ago), Some(begun)) if ago.0 > begun.0.saturating_add(SLACK.0) => {
+                out += &format!("{head}, {} ago, which is before its last run:\n", time(ago));
+            }
+            (Some(ago), None) => {
+                out += &format!("{head}, {} ago, before all that is remembered:\n", time(ago));
+            }
+            (_, _) => out += &format!("{head}:\n"),
+        }
+        for line in last.lines.lossy().lines() {
+            out += &format!("  | {}\n", printable(line));
+        }
+    }
+    out
+}
+
+/// Returns how long ago the last run began, as far as that is remembered.
+fn begun(view: &WhyView) -> Option<Span> {
+    let of_run = |run: &RunView| Span(run.ago.0.saturating_add(run.lasted.unwrap_or_default().0));
+    let first = view.history.first().map(|row| row.ago);
+    match (view.status.processes.is_empty(), view.runs.last()) {
+        // What runs now may have begun at any time since what is remembered first.
+        (false, _) | (true, None) => first,
+        (true, Some(run)) => Some(of_run(run)),
+    }
 }
 
 /// Tells what must still happen for a job to start.
@@ -72,11 +171,12 @@ pub(super) fn why_not(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Re
 pub(super) fn history(session: &mut Session<'_, '_>, matches: &ArgMatches) -> Result<(), Exit> {
     let target = target(session, matches)?;
     let Some(view) = ask(session, &target)? else { return Ok(()) };
-    let shown = match session.form {
-        Form::Json => format!("{}\n", Answer::Why(Box::new(view)).to_json()),
-        Form::Words => {
-            only_named(session, &target, &view).unwrap_or_else(|| decisions("", &view.history))
-        }
+    let shown = match (only(session, &target, &view)?, session.form) {
+        (Instances::One(_, view), Form::Json) => format!("{}\n", Answer::Why(view).to_json()),
+        (_, Form::Json) => format!("{}\n", Answer::Why(Box::new(view)).to_json()),
+        (Instances::None, Form::Words) => decisions("", &view.history),
+        (Instances::One(_, view), Form::Words) => decisions("", &view.history),
+        (Instances::Several(names), Form::Words) => several(&view, &names),
     };
     session.world.print(&shown);
     Ok(())
@@ -89,42 +189,34 @@ fn ask(session: &mut Session<'_, '_>, target: &Target) -> Result<Option<WhyView>
     }
 }
 
-/// Where a job was asked for by its name alone and has instances, all of which have names, shows them:
-/// each has a story of its own. A program reads what it asked for.
-fn only_named(session: &mut Session<'_, '_>, target: &Target, view: &WhyView) -> Option<String> {
-    let unnamed = matches!(&target.which, Which::Env(given) if given.is_empty());
-    if !unnamed || view.status.state != State::Waiting || session.form == Form::Json {
-        return None;
-    }
-    let call = Call::List(Some(target.job.clone()), Listed::All);
-    let Ok(Answer::Instances(all)) = session.client().ok()?.ask(call) else { return None };
-    let named: Vec<_> = all.iter().filter(|one| !one.instance.text().is_empty()).collect();
-    let first = named.first()?;
-    let job = printable(&view.status.job.to_string());
-    let mut out = format!("{job} has instances, and each has a story of its own:\n");
-    for one in &named {
-        out += &format!("  {}\n", printable(&status_line(one)));
-    }
-    let instance = printable(&first.instance.to_string());
-    Some(out + &format!("`upright why {job} --instance '{instance}'` tells that of the first.\n"))
+/// Returns the last lines that a job wrote, where the caller may read them: those of its standard error,
+/// where that has a log of its own and something in it.
+pub(super) fn output(session: &mut Session<'_, '_>, target: &Target) -> Option<Text> {
+    let Written { output, errors } = written(session, target);
+    let errors = errors.filter(|last| !last.lines.is_empty());
+    errors.or(output).map(|last| last.lines)
 }
 
-/// Returns the last lines that a job wrote, where the caller may read them.
-pub(super) fn output(session: &mut Session<'_, '_>, target: Target) -> Option<Text> {
-    log::last(session.client().ok()?, target, LINES)
-}
-
-/// Puts the output into the answer's JSON.
-fn with_output(json: &str, output: Option<&Text>) -> String {
-    let output = output.and_then(|output| serde_json::to_string(output).ok());
-    match (output, json.strip_suffix('}')) {
-        (Some(output), Some(open)) => format!("{open},\"output\":{output}}}\n"),
-        (_, _) => format!("{json}\n"),
+/// Puts what the daemon does not know into the answer's JSON.
+fn with_facts(json: &str, written: &Written, disk: Option<&str>) -> String {
+    let lines = |last: &Option<Last>| {
+        last.as_ref().and_then(|last| serde_json::to_string(&last.lines).ok())
+    };
+    let facts = [
+        ("output", lines(&written.output)),
+        ("errors", lines(&written.errors)),
+        ("on_disk", disk.and_then(|words| serde_json::to_string(words).ok())),
+    ];
+    let Some(open) = json.strip_suffix('}') else { return format!("{json}\n") };
+    let mut out = String::from(open);
+    for (name, value) in facts {
+        out += &value.map_or_else(String::new, |value| format!(",\"{name}\":{value}"));
     }
+    out + "}\n"
 }
 
 /// Returns the whole story, in sentences.
-fn tell(view: &WhyView) -> String {
+fn tell(view: &WhyView, disk: Option<&str>) -> String {
     let status = &view.status;
     let name = printable(&status.job.with_instance(&status.instance));
     let since = time(status.since);
@@ -138,6 +230,9 @@ fn tell(view: &WhyView) -> String {
         out += &format!(" Its {role} process is {pid}.");
     }
     out += &format!("\nWhy: {}.\n", printable(&view.verdict));
+    if let Some(disk) = disk {
+        out += &format!("On the disk: {disk}.\n");
+    }
     if !status.waits_for.is_empty() {
         out += &format!("It waits for {}.\n", printable(&status.waits_for));
     }

@@ -10,7 +10,7 @@ use engine::machine::{self, EMITTED};
 use engine::spec::{Condition, Node};
 use engine::text::Text;
 use engine::time::Span;
-use engine::view::{InstanceView, JobView, Need};
+use engine::view::{InstanceView, JobView, Need, WhyView};
 use serde_json::json;
 use shown::words::{printable, time};
 
@@ -90,23 +90,29 @@ fn waits(view: &InstanceView, event: &Text) -> bool {
     name.is_some_and(|name| *event == *name)
 }
 
-/// Returns the jobs that have seen the event and keep it from its end, as the rest of a condition has not
-/// come, in words. Source: spec 5.2.
+/// Returns what keeps the event from its end, in words: jobs that it started or stopped and that are not at
+/// rest yet, and those that have seen it while the rest of a condition has not come. Source: spec 5.2.
 fn kept(
     session: &mut Session<'_, '_>,
     jobs: &[JobView],
     event: &Text,
 ) -> Result<Vec<String>, Exit> {
-    let several = |on: &Option<Condition>| {
-        on.as_ref().is_some_and(|on| on.nodes.len() > 1 && mentions(on, event))
+    let on = |on: &Option<Condition>| on.as_ref().is_some_and(|on| mentions(on, event));
+    let asked = jobs.iter().filter(|job| on(&job.start_on) || on(&job.stop_on));
+    let waited_for = format!("event {}", event.lossy());
+    let is_event = |row: &String| {
+        row.strip_prefix(&*waited_for).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
     };
-    let asked = jobs.iter().filter(|job| several(&job.start_on) || several(&job.stop_on));
     let mut kept = Vec::new();
     for job in asked.take(ASKED_MAX) {
         let which = Which::Env(Vec::new());
         let target = Target { job: job.name.text().clone(), which };
         // Who may not look at a job is not told of it.
-        let Ok(Answer::Why(why)) = session.client()?.ask(Call::Why(target)) else { continue };
+        let asked = session.client_aside().map(|mut client| client.ask(Call::Why(target)));
+        let Some(Ok(Answer::Why(why))) = asked else { continue };
+        if why.waiters.iter().any(is_event) {
+            kept.push(waits_for_job(&why));
+        }
         for (on, needs) in [("start on", &why.start_on), ("stop on", &why.stop_on)] {
             let by = |need: &Need| {
                 need.by.as_deref().and_then(|by| by.split(' ').next()) == event.utf8()
@@ -120,6 +126,16 @@ fn kept(
         }
     }
     Ok(kept)
+}
+
+/// Says of a job that an event waits until it is at rest, and what that is waiting for.
+fn waits_for_job(why: &WhyView) -> String {
+    let InstanceView { job, goal, state, waits_for, .. } = &why.status;
+    match waits_for.is_empty() {
+        // A task that runs: nothing of it is held.
+        true => format!("it waits for {job} to end ({goal}/{state})"),
+        false => format!("it waits for {job} ({goal}/{state}), which waits for {waits_for}"),
+    }
 }
 
 /// Returns the events of a drawn condition: what nothing stands below.

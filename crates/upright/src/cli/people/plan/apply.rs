@@ -321,7 +321,7 @@ impl Awaited {
             true => self.job.lossy().into_owned(),
             false => format!("{} ({})", self.job, self.instance.text()),
         };
-        Missing { name: printable(&name), why, output: output(session, asked) }
+        Missing { name: printable(&name), why, output: output(session, &asked) }
     }
 }
 
