@@ -9,6 +9,7 @@ use engine::control::rights::{Grant, Reach};
 use engine::dialect::supervisord::{namespec, Config, GroupKind};
 use engine::keeper::{held, End, ToKeeper};
 use engine::machine::{Effect, Level};
+use engine::plan::{ChangeView, Takes};
 use engine::process::{Role, Slot};
 use engine::spec::Reader;
 use serde::{Deserialize, Serialize};
@@ -61,11 +62,27 @@ impl Daemon {
 
     /// Reports whether a pool that is in force is told the same events, and as many may wait.
     pub(super) fn is_told_so(&self, wanted: Option<&Pool>) -> bool {
-        let Some(wanted) = wanted else { return true };
+        wanted.is_none_or(|wanted| self.told_otherwise(wanted).is_empty())
+    }
+
+    /// Returns what its section says otherwise of what a pool that is in force is told: by the next event.
+    pub(super) fn told_otherwise(&self, wanted: &Pool) -> Vec<ChangeView> {
         let told = self.pools.told.iter().find(|pool| pool.name == wanted.name);
-        told.is_none_or(|told| {
-            told.events == wanted.events && told.buffer_size == wanted.buffer_size
-        })
+        let Some(told) = told else { return Vec::new() };
+        let size = |pool: &Pool| pool.buffer_size.to_string();
+        let keys = [
+            ("events", told.events.join(","), wanted.events.join(",")),
+            ("buffer_size", size(told), size(wanted)),
+        ];
+        let changed = keys.into_iter().filter(|(_, old, new)| old != new);
+        let view = |(key, old, new)| ChangeView {
+            key: String::from(key),
+            also: Vec::new(),
+            old: Some(old),
+            new: Some(new),
+            takes: Takes::AtOnce,
+        };
+        changed.map(view).collect()
     }
 
     /// Serves a pool no more.

@@ -17,11 +17,13 @@ use engine::dialect::Severity;
 use engine::machine::Level;
 use engine::names::JobName;
 use engine::plan::{diff, outcome, ChangeView, Jobs, Outcome, Plan, PlanRow, RowKind, Step};
+use engine::spec::JobSpec;
 use engine::text::Text;
 use engine::view::{SourceKind, SourceView};
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Where each program comes from: file and section.
 type Origins = BTreeMap<JobName, (Text, String)>;
@@ -194,9 +196,50 @@ impl Daemon {
         for step in &prospect.plan.steps {
             rows.push(self.row_of(prospect, step, sight));
         }
-        let count = Some(prospect.untouched as u64);
+        let untouched =
+            prospect.untouched.saturating_sub(self.add_pool_changes(prospect, &mut rows));
+        let count = Some(untouched as u64);
         rows.push(PlanRow { count, ..PlanRow::new(RowKind::Untouched) });
         rows
+    }
+
+    /// Adds what event listeners will be told otherwise, which is in no description. Returns how many
+    /// programs are touched by that alone.
+    fn add_pool_changes(&self, prospect: &Prospect, rows: &mut Vec<PlanRow>) -> usize {
+        let before = rows.len();
+        for group in prospect.groups.iter().flatten() {
+            let changes = group.pool.as_ref().map(|pool| self.told_otherwise(pool));
+            let Some(changes) = changes.filter(|changes| !changes.is_empty()) else { continue };
+            for spec in &group.jobs {
+                let of_job = |row: &&mut PlanRow| row.job.as_ref() == Some(spec.name.text());
+                match rows.iter_mut().find(of_job) {
+                    Some(row) => row.changes.extend(changes.clone()),
+                    None => rows.push(self.row_of_listener(prospect, spec, changes.clone())),
+                }
+            }
+        }
+        rows.len() - before
+    }
+
+    /// Returns the row of a listener of which nothing but what it is told changes: it goes on.
+    fn row_of_listener(
+        &self,
+        prospect: &Prospect,
+        spec: &JobSpec,
+        changes: Vec<ChangeView>,
+    ) -> PlanRow {
+        let step = Step::Change(Arc::new(spec.clone()), Vec::new());
+        let instances = self.outcome(&step).into_iter().map(Into::into).collect();
+        let (file, section) = prospect.origins.get(&spec.name).cloned().unzip();
+        PlanRow {
+            job: Some(spec.name.text().clone()),
+            program: true,
+            files: file.into_iter().collect(),
+            section,
+            changes,
+            instances,
+            ..PlanRow::new(RowKind::Change)
+        }
     }
 
     fn row_of(&self, prospect: &Prospect, step: &Step, sight: Sight) -> PlanRow {

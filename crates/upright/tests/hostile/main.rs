@@ -7,6 +7,8 @@
 mod changes;
 mod clients;
 mod files;
+#[path = "../golden/mod.rs"]
+mod golden;
 mod plans;
 mod rights;
 mod strangers;

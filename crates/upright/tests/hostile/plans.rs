@@ -1,5 +1,6 @@
 //! Plans: what files would change is told before anything is done, and telling it changes nothing.
 
+use crate::golden;
 use crate::world::{eventually, World, STEADY};
 use serde_json::{json, Value};
 use std::fs;
@@ -355,4 +356,59 @@ fn ctrl_c_takes_everything_back() {
     assert_eq!(client.wait().unwrap().code(), Some(1));
     assert_eq!(fs::read_to_string(world.conf().join("web.conf")).unwrap(), GOOD);
     assert_eq!(sys::procfs::arguments(world.main("web").unwrap()).unwrap()[1], b"1000");
+}
+
+/// Runs a command and writes down what came of it, with the directory of this test as DIR.
+fn shown(world: &World, transcript: &mut String, arguments: &[&str]) {
+    let words: Vec<&str> = ["upright"].iter().chain(arguments).copied().collect();
+    let (code, out, err) = world.run(&words);
+    let lines = format!("$ {}\n{out}{err}[{code}]\n\n", words.join(" "));
+    *transcript += &lines.replace(&world.dir.display().to_string(), "DIR");
+}
+
+#[test]
+fn plans_and_applies_print_what_they_printed() {
+    let world = World::start("printed", |conf| {
+        let run = "start on startup\nexec sleep 1000\n";
+        fs::write(conf.join("old.conf"), run).unwrap();
+        fs::write(conf.join("web.conf"), run).unwrap();
+        fs::write(
+            conf.join("db.conf"),
+            "start on startup\nscript\n  exec sleep 1000\nend script\n",
+        )
+        .unwrap();
+        fs::write(conf.join("idle.conf"), "exec sleep 1000\n").unwrap();
+        fs::write(conf.join("shop.conf"), "instance $TOWN\nexec sleep 1000\n").unwrap();
+    });
+    eventually("the jobs run", || world.main("web").and(world.main("old")).and(world.main("db")));
+    assert_eq!(world.run(&["upright", "start", "shop", "TOWN=ulm"]).0, 0);
+    assert_eq!(world.run(&["upright", "start", "shop", "TOWN=bonn"]).0, 0);
+    let mut transcript = String::new();
+    shown(&world, &mut transcript, &["plan"]);
+    let good = [
+        STEADY_FILE,
+        ("web.conf", "start on startup\nkill timeout 9\nenv KEY=secret\nexec sleep 1000\n"),
+        ("db.conf", "start on startup\nscript\n  umask 077\n  exec sleep 1000\nend script\n"),
+        ("idle.conf", "nice 3\nexec sleep 1000\n"),
+        ("shop.conf", "instance $TOWN\nkill timeout 7\nexec sleep 1000\n"),
+        ("queue.conf", "start on db-up\nexec sleep 1000\n"),
+    ];
+    let new = proposed(&world, &good).display().to_string();
+    shown(&world, &mut transcript, &["plan", &new]);
+    shown(&world, &mut transcript, &["plan", "--json", &new]);
+    shown(&world, &mut transcript, &["apply", "--yes", &new]);
+    eventually("what is gone is forgotten", || (plan(&world, &[]).0 == 0).then_some(()));
+    shown(&world, &mut transcript, &["plan", &new]);
+    shown(&world, &mut transcript, &["apply", "--yes", &new]);
+    let broken: Vec<(&str, &str)> =
+        good.into_iter().chain([("queue.conf", "start on\nexce sleep\n")]).collect();
+    let new = proposed(&world, &broken).display().to_string();
+    shown(&world, &mut transcript, &["plan", &new]);
+    shown(&world, &mut transcript, &["apply", "--yes", &new]);
+    let crashes = "start on startup\nexec sh -c 'echo no such luck; exit 7'\n";
+    let crashing: Vec<(&str, &str)> = good.into_iter().chain([("web.conf", crashes)]).collect();
+    let new = proposed(&world, &crashing).display().to_string();
+    shown(&world, &mut transcript, &["apply", "--yes", "--rollback-after", "60s", &new]);
+    shown(&world, &mut transcript, &["apply", "--yes", "--json", "--rollback-after", "60s", &new]);
+    golden::check("plan-of-jobs.txt", &transcript);
 }

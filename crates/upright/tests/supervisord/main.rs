@@ -2,6 +2,8 @@
 //! same refusal to the letter. And our `supervisord` itself, run with real programs.
 
 mod daemon;
+#[path = "../golden/mod.rs"]
+mod golden;
 #[path = "../../examples/corpus/original.rs"]
 mod original;
 mod outputs;

@@ -564,6 +564,44 @@ fn a_changed_configuration_is_planned_and_applied_as_a_whole_and_taken_back_wher
 }
 
 #[test]
+fn a_plan_of_programs_prints_what_it_printed_also_of_what_listeners_are_told() {
+    let run = "command=/bin/sleep 1000\n";
+    let listener = |told: &str| format!("[eventlistener:ear]\ncommand=/bin/cat\n{told}");
+    let old = format!("[program:web]\n{run}[program:gone]\n{run}{}", listener("events=TICK_60\n"));
+    let place = Place::new(&old);
+    let supervisord = place.start();
+    for name in ["web", "gone", "ear"] {
+        supervisord.comes_to(name, ProgramState::Running);
+    }
+    let ear = supervisord.program("ear").pid;
+    let whole = place.read("x.conf");
+    let head = whole.strip_suffix(old.as_str()).unwrap();
+    let told = "events=TICK_5,PROCESS_STATE\nbuffer_size=77\n";
+    let new = format!(
+        "{head}[program:web]\ncommand=/bin/sleep 2000\n[program:more]\n{run}{}",
+        listener(told)
+    );
+    std::fs::create_dir(place.dir.join("new")).unwrap();
+    std::fs::write(place.dir.join("new/x.conf"), new).unwrap();
+    let mut transcript = String::new();
+    for arguments in [
+        &["plan", "new/x.conf"][..],
+        &["plan", "--json", "new/x.conf"],
+        &["apply", "--yes", "new/x.conf"],
+        &["plan"],
+    ] {
+        let (code, said) = upright(&place, arguments);
+        let code = code.unwrap_or(-1);
+        transcript += &format!("$ upright {}\n{said}[{code}]\n\n", arguments.join(" "));
+    }
+    let transcript = transcript.replace(&place.dir.display().to_string(), "DIR");
+    crate::golden::check("plan-of-programs.txt", &transcript);
+    assert_eq!(supervisord.program("ear").pid, ear, "it is told more, and goes on");
+    supervisord.signal(Signal::TERM);
+    assert_eq!(supervisord.end().0, Some(0));
+}
+
+#[test]
 fn restarts_over_the_budget_of_the_file_wait_their_turn_and_why_says_so() {
     let failing = "command=/bin/false\nstartretries=1000000\nbackoff_delay=0\nrestart_pace=0\n";
     let place =
