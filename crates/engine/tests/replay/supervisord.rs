@@ -40,10 +40,8 @@ pub fn run(data: &[u8]) {
         config.wants.into_iter().for_each(|want| find_out(&mut facts, want, included));
     }
     if let Ok(text) = core::str::from_utf8(file) {
-        let names = Names::from([
-            (String::from("x"), Word::Text(String::from("a"))),
-            (String::from("n"), Word::Number(-7)),
-        ]);
+        let names =
+            Names::from([("x".into(), Word::Text("a".into())), ("n".into(), Word::Number(-7))]);
         let _ = expand(text, &names, "key");
     }
 }

@@ -133,9 +133,11 @@ pub fn prepare(
 }
 
 fn launched(command: &Command) -> Launch {
-    match Path::new(DESCRIPTORS).exists() {
-        true => argv(command),
-        false => argv(command).without_names(),
+    let launch = argv(command);
+    // Looked at for a script alone: nothing else is opened by the name of a descriptor.
+    match launch.script.is_none() || Path::new(DESCRIPTORS).exists() {
+        true => launch,
+        false => launch.without_names(),
     }
 }
 

@@ -50,6 +50,13 @@ pub fn complete(file: &[u8], mut facts: Facts) -> Config {
 /// As [`complete`], with files as they are proposed; the facts are complete then.
 pub fn complete_over(file: &[u8], facts: &mut Facts, over: &Proposal) -> Config {
     for _ in 1..ROUNDS_MAX {
+        let wants = supervisord::first_wants(file, facts);
+        if wants.is_empty() {
+            break;
+        }
+        wants.into_iter().for_each(|want| find_out(facts, want, over));
+    }
+    for _ in 1..ROUNDS_MAX {
         let config = supervisord::read(file, facts);
         if config.wants.is_empty() {
             return config;

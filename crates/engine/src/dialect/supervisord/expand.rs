@@ -5,6 +5,7 @@
 use super::python::{ascii, repr};
 use alloc::collections::BTreeMap;
 use alloc::format;
+use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 
 /// The widest field and the finest precision that are made, in characters; Python stops at 2^63.
@@ -13,17 +14,17 @@ const WIDTH_MAX: usize = 1 << 16;
 /// The longest text that comes out, in bytes.
 const EXPANDED_MAX: usize = 1 << 20;
 
-/// What a name stands for.
+/// What a name stands for; cheap to copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Word {
     /// A text.
-    Text(String),
+    Text(Rc<str>),
     /// A number: `process_num` and `numprocs`.
     Number(i64),
 }
 
-/// Names and what they stand for.
-pub type Names = BTreeMap<String, Word>;
+/// Names and what they stand for; a copy for each program shares the texts.
+pub type Names = BTreeMap<Rc<str>, Word>;
 
 /// Returns a text with its names replaced. `key` is what the error calls it; the error is in the
 /// original's words.
@@ -121,7 +122,7 @@ impl Format<'_> {
         let mut value = None;
         if self.take(|char| char == '(').is_some() {
             let name = self.name()?;
-            let word = self.names.get(&name).cloned();
+            let word = self.names.get(&*name).cloned();
             value = Some(word.ok_or(Wrong::Unknown(name))?);
             self.whole = true;
         }
@@ -230,7 +231,7 @@ impl Format<'_> {
                 return Ok(Some(field.real(number as f64, conversion)));
             }
             'c' => match &subject {
-                Subject::Word(Word::Text(text)) if text.chars().count() == 1 => text.clone(),
+                Subject::Word(Word::Text(text)) if text.chars().count() == 1 => text.to_string(),
                 Subject::Word(Word::Number(code)) => {
                     let char = u32::try_from(*code).ok().and_then(char::from_u32);
                     String::from(char.ok_or(wrong("%c arg not in range(0x110000)"))?)
@@ -253,7 +254,7 @@ impl Format<'_> {
             Subject::Word(Word::Text(word)) => text(word),
             Subject::Word(Word::Number(number)) => number.to_string(),
             Subject::Table => {
-                let row = |(name, word): (&String, &Word)| match word {
+                let row = |(name, word): (&Rc<str>, &Word)| match word {
                     Word::Text(word) => format!("{}: {}", repr(name), repr(word)),
                     Word::Number(number) => format!("{}: {number}", repr(name)),
                 };

@@ -8,6 +8,7 @@ use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::cell::Cell;
 
 /// The section that every other one inherits from.
 const DEFAULT: &str = "DEFAULT";
@@ -76,6 +77,8 @@ pub struct Ini {
     sections: Vec<Section>,
     places: BTreeMap<String, usize>,
     defaults: Section,
+    /// The section that was looked up last: the keys of one are read one after the other.
+    last: Cell<usize>,
 }
 
 /// Something that is no line of the language.
@@ -100,7 +103,7 @@ impl Ini {
     pub fn new() -> Ini {
         let spot = Spot { file: 0, start: 0, end: 0 };
         let defaults = Section::new(DEFAULT, spot);
-        Ini { sections: Vec::new(), places: BTreeMap::new(), defaults }
+        Ini { sections: Vec::new(), places: BTreeMap::new(), defaults, last: Cell::new(0) }
     }
 
     /// Reads one more file into what is there. `name` is what the original calls it. Goes on behind
@@ -142,12 +145,23 @@ impl Ini {
 
     /// Returns a section.
     pub fn section(&self, name: &str) -> Option<&Section> {
-        self.sections.get(*self.places.get(name)?)
+        let last = self.sections.get(self.last.get());
+        if let Some(section) = last.filter(|section| section.name == name) {
+            return Some(section);
+        }
+        let place = *self.places.get(name)?;
+        self.last.set(place);
+        self.sections.get(place)
     }
 
     /// Returns the value of a key, also an inherited one.
     pub fn get(&self, section: &str, key: &str) -> Option<&Value> {
-        self.section(section)?.get(key).or_else(|| self.defaults.get(key))
+        self.get_in(self.section(section)?, key)
+    }
+
+    /// As [`Ini::get`], of a section that was looked up already.
+    pub fn get_in<'a>(&'a self, section: &'a Section, key: &str) -> Option<&'a Value> {
+        section.get(key).or_else(|| self.defaults.get(key))
     }
 
     /// Returns the keys of a section with the inherited ones.

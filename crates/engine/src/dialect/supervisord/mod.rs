@@ -29,7 +29,7 @@ pub use job::{is_foreign_descriptor, namespec};
 pub use options::{help, Client, Head, Key, Kind, Scope, OPTIONS};
 pub use programs::PROCESSES_MAX;
 pub use python::repr;
-pub use read::{judge, read, read_client, FILES_MAX, MAIN_INTERFACE};
+pub use read::{first_wants, judge, read, read_client, FILES_MAX, MAIN_INTERFACE};
 pub use value::LEVELS;
 
 #[cfg(test)]

@@ -284,6 +284,11 @@ impl Reading<'_> {
                 );
                 break;
             }
+            if number > 0 {
+                // What the one before was given stays, but for what everybody has.
+                names
+                    .extend(self.environment.iter().map(|(key, word)| (key.clone(), word.clone())));
+            }
             let number = program.numprocs_start.saturating_add(number);
             programs.extend(self.process(&program, section, number, &mut names, &suffix));
             if self.config.remarks.len() > errors + 20 {
@@ -330,8 +335,7 @@ impl Reading<'_> {
     ) -> Option<Program> {
         let mut one = program.clone();
         let numbers = [("process_num", number), ("numprocs", program.numprocs)];
-        names.extend(numbers.map(|(name, number)| (name.to_string(), Word::Number(number))));
-        names.extend(self.environment.iter().map(|(name, word)| (name.clone(), word.clone())));
+        names.extend(numbers.map(|(name, number)| (name.into(), Word::Number(number))));
         for key in OPTIONS.iter().filter(|key| is_process(key)) {
             let Read::Program(read) = key.read else { continue };
             self.apply(&section.name, key, names, suffix, |v| read(&mut one, v));

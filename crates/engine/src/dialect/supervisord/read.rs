@@ -12,6 +12,7 @@ use super::{programs, unknown};
 use crate::dialect::{Diagnostic, Place, Severity, DIAGNOSTICS_MAX};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
+use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -51,6 +52,15 @@ pub fn read(file: &[u8], facts: &Facts) -> Config {
     }
     unknown::warn(&mut reading);
     reading.end()
+}
+
+/// Returns which facts the files and `[supervisord]` want. To find these out first spares reading all
+/// the rest more often than once, as most configurations want no others.
+pub fn first_wants(file: &[u8], facts: &Facts) -> BTreeSet<Want> {
+    let mut reading = Reading::new(facts);
+    reading.files(file);
+    reading.daemon();
+    reading.inquiry.wants
 }
 
 /// Returns what `[supervisorctl]` says; an error is in the original's words. Files of `[include]`
@@ -313,11 +323,15 @@ impl<'a> Reading<'a> {
         names: &Names,
         suffix: &str,
     ) -> Option<(String, Spot)> {
-        let given = self.ini.get(section, key.key);
-        let own = self.ini.section(section).map(|section| section.spot);
-        let spot = given.map(|value| value.spot).or(own);
+        let own = self.ini.section(section);
+        let given = own.and_then(|own| self.ini.get_in(own, key.key));
+        let spot = given.map(|value| value.spot).or(own.map(|own| own.spot));
         let spot = spot.unwrap_or(Spot { file: 0, start: 0, end: 0 });
         let raw = given.map(|value| value.text.clone()).or(key.default.map(ToString::to_string))?;
+        if !raw.contains('%') {
+            // Most have nothing to replace.
+            return Some((raw, spot));
+        }
         let label = format!("{section}.{}", key.key);
         let expanded = match key.scope {
             Scope::Raw => Ok(raw),
@@ -598,12 +612,12 @@ fn printable(char: char) -> char {
 }
 
 /// Returns a row of the names.
-pub(super) fn word(name: &str, text: &str) -> (String, Word) {
-    (name.to_string(), Word::Text(text.to_string()))
+pub(super) fn word(name: &str, text: &str) -> (Rc<str>, Word) {
+    (name.into(), Word::Text(text.into()))
 }
 
 /// Returns the row of a variable.
-pub(super) fn variable(key: &str, value: &str) -> (String, Word) {
+pub(super) fn variable(key: &str, value: &str) -> (Rc<str>, Word) {
     word(&format!("ENV_{key}"), value)
 }
 
