@@ -3,6 +3,7 @@
 //! Read twice: once before the keeper starts, so that a mistake is told at once, and again by each
 //! daemon. Source: spec 13; the words of mistakes are libnih's.
 
+use crate::cli::layout;
 use crate::cli::shape::{Flag, Shape};
 use crate::supervisord::options::Given;
 use engine::machine::{Budget, Level};
@@ -531,7 +532,7 @@ fn help(program: &str) -> String {
         };
         let short = row.short.map_or_else(|| String::from("    "), |c| format!("-{c}, "));
         let name = format!("  {short}--{}{value}", row.long);
-        text += &format!("{name:<30}{}\n", row.help);
+        layout::described(&mut text, &name, row.help, layout::WIDTH - layout::COLUMN - 1);
     }
     text + "\nSend the SIGTERM signal to stop everything in order."
 }
@@ -595,6 +596,9 @@ mod tests {
     #[test]
     fn help_names_every_option() {
         let Ok(Asked::Print(text)) = reads(&["--help"]) else { panic!("help") };
+        assert!(text.lines().all(|line| line.len() < 80), "{text}");
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let text = words.join(" ");
         assert!(OPTIONS.iter().all(|row| text.contains(row.long) && text.contains(row.help)));
     }
 }
