@@ -82,6 +82,8 @@ pub mod held {
     pub const TOKENS: u32 = 206;
     /// The binary that the keeper ran before its last upgrade, while that may be taken back.
     pub const PREVIOUS: u32 = 207;
+    /// An empty file that says that the heir which has started this keeper is still there to start another.
+    pub const WAITED: u32 = 208;
     /// The first of the sockets that jobs share.
     pub const SHARED: u32 = 128;
     /// How many of those there may be.

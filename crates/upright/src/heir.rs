@@ -72,6 +72,11 @@ impl Estate {
         [held::FACTS, held::ORIGIN].iter().all(|key| self.held.contains_key(key))
     }
 
+    /// Reports whether somebody else waits for the end of the keeper, and starts another.
+    pub fn is_waited_for(&self) -> bool {
+        self.held.contains_key(&held::WAITED) && !self.is_whole()
+    }
+
     /// Starts a keeper that goes on with this and with these outputs, and another one where it ends before
     /// it has heirs of its own, up to [`TRIES`] in a row. `begun` is told when the first has been started.
     pub fn succeed(&self, outputs: &[Output<'_>], mut begun: impl FnMut()) -> Result<(), Trouble> {

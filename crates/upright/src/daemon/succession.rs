@@ -18,6 +18,9 @@ impl Daemon {
     /// and what was not done yet is done by the daemon that the new keeper starts.
     pub(super) fn lose_keeper(&mut self) -> i32 {
         let mut estate = self.link.take_estate();
+        if estate.is_waited_for() {
+            return 0;
+        }
         if self.logger_succeeds(&estate) {
             return 0;
         }

@@ -289,8 +289,9 @@ impl Keeper {
         for item in items {
             keeper.take_item(fallen.put_right(item), &mut heirlooms);
         }
-        if keeper.heir.is_none() {
-            keeper.leave_origin();
+        match keeper.heir {
+            Some(_) => keeper.hold_waited(),
+            None => keeper.leave_origin(),
         }
         Ok(Some(keeper))
     }
@@ -342,7 +343,7 @@ impl Keeper {
         for item in items {
             let Item::Held { key, fd } = item else { continue };
             // Who knows it is an heir: that is said when the one who has started this keeper may go.
-            if key == held::ORIGIN && self.heir.is_some() {
+            if [held::ORIGIN, held::WAITED].contains(&key) && self.heir.is_some() {
                 continue;
             }
             let Some(fd) = heirlooms.take(fd) else { continue };

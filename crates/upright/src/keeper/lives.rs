@@ -77,10 +77,20 @@ impl Keeper {
         }
         if self.held.all().all(|(key, _)| key != held::ORIGIN) {
             self.say_origin();
+            self.held.drop(held::WAITED);
             self.pass();
         }
         if !self.has_more_to_pass() {
             self.tell_heir();
+        }
+    }
+
+    /// Has everybody know that somebody waits, who would start another keeper: nobody else is to.
+    pub(super) fn hold_waited(&mut self) {
+        if self.heir.is_some() {
+            if let Ok(file) = sys::memfd::sealed(c"upright-waited", &[]) {
+                self.held.hold(held::WAITED, file);
+            }
         }
     }
 

@@ -353,6 +353,8 @@ impl Logger {
         if let Some(keeper) = self.keeper.take() {
             let _ = self.epoll.delete(&keeper);
         }
+        // Who waits has every pipe, too.
+        self.succeeded |= self.estate.is_waited_for();
         if self.daemon.is_none() {
             self.succeed();
         }

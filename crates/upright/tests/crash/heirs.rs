@@ -134,5 +134,6 @@ pub fn keepers_killed_before_they_have_heirs_are_replaced() {
         world.kill_keeper(|| ());
     }
     world.ask(Call::Version).unwrap();
+    eventually("nobody is left of the others", || world.has_no_strays().then_some(()));
     go_on(world, &before);
 }

@@ -149,6 +149,21 @@ impl World {
         })
     }
 
+    /// Reports whether all daemons and loggers of this directory are the keeper's children.
+    pub fn has_no_strays(&self) -> bool {
+        let own = sys::procfs::children_of(self.keeper());
+        sys::procfs::all().into_iter().filter(|pid| !own.contains(pid)).all(|pid| {
+            let name = sys::procfs::arguments(pid).and_then(|all| all.into_iter().next());
+            let there = fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == self.dir);
+            let peer = |name: Vec<u8>| {
+                [Role::Daemon, Role::Logger]
+                    .iter()
+                    .any(|one| name.starts_with(one.name().as_bytes()))
+            };
+            !there || !name.is_some_and(peer)
+        })
+    }
+
     /// Returns a process of Upright's where it has begun.
     pub fn find(&self, role: Role) -> Option<Pid> {
         let children = sys::procfs::children_of(self.keeper());
