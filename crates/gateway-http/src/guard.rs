@@ -53,7 +53,10 @@ pub fn known_host(via: Via, headers: &HeaderMap) -> Result<(), StatusCode> {
         None => host.rsplit_once(':').map_or(host, |(name, _)| name),
     };
     let name = name.trim_end_matches('.').to_ascii_lowercase();
+    // `127.1` and the like: no name ends in a number. Source: RFC 3696, section 2; inet(3), inet_aton.
+    let number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     let known = name.parse::<IpAddr>().is_ok()
+        || name.split('.').all(number)
         || name == "localhost"
         || name.ends_with(".localhost")
         || (!name.is_empty() && name == machine());
@@ -114,6 +117,10 @@ mod tests {
             ("[::1]:9001", true),
             ("[::1]", true),
             ("10.1.2.3", true),
+            ("127.1:9001", true),
+            ("2130706433", true),
+            ("1.evil", false),
+            ("127..1", false),
             ("localhost", true),
             ("LOCALHOST.:80", true),
             ("app.localhost:80", true),
