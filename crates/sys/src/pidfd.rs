@@ -1,6 +1,8 @@
 //! Processes of somebody else, named so that the number cannot become another's.
 
+use crate::procfs;
 use crate::signals::last_error;
+use crate::wait::of_wait_status;
 use engine::process::{Exit, Pid};
 use engine::signal::Signal;
 use rustix::io::Errno;
@@ -57,21 +59,25 @@ const EXIT: u64 = 1 << 3;
 /// What is known of the end of a process that is not a child of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// It has ended and its parent has reaped it; this is how, where the kernel still tells.
-    Reaped(Exit),
-    /// It lives, or nobody has reaped it.
-    NotReaped,
+    /// It has ended like this.
+    Over(Exit),
+    /// It lives, or nobody has reaped it and how it ended is not ours to see.
+    NotOver,
 }
 
-/// Returns how a process ended that somebody else reaps. Known only where the descriptor was opened
-/// before it was reaped, and from Linux 6.15 on; else `Exit::Unknown`.
-pub fn end(pidfd: impl AsFd) -> End {
+/// Returns how a process ended that somebody else reaps, or does not. Once it is reaped that is known from
+/// Linux 6.15 on, where the descriptor was opened before; else it is `Exit::Unknown` then.
+pub fn end(pidfd: impl AsFd, pid: Pid) -> End {
     let fd = pidfd.as_fd();
-    match known_end(fd) {
-        Some(exit) => End::Reaped(exit),
-        None if is_there(fd) => End::NotReaped,
-        // It may have been reaped between the two questions: the kernel tells from then on.
-        None => End::Reaped(known_end(fd).unwrap_or(Exit::Unknown)),
+    if let Some(exit) = known_end(fd) {
+        return End::Over(exit);
+    }
+    let unreaped = procfs::unreaped_end(pid);
+    match is_there(fd) {
+        // The number was its own when that was read.
+        true => unreaped.map_or(End::NotOver, End::Over),
+        // It may have been reaped between the questions: the kernel tells from then on.
+        false => End::Over(known_end(fd).unwrap_or(Exit::Unknown)),
     }
 }
 
@@ -100,14 +106,6 @@ fn is_there(fd: BorrowedFd<'_>) -> bool {
     }
 }
 
-fn of_wait_status(status: i32) -> Exit {
-    let (signal, core) = ((status & 0x7f) as u8, status & 0x80 != 0);
-    match signal {
-        0 => Exit::Status((status >> 8 & 0xff) as u8),
-        signal => Exit::Signal { signal, core },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,7 +114,7 @@ mod tests {
 
     /// Starts a shell that starts a process in the background and ends: an orphan, which PID 1 or
     /// another subreaper than we will reap.
-    fn orphan(script: &str) -> (OwnedFd, Scratch) {
+    fn orphan(script: &str) -> (Orphan, Scratch) {
         let go = Scratch::path("pidfd");
         let made = Command::new("mkfifo").arg(&*go).status().unwrap();
         assert!(made.success());
@@ -125,20 +123,38 @@ mod tests {
         let output =
             Command::new("sh").args(["-c", &background]).stderr(Stdio::null()).output().unwrap();
         let pid = String::from_utf8(output.stdout).unwrap().trim().parse().unwrap();
-        (open(pid).unwrap(), go)
+        ((open(pid).unwrap(), pid), go)
     }
 
-    fn ended(fd: &OwnedFd, go: &Scratch) -> Exit {
-        assert_eq!(end(fd), End::NotReaped, "it waits for the word");
+    type Orphan = (OwnedFd, Pid);
+
+    fn ended((fd, pid): &Orphan, go: &Scratch) -> Exit {
+        assert_eq!(end(fd, *pid), End::NotOver, "it waits for the word");
         std::fs::write(go, "go\n").unwrap();
         let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
         while std::time::Instant::now() < until {
-            if let End::Reaped(exit) = end(fd) {
+            if let End::Over(exit) = end(fd, *pid) {
                 return exit;
             }
             std::thread::sleep(std::time::Duration::from_micros(100));
         }
         panic!("it was not reaped in 60 s");
+    }
+
+    #[test]
+    fn the_end_of_a_process_that_nobody_reaps_is_known_all_the_same() {
+        let signalled = Exit::Signal { signal: 15, core: false };
+        for (script, exit) in [("exit 7", Exit::Status(7)), ("kill $$", signalled)] {
+            let mut child = Command::new("sh").args(["-c", script]).spawn().unwrap();
+            let pid = Pid::try_from(child.id()).unwrap();
+            let fd = open(pid).unwrap();
+            let begun = std::time::Instant::now();
+            while !has_ended(&fd) && begun.elapsed().as_secs() < 60 {
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+            assert_eq!(end(&fd, pid), End::Over(exit));
+            child.wait().unwrap();
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! What `/proc` says about processes. Between two answers a process may be gone and its number
 //! another's: the start time tells.
 
-use engine::process::Pid;
+use crate::wait::of_wait_status;
+use engine::process::{Exit, Pid};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -37,11 +38,22 @@ pub struct Stat {
     /// Where its stack began. A fork keeps it, an exec draws another at random: processes of one
     /// place were one program. Zero where it has ended or is not ours to see.
     pub stack: u64,
+    /// How it ended, as wait(2) has it. Zero where it has not, or where that is not ours to see.
+    pub ended: i32,
 }
 
 /// Returns what is known of a process; nothing where it is gone.
 pub fn stat(pid: Pid) -> Option<Stat> {
     parse(&fs::read(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// Returns how a process ended that nobody has reaped yet; nothing where it has not ended, is reaped, or
+/// where that is not ours to see.
+pub fn unreaped_end(pid: Pid) -> Option<Exit> {
+    let stat = stat(pid).filter(|stat| stat.state == b'Z')?;
+    // A zero may stand for what is hidden; this is hidden by the same rule.
+    let visible = || fs::read(format!("/proc/{pid}/io")).is_ok();
+    (stat.ended != 0 || visible()).then(|| of_wait_status(stat.ended))
 }
 
 /// Returns the children of a process that are there now, those that have ended and are not reaped
@@ -149,6 +161,7 @@ fn parse(line: &[u8]) -> Option<Stat> {
         waited: ticks(13)?,
         resident: fields.get(21)?.parse().unwrap_or(0),
         stack: fields.get(25)?.parse().ok()?,
+        ended: fields.get(49).and_then(|field| field.parse().ok()).unwrap_or(0),
     })
 }
 

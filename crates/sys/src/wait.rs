@@ -75,3 +75,12 @@ fn told(code: i32, pid: Pid, status: i32) -> Option<(Pid, Change)> {
     };
     (pid > 0).then_some((pid, change))
 }
+
+/// Returns what a status of wait(2) says.
+pub(crate) fn of_wait_status(status: i32) -> Exit {
+    let (signal, core) = ((status & 0x7f) as u8, status & 0x80 != 0);
+    match signal {
+        0 => Exit::Status((status >> 8 & 0xff) as u8),
+        signal => Exit::Signal { signal, core },
+    }
+}

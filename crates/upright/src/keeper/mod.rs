@@ -458,14 +458,14 @@ impl Keeper {
     /// Looks whether a process that is no child of ours has ended, which was first seen at `since`.
     fn look_at(&mut self, index: Index, since: Mono) {
         let Some(row) = self.table.row(index) else { return };
-        let (slot, Some(foster)) = (row.slot, &row.foster) else { return };
-        match sys::pidfd::end(foster) {
-            pidfd::End::Reaped(exit) => self.ended(index, exit),
+        let (slot, Some(foster), Some(pid)) = (row.slot, &row.foster, row.pid()) else { return };
+        match sys::pidfd::end(foster, pid) {
+            pidfd::End::Over(exit) => self.ended(index, exit),
             // Whoever is its parent does not look after its children.
-            pidfd::End::NotReaped if self.now.since(since) > REAPED => {
+            pidfd::End::NotOver if self.now.since(since) > REAPED => {
                 self.ended(index, Exit::Unknown)
             }
-            pidfd::End::NotReaped => {
+            pidfd::End::NotOver => {
                 if self.unreaped.try_reserve(1).is_ok() {
                     self.unreaped.push_back((since, index, slot));
                 }
