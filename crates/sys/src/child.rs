@@ -12,6 +12,7 @@ use crate::report::{self, Gravity};
 use crate::seqpacket::FDS_MAX;
 use crate::signals::{self, last_error, SignalSet};
 use crate::spawn::{above, place, Entry, Joined, Task, Text, PID_AT};
+use engine::keeper::HEAD;
 use engine::process::{Pid, Step};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -311,50 +312,74 @@ impl<'a> Child<'a> {
     /// whoever takes our parent's place after the last look finds the record, and before it there will
     /// be no program. The first look spares most of those the record of what never ran.
     fn bear_witness(&self) {
-        let Some((witness, fd)) = self.witness else { return };
-        not_without(witness.parent);
+        let Some((witness, _)) = self.witness else { return };
         let mut record = witness.record;
         if let Some(place) = record.get_mut(PID_AT..PID_AT + 4) {
             place.copy_from_slice(&own::pid().to_le_bytes());
         }
+        if has_parent(witness.parent) {
+            self.write_down(&record);
+            if has_parent(witness.parent) {
+                return;
+            }
+            self.withdraw();
+        }
+        // SAFETY: ends this process at once; nothing of it is to be torn down.
+        unsafe { libc::_exit(255) }
+    }
+
+    /// Takes the record back: an end that is seen later is not that of a program.
+    fn withdraw(&self) {
+        self.write_down(&[0; HEAD]);
+    }
+
+    fn write_down(&self, record: &[u8; HEAD]) {
+        let Some((witness, fd)) = self.witness else { return };
         // SAFETY: our own copy of the descriptor, which stays open.
         let file = unsafe { BorrowedFd::borrow_raw(fd) };
         // Where it cannot be written the death of our parent at this very moment would lose us.
-        let _ = rustix::io::pwrite(file, &record, witness.at);
-        not_without(witness.parent);
+        let _ = rustix::io::pwrite(file, record, witness.at);
     }
 
-    /// Tries each path in turn as execvp does: a program that is not there or must not be executed
-    /// gives way to the next, one without a known format is a script of the shell's.
+    /// Executes the first of the paths that can be; returns why none can be.
     fn execute(&self, paths: Strings<'_>, words: &mut [usize]) -> Result<(), Errno> {
         let (argv, env) = (self.argv.ok_or(Errno::INVAL)?, self.env.ok_or(Errno::INVAL)?);
         // One word before the arguments stays free for the shell's name.
         let after = pointers(words, 1, argv)?;
         pointers(words, after, env)?;
-        let (start, rest) = words.split_at(after);
         self.bear_witness();
         signals::reset(self.inherited.ignored);
         signals::block(SignalSet::NONE);
-        let (mut last, mut denied) = (Errno::NOENT, None);
-        for path in paths {
-            last = exec(path, start.get(1..).unwrap_or(&[]), rest);
-            if last == Errno::NOEXEC {
-                let shell = c"/bin/sh";
-                if let Some([first, second, ..]) = words.get_mut(..after) {
-                    *first = shell.as_ptr() as usize;
-                    *second = path.as_ptr() as usize;
-                }
-                let (start, rest) = words.split_at(after);
-                return Err(exec(shell, start, rest));
-            }
-            match last {
-                Errno::ACCESS => denied = Some(why_denied(path)),
-                Errno::NOENT | Errno::NOTDIR | Errno::STALE | Errno::NODEV | Errno::TIMEDOUT => {}
-                _ => return Err(last),
-            }
-        }
-        Err(denied.unwrap_or(last))
+        let why = try_each(paths, words, after);
+        self.withdraw();
+        Err(why)
     }
+}
+
+/// Tries each path in turn as execvp does: a program that is not there or must not be executed gives way
+/// to the next, one without a known format is a script of the shell's. `words` has the arguments from its
+/// second word on, the environment from `after` on.
+fn try_each(paths: Strings<'_>, words: &mut [usize], after: usize) -> Errno {
+    let (start, rest) = words.split_at(after);
+    let (mut last, mut denied) = (Errno::NOENT, None);
+    for path in paths {
+        last = exec(path, start.get(1..).unwrap_or(&[]), rest);
+        if last == Errno::NOEXEC {
+            let shell = c"/bin/sh";
+            if let Some([first, second, ..]) = words.get_mut(..after) {
+                *first = shell.as_ptr() as usize;
+                *second = path.as_ptr() as usize;
+            }
+            let (start, rest) = words.split_at(after);
+            return exec(shell, start, rest);
+        }
+        match last {
+            Errno::ACCESS => denied = Some(why_denied(path)),
+            Errno::NOENT | Errno::NOTDIR | Errno::STALE | Errno::NODEV | Errno::TIMEDOUT => {}
+            _ => return last,
+        }
+    }
+    denied.unwrap_or(last)
 }
 
 /// The kernel calls a directory what must not be executed.
@@ -368,14 +393,9 @@ fn why_denied(path: &CStr) -> Errno {
     }
 }
 
-/// Ends this process where its parent is another one.
-fn not_without(parent: Pid) {
-    // SAFETY: plain numbers; nothing of this process is to be torn down.
-    unsafe {
-        if libc::getppid() != parent {
-            libc::_exit(255);
-        }
-    }
+fn has_parent(parent: Pid) -> bool {
+    // SAFETY: no arguments.
+    unsafe { libc::getppid() == parent }
 }
 
 fn tell(report: RawFd, gravity: Gravity, step: Step, errno: Errno) {

@@ -1,5 +1,6 @@
 //! Children against the real kernel: every step, what it reports, what the program then finds.
 
+use engine::keeper::HEAD;
 use engine::process::{Exit, Step};
 use engine::signal::Signal;
 use engine::spec::{Limits, Resource};
@@ -16,7 +17,7 @@ use sys::ground::Grounds;
 use sys::limits::Inherited;
 use sys::plan::{Chdir, Console, Debug, Identity, Plan, Refused};
 use sys::report::{Progress, Report};
-use sys::spawn::{spawn, Launch, Source};
+use sys::spawn::{spawn, Launch, Source, Witness};
 use sys::wait::{change, Change, Whom};
 use sys::{memfd, pty};
 
@@ -281,6 +282,45 @@ fn a_child_blocks_and_ignores_no_signal() {
 fn a_missing_program_is_no_such_file() {
     let plan = Plan::new(text("/nonexistent/x"), vec![text("x")]);
     fails(&plan, Step::Exec, Errno::NOENT);
+}
+
+#[test]
+fn a_program_is_written_down_before_it_is_executed_and_nothing_that_never_was_one() {
+    const AT: u64 = 64;
+    let us = sys::own::pid();
+    // The plan, the parent it believes in, its exit, whether it is written down.
+    let missing = Plan::new(text("/nonexistent/x"), vec![text("x")]);
+    let cases =
+        [(shell("exit 3"), us, 3, true), (missing, us, 255, false), (shell(""), 1, 255, false)];
+    for (plan, parent, status, is_written) in cases {
+        for mut grounds in [Grounds::none(), Grounds::new()] {
+            let file = memfd::create(c"upright-test-facts").unwrap();
+            let inherited = Inherited::capture();
+            let witness = Witness { fd: file.as_fd(), at: AT, record: [7; HEAD], parent };
+            let launch = Launch {
+                plan: Source::Bytes(&plan.encode()),
+                null: None,
+                input: None,
+                log: None,
+                errors: None,
+                script: None,
+                given: &[],
+                group: None,
+                inherited: &inherited,
+                witness: Some(witness),
+            };
+            let pid = spawn(&launch, &mut grounds).unwrap().pid;
+            assert_eq!(sys::wait::exit_of(pid), Some(Exit::Status(status)));
+            let all = memfd::read_all(&file).unwrap();
+            let mut wanted = [7; HEAD];
+            wanted[16..20].copy_from_slice(&pid.to_le_bytes());
+            let written = all.get(64..).unwrap_or(&[]);
+            match is_written {
+                true => assert_eq!(written, wanted),
+                false => assert!(written.iter().all(|byte| *byte == 0), "{written:?}"),
+            }
+        }
+    }
 }
 
 #[test]

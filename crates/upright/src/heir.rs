@@ -143,8 +143,15 @@ impl Estate {
         let (heirs, heir) = sys::pipe::new()?;
         writer.add(&Item::Heir { fd: heir.as_raw_fd() })?;
         let mut processes = Vec::new();
-        for (index, message) in facts::read(facts) {
-            let Some((slot, found)) = find(&message, before) else { continue };
+        let found = facts::read(facts).into_iter().filter_map(|(index, message)| {
+            let (slot, found) = find(&message, before)?;
+            Some((index, message, slot, found))
+        });
+        let found: Vec<_> = found.collect();
+        // A child that found its keeper gone has taken its record back before it ended.
+        let now: BTreeMap<_, _> = facts::read(facts).into_iter().collect();
+        let found = found.into_iter().filter(|(index, said, ..)| now.get(index) == Some(said));
+        for (index, _, slot, found) in found {
             let Found { standing, stopped, process } = found;
             let fd = process.as_ref().map(AsRawFd::as_raw_fd);
             let row = Item::Row { index, slot, standing, stopped, released: false, fd };
