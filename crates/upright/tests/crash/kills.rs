@@ -487,7 +487,11 @@ fn check_blocked(world: &World, blocked: Vec<Blocked>, table: &mut Table) {
         }
         match thread.join() {
             Ok(Ok(Answer::Instance(None))) => {}
-            other => wrong.push(format!("{event}: {other:?}")),
+            other => {
+                let said = world.said();
+                let of_it: Vec<&str> = said.lines().filter(|l| l.contains(event)).collect();
+                wrong.push(format!("{event}: {other:?}; said was {of_it:?}"));
+            }
         }
     }
     table.lost("blocked clients not released properly", wrong);
@@ -581,7 +585,12 @@ fn check_heard(
 
 /// Every steady job still has the main process that it had, and had no other.
 fn check_services(world: &World, mains: &BTreeMap<String, Pid>, table: &mut Table) {
-    let running = running(world);
+    // A new life of what has crashed is known of a moment after it has begun.
+    let all = || {
+        let running = running(world);
+        jobs::crashing().iter().all(|name| running.contains_key(name)).then_some(running)
+    };
+    let running = within(PATIENCE, all).unwrap_or_else(|| running(world));
     let mut lost = Vec::new();
     for (name, pid) in mains {
         let starts = world.lines(&format!("starts/{name}"));

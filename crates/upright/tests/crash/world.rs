@@ -46,6 +46,10 @@ pub struct World {
     now: Cell<Option<Pid>>,
 }
 
+fn lives(pid: Pid) -> bool {
+    sys::procfs::stat(pid).is_some_and(|stat| stat.state != b'Z')
+}
+
 /// Waits until `look` finds what is looked for.
 pub fn eventually<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
     within(PATIENCE, look).unwrap_or_else(|| panic!("did not come about: {what}"))
@@ -124,9 +128,14 @@ impl World {
         Pid::try_from(self.keeper.id()).unwrap()
     }
 
-    /// Returns the keeper.
+    /// Returns the keeper. Of two that begin at the same time one ends at once, and was perhaps taken for
+    /// the keeper.
     pub fn keeper(&self) -> Pid {
-        self.now.get().unwrap_or_else(|| self.first())
+        let known = self.now.get().unwrap_or_else(|| self.first());
+        if !lives(known) {
+            self.now.set(self.other_keeper(known).or(self.now.get()));
+        }
+        self.now.get().unwrap_or(known)
     }
 
     /// Kills the keeper and waits for the next one; `meanwhile` is done right after the kill.
@@ -144,8 +153,7 @@ impl World {
         sys::procfs::all().into_iter().filter(|pid| *pid != than).find(|pid| {
             let name = sys::procfs::arguments(*pid).and_then(|all| all.into_iter().next());
             let there = fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == self.dir);
-            let lives = sys::procfs::stat(*pid).is_some_and(|stat| stat.state != b'Z');
-            there && lives && name.is_some_and(|name| name.starts_with(b"upright-keeper"))
+            there && lives(*pid) && name.is_some_and(|name| name.starts_with(b"upright-keeper"))
         })
     }
 
@@ -241,8 +249,7 @@ impl World {
             Some(pid) => {
                 // Nobody can say how it ended, but it has, with its daemon and its logger.
                 eventually("the keeper ends", || {
-                    let lives = sys::procfs::stat(pid).is_some_and(|stat| stat.state != b'Z');
-                    (!lives && self.other_keeper(0).is_none()).then_some(())
+                    (!lives(pid) && self.other_keeper(0).is_none()).then_some(())
                 });
                 Some(0)
             }
