@@ -288,6 +288,7 @@ fn a_missing_program_is_no_such_file() {
 fn a_program_is_written_down_before_it_is_executed_and_nothing_that_never_was_one() {
     const AT: u64 = 64;
     let us = sys::own::pid();
+    let output = pty::pipe((0, 0)).unwrap();
     // The plan, the parent it believes in, its exit, whether it is written down.
     let missing = Plan::new(text("/nonexistent/x"), vec![text("x")]);
     let cases =
@@ -301,7 +302,7 @@ fn a_program_is_written_down_before_it_is_executed_and_nothing_that_never_was_on
                 plan: Source::Bytes(&plan.encode()),
                 null: None,
                 input: None,
-                log: None,
+                log: Some(output.write.as_fd()),
                 errors: None,
                 script: None,
                 given: &[],
@@ -309,11 +310,12 @@ fn a_program_is_written_down_before_it_is_executed_and_nothing_that_never_was_on
                 inherited: &inherited,
                 witness: Some(witness),
             };
-            let pid = spawn(&launch, &mut grounds).unwrap().pid;
-            assert_eq!(sys::wait::exit_of(pid), Some(Exit::Status(status)));
+            // Its report is open: told nowhere, a failure would end it by a signal.
+            let spawned = spawn(&launch, &mut grounds).unwrap();
+            assert_eq!(sys::wait::exit_of(spawned.pid), Some(Exit::Status(status)));
             let all = memfd::read_all(&file).unwrap();
             let mut wanted = [7; HEAD];
-            wanted[16..20].copy_from_slice(&pid.to_le_bytes());
+            wanted[16..20].copy_from_slice(&spawned.pid.to_le_bytes());
             let written = all.get(64..).unwrap_or(&[]);
             match is_written {
                 true => assert_eq!(written, wanted),
