@@ -41,6 +41,8 @@ impl Engine {
         let code = code(failure, last);
         match self.globals.testing {
             Testing::No => {}
+            #[cfg(feature = "planted")]
+            Testing::Yes if self.planted(super::Bug::TestEndsAll) => {}
             Testing::Yes => {
                 let (job, name) = (instance.job.clone(), instance.name.clone());
                 self.globals.testing = Testing::Ended(job, name, code);

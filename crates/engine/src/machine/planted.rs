@@ -52,11 +52,17 @@ pub enum Bug {
     TurnShared,
     /// A new daemon begins with a whole budget of restarts.
     BudgetRefilled,
+    /// What goes on by a new description leaves its old stop condition in the index.
+    RevisedInPart,
+    /// Nobody is told what became of a restart that a description which is put in force needs.
+    ReplacedSilently,
+    /// The end of an essential job is the end of everything also while descriptions are put to the test.
+    TestEndsAll,
 }
 
 impl Bug {
     /// Every bug with its words for the table of what the simulation finds.
-    pub const TABLE: [(Bug, &'static str); 23] = [
+    pub const TABLE: [(Bug, &'static str); 26] = [
         (Bug::LostWakeUp, "the end of post-start lets nobody go on"),
         (Bug::DoubleMain, "a main that KILL does not end is given up and another one started"),
         (Bug::ReplyTwice, "a request with a token is answered twice"),
@@ -80,6 +86,9 @@ impl Bug {
         (Bug::WhySilent, "why says nothing of a back-off"),
         (Bug::TurnShared, "restarts over the host's budget all have the same turn"),
         (Bug::BudgetRefilled, "a new daemon has a whole budget of restarts"),
+        (Bug::RevisedInPart, "what goes on by a new description keeps the old stop condition"),
+        (Bug::ReplacedSilently, "a restart for a new description is never answered"),
+        (Bug::TestEndsAll, "an essential job that ends in a test ends everything"),
     ];
 }
 

@@ -123,6 +123,10 @@ impl Engine {
         self.asker = by.map(|by| self.known_asker(by));
         self.globals.next_request = id.0.wrapping_add(1);
         self.requests.insert(id, Pending { asked: Asked::Restart, token: None, checked: None });
+        #[cfg(feature = "planted")]
+        if self.planted(super::Bug::ReplacedSilently) {
+            self.requests.remove(&id);
+        }
         if let Err(refusal) = self.restart(id, target, Wait::Accepted) {
             self.reply(id, Reply::Refused(refusal), None);
         }

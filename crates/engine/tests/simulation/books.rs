@@ -1,6 +1,6 @@
 //! What the committed turns add up to, counted again: requests and replies, respawns, signals.
 
-use engine::machine::request::{Asked, Refusal, Reply, Request, RequestId};
+use engine::machine::request::{Asked, Refusal, Reply, Request, RequestId, Wait};
 use engine::machine::state::{Goal, State};
 use engine::machine::{Effect, Engine, Input, Notice};
 use engine::process::{InstanceId, Pid, Role, Slot};
@@ -67,16 +67,18 @@ impl Books {
                     self.wrong.push(format!("the request of {token} is carried out twice"));
                 }
                 let asking = Asking {
-                    request: request.clone(),
-                    turn: self.turn,
                     token: token.is_some(),
-                    shown: shown(engine, request),
                     joins: joins(engine, request),
-                    answered: false,
-                    gone: false,
+                    ..self.asking(engine, request)
                 };
                 self.asked.insert(*id, asking);
                 self.forget_window(engine, request, *id, effects);
+            }
+            Input::Replace(id, target, _) => {
+                let request = Request::Restart(target.clone(), Wait::Accepted);
+                let asking = self.asking(engine, &request);
+                self.asked.insert(*id, asking);
+                self.forget_window(engine, &request, *id, effects);
             }
             Input::Gone(id) => {
                 if let Some(asking) = self.asked.get_mut(id) {
@@ -109,13 +111,24 @@ impl Books {
             | Input::OomKills(..)
             | Input::Interrupt
             | Input::Revise(_)
-            | Input::Replace(..)
             | Input::Probation(_)
             | Input::Vary(..)
             | Input::Tick => {}
         }
         for effect in effects {
             self.count_effect(engine, now, effect);
+        }
+    }
+
+    fn asking(&self, engine: &Engine, request: &Request) -> Asking {
+        Asking {
+            request: request.clone(),
+            turn: self.turn,
+            token: false,
+            shown: shown(engine, request),
+            joins: false,
+            answered: false,
+            gone: false,
         }
     }
 
@@ -317,7 +330,7 @@ impl Books {
             | Request::Intend(..) => return,
         };
         let Reply::Done(Some(view)) = reply else { return };
-        if *settled != engine::machine::request::Wait::Settled {
+        if *settled != Wait::Settled {
             return;
         }
         let shown = &asking.shown;

@@ -12,12 +12,13 @@ use crate::specs::{self, Ring};
 use engine::intent::Keeping;
 use engine::journal::Record;
 use engine::keeper::{FromKeeper, Replaced};
-use engine::machine::request::RequestId;
+use engine::machine::request::{RequestId, Target, Which};
 use engine::machine::state::{Goal, State};
 use engine::machine::{
-    Budget, Config, Effect, Engine, Found, Input, Level, Remaining, ShutdownKind,
+    Budget, Config, Effect, Engine, Found, Input, Level, Probation, Remaining, ShutdownKind,
 };
 use engine::names::{EventName, JobName};
+use engine::plan::{self, Step};
 use engine::process::{Role, Slot};
 use engine::recovery::recover;
 use engine::signal::Signal;
@@ -26,6 +27,10 @@ use engine::text::Text;
 use engine::time::{Mono, Span};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+
+/// In which worlds files are put in force: those whose seed leaves this when divided. None of the seeds that
+/// are kept does.
+const APPLYING: (u64, u64) = (7, 5);
 
 /// What is not as it must be.
 #[derive(Clone, Debug)]
@@ -37,6 +42,9 @@ enum News {
     Client(usize),
     Gone(usize),
     Define(Arc<JobSpec>),
+    /// As `Define`, but somebody puts it in force at once: what runs is restarted or goes on by it.
+    Apply(Arc<JobSpec>),
+    Probation(Probation),
     Remove(JobName),
     Happened(EventName, Vec<Text>),
     Shutdown,
@@ -100,6 +108,9 @@ pub struct World {
     /// How many actions were taken.
     pub step: u64,
     rng: Rng,
+    /// What is put in force in worlds where files are. Not of the generator: the worlds of the seeds that are
+    /// kept stay what they were.
+    applies: Option<Rng>,
     ring: Ring,
     plant: Plant,
     config: Config,
@@ -149,6 +160,7 @@ impl World {
             deadly,
             transcript: transcript.then(Vec::new),
             step: 0,
+            applies: (seed % APPLYING.0 == APPLYING.1).then(|| Rng::new(!seed)),
             ring,
             plant,
             config: config.clone(),
@@ -363,13 +375,47 @@ impl World {
     }
 
     fn write_file(&mut self, index: usize) {
-        let spec = specs::job(&mut self.rng, index, self.ring);
+        let mut spec = specs::job(&mut self.rng, index, self.ring);
+        let mut news: fn(Arc<JobSpec>) -> News = News::Define;
+        if let Some(rng) = &mut self.applies {
+            // The end of one ends the world: few.
+            Arc::make_mut(&mut spec).policy.essential |= rng.chance(8);
+            news = rng.pick(&[News::Define as fn(_) -> _, News::Apply, News::Apply]);
+        }
         self.say(|| format!("file: {spec:?}"));
         self.files.insert(spec.name.clone(), spec.clone());
-        self.news.push_back(News::Define(spec));
+        self.news.push_back(news(spec));
+    }
+
+    /// Puts a description in force that needs no other process, or begins or ends a test.
+    fn apply(&mut self) {
+        let Some(rng) = &mut self.applies else { return };
+        if rng.chance(30) {
+            let probation = rng.pick(&[Probation::Begins, Probation::Ends]);
+            return self.news.push_back(News::Probation(probation));
+        }
+        let files: Vec<Arc<JobSpec>> = self.files.values().cloned().collect();
+        if files.is_empty() {
+            return;
+        }
+        let mut spec = rng.pick(&files);
+        let changed = Arc::make_mut(&mut spec);
+        changed.policy.kill_timeout = rng.span(200, 3000);
+        let index = rng.below(specs::JOBS);
+        // Of a job before it, so that no ring comes about.
+        if specs::name(index) <= changed.name {
+            changed.stop_on = specs::job(rng, index, self.ring).stop_on.clone();
+        }
+        self.say(|| format!("file, to be put in force: {spec:?}"));
+        self.files.insert(spec.name.clone(), spec.clone());
+        self.news.push_back(News::Apply(spec));
     }
 
     fn change_file(&mut self) {
+        let applies = self.applies.as_mut().is_some_and(|rng| rng.chance(60));
+        if applies {
+            return self.apply();
+        }
         let index = self.rng.below(specs::JOBS);
         if self.rng.chance(25) {
             let name = specs::name(index);
@@ -527,7 +573,7 @@ impl World {
             self.handle(&mut engine, input, &mut effects, death)?;
         }
         for news in &news {
-            if let Some(input) = self.hear(&engine, news) {
+            for input in self.hear(&engine, news) {
                 self.handle(&mut engine, input, &mut effects, death)?;
             }
         }
@@ -575,7 +621,12 @@ impl World {
         let from = effects.len();
         let now = self.clock(self.now);
         self.say(|| format!("daemon: {input:?}"));
+        let tested = engine.tests_descriptions() && !engine.shutting_down();
         engine.handle(now, input.clone(), effects);
+        let wanted = matches!(input, Input::Shutdown(_) | Input::Interrupt | Input::Probation(_));
+        if tested && engine.shutting_down() && !wanted {
+            return self.broken("everything ends while descriptions are put to the test");
+        }
         for effect in &effects[from..] {
             self.say(|| format!("        {effect:?}"));
         }
@@ -604,9 +655,9 @@ impl World {
         Ok(())
     }
 
-    /// Makes an input of what waits at the door.
-    fn hear(&mut self, engine: &Engine, news: &News) -> Option<Input> {
-        match news {
+    /// Makes inputs of what waits at the door.
+    fn hear(&mut self, engine: &Engine, news: &News) -> Vec<Input> {
+        let input = match news {
             News::Client(index) => {
                 let client = &mut self.clients[*index];
                 let token = client.token.clone();
@@ -617,17 +668,22 @@ impl World {
                     Some(Found::Answered(reply)) => client.answer = Some(reply),
                     None => {
                         client.id = Some(next);
-                        return Some(Input::Ask(next, token, client.request.clone(), None));
+                        return vec![Input::Ask(next, token, client.request.clone(), None)];
                     }
                 }
-                None
+                return Vec::new();
             }
-            News::Gone(index) => self.clients[*index].id.map(Input::Gone),
-            News::Define(spec) => Some(Input::Define(spec.clone())),
-            News::Remove(name) => Some(Input::Remove(name.clone())),
-            News::Happened(name, env) => Some(Input::Happened(name.clone(), env.clone())),
-            News::Shutdown => Some(Input::Shutdown(ShutdownKind::Shutdown)),
-        }
+            News::Gone(index) => {
+                return self.clients[*index].id.map(Input::Gone).into_iter().collect()
+            }
+            News::Define(spec) => Input::Define(spec.clone()),
+            News::Apply(spec) => return put_in_force(engine, spec),
+            News::Probation(probation) => Input::Probation(*probation),
+            News::Remove(name) => Input::Remove(name.clone()),
+            News::Happened(name, env) => Input::Happened(name.clone(), env.clone()),
+            News::Shutdown => Input::Shutdown(ShutdownKind::Shutdown),
+        };
+        vec![input]
     }
 
     /// What a daemon had read and not committed: signals are told again, clients see a lost
@@ -636,7 +692,9 @@ impl World {
         for news in news.into_iter().rev() {
             match news {
                 News::Client(index) => self.clients[index].id = None,
-                News::Gone(_) | News::Define(_) | News::Remove(_) => {}
+                News::Gone(_) | News::Define(_) | News::Apply(_) | News::Remove(_) => {}
+                // Its client sees a lost connection, and ends it or asks again.
+                News::Probation(_) => {}
                 News::Happened(..) | News::Shutdown => self.news.push_front(news),
             }
         }
@@ -767,8 +825,8 @@ impl World {
         let queued: Vec<usize> = (self.news.iter())
             .filter_map(|news| match news {
                 News::Client(index) => Some(*index),
-                News::Gone(_) | News::Define(_) | News::Remove(_) => None,
-                News::Happened(..) | News::Shutdown => None,
+                News::Gone(_) | News::Define(_) | News::Apply(_) | News::Remove(_) => None,
+                News::Probation(_) | News::Happened(..) | News::Shutdown => None,
             })
             .collect();
         for index in 0..self.clients.len() {
@@ -1037,6 +1095,24 @@ impl World {
             None => Ok(()),
         }
     }
+}
+
+/// Returns what the machine is told so that a description is in force at once, as the daemon tells it.
+fn put_in_force(engine: &Engine, spec: &Arc<JobSpec>) -> Vec<Input> {
+    let name = &spec.name;
+    let Some(old) = engine.spec(name).filter(|old| *old != spec) else {
+        return vec![Input::Define(spec.clone())];
+    };
+    let step = Step::Change(spec.clone(), plan::changes(old, spec));
+    let outcomes = plan::outcome(&step, &engine.runs_of(name), engine.starting(name));
+    let mut inputs = vec![plan::input(&step, &outcomes)];
+    // A job that is restarted has one instance.
+    let restarted = outcomes.iter().find(|one| one.fate == plan::Fate::Restarts);
+    inputs.extend(restarted.map(|one| {
+        let which = Which::Named(one.instance.clone());
+        Input::Replace(engine.next_request(), Target { job: name.text().clone(), which }, None)
+    }));
+    inputs
 }
 
 /// Returns the news that a keeper's message is for the machine.
